@@ -1,0 +1,40 @@
+# make demo: see TSAM learn; make test: run the tests. Both make .venv first if it is missing.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+.PHONY: demo ablation test test-slow test-gpu lint format clean
+
+demo: $(INSTALLED)
+	$(BIN)/python tools/precompute_audio.py
+	$(BIN)/python -m tsam_dali.train
+
+ablation: $(INSTALLED)
+	$(BIN)/python tools/precompute_audio.py
+	$(BIN)/python tools/ablation.py
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest -q
+
+test-slow: $(INSTALLED)
+	$(BIN)/python -m pytest -q -m slow
+
+test-gpu: $(INSTALLED)
+	$(BIN)/python -m pytest -q -m gpu
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv example results
+
+# The environment variable, not the option -c: it also replaces a constraint that the machine's own settings name.
+$(INSTALLED): setup.cfg pyproject.toml constraints.txt
+	test -d .venv || $(PYTHON) -m venv .venv
+	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --editable ".[cuda12,test,dev]"
+	touch $(INSTALLED)

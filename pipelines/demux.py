@@ -1,0 +1,91 @@
+"""One pass over the packets of a file: what there is, in which order it is shown, and the packets themselves."""
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from pipelines.headers import header_reader
+from pipelines.packets import Fact, Run, gather_facts, order_shown, select
+from pipelines.video_file import VideoError, damaged, open_video, video_stream
+
+KEEP_BYTES = 64 << 20
+"""Packets of larger videos are not kept in memory but read a second time."""
+
+
+@dataclass
+class Demuxed:
+    """The packets of the video stream of an open file."""
+
+    path: str | Path
+    facts: list[Fact]
+    shown: list[int] | None  # packets that hold frames, in the order shown; None: only a decode can tell
+    kept: list[av.Packet] | None
+
+    @property
+    def starts_clean(self) -> bool:
+        """Whether the first packet is a random access point."""
+        return bool(self.facts and self.facts[0].start)
+
+    def packets(self, numbers: Iterable[int]) -> Iterator[av.Packet]:
+        """The packets with these numbers, which grow."""
+        if self.kept is not None:
+            yield from (self.kept[i] for i in numbers)
+            return
+        with open_video(self.path) as container:
+            packets, position = _packets(container, video_stream(self.path, container)), 0
+            for i in numbers:
+                yield next(islice(packets, i - position, None))
+                position = i + 1
+
+    def runs(self, frames: Collection[int]) -> list[Run]:
+        """What to decode for the wanted frames (if `shown` is known).
+
+        Raises:
+            VideoError: `short`.
+        """
+        check_range(self.path, frames, len(self.shown))
+        return select(self.facts, {self.shown[frame]: frame for frame in frames})
+
+
+def demux(path: str | Path, container: InputContainer, stream: VideoStream) -> Demuxed:
+    """Read all packets of `stream`.
+
+    Raises:
+        VideoError: `damaged`, also where the container lists packets that are not in the file.
+    """
+    codec = stream.codec_context
+    read = header_reader(codec.codec.canonical_name, codec.extradata or b"")
+    headers, kept, size = [], [], 0
+    try:
+        for packet in _packets(container, stream):
+            if packet.is_corrupt:
+                raise damaged(path, f"packet {len(headers)} is cut short")
+            header = read(memoryview(packet), packet.is_keyframe)
+            headers.append(header._replace(pts=packet.pts, discard=packet.is_discard))
+            size += packet.size
+            if size <= KEEP_BYTES:
+                kept.append(packet)
+    except av.FFmpegError as error:
+        raise damaged(path, error) from error
+    listed = len(stream.index_entries)
+    if "mp4" in container.format.name and len(headers) < listed:
+        raise damaged(path, f"{len(headers)} of {listed} packets can be read")
+    facts = gather_facts(headers)
+    return Demuxed(path, facts, order_shown(facts, codec.has_b_frames), kept if size <= KEEP_BYTES else None)
+
+
+def check_range(path: str | Path, frames: Collection[int], count: int) -> None:
+    """Raise VideoError `short` if a frame is not in 0 .. count - 1."""
+    outside = [frame for frame in frames if not 0 <= frame < count]
+    if outside:
+        raise VideoError("short", f"{path}: has {count} frames, frame {outside[0]} is wanted; index the videos again")
+
+
+def _packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet]:
+    """All but the empty packet at the end, which is PyAV's sign to flush the decoder."""
+    return (packet for packet in container.demux(stream) if packet.size)

@@ -1,0 +1,55 @@
+"""The ffmpeg program: the system's, or the one that the package imageio-ffmpeg brings."""
+
+import functools
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import ffmpeg
+import imageio_ffmpeg
+
+
+class FfmpegError(ValueError):
+    """ffmpeg gave up; the text is the first and the last line of what it said."""
+
+
+def ffmpeg_program() -> str:
+    """Path of the program."""
+    return shutil.which("ffmpeg") or imageio_ffmpeg.get_ffmpeg_exe()
+
+
+@functools.cache
+def passthrough() -> dict[str, str]:
+    """The option by which every frame is written once, whatever its time: FFmpeg 5.1 gave it a new name."""
+    shown = subprocess.run([ffmpeg_program(), "-hide_banner", "-h", "long"], capture_output=True, text=True, check=True)
+    return {"fps_mode" if "-fps_mode" in shown.stdout else "vsync": "passthrough"}
+
+
+def run_ffmpeg(output: Any, folder: str | Path | None = None) -> None:
+    """Run a command that ffmpeg-python describes; files that are in its way are overwritten. No shell is involved.
+
+    Args:
+        output: what `ffmpeg.output(...)` returns. Name files by absolute paths: a name that begins with a dash would be
+            taken for an option.
+        folder: working directory of the program.
+
+    Raises:
+        FfmpegError: the program failed.
+    """
+    output = output.global_args("-nostdin", "-hide_banner", "-loglevel", "error")
+    command = ffmpeg.compile(output, cmd=ffmpeg_program(), overwrite_output=True)
+    done = subprocess.run(
+        command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    if done.returncode:
+        said = [_without_origin(line) for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
+        raise FfmpegError(
+            "; ".join(dict.fromkeys(said[:1] + said[-1:])) or f"ffmpeg ended with status {done.returncode}"
+        )
+
+
+def _without_origin(line: str) -> str:
+    """A line of ffmpeg without the part of the program and the address that stand before it."""
+    return re.sub(r"^(\[[^]]* @ 0x[0-9a-f]+\] )+", "", line)

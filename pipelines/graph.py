@@ -1,0 +1,121 @@
+"""The DALI graphs: three ways in (frames from workers, pruned files or whole files for the decoder), one common tail.
+
+All draws come in as arguments; the graph draws nothing, so the same plan gives the same picture anywhere.
+"""
+
+from dataclasses import replace
+from typing import Literal, NamedTuple
+
+from nvidia.dali import Pipeline, fn, types
+
+from pipelines.source import ClipSource, Sample
+
+# Element type, number of dimensions and layout of each array of a Sample; a video file or a path is a row of bytes.
+_FRAMES = (types.UINT8, 4, "FHWC")
+_BYTES = (types.UINT8, 1, "")
+_INPUTS = {
+    "frames": (types.INT32, 1, ""),
+    "crop_start": (types.INT32, 1, ""),
+    "crop_shape": (types.INT32, 1, ""),
+    "flip": (types.INT32, 0, ""),
+    "colour": (types.FLOAT, 1, ""),
+    "blur_sigma": (types.FLOAT, 0, ""),
+    "audio": (types.FLOAT, 4, ""),
+    "meta": (types.INT64, 1, ""),
+    "reason": (types.UINT8, 1, ""),
+}
+
+
+class Tail(NamedTuple):
+    """What the common tail does to the frames."""
+
+    output_size: int  # height and width of the result, pixels
+    colour: bool = False  # whether plans change colours at all
+    blur: bool = False
+
+
+def build_pipeline(
+    source: ClipSource,
+    tail: Tail,
+    *,
+    batch_size: int,
+    device_id: int | None,
+    workers: int,
+    threads: int,
+    prefetch: int,
+) -> tuple[Pipeline, list[str]]:
+    """The pipeline of one rank, not yet built, and the names of its outputs.
+
+    Outputs: video float32 (B, S, 3, size, size), 0..1, and, with audio segments, audio float32 (B, A, 3, H, W),
+    both on the GPU if `device_id` is given; meta int64 (B, 3) and reason uint8 (B, REASON_BYTES) on the CPU.
+    """
+    parallel = {"prefetch_queue_depth": prefetch, "parallel": True} if workers else {}
+    pipeline = Pipeline(
+        batch_size=batch_size,
+        num_threads=threads,
+        device_id=device_id,
+        py_num_workers=max(workers, 1),
+        py_start_method="spawn",
+        prefetch_queue_depth=prefetch,
+    )
+    kinds = {"video": _FRAMES if source.decode == "cpu" else _BYTES} | _INPUTS
+    unused = _unused(source, tail)
+    fields = tuple(name for name in Sample._fields if name not in unused)
+    dtypes, ndims, layouts = zip(*(kinds[name] for name in fields), strict=True)
+    with pipeline:
+        arrays = fn.external_source(
+            source=replace(source, fields=fields),
+            num_outputs=len(fields),
+            batch=False,
+            dtype=dtypes,
+            ndim=ndims,
+            layout=layouts,
+            **parallel,
+        )
+        sample = Sample(**dict.fromkeys(unused), **dict(zip(fields, arrays, strict=True)))
+        on_gpu = device_id is not None
+        video = decode(sample, source.decode, "mixed" if on_gpu else "cpu")
+        outputs = {"video": augment(video.gpu() if on_gpu else video, sample, tail)}
+        if sample.audio is not None:
+            outputs["audio"] = sample.audio.gpu() if on_gpu else sample.audio
+        pipeline.set_outputs(*outputs.values(), sample.meta, sample.reason)
+    return pipeline, [*outputs, "meta", "reason"]
+
+
+def _unused(source: ClipSource, tail: Tail) -> set[str]:
+    """What the graph does not ask the workers for."""
+    unneeded = {
+        "frames": source.decode == "cpu",
+        "colour": not tail.colour,
+        "blur_sigma": not tail.blur,
+        "audio": source.audio_segments == 0,
+    }
+    return {name for name, is_unneeded in unneeded.items() if is_unneeded}
+
+
+def decode(sample: Sample, way_in: Literal["cpu", "gpu", "gpu_whole"], device: Literal["cpu", "mixed"]):
+    """Frames uint8 (S, H, W, 3) of each sample.
+
+    `gpu` and `gpu_whole` decode with DALI: on NVDEC with device "mixed"; the CPU variant takes VP8, VP9 and MJPEG only.
+    """
+    if way_in == "cpu":
+        return sample.video
+    encoded = sample.video if way_in == "gpu" else fn.io.file.read(sample.video, dont_use_mmap=True)
+    # Without pad_mode="none" a frame beyond the end would silently be black.
+    return fn.decoders.video(encoded, device=device, frames=sample.frames, pad_mode="none")
+
+
+def augment(video, sample: Sample, tail: Tail):
+    """Crop, resize, colour, blur, mirror, scale to 0..1: uint8 (S, H, W, 3) -> float32 (S, 3, size, size)."""
+    # Crop first: resize with a region of interest would read pixels beyond the crop.
+    video = fn.slice(video, start=sample.crop_start, shape=sample.crop_shape, axis_names="HW")
+    size = [tail.output_size, tail.output_size]
+    video = fn.resize(video, size=size, interp_type=types.INTERP_LINEAR, antialias=True)
+    if tail.colour:
+        brightness, contrast, saturation, hue = (sample.colour[i] for i in range(4))
+        video = fn.color_twist(video, brightness=brightness, contrast=contrast, saturation=saturation, hue=hue)
+    if tail.blur:
+        video = fn.gaussian_blur(video, window_size=9, sigma=sample.blur_sigma)
+    return fn.crop_mirror_normalize(
+        video, mirror=sample.flip, mean=[0.0], std=[255.0], dtype=types.FLOAT, output_layout="FCHW"
+    )

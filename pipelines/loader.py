@@ -1,0 +1,216 @@
+"""DALI pipeline -> batches of torch tensors: padded, never dropped or repeated; survives what a pipeline does not."""
+
+import logging
+import os
+import sys
+import types
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple, Self
+
+import torch
+from nvidia.dali.plugin.base_iterator import LastBatchPolicy
+from nvidia.dali.plugin.pytorch import DALIGenericIterator
+
+from pipelines.clips import Clip
+from pipelines.graph import Tail, build_pipeline
+from pipelines.mel_store import MelStore
+from pipelines.order import EvaluationOrder, TrainingOrder
+from pipelines.source import ClipSource
+
+log = logging.getLogger(__name__)
+
+
+class LoaderError(RuntimeError):
+    """Too many clips cannot be read."""
+
+
+class Batch(NamedTuple):
+    """One step's clips of one rank. Letters: B clips, S video segments, A audio segments."""
+
+    video: torch.Tensor  # float32 (B, S, 3, H, W), 0..1
+    audio: torch.Tensor | None  # float32 (B, A, 3, H, W), log-mel pictures
+    label: torch.Tensor  # int64 (B,)
+    row: torch.Tensor  # int64 (B,), line of the clip list; -1: padding
+    ok: torch.Tensor  # bool (B,), False: padding, or a clip that could not be read (black and silent)
+
+
+def build_loader(
+    config: Any,
+    split: str,
+    clips: Sequence[Clip],
+    *,
+    device: str | torch.device = "cpu",
+    rank: int = 0,
+    world: int = 1,
+    local_world: int | None = None,
+    views: int = 1,
+    rank_batch: int | None = None,
+) -> "Loader":
+    """The batches of one rank.
+
+    Args:
+        config: the settings (`tsam_dali.config.Config`).
+        split: "training" (shuffled, augmented) or "validation" (in the list's order, centre crops).
+        clips: what `pipelines.dataset.load_clips` gives for that split.
+        device: where the tensors end up; with a CUDA device the common tail runs there too.
+        rank, world, local_world: number of this process, of all, and of those on this machine.
+        views: clips per video in a validation; view 0 is the centre clip.
+        rank_batch: clips per rank in a validation step; default: this rank's part of batch_size.
+    """
+    batch_size, seed = config.training_param.batch_size, config.training_param.seed
+    if split == "training":
+        order = TrainingOrder(num_clips=len(clips), batch_size=batch_size, seed=seed, rank=rank, world=world)
+    else:
+        rank_batch = rank_batch or max(1, batch_size // world)
+        order = EvaluationOrder(num_clips=len(clips), rank_batch=rank_batch, rank=rank, world=world, views=views)
+    images = config.data_augmentation
+    source = ClipSource(
+        clips=clips,
+        order=order,
+        training=split == "training",
+        seed=seed,
+        decode=config.pipeline.decode,
+        num_segments=config.model.video_segments,
+        video=images.video_augmentation,
+        audio=images.audio_augmentation,
+        audio_segments=config.model.audio_segments,
+        mels=MelStore(config.dataset.mels, images.audio_image_param),
+    )
+    look = images.video_augmentation
+    tail = Tail(
+        output_size=images.video_image_param.output_size,
+        colour=source.training and (look.ColorJitter or look.RandomGrayscale > 0),
+        blur=source.training and look.GaussianBlur,
+    )
+    device = torch.device(device)
+    return Loader(
+        source,
+        tail,
+        device=device,
+        workers=_workers(config, local_world or world),
+        prefetch=config.pipeline.prefetch,
+        max_bad_fraction=config.pipeline.max_bad_fraction,
+    )
+
+
+def _workers(config: Any, local_world: int) -> int:
+    """Decode processes of this rank."""
+    if config.pipeline.workers is not None:
+        return config.pipeline.workers
+    cores = len(os.sched_getaffinity(0))
+    return max(1, min(config.training_param.num_workers, cores) // local_world)
+
+
+class Loader:
+    """Iterable over the batches of one epoch (or pass); the next iteration goes on with the next epoch.
+
+    `len()` is the number of steps of an epoch. Worker processes start at the first batch and live until `close`.
+    """
+
+    def __init__(self, source: ClipSource, tail: Tail, *, device: torch.device, workers, prefetch, max_bad_fraction):
+        self.source = source
+        self.device = device
+        self.step = 0  # the next batch, counted on over the epochs
+        self.bad: dict[int, str] = {}  # row -> reason, of the clips that this rank could not read
+        self._tail = tail
+        self._workers = workers
+        self._prefetch = prefetch
+        self._max_bad = max_bad_fraction * len(source.clips)
+        self._batches: DALIGenericIterator | None = None
+
+    def __len__(self) -> int:
+        return len(self.source.order)
+
+    def __iter__(self) -> Iterator[Batch]:
+        end = self.step - self.step % len(self) + len(self)
+        while self.step < end:
+            batch = self._next()
+            self.step += 1
+            yield batch
+
+    def seek(self, step: int) -> None:
+        """Go on at global step `step`."""
+        self.close()
+        self.step = step
+
+    def close(self) -> None:
+        """Stop the worker processes."""
+        self._batches = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.close()
+
+    def _next(self) -> Batch:
+        """The batch of the current step. A pipeline that fails is built anew, once for the same step."""
+        for last_try in (False, True):
+            try:
+                if self._batches is None:
+                    self._batches = self._start()
+                return self._to_batch(next(self._batches)[0])
+            except LoaderError:
+                raise
+            except Exception as error:  # DALI raises plain exceptions, for a worker that was killed too
+                self.close()
+                if last_try:
+                    raise
+                log.warning("the data pipeline failed at step %d and is started again: %s", self.step, error)
+        raise AssertionError("not reached")
+
+    def _start(self) -> DALIGenericIterator:
+        self.source.first_step = self.step
+        order = self.source.order
+        pipeline, names = build_pipeline(
+            self.source,
+            self._tail,
+            batch_size=order.rank_batch,
+            device_id=self.device.index or 0 if self.device.type == "cuda" else None,
+            workers=self._workers,
+            threads=max(1, self._workers),
+            prefetch=self._prefetch,
+        )
+        with _no_main_module():
+            pipeline.build()
+        return DALIGenericIterator(
+            [pipeline],
+            names,
+            last_batch_policy=LastBatchPolicy.DROP,  # the order pads by itself: a batch is never partial
+            prepare_first_batch=False,
+        )
+
+    def _to_batch(self, outputs: dict[str, torch.Tensor]) -> Batch:
+        label, row, ok = outputs["meta"].unbind(1)
+        for i in (ok == 0).nonzero().flatten().tolist():
+            self._note_bad(int(row[i]), bytes(outputs["reason"][i].tolist()))
+        to = {"device": self.device, "non_blocking": True}
+        return Batch(outputs["video"], outputs.get("audio"), label.to(**to), row.to(**to), ok.bool().to(**to))
+
+    def _note_bad(self, row: int, reason: bytes) -> None:
+        if row < 0 or row in self.bad:
+            return
+        self.bad[row] = reason.rstrip(b"\0").decode(errors="replace")
+        clip = self.source.clips[row]
+        log.warning("clip %s is left out (black, ok = 0): %s", clip.id, self.bad[row])
+        if len(self.bad) > self._max_bad:
+            raise LoaderError(
+                f"{len(self.bad)} of {len(self.source.clips)} clips could not be read, more than "
+                f"pipeline.max_bad_fraction allows; the last one is {clip.id}: {self.bad[row]}"
+            )
+
+
+@contextmanager
+def _no_main_module() -> Iterator[None]:
+    """Start worker processes without the program's main module.
+
+    A spawned process imports the main module of its parent again. Workers need nothing of it: this saves them importing
+    torch and lets scripts do without an `if __name__ == "__main__"`.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main

@@ -1,0 +1,76 @@
+"""The log-mel store as training uses it: checked once at the start, then read picture by picture."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipelines.clips import Dataset
+from pipelines.mel import AudioImage, picture, silent_picture
+from pipelines.mel_file import columns_path, fingerprint, load_columns
+from pipelines.mel_summary import read_summary, sound_file, state
+
+_REMEDY = "make it with: python tools/precompute_audio.py --data D.json --config C.json"
+_PROBLEMS = {
+    "missing": f"have no sound in the log-mel store; {_REMEDY}",
+    "other settings": "are in the log-mel store with other settings: {found}; expected {settings}; " + _REMEDY,
+    "outdated": f"have changed since their sound was put into the log-mel store; {_REMEDY}",
+    "failed": "have sound that could not be read; repair the file, put a .wav into dir_audios or take the clip off the "
+    f"list, and {_REMEDY}",
+}
+
+
+@dataclass(frozen=True)
+class MelStore:
+    """The stored sound of a data set. Plain data: it travels to the decode workers."""
+
+    folder: Path
+    options: AudioImage
+
+    def picture(self, clip_id: str, audio_segments: int, cut: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
+        """The picture of a clip, float32 (A, 3, H, W), as `pipelines.mel.picture` makes it; silence for a silent clip.
+
+        Args:
+            clip_id: names the file.
+            audio_segments: 1 for the first channel, 2 for left and right.
+            cut: seconds left out at the start and at the end.
+
+        Raises:
+            pipelines.mel_file.MelError: the file is missing, damaged or made with other settings.
+        """
+        columns = load_columns(columns_path(self.folder, clip_id), fingerprint(self.options), audio_segments)
+        if columns is None:
+            return silent_picture(self.options, audio_segments)
+        return picture(columns, self.options, audio_segments, cut)
+
+    def check(self, dataset: Dataset, videos: Iterable[tuple[str, str | Path]]) -> tuple[list[str], set[str]]:
+        """Compare the store with the clips that will be asked for; opens nothing but the summary.
+
+        Args:
+            dataset: where the clips lie.
+            videos: id and video file of each clip.
+
+        Returns:
+            What is wrong, one line of text for each kind of problem, with examples and what to do; the ids of the clips
+            without sound.
+        """
+        records, settings = read_summary(self.folder), fingerprint(self.options)
+        clips = defaultdict(list)  # state -> ids
+        for clip_id, video in dict(videos).items():
+            source = sound_file(dataset, clip_id, video)
+            clips[state(records.get(clip_id), source, columns_path(self.folder, clip_id), settings)].append(clip_id)
+
+        def example(clip_id: str) -> str:
+            record = records.get(clip_id)
+            return f"{clip_id} ({record.reason})" if record and record.reason else clip_id
+
+        problems = []
+        for kind, text in _PROBLEMS.items():
+            if ids := clips[kind]:
+                shown = ", ".join(map(example, ids[:5])) + (", ..." if len(ids) > 5 else "")
+                if kind == "other settings":
+                    text = text.format(found=records[ids[0]].fingerprint, settings=settings)
+                problems.append(f"{self.folder}: {len(ids)} clips {text} (clips: {shown})")
+        return problems, set(clips["silent"])

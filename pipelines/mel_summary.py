@@ -1,0 +1,140 @@
+"""`dir_mels/mels.jsonl`: one line for each clip of the log-mel store, so that a large store is checked in seconds.
+
+Lines are only ever added; the last one of a clip counts.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from pipelines.clips import Dataset, find_video
+from pipelines.mel import AudioImage, log_mel_columns
+from pipelines.mel_file import CHANNELS, columns_path, fingerprint, save_columns
+from pipelines.sound import NoSoundError, SoundError, read_sound
+
+log = logging.getLogger(__name__)
+
+SUMMARY_NAME = "mels.jsonl"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What is known of the stored sound of one clip: a line of the summary."""
+
+    id: str
+    status: Literal["ok", "silent", "failed"]
+    source: str  # name of the file that the sound came from, without its folder
+    size: int  # of that file, in bytes
+    mtime_ns: int  # of that file
+    fingerprint: str
+    reason: str = ""  # why it failed
+    channels: int = 0  # stored; a sound whose left and right are equal is stored once
+    seconds: float = 0.0
+
+
+def sound_file(dataset: Dataset, clip_id: str, video: str | Path | None = None) -> Path:
+    """Where the sound of a clip comes from: `dir_audios/ID.wav` if there is one, else the video.
+
+    Raises:
+        pipelines.clips.ListError: there is neither (only where `video` is not given).
+    """
+    wav = dataset.audios / f"{clip_id}.wav"
+    return wav if wav.is_file() else Path(video or find_video(dataset, clip_id))
+
+
+def store_sound(dataset: Dataset, clip_id: str, source: Path, options: AudioImage) -> Record:
+    """Compute and store the columns of one clip; a file that cannot be read gives a record that says why."""
+    settings, path = fingerprint(options), columns_path(dataset.mels, clip_id)
+    status, reason, columns = "ok", "", None
+    size, mtime_ns = 0, 0
+    try:
+        stat = source.stat()  # before reading: what changes meanwhile is then seen as outdated
+        size, mtime_ns = stat.st_size, stat.st_mtime_ns
+        sound, rate = read_sound(source)
+        sound = sound[:CHANNELS]
+        if np.array_equal(sound[0], sound[-1]):
+            sound = sound[:1]  # many clips hold one channel twice
+        columns = log_mel_columns(sound, rate, options)
+    except NoSoundError:
+        status = "silent"
+    except (SoundError, OSError) as error:
+        status, reason = "failed", str(error)
+    if status == "failed":
+        path.unlink(missing_ok=True)
+    else:
+        save_columns(path, columns, settings)
+    return Record(
+        id=clip_id,
+        status=status,
+        source=source.name,
+        size=size,
+        mtime_ns=mtime_ns,
+        fingerprint=settings,
+        reason=reason,
+        channels=len(sound) if columns else 0,
+        seconds=columns.samples / columns.rate if columns else 0.0,
+    )
+
+
+@contextmanager
+def summary_writer(folder: Path) -> Iterator[Callable[[Record], None]]:
+    """Gives the function that adds a record to the summary; each is on the disk when the function returns."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / SUMMARY_NAME).open("ab+", buffering=0) as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":  # an interrupted run left half a line
+                file.write(b"\n")
+        yield lambda record: file.write(json.dumps(asdict(record)).encode() + b"\n")
+
+
+def read_summary(folder: Path) -> dict[str, Record]:
+    """The latest record of each clip, by id; empty where there is no summary."""
+    records = {}
+    path = folder / SUMMARY_NAME
+    if path.is_file():
+        with path.open(encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                try:
+                    record = Record(**json.loads(line))
+                except (ValueError, TypeError):  # an interrupted run leaves half a line at most
+                    log.warning("%s: a damaged line is ignored; its clip counts as missing", path)
+                    continue
+                records[record.id] = record
+    return records
+
+
+def state(record: Record | None, source: Path, columns: Path, settings: str) -> str:
+    """How usable a clip's stored sound is.
+
+    Args:
+        record: what the summary knows of the clip, if anything.
+        source: the file that its sound comes from now.
+        columns: the file of its columns.
+        settings: the fingerprint of the wanted options.
+
+    Returns:
+        "ok" or "silent"; or what is wrong: "missing", "other settings", "outdated" (the sound comes from another file
+        now, or the file has changed) or "failed".
+    """
+    if record is None:
+        return "missing"
+    if record.fingerprint != settings:
+        return "other settings"
+    try:
+        stat = source.stat()
+        unchanged = (record.size, record.mtime_ns) == (stat.st_size, stat.st_mtime_ns)
+    except OSError:
+        unchanged = False
+    if not unchanged or record.source != source.name:
+        return "outdated"
+    if record.status != "failed" and not columns.is_file():
+        return "missing"
+    return record.status

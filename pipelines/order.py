@@ -1,0 +1,80 @@
+"""Which clip stands where: step and place in the batch -> row of the list, for training and for evaluation.
+
+A step takes one global batch, the same whatever the number of ranks; each rank reads its own part of it. Steps count on
+over the epochs, so a position in training is one integer.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+from pipelines.sampling import epoch_order
+
+
+class Position(NamedTuple):
+    """What one place of a batch holds."""
+
+    row: int  # line of the clip list; -1: padding
+    epoch: int = 0
+    view: int = 0  # number of the clip in a multi-clip evaluation
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOrder:
+    """Shuffled epochs of full batches; the clips beyond the last full batch of an epoch wait for another epoch."""
+
+    num_clips: int
+    batch_size: int  # of the whole job
+    seed: int
+    rank: int = 0
+    world: int = 1
+
+    def __post_init__(self):
+        if self.batch_size > self.num_clips:
+            raise ValueError(
+                f"training_param.batch_size is {self.batch_size}, but the training list has only {self.num_clips} "
+                f"clips; choose at most {self.num_clips}"
+            )
+
+    def __len__(self) -> int:
+        """Steps of an epoch."""
+        return self.num_clips // self.batch_size
+
+    @property
+    def rank_batch(self) -> int:
+        return self.batch_size // self.world
+
+    def position(self, step: int, place: int) -> Position:
+        """What stands at `place` of this rank's batch in global step number `step`."""
+        epoch, step_in_epoch = divmod(step, len(self))
+        order = _epoch_order(self.num_clips, self.seed, epoch)
+        return Position(int(order[step_in_epoch * self.batch_size + self.rank * self.rank_batch + place]), epoch)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationOrder:
+    """Every clip once a pass in the order of the list, padded so that all ranks have the same full batches.
+
+    In a multi-clip evaluation pass number p takes clip p % views of each video.
+    """
+
+    num_clips: int
+    rank_batch: int
+    rank: int = 0
+    world: int = 1
+    views: int = 1
+
+    def __len__(self) -> int:
+        """Steps of a pass."""
+        return -(-self.num_clips // (self.rank_batch * self.world))
+
+    def position(self, step: int, place: int) -> Position:
+        """What stands at `place` of this rank's batch in step number `step`, counted on over the passes."""
+        number, step_in_pass = divmod(step, len(self))
+        row = (step_in_pass * self.world + self.rank) * self.rank_batch + place
+        return Position(row, view=number % self.views) if row < self.num_clips else Position(-1)
+
+
+@lru_cache(maxsize=2)
+def _epoch_order(num_clips: int, seed: int, epoch: int):
+    return epoch_order(num_clips, seed, epoch)

@@ -1,0 +1,112 @@
+"""Which packets of a video the wanted frames need: the fewest that reproduce these frames to the last bit.
+
+A frame needs the pictures that it was predicted from, back to the last random access point; a picture that nothing is
+predicted from is needed only if it is wanted itself. This is arithmetic on facts about the packets; nothing is read.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from pipelines.headers import Header
+
+
+class Fact(NamedTuple):
+    """What selection needs to know of a packet."""
+
+    pts: int | None  # when the picture is shown, in ticks
+    frame: bool | None  # a full decode of the file yields its picture; None: only a decode can tell
+    start: bool  # decoding may start here
+    reference: bool  # later packets may need it
+    leading: bool  # cannot be decoded when decoding starts at the last start
+
+
+class Run(NamedTuple):
+    """Packets to decode in one go."""
+
+    packets: list[int]  # numbers of packets, in decoding order; the first is a start
+    wanted: dict[int, int]  # number of a packet -> number of the frame in it
+
+
+def gather_facts(headers: Sequence[Header]) -> list[Fact]:
+    """The facts of all packets of a stream from their headers, both in decoding order."""
+    top_layer = max((header.layer for header in headers), default=0)
+    facts: list[Fact] = []
+    parameters_seen = can_start = leading_hidden = False
+    start_pts = None
+    for header in headers:
+        if header.start:
+            leading_hidden = header.broken_link or start_pts is None
+            # Parameter sets inside the stream may replace earlier ones: then only a place with its own will do.
+            can_start = header.parameters or not parameters_seen
+            start_pts = header.pts
+        parameters_seen |= header.parameters
+        leading = header.leading or (header.may_lead and _before(header.pts, start_pts))
+        frame = header.shown and not header.discard and not (leading and leading_hidden)
+        facts.append(
+            Fact(
+                pts=header.pts,
+                frame=frame,
+                start=header.start and can_start,
+                # Non-reference pictures of a lower temporal layer serve the layers above it.
+                reference=header.reference or header.parameters or header.layer < top_layer,
+                leading=leading and can_start,
+            )
+        )
+    return facts
+
+
+def order_shown(facts: Sequence[Fact], reordered: bool) -> list[int] | None:
+    """The packets that hold frames, in the order in which a full decode yields them; None: only a decode can tell.
+
+    reordered: the stream may show pictures in another order than that of decoding.
+    """
+    if not facts or not facts[0].start or any(fact.frame is None for fact in facts):
+        return None  # before its first random access point, a decoder leaves out pictures as it sees fit
+    frames = [i for i, fact in enumerate(facts) if fact.frame]
+    times = {i: facts[i].pts for i in frames}
+    if None in times.values() or len(set(times.values())) < len(times):
+        return None
+    order = sorted(frames, key=times.__getitem__)
+    if reordered and order == frames and len(frames) > 2:
+        return None  # AVI, and Matroska made from it, do not keep when a picture is shown: the demuxer made it up
+    return order
+
+
+def select(facts: Sequence[Fact], wanted: dict[int, int]) -> list[Run]:
+    """The runs of packets that give the wanted frames (packet -> frame), each frame in exactly one run."""
+    starts = [i for i, fact in enumerate(facts) if fact.start]
+    runs = []
+    for first, last in _merged(_interval(facts, starts, i) for i in wanted):
+        next_start = next((i for i in starts if i > first), len(facts))
+        packets = [
+            i
+            for i in range(first, last + 1)
+            if i in wanted or (facts[i].reference and not (facts[i].leading and i < next_start))
+        ]
+        runs.append(Run(packets, {i: wanted[i] for i in packets if i in wanted}))
+    return runs
+
+
+def _interval(facts: Sequence[Fact], starts: Sequence[int], packet: int) -> tuple[int, int]:
+    """The packets among which lies all that `packet` needs: first (a start) and last (itself)."""
+    start = bisect_right(starts, packet) - 1
+    return starts[start - 1 if facts[packet].leading else start], packet
+
+
+def _merged(intervals: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Unions of the intervals that overlap, in order."""
+    first = last = -1
+    for begin, end in sorted(intervals):
+        if begin <= last:
+            last = max(last, end)
+            continue
+        if last >= 0:
+            yield first, last
+        first, last = begin, end
+    if last >= 0:
+        yield first, last
+
+
+def _before(pts: int | None, start_pts: int | None) -> bool:
+    return pts is not None and start_pts is not None and pts < start_pts

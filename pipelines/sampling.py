@@ -1,0 +1,172 @@
+"""Which frames, crop, colours and sound window a sample gets: pure arithmetic on seeds, numpy only.
+
+Every draw is a function of (seed, epoch, row), so a sample is the same with any number of workers or ranks, on CPU and
+GPU, and after a restart at any step.
+
+Letters: n frames of a clip, S segments, H and W its height and width, m its short side.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, NamedTuple
+
+import numpy as np
+from annotated_types import Ge, Interval
+
+EVALUATION_SCALES = tuple(1 - i / 100 for i in range(11))
+"""Crop scales of the second and later clips of a multi-clip evaluation."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoImage:
+    """Sizes of the pictures."""
+
+    input_size: Annotated[int, Ge(1)] = 256
+    """Height of TSAM's extracted frames. Crops are taken relative to the short side, so it changes nothing here."""
+    output_size: Annotated[int, Ge(1)] = 224
+    """Height and width of what the network sees, in pixels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoAugmentation:
+    """How training pictures are varied; one draw for all frames of a clip."""
+
+    RandomHorizontalFlip: bool = True
+    """Mirror half of the clips. Switch it off where left and right matter."""
+    scales: tuple[Annotated[float, Interval(gt=0, le=1)], ...] = (1, 0.875, 0.75, 0.66)
+    """Sides of the random crop as parts of the short side; height and width are at most one position apart."""
+    ColorJitter: bool = True
+    """Vary brightness (0.8 to 1.2), contrast and saturation (0.75 to 1.25) and hue (up to 0.05 of a turn)."""
+    RandomGrayscale: Annotated[float, Interval(ge=0, le=1)] = 0.0
+    """Part of the clips that lose their colour."""
+    GaussianBlur: bool = False
+    """Blur with a 9 x 9 kernel, sigma 0.5 to 2 pixels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioAugmentation:
+    """How training sound is varied."""
+
+    status: bool = True
+    """Whether the sound is varied at all."""
+    random_shift_waveform: tuple[Annotated[float, Ge(0)], Annotated[float, Ge(0)]] = (1.0, 1.0)
+    """Up to so many seconds are cut from the start and from the end."""
+
+
+class Crop(NamedTuple):
+    """A rectangle in pixels."""
+
+    y: int
+    x: int
+    height: int
+    width: int
+
+
+class Colour(NamedTuple):
+    """Factors of brightness, contrast and saturation, and a turn of the hue in degrees."""
+
+    brightness: float = 1.0
+    contrast: float = 1.0
+    saturation: float = 1.0
+    hue: float = 0.0
+
+
+class Plan(NamedTuple):
+    """Everything random about one sample."""
+
+    frames: np.ndarray  # (S,) indices counted from 0
+    crop: Crop
+    flip: bool = False
+    colour: Colour = Colour()
+    blur_sigma: float = 0.0  # pixels; 0: none
+    sound_cut: tuple[float, float] = (0.0, 0.0)  # seconds off the start and off the end
+
+
+def epoch_order(num_clips: int, seed: int, epoch: int) -> np.ndarray:
+    """The order of an epoch: one permutation of 0..num_clips-1 for the whole job, int64 (num_clips,)."""
+    return np.random.default_rng((seed, epoch)).permutation(num_clips)
+
+
+def training_frames(num_frames: int, num_segments: int, rng: np.random.Generator) -> np.ndarray:
+    """One random frame out of each of S equal parts, int64 (S,), counted from 0 (TSAM's training rule).
+
+    With tick = n / S, segment s gives int(tick * s) + a draw from 0..int(tick), at most n - 1. Example: 10 frames,
+    4 segments, tick 2.5: draws from 0-2, 2-4, 5-7, 7-9. A clip with fewer frames than segments repeats frames.
+    """
+    tick = num_frames / num_segments
+    starts = (tick * np.arange(num_segments)).astype(np.int64)
+    return np.minimum(starts + rng.integers(0, int(tick) + 1, num_segments), num_frames - 1)
+
+
+def validation_frames(num_frames: int, num_segments: int) -> np.ndarray:
+    """The middle frame of each of S equal parts: int(tick / 2 + tick * s), int64 (S,), counted from 0."""
+    tick = num_frames / num_segments
+    return (tick / 2 + tick * np.arange(num_segments)).astype(np.int64)
+
+
+def scale_pairs(scales: Sequence[float]) -> list[tuple[float, float]]:
+    """All pairs (for height, for width) of scales whose positions in the list differ by at most one."""
+    return [(a, b) for i, a in enumerate(scales) for j, b in enumerate(scales) if abs(i - j) <= 1]
+
+
+def random_crop(height: int, width: int, scales: Sequence[float], rng: np.random.Generator) -> Crop:
+    """A rectangle of (int(m * a), int(m * b)) pixels at a random place, (a, b) drawn from `scale_pairs`."""
+    pairs = scale_pairs(scales)
+    scale_y, scale_x = pairs[rng.integers(len(pairs))]
+    short = min(height, width)
+    crop_height, crop_width = max(1, int(short * scale_y)), max(1, int(short * scale_x))
+    y, x = rng.integers(0, (height - crop_height + 1, width - crop_width + 1))
+    return Crop(int(y), int(x), crop_height, crop_width)
+
+
+def centre_crop(height: int, width: int) -> Crop:
+    """The m x m square in the middle."""
+    short = min(height, width)
+    return Crop((height - short) // 2, (width - short) // 2, short, short)
+
+
+def training_plan(
+    num_frames: int,
+    height: int,
+    width: int,
+    num_segments: int,
+    video: VideoAugmentation,
+    audio: AudioAugmentation,
+    *,
+    seed: int,
+    epoch: int,
+    row: int,
+) -> Plan:
+    """The draws of a training sample: a function of (seed, epoch, row) and of the clip's length and size."""
+    rng = np.random.default_rng((seed, epoch, row))
+    return Plan(
+        frames=training_frames(num_frames, num_segments, rng),
+        crop=random_crop(height, width, video.scales, rng),
+        flip=bool(rng.random() < 0.5) and video.RandomHorizontalFlip,
+        colour=_colour(video, rng),
+        blur_sigma=float(rng.uniform(0.5, 2)) if video.GaussianBlur else 0.0,
+        sound_cut=tuple(rng.uniform(0, audio.random_shift_waveform).tolist()) if audio.status else (0.0, 0.0),
+    )
+
+
+def _colour(video: VideoAugmentation, rng: np.random.Generator) -> Colour:
+    colour = Colour()
+    if video.ColorJitter:
+        low, high = (0.8, 0.75, 0.75, -18.0), (1.2, 1.25, 1.25, 18.0)  # hue: 0.05 of a turn is 18 degrees
+        colour = Colour(*rng.uniform(low, high).tolist())
+    if rng.random() < video.RandomGrayscale:
+        colour = colour._replace(saturation=0.0)
+    return colour
+
+
+def evaluation_plan(num_frames: int, height: int, width: int, num_segments: int, *, seed: int, row: int, view: int):
+    """The draws of clip number `view` of an evaluation.
+
+    View 0 takes the middle frames and the centre crop and draws nothing; later views draw frames as in training and a
+    crop of at least 0.9 of the short side, never a flip or a colour. The epoch plays no part.
+    """
+    if view == 0:
+        return Plan(frames=validation_frames(num_frames, num_segments), crop=centre_crop(height, width))
+    rng = np.random.default_rng((seed, row, view))
+    frames = training_frames(num_frames, num_segments, rng)
+    return Plan(frames=frames, crop=random_crop(height, width, EVALUATION_SCALES, rng))

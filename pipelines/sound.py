@@ -1,0 +1,108 @@
+"""The sound of a file, decoded: .wav through libsndfile, videos through FFmpeg's libraries."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import soundfile
+
+from pipelines.clips import DEMUXERS
+
+
+class NoSoundError(ValueError):
+    """The file holds no sound at all: no audio stream, or one without samples."""
+
+
+class SoundError(ValueError):
+    """The file, or the sound in it, cannot be read."""
+
+
+def read_sound(path: str | Path) -> tuple[np.ndarray, int]:
+    """Decode the sound of a .wav file or of a video at its own sample rate.
+
+    A video gives the samples that the ffmpeg program extracts from it, before it rounds them to 16 bit: the priming
+    samples of AAC are left out, and like there a packet that cannot be decoded is passed over. Only the end may be
+    longer, by the less than 1024 samples with which the encoder filled its last frame. A sound whose rate or channels
+    change on the way keeps those that it begins with.
+
+    Returns:
+        float32 array (channels, samples), at least 1 x 1, full scale at -1 and 1; samples per second.
+
+    Raises:
+        NoSoundError: there is no sound in the file.
+        SoundError: naming the file and the reason.
+    """
+    path = Path(path)
+    try:
+        sound, rate = _read_wav(path) if path.suffix.lower() == ".wav" else _read_video(path)
+    except (av.FFmpegError, soundfile.SoundFileError) as error:
+        raise SoundError(f"{path}: the sound cannot be read ({_reason(error)})") from error
+    if sound.size == 0:
+        raise NoSoundError(f"{path}: has no sound")
+    if not np.isfinite(sound).all():
+        raise SoundError(f"{path}: the sound holds values that are no finite numbers; extract it again")
+    return sound, rate
+
+
+def has_sound(path: str | Path) -> bool:
+    """Whether a video has an audio stream.
+
+    Raises:
+        SoundError: the file cannot be opened.
+    """
+    try:
+        with _open(Path(path)) as container:
+            return bool(container.streams.audio)
+    except av.FFmpegError as error:
+        raise SoundError(f"{path}: cannot be opened ({_reason(error)})") from error
+
+
+def _read_wav(path: Path) -> tuple[np.ndarray, int]:
+    sound, rate = soundfile.read(path, dtype="float32", always_2d=True)  # (samples, channels)
+    return np.ascontiguousarray(sound.T), rate
+
+
+def _open(path: Path) -> av.container.InputContainer:
+    """Open a video with the demuxer of its ending, so that no other kind of file is read in its place."""
+    demuxer = DEMUXERS.get(path.suffix.lower())
+    if demuxer is None:
+        raise SoundError(f"{path}: unknown ending; expected .wav or a video: {' '.join(DEMUXERS)}")
+    return av.open(str(path), format=demuxer)
+
+
+def _read_video(path: Path) -> tuple[np.ndarray, int]:
+    with _open(path) as container:
+        stream = container.streams.best("audio")
+        frames = _frames(container, stream) if stream else iter(())
+        first = next(frames, None)
+        if first is None:
+            return np.empty((0, 0), np.float32), 0
+        # Of the frame, not of the container: for some AAC streams the container names half the rate.
+        layout, rate = first.layout, first.sample_rate
+        pieces = []
+        for _, run in itertools.groupby(itertools.chain([first], frames), lambda f: (f.layout.name, f.sample_rate)):
+            resampler = av.AudioResampler(format="fltp", layout=layout, rate=rate)
+            pieces += [piece.to_ndarray() for frame in [*run, None] for piece in resampler.resample(frame)]
+    return np.concatenate(pieces, axis=1), rate
+
+
+def _frames(container: av.container.InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame]:
+    """The frames of all packets that can be decoded; raises the last packet's error if none can."""
+    decoded, failure = False, None
+    for packet in container.demux(stream):
+        try:
+            frames = packet.decode()
+        except av.FFmpegError as error:  # decoders have error numbers of their own
+            failure = error
+            continue
+        decoded = decoded or bool(frames)
+        yield from frames
+    if failure is not None and not decoded:
+        raise failure
+
+
+def _reason(error: Exception) -> str:
+    """The words of an error without the path and number that its library puts around them."""
+    return getattr(error, "strerror", None) or getattr(error, "error_string", None) or str(error)

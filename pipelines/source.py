@@ -1,0 +1,152 @@
+"""The callable that decode workers run: a place in a batch -> the arrays of one sample. It never raises.
+
+What cannot be read becomes a black, silent clip with ok = 0 and the reason as text; loss and metrics leave it out.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal, NamedTuple
+
+import numpy as np
+from annotated_types import Ge, Interval
+
+from pipelines import sampling
+from pipelines.clips import Clip
+from pipelines.decode import decode_frames
+from pipelines.mel import silent_picture
+from pipelines.mel_store import MelStore
+from pipelines.order import EvaluationOrder, Position, TrainingOrder
+from pipelines.remux import black_video, remux
+
+REASON_BYTES = 240
+"""Length of the text that says why a clip could not be read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineOptions:
+    """How clips get from files to batches: section `pipeline`."""
+
+    source: Literal["video"] = "video"
+    """What is read: `video` files."""
+    decode: Literal["cpu", "gpu", "gpu_whole"] = "cpu"
+    """Decoder: `cpu` (PyAV in worker processes), `gpu` (NVDEC on the packets that are needed) or `gpu_whole` (NVDEC on
+    whole files)."""
+    workers: Annotated[int, Ge(0)] | None = None
+    """Decode processes of each rank. Default: training_param.num_workers shared among the machine's ranks, at most one
+    a core. 0: decode in the training process."""
+    prefetch: Annotated[int, Ge(1)] = 2
+    """Batches prepared ahead."""
+    max_bad_fraction: Annotated[float, Interval(ge=0, le=1)] = 0.01
+    """Part of the clips that may be unreadable before training stops."""
+
+
+class Sample(NamedTuple):
+    """The arrays of one sample, in the order in which the graph takes them."""
+
+    video: np.ndarray  # cpu: frames, uint8 (S, H, W, 3); gpu: a video file in memory; gpu_whole: a path; uint8 (bytes,)
+    frames: np.ndarray  # which frames of that file, int32 (S,)
+    crop_start: np.ndarray  # y, x in pixels, int32 (2,)
+    crop_shape: np.ndarray  # height, width in pixels, int32 (2,)
+    flip: np.ndarray  # 0 or 1, int32 ()
+    colour: np.ndarray  # brightness, contrast, saturation, hue in degrees, float32 (4,)
+    blur_sigma: np.ndarray  # pixels, float32 ()
+    audio: np.ndarray  # log-mel pictures, float32 (A, 3, H, W)
+    meta: np.ndarray  # label, row, ok, int64 (3,)
+    reason: np.ndarray  # why ok is 0: UTF-8 text filled up with zeros, uint8 (REASON_BYTES,)
+
+
+@dataclass(kw_only=True, repr=False)  # DALI puts the text of a source into its warnings
+class ClipSource:
+    """Sample number -> `Sample`; pickled to the workers, so it holds plain data only."""
+
+    clips: Sequence[Clip]
+    order: TrainingOrder | EvaluationOrder
+    training: bool
+    seed: int
+    decode: str
+    num_segments: int
+    video: sampling.VideoAugmentation
+    audio: sampling.AudioAugmentation
+    audio_segments: int
+    mels: MelStore
+    first_step: int = 0  # at which the pipeline starts
+    fields: tuple[str, ...] = Sample._fields  # what the graph uses of a sample
+
+    def __call__(self, sample_info) -> tuple[np.ndarray, ...]:
+        """The `fields` of a `Sample`.
+
+        Args:
+            sample_info: DALI's SampleInfo; its iteration counts on for as long as the pipeline lives.
+        """
+        sample = self.sample(sample_info.iteration, sample_info.idx_in_batch)
+        return tuple(getattr(sample, name) for name in self.fields)
+
+    def sample(self, iteration: int, place: int) -> Sample:
+        """What stands at `place` of the batch of an iteration."""
+        position = self.order.position(self.first_step + iteration, place)
+        if position.row < 0:
+            return self._black(position, "")
+        try:
+            return self._read(position)
+        except Exception as error:  # a worker must not raise, whatever a file holds
+            return self._black(position, f"{type(error).__name__}: {error}")
+
+    def plan(self, position: Position) -> sampling.Plan:
+        """The draws of one sample."""
+        clip = self.clips[position.row]
+        shape = (clip.frames, clip.height, clip.width, self.num_segments)
+        if self.training:
+            draws = {"seed": self.seed, "epoch": position.epoch, "row": position.row}
+            return sampling.training_plan(*shape, self.video, self.audio, **draws)
+        return sampling.evaluation_plan(*shape, seed=self.seed, row=position.row, view=position.view)
+
+    def _read(self, position: Position) -> Sample:
+        clip, plan = self.clips[position.row], self.plan(position)
+        video, frames = self._video(clip, plan.frames)
+        return _sample(video, frames, plan, self._sound(clip, plan), (clip.label, position.row, 1), "")
+
+    def _video(self, clip: Clip, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What the graph decodes or takes as it is, and the frames' numbers in it."""
+        if self.decode == "gpu_whole":
+            return np.frombuffer(clip.path.encode(), np.uint8), frames
+        if self.decode == "gpu":
+            data, frames = remux(clip.path, frames)
+            return np.frombuffer(data, np.uint8), frames
+        video = decode_frames(clip.path, frames)
+        size, expected = video.shape[1:3], (clip.height, clip.width)
+        if size != expected:
+            raise ValueError(f"{clip.path}: {size} pixels, but the index says {expected}; the file has changed")
+        return video, frames
+
+    def _sound(self, clip: Clip, plan: sampling.Plan) -> np.ndarray:
+        if not clip.sound or not self.audio_segments:
+            return silent_picture(self.mels.options, self.audio_segments)
+        return self.mels.picture(clip.id, self.audio_segments, plan.sound_cut)
+
+    def _black(self, position: Position, reason: str) -> Sample:
+        plan = sampling.Plan(frames=np.zeros(self.num_segments, np.int32), crop=sampling.Crop(0, 0, 1, 1))
+        if self.decode == "cpu":
+            video = np.zeros((self.num_segments, 1, 1, 3), np.uint8)
+        elif self.decode == "gpu":
+            video = np.frombuffer(black_video(), np.uint8)
+        else:  # the graph opens the file by itself: any file of the list will do
+            video = np.frombuffer(self.clips[0].path.encode(), np.uint8)
+        label = self.clips[position.row].label if position.row >= 0 else 0
+        silence = silent_picture(self.mels.options, self.audio_segments)
+        return _sample(video, plan.frames, plan, silence, (label, position.row, 0), reason)
+
+
+def _sample(video, frames, plan: sampling.Plan, audio, meta: tuple[int, int, int], reason: str) -> Sample:
+    text = reason.encode()[:REASON_BYTES].ljust(REASON_BYTES, b"\0")
+    return Sample(
+        video=video,
+        frames=np.asarray(frames, np.int32),
+        crop_start=np.array(plan.crop[:2], np.int32),
+        crop_shape=np.array(plan.crop[2:], np.int32),
+        flip=np.array(plan.flip, np.int32),
+        colour=np.array(plan.colour, np.float32),
+        blur_sigma=np.array(plan.blur_sigma, np.float32),
+        audio=audio,
+        meta=np.array(meta, np.int64),
+        reason=np.frombuffer(text, np.uint8),
+    )

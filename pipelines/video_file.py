@@ -1,0 +1,135 @@
+"""Opening video files: what can be told before any decoding, and errors that name the fault."""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from pipelines.clips import DEMUXERS
+
+ISO_MEDIA_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp")
+EBML_ID = b"\x1a\x45\xdf\xa3"
+SEGMENT_ID = b"\x18\x53\x80\x67"
+
+
+class VideoError(ValueError):
+    """A video that cannot be used. `status` is a short word for the index; the text says what to do."""
+
+    def __init__(self, status: str, message: str):
+        super().__init__(status, message)
+        self.status = status
+
+    def __str__(self) -> str:
+        return self.args[1]
+
+
+@contextmanager
+def open_video(path: str | Path) -> Iterator[InputContainer]:
+    """Open a file with the demuxer of its ending, whatever the file's content asks for.
+
+    Raises:
+        VideoError: `missing`, `not_a_file`, `unknown_ending`, `empty`, `unreadable`, `not_a_video`, `truncated` or
+            `damaged` (the container cannot be read).
+    """
+    demuxer = _check_file(path)
+    try:
+        container = av.open(f"file:{os.path.abspath(path)}", format=demuxer, metadata_errors="replace")
+    except (av.FFmpegError, UnicodeError, ValueError, MemoryError) as error:
+        raise damaged(path, error) from error
+    with container:
+        yield container
+
+
+def video_stream(path: str | Path, container: InputContainer) -> VideoStream:
+    """The first video stream that is not a cover picture.
+
+    Raises:
+        VideoError: `no_video`, or `unsupported` where no decoder is known.
+    """
+    attached = av.stream.Disposition.attached_pic
+    streams = [stream for stream in container.streams.video if not stream.disposition & attached]
+    if not streams:
+        raise VideoError("no_video", f"{path}: holds no video stream; leave it out of the list")
+    if streams[0].codec_context is None:
+        raise VideoError("unsupported", f"{path}: no decoder for its video; convert it to H.264")
+    return streams[0]
+
+
+def damaged(path: str | Path, error: object) -> VideoError:
+    return VideoError("damaged", f"{path}: damaged ({error}); fetch it again or leave it out of the list")
+
+
+def _check_file(path: str | Path) -> str:
+    """The demuxer for a file that looks like what its ending says."""
+    demuxer = DEMUXERS.get(Path(path).suffix.lower())
+    if demuxer is None:
+        raise VideoError("unknown_ending", f"{path}: expected one of the endings {' '.join(DEMUXERS)}")
+    try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):  # opening a FIFO would wait for a writer
+            raise VideoError("not_a_file", f"{path}: is a folder, FIFO or device; expected a video file")
+        if status.st_size == 0:
+            raise VideoError("empty", f"{path}: holds no bytes; fetch it again")
+        with open(path, "rb") as file:
+            head = file.read(16)
+            declared = {"mp4": _iso_media_size, "mov": _iso_media_size, "matroska": _matroska_size, "avi": _riff_size}
+            size = declared[demuxer](file, head)
+    except FileNotFoundError as error:
+        raise VideoError("missing", f"{path}: no such file") from error
+    except (OSError, ValueError) as error:
+        raise VideoError("unreadable", f"{path}: cannot be read ({error}); check its permissions and its name") from error
+    if size is None:
+        raise VideoError("not_a_video", f"{path}: begins with {head!r}, which is not {demuxer}; rename or replace it")
+    if size > status.st_size:
+        message = f"{path}: cut short, {status.st_size} of at least {size} bytes are there; fetch it again"
+        raise VideoError("truncated", message)
+    return demuxer
+
+
+def _iso_media_size(file, head: bytes) -> int | None:
+    """Size in bytes that an MP4 or MOV file must have to hold its boxes; None: it is none (ISO/IEC 14496-12, 4.2)."""
+    if head[4:8] not in ISO_MEDIA_BOXES:
+        return None
+    size = position = 0
+    while True:
+        file.seek(position)
+        head = file.read(16)
+        length = int.from_bytes(head[:4], "big")
+        if length == 1:
+            length = int.from_bytes(head[8:], "big")
+        if len(head) < 8 or length < 8:  # the end, or a last box that reaches to it
+            return size
+        position += length
+        if head[4:8] in (b"moov", b"moof", b"mdat"):  # what else may follow is of no importance
+            size = position
+
+
+def _matroska_size(file, head: bytes) -> int | None:
+    """The same for Matroska and WebM: end of the segment, which follows the EBML header (RFC 8794, 8795)."""
+    if head[:4] != EBML_ID:
+        return None
+    file.seek(4)
+    file.seek(_ebml_length(file)[0], os.SEEK_CUR)
+    if file.read(4) != SEGMENT_ID:
+        return 0
+    length, unknown = _ebml_length(file)
+    return 0 if unknown else file.tell() + length
+
+
+def _ebml_length(file) -> tuple[int, bool]:
+    """A variable-length integer, and whether it stands for "unknown"."""
+    first = file.read(1)[0:1] or b"\x80"
+    extra = 8 - first[0].bit_length()
+    data = int.from_bytes(first + file.read(extra), "big")
+    length = data & (1 << 7 * (extra + 1)) - 1
+    return length, length == (1 << 7 * (extra + 1)) - 1
+
+
+def _riff_size(file, head: bytes) -> int | None:
+    """The same for AVI: end of the first RIFF chunk."""
+    return 8 + int.from_bytes(head[4:8], "little") if head[:4] == b"RIFF" else None

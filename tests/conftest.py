@@ -1,0 +1,16 @@
+"""Data that many tests read, made once."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.processes import run
+
+
+@pytest.fixture(scope="session")
+def example(tmp_path_factory) -> Path:
+    """Folder of a small example data set: 24 training and 9 validation clips; do not change it."""
+    folder = tmp_path_factory.mktemp("example") / "data"
+    made = run("tools/make_example.py", folder, "--training", "24", "--validation", "9")
+    assert made.returncode == 0, made.stderr
+    return folder

@@ -1,0 +1,45 @@
+"""Small clips with a given sound, for tests."""
+
+from pathlib import Path
+
+import av
+import numpy as np
+
+SOUND_ENCODERS = {".webm": "libopus", ".avi": "mp3", ".mkv": "flac"}  # AAC in others
+
+
+def tone(frequency: float, seconds: float, rate: int, channels: int = 1, loudness: float = 0.3) -> np.ndarray:
+    """A sine, float32 (channels, samples)."""
+    time = np.arange(round(seconds * rate)) / rate
+    wave = loudness * np.sin(2 * np.pi * frequency * time)
+    return np.tile(wave.astype(np.float32), (channels, 1))
+
+
+def noise(seconds: float, rate: int, channels: int = 1, seed: int = 0) -> np.ndarray:
+    """White noise, float32 (channels, samples)."""
+    shape = (channels, round(seconds * rate))
+    return (0.1 * np.random.default_rng(seed).standard_normal(shape)).astype(np.float32)
+
+
+def write_clip(path: str | Path, sound: np.ndarray | None, rate: int = 16000, frames: int = 5) -> Path:
+    """Write a video of `frames` grey pictures at 10 frames per second with `sound` (channels, samples) or none."""
+    path = Path(path)
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libvpx" if path.suffix == ".webm" else "libx264", rate=10)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        audio = None
+        if sound is not None:
+            layout = "mono" if len(sound) == 1 else "stereo"
+            audio = container.add_stream(SOUND_ENCODERS.get(path.suffix, "aac"), rate=rate, layout=layout)
+        for number in range(frames):
+            picture = np.full((48, 64, 3), 20 * number, np.uint8)
+            container.mux(video.encode(av.VideoFrame.from_ndarray(picture)))
+        container.mux(video.encode(None))
+        if audio is not None:
+            samples = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound), format="fltp", layout=layout)
+            samples.sample_rate, samples.pts = rate, 0  # without a time, nothing says which samples are priming
+            resampler = av.AudioResampler(format=audio.format, frame_size=audio.frame_size or 1024)
+            for piece in [*resampler.resample(samples), *resampler.resample(None)]:
+                container.mux(audio.encode(piece))
+            container.mux(audio.encode(None))
+    return path

@@ -1,0 +1,96 @@
+"""Checkpoints: whole or not at all, damage is seen, nothing in them ever runs."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from tsam_dali.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+
+STATE = {
+    "epoch": 3,
+    "model": {"weight": torch.arange(6.0).reshape(2, 3)},
+    "history": [{"loss": 0.5}],
+    "best": {"x": 1.0},
+}
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "checkpoints" / "latest"
+    save_checkpoint(path, STATE)
+    return path
+
+
+def test_what_was_saved_is_loaded(file):
+    state = load_checkpoint(file)
+    assert torch.equal(state["model"]["weight"], STATE["model"]["weight"])
+    assert {key: state[key] for key in ("epoch", "history", "best")} == {
+        "epoch": 3,
+        "history": [{"loss": 0.5}],
+        "best": {"x": 1.0},
+    }
+    assert sorted(os.listdir(file.parent)) == ["latest", "latest.sha256"]
+
+
+def test_the_digest_is_what_sha256sum_reads(file):
+    assert subprocess.run(["sha256sum", "--check", "latest.sha256"], cwd=file.parent, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("place", [100, 700, -100])
+def test_a_flipped_bit_is_seen(file, place):
+    content = bytearray(file.read_bytes())
+    content[place] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(CheckpointError, match="damaged, its SHA-256"):
+        load_checkpoint(file)
+
+
+def test_a_cut_file_is_seen_even_without_a_digest(file):
+    (file.parent / "latest.sha256").unlink()
+    file.write_bytes(file.read_bytes()[:-50])
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        load_checkpoint(file)
+
+
+def test_a_missing_file_and_foreign_content(tmp_path):
+    with pytest.raises(CheckpointError, match="no such checkpoint"):
+        load_checkpoint(tmp_path / "none")
+    torch.save({"state_dict": {}}, tmp_path / "other")
+    with pytest.raises(CheckpointError, match="not a checkpoint of tsam_dali"):
+        load_checkpoint(tmp_path / "other")
+
+
+class Payload:
+    """Pickles to a call of os.system."""
+
+    def __init__(self, command):
+        self.command = command
+
+    def __reduce__(self):
+        return os.system, (self.command,)
+
+
+def test_a_pickled_call_does_not_run(tmp_path):
+    canary = tmp_path / "canary"
+    torch.save({"format": "tsam_dali", "model": Payload(f"touch {canary}")}, tmp_path / "evil")
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        load_checkpoint(tmp_path / "evil")
+    assert not canary.exists()
+
+
+def test_a_save_that_fails_leaves_the_previous_file(file):
+    """The file size limit makes the write fail half way, as a full disk does."""
+    code = (
+        "import resource, signal, sys, pathlib, torch\n"
+        "from tsam_dali.checkpoint import save_checkpoint\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
+        "save_checkpoint(pathlib.Path(sys.argv[1]), {'model': torch.zeros(100_000)})\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(file)], capture_output=True, check=False)
+    assert done.returncode != 0
+    assert load_checkpoint(file)["epoch"] == 3
+    assert sorted(os.listdir(file.parent)) == ["latest", "latest.sha256"]

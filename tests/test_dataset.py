@@ -1,0 +1,163 @@
+"""What is wrong with the data is found before training starts, all of it at once."""
+
+import json
+import logging
+import os
+import shutil
+
+import pytest
+
+from pipelines.dataset import DataError, load_clips, num_classes
+from tests.processes import ROOT, run
+from tsam_dali.config import config_from_dict
+
+EXAMPLE_CONFIG = ROOT / "config/example_config.json"
+
+
+@pytest.fixture
+def data(example, tmp_path):
+    """A copy of the example data that a test may damage (the videos are links)."""
+    folder = tmp_path / "data"
+    (folder / "videos").mkdir(parents=True)
+    for video in (example / "videos").iterdir():
+        os.link(video, folder / "videos" / video.name)
+    for name in ("training.txt", "validation.txt"):
+        shutil.copy(example / name, folder)
+    return folder
+
+
+def settings(folder, **sections):
+    sections = {"model": {"audio_segments": 0}, **sections}
+    return config_from_dict({"dataset": {"data_dir": str(folder)}, **sections})
+
+
+def problems(config) -> str:
+    with pytest.raises(DataError) as caught:
+        load_clips(config)
+    return str(caught.value)
+
+
+def replace_video(path, content: bytes):
+    path.unlink()  # the file itself belongs to all tests
+    path.write_bytes(content)
+
+
+def test_clips_of_both_lists_in_order(data):
+    clips = load_clips(settings(data))
+    lines = [line.split() for line in (data / "training.txt").read_text().splitlines()]
+    assert [[clip.id, str(clip.label)] for clip in clips["training"]] == lines
+    assert len(clips["validation"]) == 9
+    assert num_classes(clips) == 4
+    assert all(clip.frames > 10 and clip.height >= 64 and clip.path.endswith(".mp4") for clip in clips["training"])
+
+
+def test_the_index_is_used_again_until_a_file_changes(data, example):
+    first = load_clips(settings(data))
+    index = data / "index.jsonl"
+    records = [json.loads(line) for line in index.read_text().splitlines()]
+    assert len(records) == 33
+    for record in records:
+        record["frames"] += 1000
+    index.write_text("".join(json.dumps(record) + "\n" for record in records))
+    changed = first["training"][0]
+    os.utime(changed.path)
+    second = load_clips(settings(data))
+    assert second["training"][0].frames == changed.frames
+    assert second["training"][1].frames == first["training"][1].frames + 1000
+
+
+def test_a_missing_folder(tmp_path):
+    assert "is no folder" in problems(settings(tmp_path / "none"))
+    found = problems(settings(tmp_path))
+    assert "dataset.dir_videos" in found
+    assert "training list" in found
+    assert "validation list" in found
+
+
+def test_mistakes_of_both_lists_are_named_together(data):
+    (data / "training.txt").write_text("a 0\nb\n../c 1\n")
+    (data / "validation.txt").write_text("\n")
+    found = problems(settings(data))
+    assert "training.txt:2: expected `ID label`" in found
+    assert "training.txt:3: the id leaves the data folder" in found
+    assert "validation.txt: the list is empty" in found
+
+
+def test_label_gaps_and_missing_videos_are_named_together(data):
+    with (data / "training.txt").open("a") as file:
+        file.write("not_there 6\n")
+    found = problems(settings(data))
+    assert "no clip has label 4, 5" in found
+    assert "not_there: no video with one of the endings" in found
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>not found</html>", b"ffconcat version 1.0\nfile other.mp4\n"])
+def test_a_video_that_cannot_be_opened(data, content):
+    broken = next((data / "videos").iterdir())
+    replace_video(broken, content)
+    found = problems(settings(data))
+    assert "1 of " in found
+    assert broken.name in found
+    assert "pipeline.max_bad_fraction=0.01 allows" in found
+
+
+def test_few_broken_videos_are_left_out(data, caplog):
+    broken = load_clips(settings(data))["training"][3]
+    replace_video(data / "videos" / f"{broken.id}.mp4", b"junk")
+    with caplog.at_level(logging.WARNING):
+        clips = load_clips(settings(data, pipeline={"max_bad_fraction": 0.2}))
+    assert len(clips["training"]) == 23
+    assert broken.id not in {clip.id for clip in clips["training"]}
+    assert f"{broken.id}.mp4" in caplog.text
+
+
+def test_a_missing_mel_store_is_named_with_the_command(data):
+    found = problems(settings(data, model={"audio_segments": 1}))
+    assert "tools/precompute_audio.py" in found
+
+
+@pytest.fixture
+def with_sound(data):
+    """The data with data.json and a log-mel store of the example's settings."""
+    dataset = json.loads((ROOT / "config/example_data.json").read_text())
+    dataset["dataset"]["data_dir"] = str(data)
+    (data / "data.json").write_text(json.dumps(dataset))
+    made = run("tools/precompute_audio.py", "--data", data / "data.json", "--config", EXAMPLE_CONFIG)
+    assert made.returncode == 0, made.stderr
+    return data
+
+
+def sound_settings(folder, **changes):
+    sections = json.loads(EXAMPLE_CONFIG.read_text()) | {"dataset": {"data_dir": str(folder)}}
+    for section, values in changes.items():
+        sections[section] |= values
+    return config_from_dict(sections)
+
+
+def test_a_mel_store_that_is_outdated_or_made_otherwise(with_sound):
+    assert all(clip.sound for clip in load_clips(sound_settings(with_sound))["training"])
+    images = json.loads(EXAMPLE_CONFIG.read_text())["data_augmentation"]
+    other = {"audio_image_param": images["audio_image_param"] | {"n_mels": 32}}
+    assert "n_mels" in problems(sound_settings(with_sound, data_augmentation=other)) or "mels" in problems(
+        sound_settings(with_sound, data_augmentation=other)
+    )
+    clip = load_clips(sound_settings(with_sound))["training"][0]
+    content = (with_sound / "videos" / f"{clip.id}.mp4").read_bytes()
+    replace_video(with_sound / "videos" / f"{clip.id}.mp4", content)
+    assert "tools/precompute_audio.py" in problems(sound_settings(with_sound))
+
+
+def test_the_command_stops_before_training_and_names_everything(with_sound):
+    (with_sound / "training.txt").write_text("a\nb 0\n../c 0\n")
+    (with_sound / "validation.txt").unlink()
+    common = ("-m", "tsam_dali.train", "--data", with_sound / "data.json")
+    done = run(*common, "--set", "modle.arch=resnet18", "--set", "training_param.epoch=3")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-2:] == [
+        "error: unknown key training_param.epoch; did you mean training_param.epochs?",
+        "error: unknown key modle; did you mean model?",
+    ]
+    done = run(*common)
+    assert done.returncode == 2
+    assert "validation.txt' does not exist" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,107 @@
+"""Imports point down: every module may import only modules of lower layers, or of its own."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+LAYERS = [
+    {"pipelines.clips", "pipelines.ffmpeg", "pipelines.sampling", "pipelines.order"},
+    {
+        "pipelines.decode",
+        "pipelines.mel",
+        "pipelines.mel_store",
+        "pipelines.packets",
+        "pipelines.remux",
+        "pipelines.source",
+        "tsam_dali.config",
+        "tsam_dali.options",
+    },
+    {
+        "pipelines.dataset",
+        "pipelines.graph",
+        "pipelines.index",
+        "pipelines.loader",
+        "tsam_dali.checkpoint",
+        "tsam_dali.command_line",
+        "tsam_dali.distributed",
+        "tsam_dali.example",
+        "tsam_dali.learner",
+        "tsam_dali.metrics",
+        "tsam_dali.model",
+        "tsam_dali.optim",
+        "tsam_dali.progress",
+        "tsam_dali.report",
+        "tsam_dali.run_folder",
+        "tsam_dali.shift",
+        "tsam_dali.weights",
+    },
+    {"tsam_dali.engine"},
+    {"tsam_dali.train"},
+]
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+WORKER = ["pipelines.source"]
+HEAVY = {"torch", "nvidia"}
+
+
+def modules() -> dict[str, Path]:
+    return {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts): path
+        for package in ("pipelines", "tsam_dali")
+        for path in sorted((ROOT / package).rglob("*.py"))
+        if path.name != "__init__.py"
+    }
+
+
+def imports(path: Path) -> set[str]:
+    """Full names of everything that a file imports, in functions too."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+    return names
+
+
+def test_every_module_has_a_layer():
+    assert set(modules()) == set(LEVEL)
+
+
+@pytest.mark.parametrize("name", sorted(modules()))
+def test_imports_point_down(name):
+    upward = {other for other in imports(modules()[name]) if LEVEL.get(other, -1) > LEVEL[name]}
+    assert not upward
+
+
+@pytest.mark.parametrize("name", [name for name in sorted(modules()) if name.startswith("pipelines.")])
+def test_pipelines_knows_nothing_of_training(name):
+    assert not {other for other in imports(modules()[name]) if other.split(".")[0] in ("tsam_dali", "tools")}
+
+
+def test_only_graph_and_loader_import_dali():
+    users = {name for name, path in modules().items() if any(other.startswith("nvidia") for other in imports(path))}
+    assert users == {"pipelines.graph", "pipelines.loader"}
+
+
+def test_workers_import_neither_torch_nor_dali():
+    """Follow the imports of what a decode worker runs."""
+    seen, todo = set(), list(WORKER)
+    while todo:
+        name = todo.pop()
+        seen.add(name)
+        found = imports(modules()[name])
+        assert not {other for other in found if other.split(".")[0] in HEAVY}, name
+        todo += [other for other in found if other in LEVEL and other not in seen]
+    assert {"pipelines.decode", "pipelines.mel", "pipelines.sampling"} <= seen
+
+
+def test_there_is_no_circle():
+    graph = {name: {other for other in imports(path) if other in LEVEL} for name, path in modules().items()}
+    while graph:
+        free = [name for name, others in graph.items() if not others & graph.keys()]
+        assert free, f"circle among {sorted(graph)}"
+        for name in free:
+            del graph[name]

@@ -1,0 +1,241 @@
+"""The numbers of the log-mel picture, against plain arithmetic and against torch's resize."""
+
+import json
+
+import numpy as np
+import pydantic
+import pytest
+import soundfile
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipelines import mel
+from pipelines.mel import AudioImage, log_mel_columns, log_mel_picture, picture, pieces, silent_picture
+from tests.sound_media import noise, tone
+
+SMALL = AudioImage(n_mels=32, spec_size=(3, 24, 40))
+
+
+def plain_log_mel(samples, rate, window, hop, n_fft, n_mels, eps, which=None):
+    """Log-mel columns by the book, in double precision: frame by frame, filter by filter. All in samples."""
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)
+    left = (n_fft - window) // 2
+    top = 2595 * np.log10(1 + rate / 2 / 700)
+    corners = 700 * (10 ** (np.linspace(0, top, n_mels + 2) / 2595) - 1)
+    bins = np.arange(n_fft // 2 + 1) * rate / n_fft
+    columns = []
+    for j in range(1 + len(samples) // hop) if which is None else which:
+        places = np.arange(j * hop - n_fft // 2, j * hop - n_fft // 2 + n_fft)
+        period = 2 * (len(samples) - 1)
+        places = np.abs((places + period // 2) % period - period // 2) if period else places * 0  # reflected
+        frame = np.zeros(n_fft)
+        frame[left : left + window] = hann * samples[places][left : left + window]
+        power = np.abs(np.fft.rfft(frame)) ** 2
+        bands = []
+        for low, middle, high in zip(corners, corners[1:], corners[2:], strict=False):
+            rising, falling = (bins - low) / (middle - low), (high - bins) / (high - middle)
+            bands.append((np.maximum(0, np.minimum(rising, falling)) * power).sum())
+        columns.append(np.log(np.array(bands) + eps))
+    return np.stack(columns, axis=1)
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 44100, 48000])
+def test_columns_are_what_the_definition_says(rate):
+    options = AudioImage(n_mels=64)
+    sound = noise(0.25, rate, channels=2)
+    found = log_mel_columns(sound, rate, options)
+    assert (found.rate, found.samples) == (rate, sound.shape[1])
+    for window_ms, hop_ms, columns in zip((25, 50, 100), (10, 25, 50), found.windows, strict=True):
+        window, hop = round(window_ms * rate / 1000), round(hop_ms * rate / 1000)
+        expected = [plain_log_mel(channel.astype(float), rate, window, hop, 4800, 64, 1e-6) for channel in sound]
+        assert columns.dtype == np.float32
+        np.testing.assert_allclose(columns, expected, atol=2e-3, rtol=0)
+
+
+@pytest.mark.filterwarnings("ignore:Empty filters")
+def test_a_window_longer_than_the_transform_lengthens_it():
+    """100 ms at 96 kHz are 9600 samples."""
+    sound = noise(0.2, 96000)
+    found = log_mel_columns(sound, 96000, AudioImage(n_mels=64)).windows[2]
+    np.testing.assert_allclose(
+        found[0], plain_log_mel(sound[0].astype(float), 96000, 9600, 4800, 9600, 64, 1e-6), atol=2e-3
+    )
+
+
+@pytest.mark.parametrize("samples", [1, 2, 3, 100, 4799])
+def test_very_short_sounds(samples):
+    sound = noise(1, 16000)[:, :samples]
+    for window, hop, columns in zip(
+        (400, 800, 1600), (160, 400, 800), log_mel_columns(sound, 16000, SMALL).windows, strict=True
+    ):
+        expected = plain_log_mel(sound[0].astype(float), 16000, window, hop, 4800, 32, 1e-6)
+        np.testing.assert_allclose(columns[0], expected, atol=5e-3)
+    shown = picture(log_mel_columns(sound, 16000, SMALL), SMALL, 2, cut=(1.0, 1.0))
+    assert shown.shape == (2, 3, 24, 40)
+    assert np.isfinite(shown).all()
+
+
+def test_a_long_sound_has_no_seams():
+    """Columns are computed in blocks; those around a block's end are like all others."""
+    rate, block = 1000, mel._BLOCK
+    sound = noise((block + 60) * 0.01, rate)
+    found = log_mel_columns(sound, rate, AudioImage(n_mels=16)).windows[0][0]
+    assert found.shape == (16, block + 61)
+    which = [0, *range(block - 3, block + 3), block + 60]
+    expected = plain_log_mel(sound[0].astype(float), rate, 25, 10, 4800, 16, 1e-6, which)
+    np.testing.assert_allclose(found[:, which], expected, atol=2e-3)
+
+
+@pytest.mark.parametrize(("shape", "size"), [((224, 1001), (224, 224)), ((64, 5), (32, 48)), ((3, 1), (5, 7))])
+def test_resize_is_torchs_antialiased_bilinear(shape, size):
+    plane = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    expected = torch.nn.functional.interpolate(
+        torch.from_numpy(plane)[None, None], size=size, mode="bilinear", antialias=True, align_corners=False
+    )
+    np.testing.assert_allclose(mel._resized(plane, size), expected[0, 0], atol=1e-5)
+
+
+def test_planes_bands_and_time_of_the_picture(tmp_path):
+    """A low tone, then a high one: the bright row is near the top, then lower; the planes are the three windows."""
+    rate, options = 16000, AudioImage()
+    sound = np.concatenate([tone(200, 1.0, rate), tone(4000, 1.0, rate)], axis=1)
+    soundfile.write(tmp_path / "a.wav", sound.T, rate, "FLOAT")
+    shown = log_mel_picture(tmp_path / "a.wav", options, 1)
+    assert shown.shape == (1, 3, 224, 224)
+    assert shown.dtype == np.float32
+    assert shown.flags.c_contiguous
+    step = 2595 * np.log10(1 + 8000 / 700) / 225  # mel from one band to the next
+    rows = [2595 * np.log10(1 + hertz / 700) / step - 1 for hertz in (200, 4000)]
+    for plane in shown[0]:
+        np.testing.assert_allclose(plane[:, 10:100].argmax(axis=0), rows[0], atol=1)
+        np.testing.assert_allclose(plane[:, -100:-10].argmax(axis=0), rows[1], atol=1)
+    for plane, columns in zip(shown[0], log_mel_columns(sound, rate, options).windows, strict=True):
+        expected = torch.nn.functional.interpolate(
+            torch.from_numpy(columns)[None], size=(224, 224), mode="bilinear", antialias=True
+        )
+        np.testing.assert_allclose(plane, expected[0, 0], atol=1e-4)
+
+
+def test_channels_are_the_audio_segments(tmp_path):
+    left, right = tone(300, 0.5, 16000), tone(3000, 0.5, 16000)
+    alone = []
+    for name, sound in (("left", left), ("right", right), ("both", np.concatenate([left, right]))):
+        soundfile.write(tmp_path / f"{name}.wav", sound.T, 16000)
+        alone.append(log_mel_picture(tmp_path / f"{name}.wav", SMALL, 2))
+    np.testing.assert_array_equal(alone[0][0], alone[0][1])  # mono: shown twice
+    np.testing.assert_array_equal(alone[2], np.stack([alone[0][0], alone[1][0]]))
+    np.testing.assert_array_equal(log_mel_picture(tmp_path / "both.wav", SMALL, 1), alone[0][:1])
+
+
+@pytest.mark.parametrize(
+    ("samples", "n", "m", "expected"),
+    [
+        (12, 2, 2, [(0, 8), (4, 12)]),
+        (100, 1, 1, [(0, 100)]),
+        (100, 1, 5, [(0, 100)]),
+        (100, 3, 1, [(0, 100)] * 3),
+        (160, 3, 4, [(0, 64), (48, 112), (96, 160)]),
+        (1, 3, 2, [(0, 0)] * 3),
+    ],
+)
+def test_pieces_as_tsam_cuts_them(samples, n, m, expected):
+    assert list(pieces(samples, n, m)) == expected
+
+
+@given(samples=st.integers(1, 10**6), n=st.integers(1, 12), m=st.integers(1, 12))
+def test_pieces_are_equal_and_cover_the_sound(samples, n, m):
+    found = list(pieces(samples, n, m))
+    assert len(found) == n
+    assert len({stop - start for start, stop in found}) == 1
+    assert found[0][0] == 0
+    assert abs(found[-1][1] - samples) < 2 * n  # TSAM rounds the overlap down, so the last may even end beyond
+    assert all(start <= previous for (start, _), (_, previous) in zip(found[1:], found, strict=False))
+
+
+def middle(shown):
+    """Columns of a picture that the ends of the sound do not reach."""
+    return shown[..., 6:-6]
+
+
+def test_pieces_in_the_picture():
+    """Each piece's picture is that of its samples alone, away from the ends; channel by channel."""
+    rate, options = 16000, AudioImage(n_mels=32, spec_size=(3, 32, 40), num_segments=2, m_segments=2)
+    sound = noise(3.0, rate, channels=2)  # pieces of 2 s; starts and lengths are whole columns
+    shown = picture(log_mel_columns(sound, rate, options), options, 2)
+    assert shown.shape == (4, 3, 32, 40)
+    whole = AudioImage(n_mels=32, spec_size=(3, 32, 40))
+    for place, (channel, start) in enumerate([(0, 0), (0, 16000), (1, 0), (1, 16000)]):
+        piece = sound[channel : channel + 1, start : start + 32000]
+        expected = picture(log_mel_columns(piece, rate, whole), whole, 1)[0]
+        np.testing.assert_allclose(middle(shown[place]), middle(expected), atol=2e-3)
+
+
+def test_a_cut_is_the_picture_of_the_shorter_sound():
+    rate, options = 16000, AudioImage(n_mels=32, spec_size=(3, 32, 40))
+    sound = noise(3.0, rate)
+    shown = picture(log_mel_columns(sound, rate, options), options, 1, cut=(0.5, 0.3))
+    expected = picture(log_mel_columns(sound[:, 8000:-4800], rate, options), options, 1)
+    np.testing.assert_allclose(middle(shown), middle(expected), atol=2e-3)
+    assert np.abs(shown - picture(log_mel_columns(sound, rate, options), options, 1)).max() > 1
+
+
+@pytest.mark.parametrize(("seconds", "is_cut"), [(1.0, True), (0.9, False), (0.5, False)])
+def test_a_cut_leaves_more_than_4800_samples(seconds, is_cut):
+    columns = log_mel_columns(noise(seconds, 16000), 16000, SMALL)
+    whole = picture(columns, SMALL, 1)
+    cut = picture(columns, SMALL, 1, cut=(0.3, 0.3))  # leaves 6400, 4800 and no samples
+    assert (np.abs(cut - whole).max() > 0.1) == is_cut
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    samples=st.integers(1, 30000),
+    rate=st.sampled_from([8000, 22050, 48000]),
+    n=st.integers(1, 3),
+    m=st.integers(1, 3),
+    cut=st.tuples(st.floats(0, 3), st.floats(0, 3)),
+)
+def test_every_sound_has_a_picture(samples, rate, n, m, cut):
+    options = AudioImage(n_mels=4, spec_size=(3, 6, 5), num_segments=n, m_segments=m)
+    hops = [round(hop * rate / 1000) for hop in options.hop_sizes]
+    windows = [np.zeros((1, 4, 1 + samples // hop), np.float16) for hop in hops]
+    shown = picture(mel.Columns(windows, rate, samples), options, 2, cut)
+    assert shown.shape == (2 * n, 3, 6, 5)
+    assert not shown.any()
+
+
+def test_silence():
+    options = AudioImage(spec_size=(3, 5, 6), num_segments=2)
+    shown = silent_picture(options, 2)
+    assert shown.shape == (4, 3, 5, 6)
+    assert shown.dtype == np.float32
+    np.testing.assert_allclose(shown, np.log(1e-6), rtol=1e-6)
+    columns = log_mel_columns(np.zeros((1, 8000), np.float32), 8000, options)
+    np.testing.assert_allclose(picture(columns, options, 2), shown, rtol=1e-6)
+
+
+def test_options_come_from_json():
+    section = {"window_sizes": [25, 50, 100], "hop_sizes": [10, 25, 50], "n_mels": 224, "eps": 1e-6}
+    section |= {"spec_size": [3, 224, 224], "num_segments": 1, "m_segments": 1}
+    read = pydantic.TypeAdapter(AudioImage).validate_json(json.dumps(section), strict=True)
+    assert read == AudioImage()
+    assert hash(read) == hash(AudioImage())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("window_sizes", [25, 50]),
+        ("hop_sizes", [10, 25, 0]),
+        ("n_mels", 0),
+        ("eps", 0),
+        ("spec_size", [1, 224, 224]),
+        ("spec_size", [3, 224, 0]),
+        ("num_segments", 0),
+        ("m_segments", 0),
+    ],
+)
+def test_options_out_of_range(name, value):
+    with pytest.raises(pydantic.ValidationError, match=name):
+        pydantic.TypeAdapter(AudioImage).validate_json(json.dumps({name: value}), strict=True)

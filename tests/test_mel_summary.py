@@ -1,0 +1,167 @@
+"""What the summary of the log-mel store says of each clip, and what the check at the start makes of it."""
+
+import dataclasses
+import os
+
+import numpy as np
+import pytest
+import soundfile
+
+from pipelines.clips import Dataset
+from pipelines.mel import AudioImage, log_mel_picture
+from pipelines.mel_file import columns_path, fingerprint, load_columns
+from pipelines.mel_store import MelStore
+from pipelines.mel_summary import SUMMARY_NAME, read_summary, sound_file, state, store_sound, summary_writer
+from tests.sound_media import noise, tone, write_clip
+
+OPTIONS = AudioImage(n_mels=16, spec_size=(3, 12, 20))
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    """Clips "video" and "sub/wav" (with a .wav too), and "silent"."""
+    dataset = Dataset(data_dir=str(tmp_path))
+    (tmp_path / "videos" / "sub").mkdir(parents=True)
+    (tmp_path / "audios" / "sub").mkdir(parents=True)
+    for clip_id in ("video", "sub/wav"):
+        write_clip(dataset.videos / f"{clip_id}.mp4", tone(500, 0.3, 16000))
+    soundfile.write(dataset.audios / "sub/wav.wav", noise(0.3, 8000, 2).T, 8000)
+    write_clip(dataset.videos / "silent.mp4", None)
+    return dataset
+
+
+def store_all(dataset, *clip_ids):
+    with summary_writer(dataset.mels) as write:
+        for clip_id in clip_ids:
+            write(store_sound(dataset, clip_id, sound_file(dataset, clip_id), OPTIONS))
+
+
+def check(dataset, *clip_ids, options=OPTIONS):
+    videos = [(clip_id, dataset.videos / f"{clip_id}.mp4") for clip_id in clip_ids]
+    return MelStore(dataset.mels, options).check(dataset, videos)
+
+
+def test_what_is_stored_and_said(dataset):
+    store_all(dataset, "video", "sub/wav", "silent")
+    records = read_summary(dataset.mels)
+    said = {name: (record.status, record.source, record.channels) for name, record in records.items()}
+    assert said == {
+        "video": ("ok", "video.mp4", 1),
+        "sub/wav": ("ok", "wav.wav", 2),  # a .wav comes before the video
+        "silent": ("silent", "silent.mp4", 0),
+    }
+    assert records["sub/wav"].seconds == pytest.approx(0.3)
+    stat = (dataset.videos / "video.mp4").stat()
+    assert (records["video"].size, records["video"].mtime_ns) == (stat.st_size, stat.st_mtime_ns)
+    assert check(dataset, "video", "sub/wav", "silent") == ([], {"silent"})
+    store = MelStore(dataset.mels, OPTIONS)
+    for clip_id in ("video", "sub/wav"):
+        direct = log_mel_picture(sound_file(dataset, clip_id), OPTIONS, 2)
+        np.testing.assert_allclose(store.picture(clip_id, 2), direct, atol=0.005)
+
+
+def test_equal_channels_are_stored_once(dataset):
+    soundfile.write(dataset.audios / "video.wav", np.tile(noise(0.3, 8000), (2, 1)).T, 8000)
+    store_all(dataset, "video")
+    assert read_summary(dataset.mels)["video"].channels == 1
+    direct = log_mel_picture(dataset.audios / "video.wav", OPTIONS, 2)
+    np.testing.assert_allclose(MelStore(dataset.mels, OPTIONS).picture("video", 2), direct, atol=0.005)
+
+
+def test_no_more_than_two_channels_are_stored(dataset):
+    soundfile.write(dataset.audios / "video.wav", noise(0.3, 8000, 6).T, 8000)
+    store_all(dataset, "video")
+    columns = load_columns(columns_path(dataset.mels, "video"), fingerprint(OPTIONS))
+    assert {window.shape[0] for window in columns.windows} == {2}
+
+
+def test_everything_is_missing_where_there_is_no_store(dataset):
+    (problem,), silent = check(dataset, "video", "silent")
+    assert problem.startswith(
+        f"{dataset.mels}: 2 clips have no sound in the log-mel store; make it with: python tools/"
+    )
+    assert "--config C.json (clips: video, silent)" in problem
+    assert not silent
+
+
+def test_each_kind_of_problem_is_one_line_with_examples(dataset):
+    ids = [f"clip{i}" for i in range(7)]
+    for clip_id in ids:
+        os.link(dataset.videos / "video.mp4", dataset.videos / f"{clip_id}.mp4")
+    store_all(dataset, "video", *ids)
+    soundfile.write(dataset.audios / "video.wav", noise(0.3, 8000).T, 8000)
+    (outdated,), _ = check(dataset, "video", *ids)
+    assert "1 clips have changed since" in outdated
+    assert outdated.endswith("(clips: video)")
+    other = dataclasses.replace(OPTIONS, n_mels=17)
+    (settings,), _ = check(dataset, *ids, options=other)
+    assert f"7 clips are in the log-mel store with other settings: {fingerprint(OPTIONS)}; expected windows" in settings
+    assert settings.endswith("(clips: clip0, clip1, clip2, clip3, clip4, ...)")
+
+
+def test_a_file_that_cannot_be_read(dataset):
+    store_all(dataset, "video")
+    (dataset.videos / "video.mp4").write_bytes(b"something else")
+    store_all(dataset, "video")
+    record = read_summary(dataset.mels)["video"]
+    assert record.status == "failed"
+    assert "video.mp4" in record.reason
+    assert not columns_path(dataset.mels, "video").exists()  # what was stored is of another file
+    (problem,), _ = check(dataset, "video")
+    assert "1 clips have sound that could not be read; repair the file" in problem
+    assert f"video ({record.reason})" in problem
+
+
+def current_state(dataset, clip_id):
+    record = read_summary(dataset.mels).get(clip_id)
+    return state(record, sound_file(dataset, clip_id), columns_path(dataset.mels, clip_id), fingerprint(OPTIONS))
+
+
+def test_changes_of_the_source_are_seen(dataset):
+    store_all(dataset, "video", "sub/wav", "silent")
+    assert [current_state(dataset, name) for name in ("video", "sub/wav", "silent")] == ["ok", "ok", "silent"]
+    video, wav = dataset.videos / "video.mp4", dataset.audios / "sub/wav.wav"
+    stat = video.stat()
+    os.utime(video, ns=(0, stat.st_mtime_ns + 1))
+    assert current_state(dataset, "video") == "outdated"
+    with video.open("ab") as file:
+        file.write(b"\0")
+    os.utime(video, ns=(0, stat.st_mtime_ns))
+    assert current_state(dataset, "video") == "outdated"  # another size, the same time
+    wav.unlink()
+    assert current_state(dataset, "sub/wav") == "outdated"  # the video gives the sound now
+    columns_path(dataset.mels, "silent").unlink()
+    assert current_state(dataset, "silent") == "missing"
+
+
+def test_a_source_that_is_gone(dataset):
+    store_all(dataset, "video")
+    record = read_summary(dataset.mels)["video"]
+    video = dataset.videos / "video.mp4"
+    video.unlink()
+    assert state(record, video, columns_path(dataset.mels, "video"), fingerprint(OPTIONS)) == "outdated"
+
+
+def test_the_store_moves_with_its_data_set(dataset, tmp_path_factory):
+    store_all(dataset, "video", "sub/wav")
+    moved = tmp_path_factory.mktemp("elsewhere") / "data"
+    os.rename(dataset.root, moved)
+    assert check(Dataset(data_dir=str(moved)), "video", "sub/wav") == ([], set())
+
+
+def test_half_a_line_costs_one_clip(dataset, caplog):
+    """An interruption in the middle of a line spoils that line only."""
+    store_all(dataset, "video", "silent")
+    summary = dataset.mels / SUMMARY_NAME
+    summary.write_bytes(summary.read_bytes()[:-20])
+    store_all(dataset, "sub/wav")
+    assert set(read_summary(dataset.mels)) == {"video", "sub/wav"}
+    assert "a damaged line is ignored" in caplog.text
+
+
+def test_the_last_line_of_a_clip_counts(dataset):
+    store_all(dataset, "video")
+    write_clip(dataset.videos / "video.mp4", None)
+    store_all(dataset, "video")
+    assert read_summary(dataset.mels)["video"].status == "silent"
+    assert len((dataset.mels / SUMMARY_NAME).read_text().splitlines()) == 2

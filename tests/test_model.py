@@ -1,0 +1,244 @@
+"""The network: the same numbers as a second implementation, every family of backbones, checks at the entrance."""
+
+import copy
+
+import pytest
+import timm
+import torch
+from torch.nn import functional as F
+
+from tests.naive_tsam import naive_logits, naive_shift, tsm_shift
+from tests.networks import clips, network, randomize, settings
+from tests.processes import run
+from tsam_dali.backbone import ModelError, shifts
+from tsam_dali.describe import describe
+from tsam_dali.model import build_model
+
+
+@pytest.mark.parametrize(
+    ("arch", "video", "audio", "f_div", "depth", "n_insert", "m_insert", "edge"),
+    [
+        ("resnet18", 8, 1, 4, 4, 2, 0, "keep"),
+        ("resnet18", 8, 0, 4, 1, 1, 0, "keep"),
+        ("resnet18", 6, 2, 2, 3, 2, 1, "keep"),
+        ("resnet18", 3, 1, 2, 5, 1, 0, "keep"),  # fewer segments than the shift is deep
+        ("resnet18", 3, 2, 4, 5, 1, 0, "zero"),
+        ("resnet18", 1, 1, 8, 2, 1, 0, "keep"),
+        ("resnet18", 4, 1, 3, 2, 1, 0, "zero"),  # 64 // 3 // 2 = 10 channels a group
+        ("resnet26", 5, 1, 4, 4, 2, 0, "keep"),
+        ("resnet26", 4, 0, 8, 2, 2, 1, "zero"),
+    ],
+)
+def test_logits_are_those_of_the_naive_network(arch, video, audio, f_div, depth, n_insert, m_insert, edge):
+    model = network(
+        *(f"model.arch={arch}", f"model.video_segments={video}", f"model.audio_segments={audio}"),
+        *(f"shift_temporal.f_div={f_div}", f"shift_temporal.shift_depth={depth}", f"shift_temporal.edge={edge}"),
+        *(f"shift_temporal.n_insert={n_insert}", f"shift_temporal.m_insert={m_insert}"),
+    )
+    pictures = clips(model)
+    expected = naive_logits(
+        model.state_dict(),
+        *pictures,
+        lambda x: naive_shift(x, video + audio, video, f_div, depth, edge),
+        n_insert,
+        m_insert,
+    )
+    torch.testing.assert_close(model(*pictures), expected, rtol=1e-9, atol=1e-9)
+
+
+def test_logits_are_those_of_tsm():
+    model = network("model.audio_segments=0", "shift_temporal.f_div=8", "shift_temporal.shift_depth=1", "shift_temporal.edge=zero")
+    video, _ = clips(model)
+    expected = naive_logits(model.state_dict(), video, None, lambda x: tsm_shift(x, 8), 1, 0)
+    torch.testing.assert_close(model(video, None), expected, rtol=1e-9, atol=1e-9)
+
+
+def test_shifts_sit_where_tsam_puts_them():
+    model = build_model(settings("model.arch=resnet50_timm", "shift_temporal.n_insert=2"), 4)
+    stages = {"layer1": (0, 2), "layer2": (0, 2), "layer3": (0, 2, 4), "layer4": (0, 2)}
+    assert [name for name, _ in shifts(model.backbone)] == [f"{name}.{i}" for name, places in stages.items() for i in places]
+    assert model.backbone.pretrained_cfg["architecture"] == "resnet50"
+
+
+def test_inverted_residual_blocks_are_shifted_before_their_expansion():
+    """Only where there is a shortcut, as in TSM: the first block of a stage changes size and has none."""
+    model = network("model.arch=mobilenetv2_050", "shift_temporal.shift_depth=1", "shift_temporal.f_div=8")
+    names = [name for name, _ in shifts(model.backbone)]
+    assert names == [f"blocks.{stage}.{i}" for stage, count in enumerate((1, 2, 3, 4, 3, 3, 1)) for i in range(1, count)]
+    block = model.backbone.get_submodule("blocks.3.2")
+    block.drop_path.register_forward_hook(lambda _module, _inputs, output: torch.zeros_like(output))
+    x = torch.rand(9, 32, 4, 4, dtype=torch.float64)
+    assert torch.equal(block(x), x)  # the shortcut is not shifted
+    seen = []
+    block.conv_pw.register_forward_hook(lambda _module, inputs, _output: seen.append(inputs[0]))
+    block(x)
+    assert torch.equal(seen[0], naive_shift(x, 9, 8, 8, 1, "keep"))
+
+
+@pytest.mark.parametrize(
+    "arch",
+    [
+        *("resnet10t", "resnet18d", "seresnet18", "resnext26ts", "resnetv2_18", "resnetv2_50d_gn", "regnetx_002"),
+        *("regnety_002", "regnetz_005", "mobilenetv3_small_050", "mobilenetv4_conv_small_035", "efficientnet_b0"),
+        *("tf_efficientnetv2_b0", "mixnet_s", "convnext_atto", "wide_resnet50_2", "resnext50_32x4d"),
+    ],
+)
+def test_every_family_sees_the_order_of_frames(arch):
+    """Without the shift a clip played backwards has the same logits; with it, others. Names stay timm's."""
+    video = torch.rand(1, 4, 3, 64, 64, generator=torch.manual_seed(0))
+    forwards_equals_backwards = {}
+    for status in ("true", "false"):
+        options = (f"model.arch={arch}", "model.video_segments=4", "model.audio_segments=0")
+        config = settings(*options, f"shift_temporal.status={status}")
+        model = randomize(build_model(config, 3)).eval()
+        with torch.no_grad():
+            played, reversed_ = model(video), model(video.flip(1))
+        forwards_equals_backwards[status] = torch.allclose(played, reversed_, rtol=1e-4, atol=1e-4)
+    assert forwards_equals_backwards == {"true": False, "false": True}
+    with torch.device("meta"):
+        names = set(timm.create_model(arch, num_classes=0).state_dict())
+    assert set(model.backbone.state_dict()) == names
+
+
+def test_normalize_applies_to_video_only():
+    plain, normalizing = network(), network("model.normalize=backbone")
+    video, audio = clips(plain)
+    mean, std = (torch.tensor(value, dtype=torch.float64).view(3, 1, 1) for value in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    torch.testing.assert_close(normalizing(video, audio), plain((video - mean) / std, audio), rtol=1e-5, atol=1e-5)
+    assert set(plain.state_dict()) == set(normalizing.state_dict())
+
+
+def test_clips_of_a_batch_do_not_mix():
+    model = network()
+    video, audio = clips(model, count=3)
+    together = model(video, audio)
+    for i in range(3):
+        torch.testing.assert_close(together[i : i + 1], model(video[i : i + 1], audio[i : i + 1]))
+
+
+def test_dropout_drops_features_of_the_whole_clip():
+    model = network("model.dropout=0.5")
+    seen = []
+    model.head.register_forward_hook(lambda _module, inputs, _output: seen.append(inputs[0]))
+    pictures = clips(model)
+    model(*pictures)
+    model.dropout.train()
+    model(*pictures)
+    whole, dropped = seen
+    kept = dropped != 0
+    assert 0.4 < kept.double().mean() < 0.6
+    torch.testing.assert_close(dropped[kept], 2 * whole[kept])
+
+
+def test_channels_last_gives_the_same_logits():
+    model = network()
+    video, audio = clips(model)
+    expected = model(video, audio)
+    model.to(memory_format=torch.channels_last)
+    layouts = []
+    for _, shift in shifts(model.backbone):
+        shift.register_forward_hook(
+            lambda _module, _inputs, output: layouts.append(output.is_contiguous(memory_format=torch.channels_last))
+        )
+    torch.testing.assert_close(model(video, audio), expected)
+    assert layouts == [True] * 8
+
+
+def test_trains_in_bf16_under_autocast():
+    model = build_model(settings(), 5).to(memory_format=torch.channels_last)
+    video, audio = (pictures.float() for pictures in clips(model))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    losses = []
+    for _ in range(12):
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = F.cross_entropy(model(video, audio), torch.tensor([1, 3]))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_compiles_without_graph_break():
+    model = network("model.normalize=backbone")
+    compiled = torch.compile(copy.deepcopy(model), backend="aot_eager", fullgraph=True)
+    pictures = clips(model)
+    logits, compiled_logits = model(*pictures), compiled(*pictures)
+    torch.testing.assert_close(compiled_logits, logits)
+    logits.sum().backward()
+    compiled_logits.sum().backward()
+    gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
+    for name, parameter in compiled._orig_mod.named_parameters():
+        torch.testing.assert_close(parameter.grad, gradients[name])
+
+
+def test_exports_with_any_number_of_clips():
+    model = network()
+    batch = {0: torch.export.Dim("batch", max=64)}
+    program = torch.export.export(model, clips(model), dynamic_shapes={"video": batch, "audio": batch})
+    pictures = clips(model, count=3, seed=1)
+    torch.testing.assert_close(program.module()(*pictures), model(*pictures))
+
+
+@pytest.mark.parametrize(
+    ("audio_segments", "video", "audio", "message"),
+    [
+        (1, (2, 4, 3, 8, 8), (2, 1, 3, 8, 8), r"video: got shape \(2, 4, 3, 8, 8\), expected \(B, 8, 3, H, W\)"),
+        (1, (2, 8, 1, 8, 8), (2, 1, 3, 8, 8), r"video: got shape \(2, 8, 1, 8, 8\)"),
+        (1, (16, 3, 8, 8), (2, 1, 3, 8, 8), r"video: got shape \(16, 3, 8, 8\)"),
+        (1, (2, 8, 3, 8, 8), None, "audio: got none, expected 1 segments"),
+        (0, (2, 8, 3, 8, 8), (2, 1, 3, 8, 8), r"audio: got shape \(2, 1, 3, 8, 8\), expected 0 segments"),
+        (2, (2, 8, 3, 8, 8), (2, 1, 3, 8, 8), r"expected \(2, 2, 3, 8, 8\)"),
+        (1, (2, 8, 3, 8, 8), (1, 1, 3, 8, 8), r"expected \(2, 1, 3, 8, 8\)"),
+        (1, (2, 8, 3, 8, 8), (2, 1, 3, 16, 8), r"expected \(2, 1, 3, 8, 8\)"),
+    ],
+)
+def test_wrong_shapes_are_refused_at_the_entrance(audio_segments, video, audio, message):
+    model = build_model(settings("model.arch=resnet10t", f"model.audio_segments={audio_segments}"), 4)
+    with pytest.raises(ModelError, match=message):
+        model(torch.zeros(video), None if audio is None else torch.zeros(audio))
+
+
+def test_integer_pixels_are_refused():
+    model = build_model(settings("model.arch=resnet10t", "model.audio_segments=0"), 4)
+    with pytest.raises(ModelError, match=r"torch.uint8, expected floating point values 0..1"):
+        model(torch.zeros(1, 8, 3, 8, 8, dtype=torch.uint8))
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("model.arch=resnte50", "did you mean resnet50, "),
+        ("model.arch=vit_base_patch16_224", "Known: ResNet"),
+        ("model.arch=hf_hub:someone/model", "Known: ResNet"),
+        ("model.pretrain=nonsense", "model.pretrain can be: none, imagenet, "),
+        ("model.arch=lcnet_035", "the shift moves no channel"),
+        ("shift_temporal.f_div=600", "the shift moves no channel"),
+    ],
+)
+def test_settings_that_cannot_be_built(override, message):
+    with pytest.raises(ModelError, match=message):
+        build_model(settings(override), 4)
+
+
+def test_num_segments_of_the_sound_are_segments_of_the_network():
+    config = settings("model.audio_segments=2", "data_augmentation.audio_image_param.num_segments=3")
+    assert build_model(config, 4).audio_segments == 6
+
+
+def test_description_of_tsams_network():
+    config = settings("model.arch=resnet50", "model.video_segments=16", "shift_temporal.n_insert=2", "shift_temporal.shift_depth=4")
+    with torch.device("meta"):
+        model = build_model(config, 400)
+    lines = describe(model, 224).splitlines()
+    layer2 = next(line for line in lines if line.startswith("layer2"))
+    assert layer2.split() == ["layer2", "(17,", "512,", "28,", "28)", "0:", "32/256,", "2:", "64/512"]
+    assert "24.3 million parameters, 400 classes" in lines[-2]
+    assert "16 frames + 1 pictures of sound, 224 x 224, 69.5 GFLOPs" in lines[-1]  # 17 pictures of 4.09
+
+
+def test_the_command_prints_the_description():
+    printed = run("-m", "tsam_dali.model", "--set", "model.arch=resnet18", "--num_class", "7")
+    assert printed.returncode == 0, printed.stderr
+    assert "layer4" in printed.stdout
+    assert "7 classes" in printed.stdout

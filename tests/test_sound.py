@@ -1,0 +1,155 @@
+"""Sound out of files: the right samples, and a clear reason where there are none."""
+
+from fractions import Fraction
+
+import av
+import ffmpeg
+import numpy as np
+import pytest
+import soundfile
+
+from pipelines.ffmpeg import run_ffmpeg
+from pipelines.mel import AudioImage, log_mel_picture
+from pipelines.sound import NoSoundError, SoundError, has_sound, read_sound
+from tests.sound_media import noise, tone, write_clip
+
+
+@pytest.mark.parametrize(("subtype", "step"), [("PCM_16", 2**-15), ("PCM_24", 2**-23), ("FLOAT", 1e-9)])
+def test_a_wav_gives_its_samples(tmp_path, subtype, step):
+    sound = noise(0.1, 22050, channels=2)
+    soundfile.write(tmp_path / "a.wav", sound.T, 22050, subtype)
+    found, rate = read_sound(tmp_path / "a.wav")
+    assert rate == 22050
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, sound, atol=step, rtol=0)
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi"])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_video_gives_the_samples_that_ffmpeg_extracts(tmp_path, ending, channels):
+    rate = 48000
+    sound = np.concatenate([tone(500, 0.3, rate, channels), 0.1 * noise(0.25, rate, channels)], axis=1)
+    clip = write_clip(tmp_path / f"a{ending}", sound, rate)
+    run_ffmpeg(ffmpeg.input(str(clip)).output(str(tmp_path / "a.wav")))
+    extracted, _ = read_sound(tmp_path / "a.wav")
+    found, found_rate = read_sound(clip)
+    assert found_rate == rate
+    assert found.shape[0] == channels
+    # Where the container says how much the encoder filled up the last frame, not every version of FFmpeg obeys.
+    assert 0 <= found.shape[1] - extracted.shape[1] < 1200
+    np.testing.assert_allclose(found[:, : extracted.shape[1]], extracted, atol=1.01 * 2**-15, rtol=0)
+
+
+def test_aac_begins_where_the_sound_begins(tmp_path):
+    """The encoder's 1024 priming samples are left out: a click stays where it was."""
+    sound = np.zeros((1, 8000), np.float32)
+    sound[0, 3000:3010] = 0.9
+    found, _ = read_sound(write_clip(tmp_path / "a.mp4", sound, 16000))
+    assert abs(int(np.argmax(np.abs(found[0]))) - 3005) <= 10
+
+
+def test_mp4_and_extracted_wav_give_the_same_picture(tmp_path):
+    rate = 48000  # and 2 s: the encoder's padding at the end adds no column
+    sound = np.concatenate([tone(300, 1.0, rate, 2), tone(3000, 1.0, rate, 2)], axis=1) + noise(2.0, rate, 2)
+    clip = write_clip(tmp_path / "a.mp4", sound, rate)
+    run_ffmpeg(ffmpeg.input(str(clip)).output(str(tmp_path / "a.wav")))
+    direct = log_mel_picture(clip, AudioImage(), 2)
+    extracted = log_mel_picture(tmp_path / "a.wav", AudioImage(), 2)
+    heard = np.median(direct, axis=(0, 1, 3)) > -2  # bands that AAC keeps: in others, 16-bit rounding is all there is
+    assert heard.sum() > 150
+    difference = np.abs(direct - extracted)[:, :, heard, :-20]  # without the columns that the padding reaches
+    assert difference.max() < 0.05
+
+
+def test_rate_and_channels_that_change_on_the_way(tmp_path):
+    path = tmp_path / "a.mkv"
+    parts = [("mono", tone(440, 0.5, 44100), 44100), ("stereo", tone(440, 0.5, 22050, 2), 22050)]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mp3", rate=44100, layout="mono")
+        start = Fraction(0)
+        for layout, sound, rate in parts:
+            for packet in mp3_packets(layout, sound, rate):
+                packet.stream, packet.time_base = stream, Fraction(1, 1000)
+                packet.pts = packet.dts = int(start * 1000)
+                start += Fraction(1152 if rate == 44100 else 576, rate)
+                container.mux(packet)
+    found, rate = read_sound(path)
+    assert (rate, found.shape[0]) == (44100, 1)
+    assert found.shape[1] == pytest.approx(44100, abs=4 * 1152)
+    for half in (found[0, 4000:18000], found[0, 26000:40000]):  # both are still 440 Hz
+        assert np.argmax(np.abs(np.fft.rfft(half))) == pytest.approx(440 * len(half) / 44100, abs=1)
+
+
+def mp3_packets(layout, sound, rate):
+    encoder = av.CodecContext.create("mp3", "w")
+    encoder.sample_rate, encoder.layout, encoder.format, encoder.time_base = rate, layout, "fltp", Fraction(1, rate)
+    encoder.open()
+    size = encoder.frame_size
+    for start in range(0, sound.shape[1] - size, size):
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound[:, start : start + size]), "fltp", layout)
+        frame.sample_rate, frame.pts = rate, start
+        yield from encoder.encode(frame)
+    yield from encoder.encode(None)
+
+
+def test_a_packet_that_cannot_be_decoded_is_passed_over(tmp_path):
+    clip = write_clip(tmp_path / "a.mp4", noise(1.0, 16000), 16000)
+    whole, _ = read_sound(clip)
+    with av.open(str(clip)) as container:
+        packet = [packet for packet in container.demux(audio=0) if packet.size][5]
+        place, size = packet.pos, packet.size
+    content = bytearray(clip.read_bytes())
+    content[place : place + size] = b"\xff" * size
+    clip.write_bytes(content)
+    found, _ = read_sound(clip)
+    assert whole.shape[1] - 3 * 1024 <= found.shape[1] < whole.shape[1]
+
+
+def test_no_sound(tmp_path):
+    soundfile.write(tmp_path / "empty.wav", np.zeros((0, 1)), 16000)
+    silent = write_clip(tmp_path / "silent.mp4", None)
+    for path in (tmp_path / "empty.wav", silent):
+        with pytest.raises(NoSoundError, match=path.name):
+            read_sound(path)
+    assert not has_sound(silent)
+    assert has_sound(write_clip(tmp_path / "a.mp4", tone(440, 0.2, 16000)))
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.mp4", "a.mkv"])
+@pytest.mark.parametrize("content", [None, b"", b"ffconcat version 1.0\nfile other.mp4\n" * 100])
+def test_a_file_that_is_something_else(tmp_path, name, content):
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(SoundError, match=rf"{name}: .*\(.+\)"):
+        read_sound(path)
+
+
+def test_an_unknown_ending(tmp_path):
+    with pytest.raises(SoundError, match=r"a\.txt: unknown ending; expected \.wav or a video: \.mp4"):
+        read_sound(tmp_path / "a.txt")
+
+
+def test_values_that_are_no_numbers(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.array([0.0, np.nan, 0.5], np.float32), 16000, "FLOAT")
+    with pytest.raises(SoundError, match="no finite numbers"):
+        read_sound(tmp_path / "a.wav")
+
+
+def test_sound_of_which_nothing_can_be_decoded(tmp_path):
+    clip = write_clip(tmp_path / "a.mp4", noise(0.5, 16000), 16000)
+    content = bytearray(clip.read_bytes())
+    with av.open(str(clip)) as container:
+        for packet in container.demux(audio=0):
+            if packet.size:
+                content[packet.pos : packet.pos + packet.size] = b"\xff" * packet.size
+    clip.write_bytes(content)
+    with pytest.raises(SoundError, match=r"a\.mp4: the sound cannot be read"):
+        read_sound(clip)
+
+
+def test_sound_without_a_decoder(tmp_path):
+    clip = write_clip(tmp_path / "a.mp4", noise(0.5, 16000), 16000)
+    clip.write_bytes(clip.read_bytes().replace(b"mp4a", b"zzzz").replace(b"esds", b"free"))
+    with pytest.raises(SoundError, match=r"a\.mp4: the sound cannot be read"):
+        read_sound(clip)

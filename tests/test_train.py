@@ -1,0 +1,159 @@
+"""The trainer as a user runs it: dry run, a run that is gone on with, fine tuning, validation, two ranks."""
+
+import json
+
+import pytest
+import torch
+
+from tests.processes import ROOT, TORCHRUN, run
+from tsam_dali.checkpoint import load_checkpoint
+
+SMALL = (
+    *("--set", "training_param.batch_size=8", "--set", "training_param.num_workers=2"),
+    *("--set", "model.video_segments=4", "--set", "training_param.amp=off"),
+)
+
+
+@pytest.fixture(scope="module")
+def data(example):
+    made = run("tools/precompute_audio.py", "--data", example / "data.json")
+    assert made.returncode == 0, made.stderr
+    return example
+
+
+@pytest.fixture(scope="module")
+def train(data, tmp_path_factory):
+    """Run the trainer on the small example; results in a folder of the module."""
+    results = tmp_path_factory.mktemp("results")
+
+    def train(*arguments, ranks=None):
+        launch = (*TORCHRUN, ranks, "-m", "tsam_dali.train") if ranks else ("-m", "tsam_dali.train")
+        common = ("--data", data / "data.json", "--set", f"results_folder={results}", *SMALL)
+        done = run(*launch, *common, *arguments)
+        assert "Traceback" not in done.stderr or done.returncode not in (0, 2), done.stderr
+        return done
+
+    train.results = results
+    return train
+
+
+@pytest.fixture(scope="module")
+def two_epochs(train):
+    """A run of two epochs."""
+    done = train("--run_id", "whole", "--set", "training_param.epochs=2", "--set", "save_epoch=[0]")
+    assert done.returncode == 0, done.stderr
+    return train.results / "whole", done
+
+
+def test_what_a_run_leaves(two_epochs):
+    folder, done = two_epochs
+    assert "validation accuracy" in done.stdout
+    assert str(folder / "curves.png") in done.stdout
+    names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    checkpoints = {"latest", "unbalanced_best", "balanced_best", "epoch_0"}
+    digests = {f"checkpoints/{name}.sha256" for name in checkpoints}
+    files = {"args.json", "result.json", "metrics.jsonl", "log.txt", "curves.png", "inputs.png"}
+    assert names == files | digests | {f"checkpoints/{name}" for name in checkpoints}
+    settings = json.loads((folder / "args.json").read_text())
+    assert settings["model"]["video_segments"] == 4
+    assert settings["versions"]["torch"] == torch.__version__.split("+")[0]
+    result = json.loads((folder / "result.json").read_text())
+    assert list(result["history_score"]) == ["0", "1"]
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["training"]["samples"] for line in lines] == [24, 24]
+    assert [line["validation"]["samples"] for line in lines] == [9, 9]
+    assert result["best_score"]["unbalanced"] == max(line["validation"]["accuracy"] for line in lines)
+    assert result["history_score"]["1"]["training"]["unbalanced"] == lines[1]["training"]["accuracy"]
+    assert all(0 <= line["data_wait"] <= 1 and line["clips_per_second"] > 0 for line in lines)
+
+
+def test_a_resumed_run_ends_like_an_uninterrupted_one(train, two_epochs):
+    first = train("--run_id", "parts", "--set", "training_param.epochs=1", "--set", "optimizer_param.schedule=step")
+    assert first.returncode == 0, first.stderr
+    again = train("--run_id", "parts")
+    assert again.returncode == 2
+    assert "holds a run already; choose another --run_id, or --resume auto" in again.stderr
+    second = train(
+        *("--run_id", "parts", "--resume", "auto", "--set", "training_param.epochs=2"),
+        *("--set", "optimizer_param.schedule=step"),
+    )
+    assert second.returncode == 0, second.stderr
+    whole = train(
+        *("--run_id", "step", "--set", "training_param.epochs=2", "--set", "optimizer_param.schedule=step"),
+    )
+    assert whole.returncode == 0, whole.stderr
+    resumed = load_checkpoint(train.results / "parts/checkpoints/latest")
+    uninterrupted = load_checkpoint(train.results / "step/checkpoints/latest")
+    assert resumed["epoch"] == uninterrupted["epoch"] == 1
+    for name, tensor in uninterrupted["model"].items():
+        assert torch.equal(resumed["model"][name], tensor), name
+    assert len((train.results / "parts/metrics.jsonl").read_text().splitlines()) == 2
+
+
+def test_dry_run(train):
+    done = train("--dry_run")
+    assert done.returncode == 0, done.stderr
+    assert "dry run: one step of training and of validation and a checkpoint worked" in done.stdout
+    line = json.loads((train.results / "dry_run/metrics.jsonl").read_text())
+    assert (line["training"]["samples"], line["validation"]["samples"]) == (8, 8)
+    assert train("--dry_run").returncode == 0
+
+
+def test_validation_of_a_checkpoint_scores_what_training_scored(train, two_epochs):
+    folder, _ = two_epochs
+    done = train("--validate", folder / "checkpoints/latest", "--set", "model_validation=2")
+    assert done.returncode == 0, done.stderr
+    last = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])["validation"]
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith(f"1 clips: accuracy {last['accuracy']:.2%}, balanced {last['balanced_accuracy']:.2%}")
+    assert lines[0].endswith("on 9 of 9 videos")
+    assert lines[1].startswith("2 clips: accuracy ")
+
+
+def test_fine_tuning_starts_from_the_given_weights(train, two_epochs):
+    folder, _ = two_epochs
+    slow = ("--set", "optimizer_param.lr=1e-12", "--set", "training_param.epochs=1")
+    done = train("--run_id", "tuned", "--fine_tune", folder / "checkpoints/latest", *slow)
+    assert done.returncode == 0, done.stderr
+    start, end = (load_checkpoint(path / "checkpoints/latest")["model"] for path in (folder, train.results / "tuned"))
+    weights = [name for name in start if name.endswith("conv1.weight")]
+    assert weights
+    for name in weights:
+        torch.testing.assert_close(end[name], start[name])
+
+
+def test_two_ranks_train_and_validate_each_clip_once(train):
+    done = train("--run_id", "two", "--set", "training_param.epochs=1", ranks=2)
+    assert done.returncode == 0, done.stderr
+    line = json.loads((train.results / "two/metrics.jsonl").read_text())
+    assert (line["training"]["samples"], line["validation"]["samples"]) == (24, 9)
+    done = train("--set", "training_param.batch_size=7", ranks=2)
+    assert done.returncode != 0
+    assert "batch_size 7 does not divide into 2 ranks x 1 parts; nearest sizes: 6 or 8" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--resume", "none"], "none: no such checkpoint"),
+        (["--validate", "none"], "none"),
+        (["--config", "none.json"], "none.json: cannot be read"),
+        (["--device", "0,1"], "expected cpu or cuda"),
+        (["--set", "training_param.batch_size=100"], "the training list has only 24 clips"),
+        (["--set", "model.arch=resnet1000"], "resnet1000"),
+        (["--set", "optimizer_param.name=sdg"], "sdg"),
+    ],
+)
+def test_wrong_input_is_an_error_of_one_line(train, arguments, message):
+    done = train(*arguments)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_help_says_what_each_option_is_for():
+    done = run("-m", "tsam_dali.train", "--help", cwd=ROOT)
+    assert done.returncode == 0
+    for option in ("--data", "--config", "--run_id", "--resume", "--fine_tune", "--validate", "--device", "--dry_run"):
+        assert option in done.stdout
+    assert "examples:" in done.stdout

@@ -1,0 +1,48 @@
+"""Train the example three times - whole, without the shift, without the sound - and print what each cue is worth.
+
+example:
+  python tools/ablation.py
+"""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tsam_dali.command_line import add_config_arguments, friendly_errors, parser
+from tsam_dali.config import load_config
+from tsam_dali.report import accuracy_table
+
+VARIANTS = {
+    "shift and sound": [],
+    "without the shift": ["shift_temporal.status=false"],
+    "without the sound": ["model.audio_segments=0"],
+}
+
+
+@friendly_errors
+def main() -> None:
+    command = parser("python tools/ablation.py", __doc__)
+    add_config_arguments(command)
+    args = command.parse_args()
+    folder = time.strftime("ablation_%Y-%m-%d_%H-%M-%S")
+    rows = []
+    for name, changes in VARIANTS.items():
+        overrides = [*args.set, *changes]
+        config = load_config(args.data, args.config, overrides)
+        run_id = f"{folder}/{name.replace(' ', '_')}"
+        settings = [word for override in overrides for word in ("--set", override)]
+        training = ["--data", args.data, "--config", args.config, "--run_id", run_id, *settings]
+        start = time.perf_counter()
+        print(f"--- {name}", flush=True)
+        subprocess.run([sys.executable, "-m", "tsam_dali.train", *training], check=True)
+        result = json.loads(Path(config.results_folder, run_id, "result.json").read_text())
+        last = list(result["history_score"].values())[-1]["valid"]["unbalanced"]
+        seconds = time.perf_counter() - start
+        rows.append({"variant": name, "accuracy": last, "epochs": config.training_param.epochs, "seconds": seconds})
+    print(accuracy_table(rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""Turn the sound of all clips into log-mel columns, once, so that training only reads and resizes them.
+
+For each clip of both lists, the sound of dir_audios/ID.wav (or of the video itself, where there is no .wav) is stored
+in dir_mels/ID.safetensors, about 0.7 MB per channel for ten seconds. What is done already is skipped: run it again
+after an interruption, or after files or settings have changed. Clips without sound are stored as silent. Clips that
+failed are listed at the end with the reason, and tried again next time; the exit status is then 1.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import joblib
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+from tqdm import tqdm
+
+from pipelines.clips import Dataset, ListError, read_list
+from pipelines.mel import AudioImage
+from pipelines.mel_file import columns_path, fingerprint
+from pipelines.mel_summary import Record, read_summary, sound_file, state, store_sound, summary_writer
+from tsam_dali.command_line import add_config_arguments, friendly_errors, parser
+from tsam_dali.config import load_config
+from tsam_dali.example import ensure_example
+
+
+@friendly_errors
+def main() -> None:
+    command = parser("precompute_audio.py", __doc__)
+    command.epilog = "example: python tools/precompute_audio.py --data D.json --config C.json --workers 16"
+    add_config_arguments(command)
+    command.add_argument("--workers", type=int, default=joblib.cpu_count(), help="processes (default: one per core)")
+    command.add_argument("--force", action="store_true", help="compute what is done already, too")
+    args = command.parse_args()
+    config = load_config(args.data, args.config, args.set)
+    ensure_example(config.dataset)
+    options = config.data_augmentation.audio_image_param
+
+    sources, failures = _sources(config.dataset)
+    todo = sources if args.force else _not_done(config.dataset, sources, options)
+    records = _store_all(config.dataset, todo, options, args.workers)
+    counts: Counter[str] = Counter()
+    try:
+        with summary_writer(config.dataset.mels) as write:
+            for record in tqdm(records, total=len(todo), desc="log-mel columns", unit="clip"):
+                write(record)
+                counts[record.status] += 1
+                if record.status == "failed":
+                    failures.append(f"{record.id}: {record.reason}")
+    except KeyboardInterrupt:
+        print(f"interrupted after {counts.total()} of {len(todo)} clips; run it again to go on", file=sys.stderr)
+        sys.exit(130)
+    print(
+        f"{config.dataset.mels}: {counts['ok']} clips stored, {counts['silent']} stored as silent, "
+        f"{len(sources) - len(todo)} were done already, {len(failures)} failed"
+    )
+    if failures:
+        print("failed:", *failures, sep="\n", file=sys.stderr)
+        sys.exit(1)
+
+
+def _sources(dataset: Dataset) -> tuple[dict[str, Path], list[str]]:
+    """Where the sound of each clip of both lists comes from, and what is wrong with the ids that have no file."""
+    lists = [read_list(dataset.list_file(split)) for split in ("training", "validation")]
+    sources, failures = {}, []
+    for clip_id in dict.fromkeys(entry.id for entries in lists for entry in entries):
+        try:
+            sources[clip_id] = sound_file(dataset, clip_id)
+        except ListError as error:
+            failures += error.problems
+    return sources, failures
+
+
+def _not_done(dataset: Dataset, sources: dict[str, Path], options: AudioImage) -> dict[str, Path]:
+    known, folder, settings = read_summary(dataset.mels), dataset.mels, fingerprint(options)
+    return {
+        clip_id: source
+        for clip_id, source in sources.items()
+        if state(known.get(clip_id), source, columns_path(folder, clip_id), settings) not in ("ok", "silent")
+    }
+
+
+def _store_all(dataset: Dataset, todo: dict[str, Path], options: AudioImage, workers: int) -> Iterator[Record]:
+    """Store the sound of all clips in parallel; gives each clip's record as soon as it is done."""
+    jobs = (joblib.delayed(store_sound)(dataset, clip_id, source, options) for clip_id, source in todo.items())
+    try:
+        yield from joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(jobs)
+    except TerminatedWorkerError as error:
+        raise ValueError(
+            "a worker process was killed, perhaps for want of memory; what is done is kept: run it again, with a "
+            "smaller --workers"
+        ) from error
+
+
+if __name__ == "__main__":
+    main()

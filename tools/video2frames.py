@@ -1,0 +1,150 @@
+"""Extract JPEG frames, or with --audio the sound, of every video in dir_videos, with ffmpeg.
+
+Without --audio, dir_frames/ID/ receives the frames, 256 pixels high, under the names that frames_tmpl gives, counted
+from 1. With --audio, dir_audios/ID.wav receives the sound: 16-bit PCM at the video's own rate and channels. The videos
+are only read. What exists already is skipped. Videos without sound are listed. Videos that failed are listed with
+ffmpeg's reason; the exit status is then 1.
+"""
+
+import os
+import shutil
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import ffmpeg
+import joblib
+from tqdm import tqdm
+
+from pipelines.clips import DEMUXERS, Dataset, ListError, find_video
+from pipelines.ffmpeg import FfmpegError, passthrough, run_ffmpeg
+from pipelines.sound import SoundError, has_sound
+from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, parser
+from tsam_dali.config import load_config
+from tsam_dali.example import ensure_example
+
+HEIGHT = 256  # pixels, as TSAM extracts frames
+
+
+class Result(NamedTuple):
+    """What became of one video."""
+
+    id: str
+    state: str  # "extracted", "existed", "no sound" or "failed"
+    reason: str = ""
+
+
+@friendly_errors
+def main() -> None:
+    command = parser("video2frames.py", __doc__)
+    command.epilog = "example: python tools/video2frames.py --data D.json --audio"
+    add = command.add_argument
+    add("--data", metavar="FILE", default=EXAMPLE_DATA, help="JSON file of the data set (default: %(default)s)")
+    add("--audio", action="store_true", help="extract the sound instead of frames")
+    add("--fps", type=float, default=10.0, help="frames per second; 0: every frame (default: %(default)g)")
+    add("--workers", type=int, default=joblib.cpu_count(), help="ffmpeg processes at a time (default: one per core)")
+    add("--force", action="store_true", help="extract what exists already, too")
+    args = command.parse_args()
+    if args.fps < 0:
+        command.error(f"--fps: expected 0 or more frames per second, got {args.fps:g}")
+    dataset = load_config(args.data, args.data).dataset  # the data file says all that is needed here
+    ensure_example(dataset)
+
+    def extract(clip_id: str) -> Result:
+        video = find_video(dataset, clip_id).resolve()
+        target = dataset.audios / f"{clip_id}.wav" if args.audio else dataset.frames / clip_id
+        if target.exists() and not args.force:
+            return Result(clip_id, "existed")
+        try:
+            if args.audio and not has_sound(video):
+                return Result(clip_id, "no sound")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if args.audio:
+                extract_sound(video, target)
+            else:
+                extract_frames(video, target, args.fps, dataset.frames_tmpl)
+        except (FfmpegError, SoundError) as error:
+            return Result(clip_id, "failed", str(error))
+        return Result(clip_id, "extracted")
+
+    clip_ids = _video_ids(dataset)
+    jobs = joblib.Parallel(n_jobs=args.workers, backend="threading", return_as="generator_unordered")(
+        joblib.delayed(extract)(clip_id) for clip_id in clip_ids
+    )
+    title = "extracting sound" if args.audio else "extracting frames"
+    results = defaultdict(list)
+    for result in tqdm(jobs, total=len(clip_ids), desc=title, unit="video"):
+        results[result.state].append(result)
+    print(", ".join(f"{len(results[state])} {state}" for state in ("extracted", "existed", "no sound", "failed")))
+    for result in sorted(results["no sound"]):
+        print(f"no sound: {result.id}")
+    if results["failed"]:
+        print(
+            "failed:",
+            *(f"{result.id}: {result.reason}" for result in sorted(results["failed"])),
+            sep="\n",
+            file=sys.stderr,
+        )
+        sys.exit(1)
+
+
+def _video_ids(dataset: Dataset) -> list[str]:
+    """The ids of all videos in dir_videos and its sub-folders."""
+    files = (path.relative_to(dataset.videos) for path in dataset.videos.rglob("*") if path.suffix in DEMUXERS)
+    clip_ids = sorted({path.with_suffix("").as_posix() for path in files})
+    if not clip_ids:
+        raise ListError([f"{dataset.videos}: no video with one of the endings {' '.join(DEMUXERS)}"])
+    return clip_ids
+
+
+def extract_sound(video: Path, target: Path) -> None:
+    """Write the sound of a video as 16-bit PCM to the file `target`, as a whole or not at all.
+
+    Raises:
+        FfmpegError: ffmpeg failed.
+    """
+    temporary = target.with_name(f".{target.name}.{os.getpid()}").resolve()
+    try:
+        run_ffmpeg(_input(video).output(str(temporary), format="wav", acodec="pcm_s16le"))
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def extract_frames(video: Path, target: Path, fps: float, frames_tmpl: str) -> None:
+    """Write the frames of a video into the folder `target`, as a whole or not at all.
+
+    Args:
+        video: the file.
+        target: a folder; one that exists is replaced.
+        fps: frames per second to extract; 0 for every frame once.
+        frames_tmpl: name of frame number i, counted from 1.
+
+    Raises:
+        FfmpegError: ffmpeg failed, or the video holds no frame.
+    """
+    temporary = target.with_name(f".{target.name}.{os.getpid()}").resolve()
+    temporary.mkdir()
+    try:
+        scale = f"scale=-1:{HEIGHT}"
+        rate = {"vf": f"{scale},fps={fps:g}"} if fps else {"vf": scale, **passthrough()}
+        ending = Path(frames_tmpl.format(1)).suffix
+        # Numbered within the working directory: a percent sign in the folder's name would be taken for a number.
+        run_ffmpeg(_input(video).output(f"%d{ending}", **rate, **{"q:v": 0}), folder=temporary)
+        if not any(temporary.iterdir()):
+            raise FfmpegError("no frame could be decoded")
+        for path in list(temporary.iterdir()):
+            path.rename(temporary / frames_tmpl.format(int(path.stem)))
+        shutil.rmtree(target, ignore_errors=True)
+        temporary.rename(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _input(video: Path) -> Any:
+    return ffmpeg.input(str(video), format=DEMUXERS[video.suffix])
+
+
+if __name__ == "__main__":
+    main()

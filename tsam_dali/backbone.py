@@ -1,0 +1,120 @@
+"""The 2D network that looks at single pictures: a timm model whose residual branches take the temporal shift."""
+
+import difflib
+
+import timm
+from timm.models import convnext, efficientnet, mobilenetv3, regnet, resnet, resnetv2
+from timm.models._efficientnet_blocks import EdgeResidual, InvertedResidual, UniversalInvertedResidual
+from torch import nn
+
+from tsam_dali.options import Model, ShiftTemporal
+from tsam_dali.shift import TemporalShift
+
+FAMILIES = (resnet, resnetv2, regnet, efficientnet, mobilenetv3, convnext)
+FAMILY_NAMES = (
+    "ResNet (also -D, ResNeXt, wide, SE, ECA), ResNetV2, RegNet, MobileNet V2 to V4, EfficientNet V1 and V2, ConvNeXt"
+)
+
+
+class ModelError(ValueError):
+    """A network that cannot be built, or input that it cannot take."""
+
+
+def create_backbone(options: Model) -> nn.Module:
+    """A timm network with new weights that maps pictures (N, 3, H, W) to features (N, F), F = `.head_hidden_size`.
+
+    Raises:
+        ModelError: `arch` is not one of the supported families, or `pretrain` no weights that timm knows for it.
+    """
+    name = timm_name(options)
+    arch, _, tag = name.partition(".")
+    _check_family(arch)
+    tags = [item.rpartition(".")[2] for item in timm.list_pretrained(f"{arch}.*")]
+    if tag and tag not in tags:
+        known = ", ".join(["none", *(["imagenet", *tags] if tags else [])])
+        raise ModelError(f"timm has no weights {tag!r} for {arch}; model.pretrain can be: {known}")
+    return timm.create_model(name, pretrained=False, num_classes=0)
+
+
+def timm_name(options: Model) -> str:
+    """`arch` and `pretrain` as timm writes them: "resnet50" or, with a tag, "resnet50.a1_in1k"."""
+    arch = options.arch.removesuffix("_timm")
+    tagged = "." in arch or options.pretrain in ("none", "imagenet")
+    return arch if tagged else f"{arch}.{options.pretrain}"
+
+
+def insert_shift(backbone: nn.Module, options: ShiftTemporal, segments: int, video_segments: int) -> None:
+    """Put the shift into every block whose place i in its stage has i % n_insert == m_insert.
+
+    Args:
+        backbone: as made by `create_backbone`; changed in place.
+        segments: T, segments of a clip, those of video first.
+        video_segments: S, those of video.
+
+    Raises:
+        ModelError: no channel would move.
+    """
+    for block, layer in shift_places(backbone, options.n_insert, options.m_insert):
+        channels = getattr(layer, "conv", layer).in_channels  # some families keep a convolution with its norm
+        TemporalShift(
+            channels, segments, video_segments, options.f_div, options.shift_depth, options.edge
+        ).attach(block, layer)
+    if not any(shift.channels_per_distance for _, shift in shifts(backbone)):
+        raise ModelError(
+            "the shift moves no channel: no block with a residual branch and enough channels has "
+            f"i % n_insert ({options.n_insert}) == m_insert ({options.m_insert}) and C // f_div ({options.f_div}) // "
+            f"shift_depth ({options.shift_depth}) > 0; change shift_temporal, or set shift_temporal.status=false"
+        )
+
+
+def shift_places(backbone: nn.Module, n_insert: int = 1, m_insert: int = 0) -> list[tuple[nn.Module, nn.Module]]:
+    """The chosen blocks, each with the layer of its residual branch whose input is shifted."""
+    places = []
+    for stage in backbone.modules():
+        for i, block in enumerate(stage.children()):
+            name = _first_of_branch(block)
+            if name and i % n_insert == m_insert:
+                places.append((block, getattr(block, name)))
+    return places
+
+
+def shifts(backbone: nn.Module) -> list[tuple[str, TemporalShift]]:
+    """Every shift, with the name of its block."""
+    return [
+        (name.removesuffix(".shift"), module)
+        for name, module in backbone.named_modules()
+        if isinstance(module, TemporalShift)
+    ]
+
+
+def _first_of_branch(block: nn.Module) -> str:
+    """Name of the layer to shift before; empty for anything that is not a block with a residual branch.
+
+    As in TSM, the layer is the first of the branch, so that the shortcut still carries the frame's own channels; of
+    inverted residual blocks it is the expansion, and blocks without one have no place for the shift.
+    """
+    match block:
+        case resnet.BasicBlock() | resnet.Bottleneck():
+            return "conv1"
+        case resnetv2.PreActBasic() | resnetv2.PreActBottleneck() | resnetv2.Bottleneck():
+            return "conv1"
+        case regnet.Bottleneck() | regnet.PreBottleneck():
+            return "conv1" if block.downsample is not None else ""  # here None means: no shortcut
+        case InvertedResidual():
+            return "conv_pw" if block.has_skip else ""
+        case EdgeResidual():
+            return "conv_exp" if block.has_skip else ""
+        case UniversalInvertedResidual():
+            return "pw_exp" if block.has_skip else ""
+        case convnext.ConvNeXtBlock():
+            return "conv_dw"
+    return ""
+
+
+def _check_family(arch: str) -> None:
+    names = [name for family in FAMILIES for name in timm.list_models(module=family.__name__.rpartition(".")[2])]
+    if arch in names:
+        return
+    near = difflib.get_close_matches(arch, names, 3)
+    hint = f"did you mean {', '.join(near)}? " if near else ""
+    raise ModelError(f"model.arch: {arch!r} is not a known network with room for the shift; {hint}Known: {FAMILY_NAMES}")

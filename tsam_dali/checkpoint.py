@@ -1,0 +1,74 @@
+"""Checkpoints: tensors, numbers and text only, written whole or not at all, with a SHA-256 beside them."""
+
+import hashlib
+import os
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+FORMAT = "tsam_dali"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that is missing, damaged or not one of ours."""
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write `state` (tensors, numbers, text, lists and dicts of these) to `path`.
+
+    The file appears under its name when it is complete and on the disk; `path`.sha256 holds its digest in the form that
+    `sha256sum -c` reads. A run killed at any moment leaves the previous file as it was.
+    """
+    with _replacing(path) as temporary:
+        torch.save({"format": FORMAT, **state}, temporary)
+        digest = _sha256(temporary)
+        _digest_file(path).unlink(missing_ok=True)  # the old digest must never stand beside the new file
+    with _replacing(_digest_file(path)) as temporary:
+        temporary.write_text(f"{digest}  {path.name}\n")
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint that `save_checkpoint` wrote; tensors arrive on the CPU.
+
+    Raises:
+        CheckpointError: no such file, a digest that does not match, or another format. No pickled code ever runs.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such checkpoint")
+    digest_file = _digest_file(path)
+    if digest_file.is_file() and digest_file.read_text().split()[:1] != [_sha256(path)]:
+        raise CheckpointError(f"{path}: damaged, its SHA-256 is not the one in {digest_file.name}")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError) as error:
+        raise CheckpointError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from error
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise CheckpointError(f"{path}: not a checkpoint of tsam_dali (other weights: --fine_tune reads them)")
+    return state
+
+
+def _digest_file(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path`; what was written there is synced and takes the name `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

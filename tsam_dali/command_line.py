@@ -1,0 +1,43 @@
+"""What all commands share: their parser, the settings' arguments, errors that a person can read."""
+
+import argparse
+import functools
+import logging
+import os
+import sys
+from collections.abc import Callable
+
+EXAMPLE_DATA, EXAMPLE_CONFIG = "config/example_data.json", "config/example_config.json"
+
+
+def parser(program: str, description: str | None) -> argparse.ArgumentParser:
+    """A parser whose --help shows a module's docstring as it stands."""
+    return argparse.ArgumentParser(
+        prog=program, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
+def add_config_arguments(command: argparse.ArgumentParser) -> None:
+    """--data, --config and --set, for `tsam_dali.config.load_config`."""
+    add = command.add_argument
+    add("--data", metavar="FILE", default=EXAMPLE_DATA, help="JSON file of the data set (default: %(default)s)")
+    add("--config", metavar="FILE", default=EXAMPLE_CONFIG, help="JSON file of the settings (default: %(default)s)")
+    change = "change a setting, e.g. model.video_segments=16; may be repeated"
+    add("--set", metavar="SECTION.KEY=VALUE", action="append", default=[], help=change)
+
+
+def friendly_errors(main: Callable[[], None]) -> Callable[[], None]:
+    """Print what is wrong with a user's input (any ValueError) without a traceback, once a job; exit with 2."""
+
+    @functools.wraps(main)
+    def command() -> None:
+        logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO)
+        try:
+            main()
+        except ValueError as error:
+            if os.environ.get("RANK", "0") == "0":
+                lines = "\n".join(f"error: {line}" for line in str(error).splitlines())
+                print(lines, file=sys.stderr)
+            sys.exit(2)
+
+    return command

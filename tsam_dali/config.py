@@ -1,0 +1,199 @@
+"""The two JSON files -> one `Config`: TSAM's sections and keys, checked for names, types and ranges at once."""
+
+import dataclasses
+import difflib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import pydantic
+from annotated_types import Ge
+
+from pipelines.clips import Dataset, InputError
+from pipelines.mel import AudioImage
+from pipelines.sampling import AudioAugmentation, VideoAugmentation, VideoImage
+from pipelines.source import PipelineOptions
+from tsam_dali.options import Model, OptimizerParam, ShiftTemporal, TrainingParam
+
+
+class ConfigError(InputError):
+    """Settings that cannot be used."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataAugmentation:
+    """What is done to pictures and sound: section `data_augmentation`."""
+
+    video_image_param: VideoImage = field(default_factory=VideoImage)
+    video_augmentation: VideoAugmentation = field(default_factory=VideoAugmentation)
+    audio_image_param: AudioImage = field(default_factory=AudioImage)
+    audio_augmentation: AudioAugmentation = field(default_factory=AudioAugmentation)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """All settings of a run. TSAM's two files hold its sections; what they leave out has the defaults below."""
+
+    dataset: Dataset
+    data_augmentation: DataAugmentation = field(default_factory=DataAugmentation)
+    model: Model = field(default_factory=Model)
+    shift_temporal: ShiftTemporal = field(default_factory=ShiftTemporal)
+    training_param: TrainingParam = field(default_factory=TrainingParam)
+    optimizer_param: OptimizerParam = field(default_factory=OptimizerParam)
+    pipeline: PipelineOptions = field(default_factory=PipelineOptions)
+    model_validation: Annotated[int, Ge(1)] = 10
+    """Clips per video in a multi-clip validation."""
+    save_epoch: tuple[int, ...] = ()
+    """Epochs, counted from 0, after which the checkpoint is also kept as epoch_N."""
+    results_folder: str = "results"
+    """Folder of all runs."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as nested dicts and lists, as they stand in JSON."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+    @property
+    def num_audio_pictures(self) -> int:
+        """Audio segments of the network, A: each channel gives `num_segments` pictures."""
+        return self.model.audio_segments * self.data_augmentation.audio_image_param.num_segments
+
+
+def load_config(data: str | Path, config: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Read TSAM's data file and settings file.
+
+    Args:
+        data: path of the JSON file with the section `dataset`.
+        config: path of the JSON file with all other sections.
+        overrides: texts like "model.video_segments=16"; the value is JSON, or else plain text.
+
+    Raises:
+        ConfigError: with every problem found. No data is opened.
+    """
+    sections: dict[str, Any] = {}
+    problems: list[str] = []
+    for path in (data, config):
+        try:
+            sections |= _read_json(path)
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    for override in overrides:
+        problems += _apply_override(sections, override)
+    return config_from_dict(sections, problems)
+
+
+def config_from_dict(sections: dict[str, Any], problems: Sequence[str] = ()) -> Config:
+    """Nested dicts, as in the JSON files -> Config; raises ConfigError with all problems, the given ones first."""
+    problems = [*problems, *_unknown_keys(Config, sections)]
+    try:
+        config = pydantic.TypeAdapter(Config).validate_json(json.dumps(_without_help(sections)), strict=True)
+    except pydantic.ValidationError as error:
+        raise ConfigError([*problems, *map(_explain, error.errors())]) from None
+    problems += _contradictions(config)
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def _read_json(path: str | Path) -> dict[str, Any]:
+    try:
+        sections = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read ({error.strerror})"]) from error
+    except ValueError as error:  # not UTF-8, or not JSON: the message says where
+        raise ConfigError([f"{path}: not a JSON file ({error})"]) from error
+    if not isinstance(sections, dict):
+        raise ConfigError([f"{path}: expected an object with sections, got {type(sections).__name__}"])
+    return sections
+
+
+def _apply_override(sections: dict[str, Any], override: str) -> list[str]:
+    """Set `section.key=value` in place; returns what is wrong with it."""
+    name, separator, text = override.partition("=")
+    if not separator:
+        return [f"--set {override}: expected section.key=value"]
+    *folders, key = name.strip().split(".")
+    for folder in folders:
+        sections = sections.setdefault(folder, {})
+        if not isinstance(sections, dict):
+            return [f"--set {override}: {folder} is a value, not a section"]
+    try:
+        sections[key] = json.loads(text)
+    except json.JSONDecodeError:
+        sections[key] = text
+    return []
+
+
+def _unknown_keys(section: type, values: Any, prefix: str = "") -> Iterator[str]:
+    """Keys of `values` that the dataclass `section` does not have, each with the nearest name."""
+    if not isinstance(values, dict):
+        return
+    known = {item.name: item.type for item in dataclasses.fields(section)}
+    for key, value in values.items():
+        if key == "help":
+            continue
+        if key not in known:
+            yield f"unknown key {prefix}{key}{_nearest(key, prefix, known)}"
+        elif dataclasses.is_dataclass(known[key]):
+            yield from _unknown_keys(known[key], value, f"{prefix}{key}.")
+
+
+def _nearest(key: str, prefix: str, known: dict[str, Any]) -> str:
+    here = difflib.get_close_matches(key, known, 1, cutoff=0.5)
+    if here:
+        return f"; did you mean {prefix}{here[0]}?"
+    paths = {name.rpartition(".")[2]: name for name in setting_names()}  # the key may stand in the wrong section
+    elsewhere = difflib.get_close_matches(key, paths, 1, cutoff=0.8)
+    if elsewhere:
+        return f"; did you mean {paths[elsewhere[0]]}?"
+    return f"; known here: {', '.join(known)}"
+
+
+def setting_names(section: type = Config, prefix: str = "") -> list[str]:
+    """The dotted name of every setting."""
+    names = []
+    for item in dataclasses.fields(section):
+        if dataclasses.is_dataclass(item.type):
+            names += setting_names(item.type, f"{prefix}{item.name}.")
+        else:
+            names.append(prefix + item.name)
+    return names
+
+
+def _without_help(values: Any) -> Any:
+    if isinstance(values, dict):
+        return {key: _without_help(value) for key, value in values.items() if key != "help"}
+    return values
+
+
+def _explain(error: Any) -> str:
+    """One line for one of pydantic's errors."""
+    name = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "missing":
+        return f"{name}: missing"
+    return f"{name}: {error['msg'][0].lower()}{error['msg'][1:]}, got {json.dumps(error['input'])}"
+
+
+def _contradictions(config: Config) -> Iterator[str]:
+    """Settings that are each in range, but not together."""
+    images = config.data_augmentation
+    spec, size = images.audio_image_param.spec_size, images.video_image_param.output_size
+    if config.model.audio_segments and spec != (3, size, size):
+        yield (
+            f"data_augmentation.audio_image_param.spec_size: {list(spec)} does not fit video_image_param.output_size "
+            f"{size}; sound and frames pass through the same backbone, so it must be [3, {size}, {size}]"
+        )
+    shift = config.shift_temporal
+    if shift.m_insert >= shift.n_insert:
+        yield f"shift_temporal.m_insert: must be below n_insert ({shift.n_insert}), got {shift.m_insert}"
+    decay = config.optimizer_param.lr_decay
+    if len(decay) % 2 or list(decay[1::2]) != sorted(decay[1::2]):
+        yield f"optimizer_param.lr_decay: expected [factor, epoch, ...] with rising epochs, got {list(decay)}"
+    if config.training_param.batch_size % config.training_param.accumulate:
+        yield (
+            f"training_param.accumulate: {config.training_param.accumulate} parts do not divide "
+            f"batch_size {config.training_param.batch_size}"
+        )

@@ -1,0 +1,72 @@
+"""A picture of the network in words: stages, shapes, shifts and what a clip costs."""
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from tsam_dali.backbone import shift_places, shifts
+
+
+def describe(network: nn.Module, size: int) -> str:
+    """One line for each part of the backbone and three for the whole.
+
+    Args:
+        network: from `build_model`, on the device "meta": nothing is computed.
+        size: height and width of the pictures, in pixels.
+    """
+    video = torch.empty(1, network.video_segments, 3, size, size, device="meta")
+    audio = torch.empty(1, network.audio_segments, 3, size, size, device="meta") if network.audio_segments else None
+    names = _parts(network.backbone)
+    shapes: dict[str, tuple[int, ...]] = {}
+    hooks = [_note_shape(network.backbone.get_submodule(name), name, shapes) for name in names]
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network.eval()(video, audio)
+    for hook in hooks:
+        hook.remove()
+
+    width = max(map(len, names))
+    lines = [f"{'part':{width}}  {'output for a clip':20}  blocks with shift: channels moved at each distance / channels"]
+    lines += [f"{name:{width}}  {shapes[name]!s:20}  {_shifted(network.backbone, name)}".rstrip() for name in shapes]
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    multiply_adds = counter.get_total_flops() / 2  # the counter takes a multiplication and an addition as two
+    shift = network.shift_temporal
+    lines += [
+        f"shift: distances 1 to {shift.shift_depth}, edge {shift.edge}" if shift.status else "shift: none",
+        f"{parameters / 1e6:.1f} million parameters, {network.head.out_features} classes",
+        f"a clip: {network.video_segments} frames + {network.audio_segments} pictures of sound, {size} x {size}, "
+        f"{multiply_adds / 1e9:.1f} GFLOPs (a multiplication and its addition count as one)",
+    ]
+    return "\n".join(lines)
+
+
+def _parts(backbone: nn.Module) -> list[str]:
+    """Names of the parts of a backbone: its stages whole, and what stands beside them."""
+    blocks = {block for block, _ in shift_places(backbone)}
+    stages = {name for name, module in backbone.named_modules() if not blocks.isdisjoint(module.children())}
+    names = []
+
+    def visit(name: str, module: nn.Module) -> None:
+        if name not in stages and any(stage.startswith(f"{name}." if name else "") for stage in stages):
+            for child_name, child in module.named_children():
+                visit(f"{name}.{child_name}".lstrip("."), child)
+        elif not isinstance(module, nn.Identity):
+            names.append(name)
+
+    visit("", backbone)
+    return names
+
+
+def _note_shape(module: nn.Module, name: str, shapes: dict[str, tuple[int, ...]]):
+    def note(_module: nn.Module, _inputs: tuple, output: Tensor) -> None:
+        shapes[name] = tuple(output.shape)
+
+    return module.register_forward_hook(note)
+
+
+def _shifted(backbone: nn.Module, stage: str) -> str:
+    """Which blocks of a stage are shifted, and how many channels move."""
+    return ", ".join(
+        f"{name.removeprefix(f'{stage}.')}: {shift.channels_per_distance}/{shift.channels}"
+        for name, shift in shifts(backbone)
+        if name.startswith(f"{stage}.")
+    )

@@ -1,0 +1,99 @@
+"""The processes of a job: torchrun's environment, devices, and what ranks tell each other."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+
+@dataclass(frozen=True)
+class Job:
+    """This process's place in the job."""
+
+    rank: int
+    world: int
+    local_world: int
+    device: torch.device
+
+    @property
+    def is_main(self) -> bool:
+        return self.rank == 0
+
+
+def start(device: str | None = None) -> Job:
+    """Join the job that torchrun describes, or be one process alone.
+
+    Args:
+        device: "cpu" or "cuda"; default: cuda if there is one. Each local rank takes the GPU of its number.
+
+    Raises:
+        ValueError: no such device.
+    """
+    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    local_rank, local_world = int(os.environ.get("LOCAL_RANK", 0)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    kind = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if kind not in ("cpu", "cuda"):
+        raise ValueError(
+            f"--device {kind}: expected cpu or cuda. Several GPUs: CUDA_VISIBLE_DEVICES=0,1 "
+            "torchrun --nproc_per_node 2 -m tsam_dali.train ..."
+        )
+    if kind == "cuda":
+        if torch.cuda.device_count() <= local_rank:
+            raise ValueError(f"--device cuda: {torch.cuda.device_count()} GPUs here for {local_world} ranks")
+        torch.cuda.set_device(local_rank)
+    if world > 1:
+        # Rank 0 may index or make data for hours while the others wait.
+        dist.init_process_group("cpu:gloo,cuda:nccl" if kind == "cuda" else "gloo", timeout=timedelta(hours=12))
+    return Job(rank, world, local_world, torch.device(kind, local_rank) if kind == "cuda" else torch.device(kind))
+
+
+def stop() -> None:
+    """Leave the job."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def on_rank_0(work: Callable[[], Any]) -> Any:
+    """Run `work` on rank 0 only; its result, or the exception it raised, on all ranks."""
+    if not dist.is_initialized():
+        return work()
+    outcome: list[Any] = [None, None]
+    if dist.get_rank() == 0:
+        try:
+            outcome[0] = work()
+        except Exception as error:
+            outcome[1] = error
+    dist.broadcast_object_list(outcome, device=torch.device("cpu"))
+    if outcome[1] is not None:
+        raise outcome[1]
+    return outcome[0]
+
+
+def check_batch_size(batch_size: int, accumulate: int, job: Job) -> None:
+    """Raise ValueError unless the batch divides into equal parts for all ranks."""
+    parts = job.world * accumulate
+    if batch_size % parts:
+        lower = batch_size // parts * parts
+        nearest = " or ".join(str(size) for size in (lower, lower + parts) if size)
+        raise ValueError(
+            f"training_param.batch_size {batch_size} does not divide into {job.world} ranks x {accumulate} parts; "
+            f"nearest sizes: {nearest}"
+        )
+
+
+def same_buffers(network: torch.nn.Module) -> None:
+    """Give all ranks rank 0's buffers, such as BatchNorm's running means: what a checkpoint of rank 0 holds."""
+    if dist.is_initialized():
+        for buffer in network.buffers():
+            dist.broadcast(buffer, src=0)
+
+
+def sum_over_ranks(tensor: torch.Tensor) -> torch.Tensor:
+    """The sum of `tensor` over all ranks, in place."""
+    if dist.is_initialized():
+        dist.all_reduce(tensor)
+    return tensor

@@ -1,0 +1,70 @@
+"""Sums kept on the device while an epoch runs, added up over the ranks once, divided last."""
+
+from typing import Any
+
+import torch
+
+from pipelines.loader import Batch
+from tsam_dali.distributed import sum_over_ranks
+
+
+class Metrics:
+    """Loss and confusion matrix over the samples with `ok`. Letters: B samples, C classes."""
+
+    def __init__(self, num_class: int, device: torch.device):
+        self.confusion = torch.zeros(num_class, num_class, dtype=torch.int64, device=device)  # [label, prediction]
+        self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
+
+    def add(self, losses: torch.Tensor, logits: torch.Tensor, label: torch.Tensor, ok: torch.Tensor) -> None:
+        """losses (B,), logits (B, C), label (B,), ok (B,) bool."""
+        cell = label * self.confusion.shape[0] + logits.argmax(1)
+        self.confusion.view(-1).index_add_(0, cell, ok.to(torch.int64))
+        self.loss_sum += torch.where(ok, losses, 0).sum(dtype=torch.float64)
+
+    def reduce(self) -> "Metrics":
+        """Add up over all ranks, in place; every rank must call it."""
+        sum_over_ranks(self.confusion)
+        sum_over_ranks(self.loss_sum)
+        return self
+
+    def result(self) -> dict[str, Any]:
+        """loss and accuracies (0..1) as numbers. Before `reduce` they are those of this rank alone."""
+        return {"loss": self.loss_sum.item() / max(1, int(self.confusion.sum()))} | accuracies(self.confusion)
+
+
+class VideoScores:
+    """Logits of each video, summed over its clips. Letters: N videos, C classes."""
+
+    def __init__(self, labels: list[int], num_class: int, device: torch.device):
+        self.labels = torch.tensor(labels)
+        self.logits = torch.zeros(len(labels), num_class, device=device)
+        self.clips = torch.zeros(len(labels), device=device)
+
+    def add(self, logits: torch.Tensor, batch: Batch) -> None:
+        """logits (B, C); padding and unreadable clips add nothing."""
+        row = batch.row.clamp(min=0)
+        self.logits.index_add_(0, row, logits * batch.ok[:, None])
+        self.clips.index_add_(0, row, batch.ok.float())
+
+    def result(self) -> dict[str, Any]:
+        """Accuracies so far, over all ranks; every rank must call it. `samples`: videos with at least one clip."""
+        logits, clips = sum_over_ranks(self.logits.clone()).cpu(), sum_over_ranks(self.clips.clone()).cpu()
+        scored = clips > 0
+        confusion = torch.zeros(logits.shape[1], logits.shape[1], dtype=torch.int64)
+        cells = (self.labels[scored], logits[scored].argmax(1))
+        confusion.index_put_(cells, torch.ones(int(scored.sum()), dtype=torch.int64), accumulate=True)
+        return accuracies(confusion)
+
+
+def accuracies(confusion: torch.Tensor) -> dict[str, Any]:
+    """accuracy, balanced_accuracy (mean recall of the classes that occur) and number of samples of a (C, C) matrix."""
+    confusion = confusion.cpu()
+    per_class, right = confusion.sum(1), confusion.diagonal()
+    occurs = per_class > 0
+    recall = right[occurs].double() / per_class[occurs]
+    samples = int(per_class.sum())
+    return {
+        "accuracy": int(right.sum()) / max(1, samples),
+        "balanced_accuracy": recall.mean().item() if samples else 0.0,
+        "samples": samples,
+    }
