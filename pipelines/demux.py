@@ -10,7 +10,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from pipelines.headers import header_reader
-from pipelines.packets import Fact, Run, gather_facts, order_shown, select
+from pipelines.packets import Fact, Packet, Run, gather_facts, order_shown, select
 from pipelines.video_file import VideoError, damaged, open_video, video_stream
 
 KEEP_BYTES = 64 << 20
@@ -60,22 +60,22 @@ def demux(path: str | Path, container: InputContainer, stream: VideoStream) -> D
     """
     codec = stream.codec_context
     read = header_reader(codec.codec.canonical_name, codec.extradata or b"")
-    headers, kept, size = [], [], 0
+    packets, kept, size = [], [], 0
     try:
         for packet in _packets(container, stream):
             if packet.is_corrupt:
-                raise damaged(path, f"packet {len(headers)} is cut short")
+                raise damaged(path, f"packet {len(packets)} is cut short")
             header = read(memoryview(packet), packet.is_keyframe)
-            headers.append(header._replace(pts=packet.pts, discard=packet.is_discard))
+            packets.append(Packet(packet.pts, packet.is_discard, header))
             size += packet.size
             if size <= KEEP_BYTES:
                 kept.append(packet)
     except av.FFmpegError as error:
         raise damaged(path, error) from error
     listed = len(stream.index_entries)
-    if "mp4" in container.format.name and len(headers) < listed:
-        raise damaged(path, f"{len(headers)} of {listed} packets can be read")
-    facts = gather_facts(headers)
+    if "mp4" in container.format.name and len(packets) < listed:
+        raise damaged(path, f"{len(packets)} of {listed} packets can be read")
+    facts = gather_facts(packets)
     return Demuxed(path, facts, order_shown(facts, codec.has_b_frames), kept if size <= KEEP_BYTES else None)
 
 

@@ -5,19 +5,18 @@ Read from the bitstream, because a container marks as keyframes also pictures at
 avcC and hvcC: ISO/IEC 14496-15; VP8: RFC 6386 9.1; VP9: VP9 bitstream specification 6.2 and annex B.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
 START_CODE = b"\0\0\1"
-BLA_W_RADL, CRA = 17, 21  # types of HEVC units
+RASL_N, RASL_R, BLA_W_RADL, CRA = 8, 9, 17, 21  # types of HEVC units
+SMALLEST_MPEG4_PICTURE = 16  # bytes; less may be a picture that is "not coded" (DivX, Xvid), which yields no frame
 
 
 class Header(NamedTuple):
-    """What one packet says. Unless a codec's header says otherwise, later packets need it and it is one frame."""
+    """What one packet says. Unless a codec's header says otherwise, it is one frame, and later packets need it."""
 
-    pts: int | None = None  # when the picture is shown, in ticks
-    discard: bool = False  # hidden by the container (edit list)
     shown: bool | None = True  # holds a picture that is shown; None: only a decode can tell
     start: bool = False  # random access point
     broken_link: bool = False  # random access point whose leading pictures are never shown
@@ -34,26 +33,26 @@ def header_reader(codec: str, extradata: bytes) -> Callable[[memoryview, bool], 
     extradata: what the container holds for the decoder (avcC, hvcC, parameter sets or nothing).
     """
     if codec == "h264":
-        return partial(_h264, _unit_splitter(extradata, 4))
+        return partial(_h264, _unit_finder(extradata, 4))
     if codec == "hevc":
-        return partial(_hevc, _unit_splitter(extradata, 21))
+        return partial(_hevc, _unit_finder(extradata, 21))
     return {"vp8": _vp8, "vp9": _vp9, "av1": _av1, "mpeg4": _mpeg4, "mjpeg": _mjpeg}.get(codec, _unknown)
 
 
 def break_link(data: bytes, extradata: bytes) -> bytes:
     """An HEVC packet whose clean random access picture (CRA) says that the packets before it are gone (BLA_W_RADL).
 
-    Otherwise a decoder would count the picture's place in the order of showing on from packets that are no longer there.
+    Otherwise a decoder would work out when to show the picture from packets that are no longer there.
     """
     changed = bytearray(data)
-    for unit in _unit_splitter(extradata, 21)(memoryview(changed)):
-        if unit[0] >> 1 & 63 == CRA:
-            unit[0] = unit[0] & 0x81 | BLA_W_RADL << 1
+    for at in _unit_finder(extradata, 21)(memoryview(data)):
+        if data[at] >> 1 & 63 == CRA:
+            changed[at] = data[at] & 0x81 | BLA_W_RADL << 1
     return bytes(changed)
 
 
-def _h264(units: Callable, data: memoryview, keyframe: bool) -> Header:
-    heads = [unit[0] for unit in units(data)]
+def _h264(find_units: Callable, data: memoryview, keyframe: bool) -> Header:
+    heads = [data[at] for at in find_units(data)]
     pictures = [head for head in heads if 1 <= head & 31 <= 5]
     return Header(
         shown=True if pictures else None,
@@ -63,18 +62,20 @@ def _h264(units: Callable, data: memoryview, keyframe: bool) -> Header:
     )
 
 
-def _hevc(units: Callable, data: memoryview, keyframe: bool) -> Header:
-    heads = [(unit[0] >> 1 & 63, unit[1] & 7) for unit in units(data) if not (unit[0] & 1 or unit[1] >> 3)]  # layer 0
-    pictures = [head for head in heads if head[0] < 32]
-    kind, layer = pictures[0] if pictures else (0, 1)
+def _hevc(find_units: Callable, data: memoryview, keyframe: bool) -> Header:
+    units = [at for at in find_units(data) if not (data[at] & 1 or data[at + 1] >> 3)]  # of the base layer
+    types = [data[at] >> 1 & 63 for at in units]
+    picture = next((k for k, kind in enumerate(types) if kind < 32), None)
+    if picture is None:
+        return Header(shown=None, parameters=True)
+    kind = types[picture]
     return Header(
-        shown=True if pictures else None,
         start=16 <= kind <= 21,
         broken_link=16 <= kind <= 18,
-        leading=kind in (8, 9),
+        leading=kind in (RASL_N, RASL_R),
         reference=kind > 14 or kind % 2 == 1,
-        parameters=any(32 <= head[0] <= 34 for head in heads),
-        layer=layer - 1,
+        parameters=any(32 <= kind <= 34 for kind in types),
+        layer=(data[units[picture] + 1] & 7) - 1,
     )
 
 
@@ -83,9 +84,9 @@ def _vp8(data: memoryview, keyframe: bool) -> Header:
 
 
 def _vp9(data: memoryview, keyframe: bool) -> Header:
-    superframe = data[-1] & 0xE0 == 0xC0  # hidden pictures with the one that is shown after them
+    superframe = data[-1] & 0xE0 == 0xC0  # hidden pictures and the one that is shown after them
     profile = data[0] >> 5 & 1 | data[0] >> 3 & 2
-    bits = data[0] << 1 if profile == 3 else data[0]  # from bit 3: show_existing_frame, frame_type, show_frame
+    bits = data[0] << 1 if profile == 3 else data[0]
     show_existing, inter, show = bits & 8, bits & 4, bits & 2
     return Header(shown=bool(superframe or show_existing or show), start=not (show_existing or inter))
 
@@ -95,8 +96,7 @@ def _av1(data: memoryview, keyframe: bool) -> Header:
 
 
 def _mpeg4(data: memoryview, keyframe: bool) -> Header:
-    # A picture of a few bytes may be one that is "not coded" (DivX, Xvid), which yields no frame.
-    return Header(shown=True if len(data) > 16 else None, start=keyframe, may_lead=True)
+    return Header(shown=True if len(data) > SMALLEST_MPEG4_PICTURE else None, start=keyframe, may_lead=True)
 
 
 def _mjpeg(data: memoryview, keyframe: bool) -> Header:
@@ -107,24 +107,29 @@ def _unknown(data: memoryview, keyframe: bool) -> Header:
     return Header(shown=None)
 
 
-def _unit_splitter(extradata: bytes, length_at: int) -> Callable[[memoryview], Iterator[memoryview]]:
-    """The function that cuts a packet into network abstraction layer units (their first two bytes are given)."""
+def _unit_finder(extradata: bytes, length_at: int) -> Callable[[memoryview], list[int]]:
+    """The function that finds where in a packet the network abstraction layer units begin (at least two bytes each).
+
+    length_at: where avcC or hvcC says how long the units' length fields are.
+    """
     if extradata[:1] == b"\1" and len(extradata) > length_at:
         return partial(_units_with_length, (extradata[length_at] & 3) + 1)
     return _units_with_start_code
 
 
-def _units_with_length(length_size: int, data: memoryview) -> Iterator[memoryview]:
-    position = 0
-    while position + length_size + 2 <= len(data):
+def _units_with_length(length_size: int, data: memoryview) -> list[int]:
+    found, position, last = [], 0, len(data) - length_size - 2
+    while position <= last:
         begin = position + length_size
-        yield data[begin : begin + 2]
+        found.append(begin)
         position = begin + int.from_bytes(data[position:begin], "big")
+    return found
 
 
-def _units_with_start_code(data: memoryview) -> Iterator[memoryview]:
-    stream = bytes(data)
+def _units_with_start_code(data: memoryview) -> list[int]:
+    stream, found = bytes(data), []
     begin = stream.find(START_CODE) + 3
     while 3 <= begin <= len(stream) - 2:
-        yield data[begin : begin + 2]
+        found.append(begin)
         begin = stream.find(START_CODE, begin) + 3
+    return found

@@ -130,10 +130,9 @@ def state(record: Record | None, source: Path, columns: Path, settings: str) -> 
         return "other settings"
     try:
         stat = source.stat()
-        unchanged = (record.size, record.mtime_ns) == (stat.st_size, stat.st_mtime_ns)
     except OSError:
-        unchanged = False
-    if not unchanged or record.source != source.name:
+        return "outdated"
+    if (record.size, record.mtime_ns) != (stat.st_size, stat.st_mtime_ns):
         return "outdated"
     if record.status != "failed" and not columns.is_file():
         return "missing"

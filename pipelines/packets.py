@@ -11,10 +11,18 @@ from typing import NamedTuple
 from pipelines.headers import Header
 
 
+class Packet(NamedTuple):
+    """What the demuxer and the coded picture's header say of a packet."""
+
+    pts: int | None  # when the picture is shown, in ticks
+    discard: bool  # hidden by the container (edit list)
+    header: Header
+
+
 class Fact(NamedTuple):
     """What selection needs to know of a packet."""
 
-    pts: int | None  # when the picture is shown, in ticks
+    pts: int | None
     frame: bool | None  # a full decode of the file yields its picture; None: only a decode can tell
     start: bool  # decoding may start here
     reference: bool  # later packets may need it
@@ -28,31 +36,24 @@ class Run(NamedTuple):
     wanted: dict[int, int]  # number of a packet -> number of the frame in it
 
 
-def gather_facts(headers: Sequence[Header]) -> list[Fact]:
-    """The facts of all packets of a stream from their headers, both in decoding order."""
-    top_layer = max((header.layer for header in headers), default=0)
+def gather_facts(packets: Sequence[Packet]) -> list[Fact]:
+    """The facts of all packets of a stream, in decoding order."""
+    top_layer = max((packet.header.layer for packet in packets), default=0)
     facts: list[Fact] = []
     parameters_seen = can_start = leading_hidden = False
     start_pts = None
-    for header in headers:
+    for pts, discard, header in packets:
         if header.start:
-            leading_hidden = header.broken_link or start_pts is None
+            leading_hidden = header.broken_link or not facts
             # Parameter sets inside the stream may replace earlier ones: then only a place with its own will do.
             can_start = header.parameters or not parameters_seen
-            start_pts = header.pts
+            start_pts = pts
         parameters_seen |= header.parameters
-        leading = header.leading or (header.may_lead and _before(header.pts, start_pts))
-        frame = header.shown and not header.discard and not (leading and leading_hidden)
-        facts.append(
-            Fact(
-                pts=header.pts,
-                frame=frame,
-                start=header.start and can_start,
-                # Non-reference pictures of a lower temporal layer serve the layers above it.
-                reference=header.reference or header.parameters or header.layer < top_layer,
-                leading=leading and can_start,
-            )
-        )
+        leading = header.leading or (header.may_lead and _before(pts, start_pts))
+        frame = header.shown and not discard and not (leading and leading_hidden)
+        # Non-reference pictures of a lower temporal layer serve the layers above it.
+        reference = header.reference or header.parameters or header.layer < top_layer
+        facts.append(Fact(pts, frame, header.start and can_start, reference, leading and can_start))
     return facts
 
 
@@ -67,10 +68,10 @@ def order_shown(facts: Sequence[Fact], reordered: bool) -> list[int] | None:
     times = {i: facts[i].pts for i in frames}
     if None in times.values() or len(set(times.values())) < len(times):
         return None
-    order = sorted(frames, key=times.__getitem__)
-    if reordered and order == frames and len(frames) > 2:
+    all_times = [fact.pts for fact in facts if fact.pts is not None]
+    if reordered and len(facts) > 2 and all_times == sorted(all_times):
         return None  # AVI, and Matroska made from it, do not keep when a picture is shown: the demuxer made it up
-    return order
+    return sorted(frames, key=times.__getitem__)
 
 
 def select(facts: Sequence[Fact], wanted: dict[int, int]) -> list[Run]:

@@ -1,4 +1,4 @@
-"""The packets that the wanted frames need as a video file in memory, for decoders that cannot skip by themselves (NVDEC).
+"""The packets that the wanted frames need as a video file in memory, for decoders that cannot skip (NVDEC).
 
 Such a decoder decodes a file from its beginning to the last wanted frame; here every packet that it need not decode is
 left out, and the frames are numbered anew.
@@ -12,8 +12,9 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.stream import VideoStream
 
-from pipelines.demux import Demuxed, check_range, demux
+from pipelines.demux import Demuxed, demux
 from pipelines.headers import break_link
 from pipelines.video_file import VideoError, damaged, open_video, video_stream
 
@@ -32,45 +33,66 @@ def remux(path: str | Path, frames: Sequence[int]) -> tuple[bytes, np.ndarray]:
         VideoError: as `decode_frames`; further `not_prunable` (a codec other than those of CODECS, or a file that does
             not tell in which order its frames are shown) and `rotated` (such a decoder cannot turn pictures).
     """
-    frames = np.asarray(frames)
+    wanted = [int(frame) for frame in frames]
     with open_video(path) as container:
         stream = video_stream(path, container)
         demuxed = demux(path, container, stream)
         if not demuxed.shown or stream.codec_context.codec.canonical_name not in CODECS:
-            message = f"{path}: its packets cannot be chosen from; make a training copy, or set pipeline.decode to cpu"
-            raise VideoError("not_prunable", message)
+            raise _not_prunable(path)
         output = io.BytesIO()
         try:
-            number_of = _write(output, demuxed, stream, frames)
+            number_of = _write(output, demuxed, stream, set(wanted))
         except av.FFmpegError as error:
             raise damaged(path, error) from error
     data = output.getvalue()
     if not data.startswith(UPRIGHT, data.rindex(b"tkhd") + 44):
         message = f"{path}: is shown turned; make a training copy of it, or set pipeline.decode to cpu"
         raise VideoError("rotated", message)
-    return data, np.array([number_of[frame] for frame in frames.tolist()], np.int32)
+    return data, np.array([number_of[frame] for frame in wanted], np.int32)
 
 
-def _write(output: io.BytesIO, demuxed: Demuxed, stream: av.VideoStream, frames: np.ndarray) -> dict[int, int]:
+def _write(output: io.BytesIO, demuxed: Demuxed, stream: VideoStream, wanted: set[int]) -> dict[int, int]:
     """Write the packets; return the new number of each wanted frame."""
-    runs = demuxed.runs(set(frames.tolist()))
-    chosen = [(run_number, i) for run_number, run in enumerate(runs) for i in run.packets]  # in decoding order
-    in_order = sorted(range(len(chosen)), key=lambda k: (chosen[k][0], demuxed.facts[chosen[k][1]].pts))
-    shown_at = {k: number for number, k in enumerate(in_order)}
-    delay = max(k - number for k, number in shown_at.items())  # so that nothing is shown before it is decoded
+    runs = demuxed.runs(wanted)
+    chosen = [(number, i) for number, run in enumerate(runs) for i in run.packets]  # in decoding order
+    order = sorted(range(len(chosen)), key=lambda k: (chosen[k][0], demuxed.facts[chosen[k][1]].pts))
+    place = {chosen[k][1]: new_number for new_number, k in enumerate(order)}  # packet -> place in the order shown
+    delay = max(k - place[i] for k, (_, i) in enumerate(chosen))  # nothing is shown before it is decoded
     extradata = stream.codec_context.extradata or b""
+    joints = {run.packets[0] for run in runs[1:]} if stream.codec_context.codec.canonical_name == "hevc" else ()
+    packets = demuxed.packets(i for _, i in chosen)
     with av.open(output, "w", format="mp4", options={"use_editlist": "0"}) as target:
         copy = target.add_stream_from_template(stream, opaque=True)
         copy.time_base = TICK
-        starts = {run.packets[0] for run in runs[1:]}
-        for k, (packet, (_, i)) in enumerate(zip(demuxed.packets(i for _, i in chosen), chosen, strict=True)):
+        for dts, ((_, i), packet) in enumerate(zip(chosen, packets, strict=True)):
+            if not (demuxed.facts[i].frame or packet.is_discard):
+                raise _not_prunable(demuxed.path)  # pictures that no frame shows would be counted
             data = bytes(packet)
-            if i in starts and copy.codec_context.codec.canonical_name == "hevc":
-                data = break_link(data, extradata)
-            new = av.Packet(data)
-            new.stream, new.time_base = copy, TICK
-            new.dts, new.pts, new.duration = k, shown_at[k] + delay, 1
+            new = av.Packet(break_link(data, extradata) if i in joints else data)
+            new.stream, new.time_base, new.duration = copy, TICK, 1
+            new.dts, new.pts = dts, place[i] + delay
             new.is_keyframe = demuxed.facts[i].start
             target.mux(new)
-    first_of = {i: k for k, (_, i) in enumerate(chosen)}
-    return {frame: shown_at[first_of[i]] for run in runs for i, frame in run.wanted.items()}
+    return {frame: place[i] for run in runs for i, frame in run.wanted.items()}
+
+
+def _not_prunable(path: str | Path) -> VideoError:
+    message = f"{path}: its packets cannot be chosen from; make a training copy, or set pipeline.decode to cpu"
+    return VideoError("not_prunable", message)
+
+
+@cache
+def black_video() -> bytes:
+    """A video file of one black picture, 256 x 256 pixels, to stand for what cannot be read.
+
+    VP9, because DALI decodes it on the CPU and on NVDEC.
+    """
+    output = io.BytesIO()
+    with av.open(output, "w", format="mp4") as target:
+        stream = target.add_stream("libvpx-vp9", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 256, 256, "yuv420p"
+        stream.thread_count = 1
+        picture = av.VideoFrame.from_ndarray(np.zeros((256, 256, 3), np.uint8), format="rgb24")
+        target.mux(stream.encode(picture))
+        target.mux(stream.encode(None))
+    return output.getvalue()

@@ -12,7 +12,8 @@ from av.video.stream import VideoStream
 
 from pipelines.clips import DEMUXERS
 
-ISO_MEDIA_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp")
+ISO_MEDIA_BOXES = b"ftyp moov mdat free skip wide pnot styp moof sidx uuid udta junk pict prfl".split()
+"""Boxes with which an MP4 or MOV file may begin."""
 EBML_ID = b"\x1a\x45\xdf\xa3"
 SEGMENT_ID = b"\x18\x53\x80\x67"
 
@@ -39,7 +40,7 @@ def open_video(path: str | Path) -> Iterator[InputContainer]:
     demuxer = _check_file(path)
     try:
         container = av.open(f"file:{os.path.abspath(path)}", format=demuxer, metadata_errors="replace")
-    except (av.FFmpegError, UnicodeError, ValueError, MemoryError) as error:
+    except (av.FFmpegError, ValueError, MemoryError) as error:
         raise damaged(path, error) from error
     with container:
         yield container
@@ -69,26 +70,33 @@ def _check_file(path: str | Path) -> str:
     demuxer = DEMUXERS.get(Path(path).suffix.lower())
     if demuxer is None:
         raise VideoError("unknown_ending", f"{path}: expected one of the endings {' '.join(DEMUXERS)}")
-    try:
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):  # opening a FIFO would wait for a writer
-            raise VideoError("not_a_file", f"{path}: is a folder, FIFO or device; expected a video file")
-        if status.st_size == 0:
-            raise VideoError("empty", f"{path}: holds no bytes; fetch it again")
-        with open(path, "rb") as file:
-            head = file.read(16)
-            declared = {"mp4": _iso_media_size, "mov": _iso_media_size, "matroska": _matroska_size, "avi": _riff_size}
-            size = declared[demuxer](file, head)
-    except FileNotFoundError as error:
-        raise VideoError("missing", f"{path}: no such file") from error
-    except (OSError, ValueError) as error:
-        raise VideoError("unreadable", f"{path}: cannot be read ({error}); check its permissions and its name") from error
-    if size is None:
+    size, head, declared_size = _measure(path, demuxer)
+    if size == 0:
+        raise VideoError("empty", f"{path}: holds no bytes; fetch it again")
+    if declared_size is None:
         raise VideoError("not_a_video", f"{path}: begins with {head!r}, which is not {demuxer}; rename or replace it")
-    if size > status.st_size:
-        message = f"{path}: cut short, {status.st_size} of at least {size} bytes are there; fetch it again"
+    if declared_size > size:
+        message = f"{path}: cut short, {size} of at least {declared_size} bytes are there; fetch it again"
         raise VideoError("truncated", message)
     return demuxer
+
+
+def _measure(path: str | Path, demuxer: str) -> tuple[int, bytes, int | None]:
+    """Size of a file in bytes, its first bytes, and the size that it must have by what it says of itself."""
+    declared = {"mp4": _iso_media_size, "mov": _iso_media_size, "matroska": _matroska_size, "avi": _riff_size}
+    try:
+        status = os.stat(path)
+        if stat.S_ISREG(status.st_mode):  # opening a FIFO would wait for a writer
+            with open(path, "rb") as file:
+                head = file.read(16)
+                return status.st_size, head, declared[demuxer](file, head)
+    except FileNotFoundError as error:
+        raise VideoError("missing", f"{path}: no such file") from error
+    except (OSError, ValueError) as error:  # ValueError: a name that cannot be one
+        raise VideoError(
+            "unreadable", f"{path}: cannot be read ({error}); check its permissions and its name"
+        ) from error
+    raise VideoError("not_a_file", f"{path}: is a folder, FIFO or device; expected a video file")
 
 
 def _iso_media_size(file, head: bytes) -> int | None:
@@ -96,17 +104,19 @@ def _iso_media_size(file, head: bytes) -> int | None:
     if head[4:8] not in ISO_MEDIA_BOXES:
         return None
     size = position = 0
-    while True:
+    end = os.fstat(file.fileno()).st_size
+    while position < end:
         file.seek(position)
         head = file.read(16)
         length = int.from_bytes(head[:4], "big")
         if length == 1:
             length = int.from_bytes(head[8:], "big")
-        if len(head) < 8 or length < 8:  # the end, or a last box that reaches to it
-            return size
+        if len(head) < 8 or length < 8:  # rubbish, or a last box that reaches to the end
+            break
         position += length
         if head[4:8] in (b"moov", b"moof", b"mdat"):  # what else may follow is of no importance
             size = position
+    return size
 
 
 def _matroska_size(file, head: bytes) -> int | None:

@@ -1,10 +1,12 @@
-"""Small videos for tests: every frame carries its number in its pixels, so that a test sees which frame it was given."""
+"""Small videos for tests: every frame carries its number in its pixels, so that a test sees which frame it got."""
 
+import subprocess
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import imageio_ffmpeg
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
@@ -19,6 +21,7 @@ ENCODERS = {
     "av1": ("libsvtav1", {"preset": "10", "crf": "10", "svtav1-params": "lp=1:enable-tf=0"}),
     "mpeg4": ("mpeg4", {"qscale": "3"}),
     "mjpeg": ("mjpeg", {"qscale": "3"}),
+    "mpeg2": ("mpeg2video", {"qscale": "3"}),
 }
 """Codec name -> encoder and its options."""
 
@@ -44,12 +47,11 @@ def write_video(
     container_options: dict[str, str] | None = None,
     full_range: bool = False,
 ) -> Path:
-    """Write a video of `frames` numbered pictures of `size` (height, width); the ending of `path` chooses the container.
+    """Write `frames` numbered pictures of `size` (height, width); the ending of `path` chooses the container.
 
     options: of the encoder, added to those of ENCODERS. sound: adds a tone, 440 Hz, stereo, 48 kHz.
-    pts: time of each frame in ms (any order of sizes that grows), instead of i / fps; frames before 0 are hidden from
-    players by an edit list in MP4 and MOV. rotation: degrees counter-clockwise by which a player turns the pictures.
-    first_number: number of the first picture.
+    pts: time of each frame in ms (growing) instead of i / fps; in MP4 and MOV an edit list hides frames before 0.
+    rotation: degrees counter-clockwise by which a player turns the pictures. first_number: that of the first picture.
     """
     path = Path(path)
     encoder, defaults = ENCODERS[codec]
@@ -81,8 +83,24 @@ def write_video(
     return path
 
 
+def write_alt_ref_video(path: Path, frames: int = 40, codec: str = "vp9") -> Path:
+    """Write a VP8 or VP9 video with pictures that are never shown; libvpx makes such in two passes."""
+    source = write_video(path.with_suffix(".source.mp4"), frames, options={"crf": "1"})
+    settings = ["-c:v", ENCODERS[codec][0], "-b:v", "300k", "-g", 30, "-auto-alt-ref", 1, "-lag-in-frames", 25]
+    settings += ["-cpu-used", 4, "-threads", 1, "-passlogfile", path.with_suffix(".log")]
+    ffmpeg("-i", source, *settings, "-pass", 1, "-f", "null", "-")
+    ffmpeg("-i", source, *settings, "-pass", 2, path)
+    return path
+
+
+def ffmpeg(*arguments: object) -> None:
+    """Run the ffmpeg command, for what PyAV cannot write."""
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-loglevel", "error", "-y", *map(str, arguments)]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+
+
 def numbered_picture(number: int, size: tuple[int, int] = (96, 128)) -> np.ndarray:
-    """RGB picture, uint8 (H, W, 3): the bits of `number` as dark and light squares, under a coloured pattern that moves."""
+    """RGB picture, uint8 (H, W, 3): the bits of `number` as dark and light squares under a coloured moving pattern."""
     height, width = size
     bits = (number >> np.arange(ROWS * COLUMNS)[::-1]) & 1
     squares = bits.reshape(ROWS, COLUMNS)[

@@ -23,7 +23,7 @@ def naive_shift(x: Tensor, segments: int, video_segments: int, f_div: int, depth
                         if 0 <= source < video_segments:
                             picture[channel] = x[clip * segments + source, channel]
                         elif edge == "zero":
-                            picture[channel] = torch.zeros_like(x[i, channel])
+                            picture[channel] = 0 * x[i, channel]  # stays differentiable
         pictures.append(torch.stack(picture))
     return torch.stack(pictures)
 

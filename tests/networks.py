@@ -1,14 +1,26 @@
 """Small networks with weights and statistics in which every layer matters."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 import torch
+from timm.models.convnext import ConvNeXtBlock
 from torch import Tensor, nn
 
 from tsam_dali.config import Config, load_config
 from tsam_dali.model import build_model
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Tensors this small gain nothing from threads, which wait for each other where other programs run."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def settings(*overrides: str) -> Config:
@@ -37,11 +49,15 @@ def randomize(model: nn.Module, seed: int = 0) -> nn.Module:
                 nn.init.uniform_(tensor, low, high, generator=generator)
         elif isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(module.weight, generator=generator)
+            if module.bias is not None:
+                nn.init.uniform_(module.bias, -0.2, 0.2, generator=generator)
+        elif isinstance(module, ConvNeXtBlock):
+            nn.init.ones_(module.gamma)
     return model
 
 
 def clips(model: nn.Module, count: int = 2, size: int = 32, seed: int = 0) -> tuple[Tensor, Tensor | None]:
-    """Random video (B, S, 3, size, size) and audio (B, A, 3, size, size), float64, as many segments as the network has."""
+    """Random video (B, S, 3, size, size) and audio (B, A, 3, size, size), float64, for a network."""
     generator = torch.Generator().manual_seed(seed)
 
     def draw(segments: int) -> Tensor:

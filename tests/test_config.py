@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import run
 from tsam_dali.config import Config, ConfigError, config_from_dict, load_config, setting_names
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"
@@ -185,3 +186,9 @@ def test_every_setting_is_documented():
     for name in setting_names(Config):
         field = name.rpartition(".")[2]
         assert re.search(rf'^    {field}: .*\n    """', text, re.MULTILINE), name
+
+
+def test_the_page_of_settings_is_up_to_date():
+    page = run("tools/list_settings.py")
+    assert page.returncode == 0, page.stderr
+    assert (CONFIG.parent / "docs/settings.md").read_text() == page.stdout

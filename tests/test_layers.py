@@ -7,39 +7,21 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
+
+def layer(package: str, names: str) -> set[str]:
+    return {f"{package}.{name}" for name in names.split()}
+
+
 LAYERS = [
-    {"pipelines.clips", "pipelines.ffmpeg", "pipelines.sampling", "pipelines.order"},
-    {
-        "pipelines.decode",
-        "pipelines.mel",
-        "pipelines.mel_store",
-        "pipelines.packets",
-        "pipelines.remux",
-        "pipelines.source",
-        "tsam_dali.config",
-        "tsam_dali.options",
-    },
-    {
-        "pipelines.dataset",
-        "pipelines.graph",
-        "pipelines.index",
-        "pipelines.loader",
-        "tsam_dali.checkpoint",
-        "tsam_dali.command_line",
-        "tsam_dali.distributed",
-        "tsam_dali.example",
-        "tsam_dali.learner",
-        "tsam_dali.metrics",
-        "tsam_dali.model",
-        "tsam_dali.optim",
-        "tsam_dali.progress",
-        "tsam_dali.report",
-        "tsam_dali.run_folder",
-        "tsam_dali.shift",
-        "tsam_dali.weights",
-    },
-    {"tsam_dali.engine"},
-    {"tsam_dali.train"},
+    layer("pipelines", "clips ffmpeg order sampling"),
+    layer("pipelines", "decode demux headers mel mel_file mel_store mel_summary packets pictures remux sound source")
+    | layer("pipelines", "video_file")
+    | layer("tsam_dali", "config options"),
+    layer("pipelines", "dataset graph index loader")
+    | layer("tsam_dali", "backbone checkpoint command_line describe distributed example learner metrics model optim")
+    | layer("tsam_dali", "progress report run_folder shift weight_formats weights"),
+    layer("tsam_dali", "engine"),
+    layer("tsam_dali", "train"),
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 WORKER = ["pipelines.source"]

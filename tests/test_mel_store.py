@@ -129,6 +129,14 @@ def test_a_failed_write_leaves_the_old_file(store):
     assert not list(store.folder.glob(".*"))
 
 
+def test_a_file_that_cannot_be_put_in_place_is_removed(store):
+    path = columns_path(store.folder, "folder")
+    path.mkdir()
+    with pytest.raises(MelError, match="cannot be written"):
+        save_columns(path, columns_of(1), SETTINGS)
+    assert not list(store.folder.glob(".*"))
+
+
 def test_a_folder_that_cannot_be_made(store):
     path = columns_path(store.folder / "mono.safetensors", "below")  # a file stands where the folder would be
     with pytest.raises(MelError, match="cannot be written"):

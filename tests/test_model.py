@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from tests.naive_tsam import naive_logits, naive_shift, tsm_shift
-from tests.networks import clips, network, randomize, settings
+from tests.networks import clips, network, one_thread, randomize, settings  # noqa: F401 (one_thread: a fixture)
 from tests.processes import run
 from tsam_dali.backbone import ModelError, shifts
 from tsam_dali.describe import describe
@@ -47,7 +47,9 @@ def test_logits_are_those_of_the_naive_network(arch, video, audio, f_div, depth,
 
 
 def test_logits_are_those_of_tsm():
-    model = network("model.audio_segments=0", "shift_temporal.f_div=8", "shift_temporal.shift_depth=1", "shift_temporal.edge=zero")
+    model = network(
+        "model.audio_segments=0", "shift_temporal.f_div=8", "shift_temporal.shift_depth=1", "shift_temporal.edge=zero"
+    )
     video, _ = clips(model)
     expected = naive_logits(model.state_dict(), video, None, lambda x: tsm_shift(x, 8), 1, 0)
     torch.testing.assert_close(model(video, None), expected, rtol=1e-9, atol=1e-9)
@@ -56,7 +58,9 @@ def test_logits_are_those_of_tsm():
 def test_shifts_sit_where_tsam_puts_them():
     model = build_model(settings("model.arch=resnet50_timm", "shift_temporal.n_insert=2"), 4)
     stages = {"layer1": (0, 2), "layer2": (0, 2), "layer3": (0, 2, 4), "layer4": (0, 2)}
-    assert [name for name, _ in shifts(model.backbone)] == [f"{name}.{i}" for name, places in stages.items() for i in places]
+    assert [name for name, _ in shifts(model.backbone)] == [
+        f"{name}.{i}" for name, places in stages.items() for i in places
+    ]
     assert model.backbone.pretrained_cfg["architecture"] == "resnet50"
 
 
@@ -64,7 +68,9 @@ def test_inverted_residual_blocks_are_shifted_before_their_expansion():
     """Only where there is a shortcut, as in TSM: the first block of a stage changes size and has none."""
     model = network("model.arch=mobilenetv2_050", "shift_temporal.shift_depth=1", "shift_temporal.f_div=8")
     names = [name for name, _ in shifts(model.backbone)]
-    assert names == [f"blocks.{stage}.{i}" for stage, count in enumerate((1, 2, 3, 4, 3, 3, 1)) for i in range(1, count)]
+    assert names == [
+        f"blocks.{stage}.{i}" for stage, count in enumerate((1, 2, 3, 4, 3, 3, 1)) for i in range(1, count)
+    ]
     block = model.backbone.get_submodule("blocks.3.2")
     block.drop_path.register_forward_hook(lambda _module, _inputs, output: torch.zeros_like(output))
     x = torch.rand(9, 32, 4, 4, dtype=torch.float64)
@@ -75,12 +81,19 @@ def test_inverted_residual_blocks_are_shifted_before_their_expansion():
     assert torch.equal(seen[0], naive_shift(x, 9, 8, 8, 1, "keep"))
 
 
+def test_regnet_blocks_without_shortcut_are_not_shifted():
+    model = build_model(settings("model.arch=regnetz_005"), 4)
+    names = [name for name, _ in shifts(model.backbone)]
+    blocks = [name for name, module in model.backbone.named_modules() if type(module).__name__ == "Bottleneck"]
+    assert set(blocks) - set(names) == {"s1.b1", "s2.b1", "s3.b1", "s4.b1"}
+
+
 @pytest.mark.parametrize(
     "arch",
     [
-        *("resnet10t", "resnet18d", "seresnet18", "resnext26ts", "resnetv2_18", "resnetv2_50d_gn", "regnetx_002"),
+        *("resnet10t", "resnet18d", "seresnet18", "resnetv2_18", "resnetv2_50d_gn", "regnetx_002"),
         *("regnety_002", "regnetz_005", "mobilenetv3_small_050", "mobilenetv4_conv_small_035", "efficientnet_b0"),
-        *("tf_efficientnetv2_b0", "mixnet_s", "convnext_atto", "wide_resnet50_2", "resnext50_32x4d"),
+        *("tf_efficientnetv2_b0", "mixnet_s", "convnext_atto", "resnext50_32x4d"),
     ],
 )
 def test_every_family_sees_the_order_of_frames(arch):
@@ -103,7 +116,10 @@ def test_every_family_sees_the_order_of_frames(arch):
 def test_normalize_applies_to_video_only():
     plain, normalizing = network(), network("model.normalize=backbone")
     video, audio = clips(plain)
-    mean, std = (torch.tensor(value, dtype=torch.float64).view(3, 1, 1) for value in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    mean, std = (
+        torch.tensor(value, dtype=torch.float64).view(3, 1, 1)
+        for value in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    )
     torch.testing.assert_close(normalizing(video, audio), plain((video - mean) / std, audio), rtol=1e-5, atol=1e-5)
     assert set(plain.state_dict()) == set(normalizing.state_dict())
 
@@ -126,7 +142,7 @@ def test_dropout_drops_features_of_the_whole_clip():
     model(*pictures)
     whole, dropped = seen
     kept = dropped != 0
-    assert 0.4 < kept.double().mean() < 0.6
+    assert 0.4 < kept[whole > 0].double().mean() < 0.6
     torch.testing.assert_close(dropped[kept], 2 * whole[kept])
 
 
@@ -160,7 +176,7 @@ def test_trains_in_bf16_under_autocast():
 
 
 def test_compiles_without_graph_break():
-    model = network("model.normalize=backbone")
+    model = network("model.arch=resnet10t", "model.normalize=backbone")
     compiled = torch.compile(copy.deepcopy(model), backend="aot_eager", fullgraph=True)
     pictures = clips(model)
     logits, compiled_logits = model(*pictures), compiled(*pictures)
@@ -173,7 +189,7 @@ def test_compiles_without_graph_break():
 
 
 def test_exports_with_any_number_of_clips():
-    model = network()
+    model = network("model.arch=resnet10t")
     batch = {0: torch.export.Dim("batch", max=64)}
     program = torch.export.export(model, clips(model), dynamic_shapes={"video": batch, "audio": batch})
     pictures = clips(model, count=3, seed=1)
@@ -227,7 +243,9 @@ def test_num_segments_of_the_sound_are_segments_of_the_network():
 
 
 def test_description_of_tsams_network():
-    config = settings("model.arch=resnet50", "model.video_segments=16", "shift_temporal.n_insert=2", "shift_temporal.shift_depth=4")
+    config = settings(
+        "model.arch=resnet50", "model.video_segments=16", "shift_temporal.n_insert=2", "shift_temporal.shift_depth=4"
+    )
     with torch.device("meta"):
         model = build_model(config, 400)
     lines = describe(model, 224).splitlines()

@@ -89,6 +89,8 @@ def test_failures_are_listed_and_the_rest_is_stored(data):
     (data / "videos/a.mp4").write_bytes(b"something else")
     (data / "audios/b.wav").write_bytes(b"")
     (data / "validation.txt").write_text("silent 0\nnot_there 1\n")
+    with (data / "training.txt").open("a") as file:
+        file.write("not_there 1\n")
     done = precompute(data)
     assert done.returncode == 1
     assert "1 clips stored, 1 stored as silent, 0 were done already, 3 failed" in done.stdout
@@ -107,6 +109,7 @@ def test_failures_are_listed_and_the_rest_is_stored(data):
 
     write_clip(data / "videos/a.mp4", tone(500, 0.3, 16000))
     soundfile.write(data / "audios/b.wav", noise(0.3, 8000).T, 8000)
+    (data / "training.txt").write_text(f"a 0\nb 1\n{SPACED} 0\n")
     (data / "validation.txt").write_text("silent 0\n")
     assert "2 clips stored, 0 stored as silent, 2 were done already, 0 failed" in precompute(data).stdout
 

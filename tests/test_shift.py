@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from tests.naive_tsam import naive_shift, tsm_shift
+from tests.networks import one_thread  # noqa: F401 (a fixture)
 from tsam_dali.shift import TemporalShift, temporal_shift
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
@@ -63,7 +64,7 @@ def test_depth_one_with_zero_edges_is_tsm(channels):
 @pytest.mark.parametrize("edge", ["keep", "zero"])
 @pytest.mark.parametrize("video_segments", [2, 6])
 def test_gradcheck(edge, video_segments):
-    x = features(1, video_segments + 1, 13)
+    x = features(1, video_segments + 1, 7)
     options = (video_segments + 1, video_segments, 2, 3, edge)
     assert torch.autograd.gradcheck(lambda x: temporal_shift(x, *options), x)
     assert torch.autograd.gradgradcheck(lambda x: temporal_shift(x, *options), x)
@@ -113,7 +114,6 @@ def test_a_shifted_layer_keeps_its_name_and_the_shortcut_its_values():
     block = shifted_block()
     assert set(block.state_dict()) == {"conv1.weight", "conv1.bias"}
     x = features(2, 5, 16, dtype=torch.float32)
-    torch.testing.assert_close(block(x), x + block.conv1(x))  # a call of the layer alone shifts too
     plain = nn.functional.conv2d(naive_shift(x, 5, 4, 4, 2, "keep"), block.conv1.weight, block.conv1.bias)
     torch.testing.assert_close(block(x), x + plain)
 

@@ -116,8 +116,10 @@ def test_no_sound(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.mp4", "a.mkv"])
-@pytest.mark.parametrize("content", [None, b"", b"ffconcat version 1.0\nfile other.mp4\n" * 100])
+@pytest.mark.parametrize("content", [None, b"", b"something else " * 100, b"ffconcat version 1.0\nfile other.mp4\n"])
 def test_a_file_that_is_something_else(tmp_path, name, content):
+    """A playlist must not be taken for the file that it names."""
+    write_clip(tmp_path / "other.mp4", tone(440, 0.2, 16000))
     path = tmp_path / name
     if content is not None:
         path.write_bytes(content)

@@ -2,6 +2,10 @@
 
 import json
 import os
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -127,6 +131,33 @@ def test_a_sound_that_ffmpeg_cannot_decode(data):
     assert done.stderr.splitlines()[-1].startswith("a: ")
     assert "ecoder" in done.stderr.splitlines()[-1]  # ffmpeg's words
     assert set(files(data / "audios")) == {f"{AWKWARD}.wav"}
+
+
+def test_an_interrupted_run_keeps_what_is_done_and_no_halves(data):
+    write_video(data / "videos/long.mp4", frames=100)
+    for i in range(400):
+        os.link(data / "videos/long.mp4", data / f"videos/long{i}.mp4")
+    arguments = [sys.executable, "tools/video2frames.py", "--data", data.parent / "data.json", "--workers", "2"]
+    process = subprocess.Popen(arguments, cwd=ROOT, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list(data.glob("frames/long*")):
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "run it again to go on" in errors
+    done = list((data / "frames").glob("long*"))
+    assert 0 < len(done) < 400
+    assert {len(files(path)) for path in done} == {40}  # 4 s at 10 frames per second
+    assert not list((data / "frames").glob(".*"))
+
+
+def test_a_link_to_a_video_is_as_good_as_the_video(data):
+    os.rename(data / "videos/a.mp4", data / "content")
+    (data / "videos/a.mp4").symlink_to(data / "content")
+    assert "2 extracted" in extract(data, "--audio").stdout
 
 
 def test_problems_of_the_arguments(data):

@@ -39,8 +39,7 @@ def main() -> None:
         subprocess.run([sys.executable, "-m", "tsam_dali.train", *training], check=True)
         result = json.loads(Path(config.results_folder, run_id, "result.json").read_text())
         last = list(result["history_score"].values())[-1]["valid"]["unbalanced"]
-        seconds = time.perf_counter() - start
-        rows.append({"variant": name, "accuracy": last, "epochs": config.training_param.epochs, "seconds": seconds})
+        rows.append((name, last, config.training_param.epochs, time.perf_counter() - start))
     print(accuracy_table(rows))
 
 

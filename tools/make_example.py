@@ -1,7 +1,8 @@
 """Makes a small data set in which the order of the frames and the sound each decide half of the class.
 
-A bright square moves left or right over a low or a high tone: four classes. No single frame betrays the motion, and the
-picture betrays nothing of the tone, so a network that ignores the order of the frames, or the sound, stays near one half.
+A bright square moves left or right over a low or a high tone: four classes. No single frame betrays the motion, and
+the picture betrays nothing of the tone: a network that ignores the order of the frames, or the sound, stays near one
+half.
 
     OUT/videos/training_0000.mp4 ...    H.264 and AAC; sizes, frame rates, lengths, channels and sample rates differ
     OUT/training.txt, validation.txt    lines `ID label`
@@ -40,10 +41,8 @@ class ExampleError(ValueError):
 def draw_frames(rng, moves_right):
     """Draws the picture of a clip -> (uint8 array (N, H, W, 3) in RGB, frames per second as a Fraction).
 
-    The square leaves on one side and comes in on the other, and starts anywhere: its position is uniform in every frame,
-    whatever the direction. It travels 0.6 to 1.2 picture widths in a clip, so even two frames that are a quarter of the
-    clip apart (the most that random sampling of 8 segments allows) lie less than half a width apart: which way it
-    went is never in doubt.
+    The square travels along a stretch that lies inside the picture, from its left end to its right end or back. The
+    places that it passes are the same for both directions, so nothing but their order betrays the motion.
     """
     height, width = SIZES[rng.integers(len(SIZES))]
     rate = FRAME_RATES[rng.integers(len(FRAME_RATES))]
@@ -53,16 +52,16 @@ def draw_frames(rng, moves_right):
     y, x = np.mgrid[:height, :width].astype(np.float32)
     cycles_y, cycles_x, phase = rng.uniform((-4, -4, 0), (4, 4, 1), (4, 3)).T[:, :, None, None]
     waves = np.sin(2 * np.pi * (cycles_y * y / height + cycles_x * x / width + phase))  # (4, H, W)
-    ground = rng.uniform(40, 110, 3) + np.einsum("khw,kc->hwc", waves, rng.uniform(-12, 12, (4, 3)))
+    ground = rng.uniform(40, 110, 3) + np.einsum("khw,kc->hwc", waves, rng.uniform(-6, 6, (4, 3)))
 
     # Square: the share of each pixel that it covers, so that it moves smoothly at any speed. Its height in the picture
     # stays near the middle, where most random crops see it.
-    side = rng.uniform(0.2, 0.32) * min(height, width)
-    top = rng.uniform(0.3, 0.7) * height - side / 2
-    travel = rng.uniform(0.6, 1.2) * (1 if moves_right else -1)
-    left = (rng.uniform() + travel * np.arange(n) / n) % 1 * width  # (N,)
-    rows = _covered(height, top, side)  # (H,)
-    columns = _covered(width, left[:, None], side) + _covered(width, left[:, None] - width, side)  # (N, W)
+    side = rng.uniform(0.25, 0.35) * min(height, width)
+    top = rng.uniform(0.35, 0.65) * height - side / 2
+    travel = min(rng.uniform(0.35, 0.7) * width, width - side)
+    start = rng.uniform(0, width - side - travel)
+    left = start + travel * np.linspace(0, 1, n)[:: 1 if moves_right else -1]  # (N,)
+    rows, columns = _covered(height, top, side), _covered(width, left[:, None], side)  # (H,), (N, W)
     cover = (columns[:, None, :] * rows[:, None])[..., None].astype(np.float32)  # (N, H, W, 1)
     colour = rng.uniform(190, 255, 3)
     frames = ground.astype(np.float32) * (1 - cover) + colour.astype(np.float32) * cover
@@ -85,9 +84,12 @@ def draw_sound(rng, high_tone, seconds):
     frequency = TONES[high_tone] * 1.15 ** rng.uniform(-1, 1)
     tone = np.sin(2 * np.pi * (frequency * time + rng.uniform()))
     # Loudness differs from clip to clip, balance between the channels; the phase does not, else a mix to mono could
-    # cancel the tone.
-    loudness = 10 ** rng.uniform(-1.5, -0.3)
-    sound = rng.uniform(0.5, 1, (channels, 1)) * tone + rng.uniform(0.05, 0.3) * rng.standard_normal((channels, time.size))
+    # cancel the tone. It is soft: with eps = 1 the log-mel picture then has the range of the frames (0..1), with which it
+    # shares the network's batch statistics. A picture with a much wider range would drown the frames.
+    loudness = 10 ** rng.uniform(-2.3, -1.8)
+    sound = rng.uniform(0.5, 1, (channels, 1)) * tone + rng.uniform(0.2, 0.5) * rng.standard_normal(
+        (channels, time.size)
+    )
     return (loudness * sound).clip(-1, 1).astype(np.float32), rate
 
 
@@ -100,6 +102,7 @@ def encode(path, frames, frame_rate, sound, sample_rate):
         # For equal bytes in every run: one thread, and no macroblock tree, which gives varying results under AVX-512.
         video.options = {"preset": "veryfast", "crf": "23", "threads": "1", "mbtree": "0", "g": str(round(frame_rate))}
         audio = container.add_stream("aac", rate=sample_rate, layout="mono" if len(sound) == 1 else "stereo")
+        audio.options = {"cutoff": str(sample_rate // 2)}  # keeps the whole band: no empty rows in the log-mel picture
 
         samples = av.AudioFrame.from_ndarray(sound, format="fltp", layout=audio.layout.name)
         samples.sample_rate = sample_rate
@@ -144,10 +147,11 @@ def make_example(out, *, training=320, validation=96, seed=0, workers=None):
     """
     out = Path(out)
     counts = {"training": training, "validation": validation}
-    if training < len(CLASS_NAMES) or validation < 1 or seed < 0:
+    workers = joblib.cpu_count() if workers is None else workers
+    if training < len(CLASS_NAMES) or validation < 1 or seed < 0 or workers < 1:
         raise ExampleError(
-            f"got {training} training clips, {validation} validation clips, seed {seed}; "
-            f"expected at least {len(CLASS_NAMES)} (one of each class), 1 and 0"
+            f"got {training} training clips, {validation} validation clips, seed {seed}, {workers} workers; "
+            f"expected at least {len(CLASS_NAMES)} (one of each class), 1, 0 and 1"
         )
     made_with = {"recipe": RECIPE, **counts, "seed": seed}
     if _check_free(out, made_with):
@@ -165,7 +169,7 @@ def make_example(out, *, training=320, validation=96, seed=0, workers=None):
         (folder / "videos").mkdir(parents=True)
         clips = [(split, i) for split, count in counts.items() for i in range(count)]
         jobs = (joblib.delayed(make_clip)(folder / "videos", seed, split, i) for split, i in clips)
-        done = joblib.Parallel(n_jobs=workers or joblib.cpu_count(), return_as="generator")(jobs)
+        done = joblib.Parallel(n_jobs=workers, return_as="generator")(jobs)
         for _ in tqdm(done, total=len(clips), desc=f"making {out}", unit="clip"):
             pass
         for split, count in counts.items():
@@ -184,10 +188,10 @@ def _check_free(out, made_with):
     remedy = "choose another OUT, or delete it"
     if not out.is_dir():
         raise ExampleError(f"{out} is not a folder; {remedy}")
-    stamp = out / "made_with.json"
-    if not stamp.is_file():
-        raise ExampleError(f"{out} already holds something that is not the example; {remedy}")
-    found = json.loads(stamp.read_text())
+    try:
+        found = json.loads((out / "made_with.json").read_text())
+    except (FileNotFoundError, ValueError) as error:
+        raise ExampleError(f"{out} already holds something that is not the example; {remedy}") from error
     if found != made_with:
         raise ExampleError(f"{out} holds an example made with {found}, expected {made_with}; {remedy}")
     expected = [f"videos/{clip_id(split, i)}.mp4" for split in SPLITS for i in range(made_with[split])]

@@ -10,6 +10,8 @@ import os
 import shutil
 import sys
 from collections import defaultdict
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,7 +54,7 @@ def main() -> None:
     ensure_example(dataset)
 
     def extract(clip_id: str) -> Result:
-        video = find_video(dataset, clip_id).resolve()
+        video = find_video(dataset, clip_id).absolute()
         target = dataset.audios / f"{clip_id}.wav" if args.audio else dataset.frames / clip_id
         if target.exists() and not args.force:
             return Result(clip_id, "existed")
@@ -64,18 +66,19 @@ def main() -> None:
                 extract_sound(video, target)
             else:
                 extract_frames(video, target, args.fps, dataset.frames_tmpl)
-        except (FfmpegError, SoundError) as error:
+        except (FfmpegError, SoundError, OSError) as error:
             return Result(clip_id, "failed", str(error))
         return Result(clip_id, "extracted")
 
     clip_ids = _video_ids(dataset)
-    jobs = joblib.Parallel(n_jobs=args.workers, backend="threading", return_as="generator_unordered")(
-        joblib.delayed(extract)(clip_id) for clip_id in clip_ids
-    )
     title = "extracting sound" if args.audio else "extracting frames"
     results = defaultdict(list)
-    for result in tqdm(jobs, total=len(clip_ids), desc=title, unit="video"):
-        results[result.state].append(result)
+    try:
+        for result in tqdm(_in_threads(extract, clip_ids, args.workers), total=len(clip_ids), desc=title, unit="video"):
+            results[result.state].append(result)
+    except KeyboardInterrupt:
+        print("interrupted; what is extracted is kept: run it again to go on", file=sys.stderr)
+        sys.exit(130)
     print(", ".join(f"{len(results[state])} {state}" for state in ("extracted", "existed", "no sound", "failed")))
     for result in sorted(results["no sound"]):
         print(f"no sound: {result.id}")
@@ -98,13 +101,26 @@ def _video_ids(dataset: Dataset) -> list[str]:
     return clip_ids
 
 
+def _in_threads(extract: Callable[[str], Result], clip_ids: list[str], workers: int) -> Iterator[Result]:
+    """Extract all clips; gives the results as they come.
+
+    Threads suffice, as ffmpeg does the work. Whatever ends this early, those at work end first and clean up.
+    """
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for future in as_completed([pool.submit(extract, clip_id) for clip_id in clip_ids]):
+                yield future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
 def extract_sound(video: Path, target: Path) -> None:
     """Write the sound of a video as 16-bit PCM to the file `target`, as a whole or not at all.
 
     Raises:
         FfmpegError: ffmpeg failed.
     """
-    temporary = target.with_name(f".{target.name}.{os.getpid()}").resolve()
+    temporary = target.with_name(f".{target.name}.{os.getpid()}").absolute()
     try:
         run_ffmpeg(_input(video).output(str(temporary), format="wav", acodec="pcm_s16le"))
         os.replace(temporary, target)
@@ -124,7 +140,7 @@ def extract_frames(video: Path, target: Path, fps: float, frames_tmpl: str) -> N
     Raises:
         FfmpegError: ffmpeg failed, or the video holds no frame.
     """
-    temporary = target.with_name(f".{target.name}.{os.getpid()}").resolve()
+    temporary = target.with_name(f".{target.name}.{os.getpid()}").absolute()
     temporary.mkdir()
     try:
         scale = f"scale=-1:{HEIGHT}"

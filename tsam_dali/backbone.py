@@ -56,9 +56,9 @@ def insert_shift(backbone: nn.Module, options: ShiftTemporal, segments: int, vid
     """
     for block, layer in shift_places(backbone, options.n_insert, options.m_insert):
         channels = getattr(layer, "conv", layer).in_channels  # some families keep a convolution with its norm
-        TemporalShift(
-            channels, segments, video_segments, options.f_div, options.shift_depth, options.edge
-        ).attach(block, layer)
+        TemporalShift(channels, segments, video_segments, options.f_div, options.shift_depth, options.edge).attach(
+            block, layer
+        )
     if not any(shift.channels_per_distance for _, shift in shifts(backbone)):
         raise ModelError(
             "the shift moves no channel: no block with a residual branch and enough channels has "
@@ -117,4 +117,6 @@ def _check_family(arch: str) -> None:
         return
     near = difflib.get_close_matches(arch, names, 3)
     hint = f"did you mean {', '.join(near)}? " if near else ""
-    raise ModelError(f"model.arch: {arch!r} is not a known network with room for the shift; {hint}Known: {FAMILY_NAMES}")
+    raise ModelError(
+        f"model.arch: {arch!r} is not a known network with room for the shift; {hint}Known: {FAMILY_NAMES}"
+    )

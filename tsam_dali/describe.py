@@ -25,7 +25,9 @@ def describe(network: nn.Module, size: int) -> str:
         hook.remove()
 
     width = max(map(len, names))
-    lines = [f"{'part':{width}}  {'output for a clip':20}  blocks with shift: channels moved at each distance / channels"]
+    lines = [
+        f"{'part':{width}}  {'output for a clip':20}  blocks with shift: channels moved at each distance / channels"
+    ]
     lines += [f"{name:{width}}  {shapes[name]!s:20}  {_shifted(network.backbone, name)}".rstrip() for name in shapes]
     parameters = sum(parameter.numel() for parameter in network.parameters())
     multiply_adds = counter.get_total_flops() / 2  # the counter takes a multiplication and an addition as two

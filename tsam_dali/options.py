@@ -34,7 +34,7 @@ class ShiftTemporal:
 
     status: bool = True
     """Whether channels are shifted at all."""
-    f_div: Annotated[int, Ge(1)] = 4
+    f_div: Annotated[int, Ge(2)] = 4
     """1 / f_div of the channels come from earlier frames, and as many from later ones."""
     shift_depth: Annotated[int, Ge(1)] = 4
     """Longest distance in segments."""

@@ -3,13 +3,12 @@
 B clips, T segments of a clip (S of video, then those of sound), C channels, H x W pixels; D is the shift's depth and
 g = C // f_div // D the number of channels that move from one frame to another at one distance.
 
-The first 2 * D * g channels form D pairs of groups. In pair d = 1 .. D the first group of frame t comes from frame t + d
-(a later one), the second from frame t - d. With S = 4, D = 1 and edge "keep", written as the frame that each group
-comes from:
+The first 2 * D * g channels form D pairs of groups of g. In pair d = 1 .. D the first group of frame t comes from frame
+t + d, a later one, and the second from frame t - d. With S = 4 and D = 1, the frames that the groups come from are:
 
     frame           0  1  2  3
-    first group     1  2  3  3        frame 3 has none after it: "keep" leaves its own values, "zero" writes zeros
-    second group    0  0  1  2
+    first group     1  2  3  -        no frame comes after 3: "keep" leaves frame 3's own values, "zero" writes zeros
+    second group    -  0  1  2
     other channels  0  1  2  3
 
 Sources: TSM, https://arxiv.org/abs/1811.08383 (D = 1, f_div = 8, edge "zero"); TSAM for distances above one.

@@ -185,7 +185,10 @@ def validate(checkpoint: str, config: Config, job: Job, clips: dict[str, list[Cl
     """Score a checkpoint: clip 1 is the middle one, further clips are drawn, logits are summed."""
     num_class = num_classes(clips)
     network = build_model(config, num_class)
-    log.info("%s", load_weights(network, checkpoint))
+    loaded = load_weights(network, checkpoint)
+    if loaded.new:
+        raise ValueError(f"{loaded}\n--validate needs a checkpoint with a last layer for the {num_class} classes here")
+    log.info("%s", loaded)
     network.to(job.device)
     views = config.model_validation
     scores = VideoScores([clip.label for clip in clips["validation"]], num_class, job.device)

@@ -1,7 +1,7 @@
 """What a weight file holds: read without running anything in it, recognised by its keys, renamed to timm's names.
 
     format          keys of a shifted block's first convolution and of the head
-    tsam_dali       backbone.layer1.0.conv1.weight                      head.weight             (own checkpoints, safetensors)
+    tsam_dali       backbone.layer1.0.conv1.weight                      head.weight
     TSAM            nn_backbone: base_model.layer1.0.conv1.layer.weight last_fc: weight
     TSM             module.base_model.layer1.0.conv1.net.weight         module.new_fc.weight
     mmaction2 TSM   backbone.layer1.0.conv1.conv.net.weight             cls_head.fc_cls.weight
@@ -72,8 +72,8 @@ def read_weights(path: Path, classifier: str) -> WeightFile:
             return _own(state, content.get("config"))
         if state:
             return _plain(state, classifier)
-    found = f"found {', '.join(map(str, list(content)[:8]))}" if isinstance(content, dict) else type(content).__name__
-    raise WeightsError(f"{path}: no weights in it ({found}); expected a checkpoint or a state dict of tensors")
+    found = ", ".join(map(str, list(content)[:8])) if isinstance(content, dict) else f"a {type(content).__name__}"
+    raise WeightsError(f"{path}: found {found or 'nothing'}, expected a checkpoint or a state dict of tensors")
 
 
 def _is_safetensors(path: Path) -> bool:
@@ -99,15 +99,15 @@ def _read_pickle(path: Path) -> Any:
     try:
         with torch.serialization.safe_globals(numbers):
             return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        asked = re.search(r"GLOBAL ([\w.]+)", str(error))
-        what = f"asks for {asked[1]}" if asked else str(error).splitlines()[0]
-        raise WeightsError(
-            f"{path}: refused, because it holds more than tensors and numbers ({what}), which could run code; "
-            "nothing of it was run. Save its state dict alone, with torch.save or as safetensors"
-        ) from error
     except Exception as error:  # damaged bytes can fail in any way
-        raise WeightsError(f"{path}: damaged, or not a file with weights ({str(error).splitlines()[0]})") from error
+        asked = re.search(r"GLOBAL ([\w.]+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None
+        if asked:
+            raise WeightsError(
+                f"{path}: refused, because it asks for {asked[1]}, which could run code; nothing of it was run. "
+                "Save the weights alone, as a state dict or safetensors"
+            ) from error
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise WeightsError(f"{path}: damaged, or not a file with weights ({reason})") from error
 
 
 def _strip(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -158,7 +158,7 @@ def _tsm(state: dict[str, Tensor]) -> WeightFile:
 
 
 def _mmaction(state: dict[str, Tensor]) -> WeightFile:
-    """mmaction2 keeps each convolution with its norm: conv2.conv and conv2.bn are conv2 and bn2, 0 and 1 of a shortcut."""
+    """In mmaction2 a convolution and its norm are one module: conv2.conv and conv2.bn are conv2 and bn2 elsewhere."""
     renamed = {}
     for key, value in _part(state, "backbone.").items():
         key = re.sub(r"conv(\d)\.bn\.", r"bn\1.", re.sub(r"(conv\d)\.conv\.", r"\1.", key))

@@ -12,10 +12,9 @@ from tsam_dali.backbone import shifts, timm_name
 from tsam_dali.config import Config
 from tsam_dali.weight_formats import WeightFile, WeightsError, read_weights
 
-COMMON = (
-    *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet26", "resnet10t", "resnet50d", "seresnet50"),
-    *("resnext50_32x4d", "resnext101_32x8d", "wide_resnet50_2", "resnetv2_50", "regnety_008", "regnety_016"),
-    *("mobilenetv2_100", "mobilenetv3_large_100", "mobilenetv3_small_100", "efficientnet_b0", "convnext_tiny"),
+COMMON = (  # architectures that weight files are compared with, to name the right one in an error
+    *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet10t", "resnet50d", "seresnet50"),
+    *("resnext50_32x4d", "wide_resnet50_2", "mobilenetv2_100", "mobilenetv3_large_100", "efficientnet_b0"),
 )
 SHOWN = 6  # names of a kind in an error; files of another architecture differ in hundreds
 
@@ -69,7 +68,12 @@ def load_weights(model: nn.Module, path: str | Path, head: bool = True) -> LoadR
         loaded += names
     notes += _differences(model, file)
     return LoadReport(
-        source=str(path), format=file.format, loaded=tuple(loaded), new=tuple(new), ignored=file.ignored, notes=tuple(notes)
+        source=str(path),
+        format=file.format,
+        loaded=tuple(loaded),
+        new=tuple(new),
+        ignored=file.ignored,
+        notes=tuple(notes),
     )
 
 
@@ -137,9 +141,13 @@ def _differences(model: nn.Module, file: WeightFile) -> Iterator[str]:
     """Settings of the file's training that the network does not have."""
     if file.normalize not in (None, model.normalize):
         yield f"model.normalize is {model.normalize!r}, the file was trained with {file.normalize!r}"
-    if not model.shift_temporal.status:
-        if file.shift or file.shifted:
-            yield "shift_temporal.status is false, the file was trained with the shift"
+    if not file.shift:  # weights of pictures, or nothing known
+        return
+    shifted = file.shift.get("status", True)  # only own files tell
+    if shifted != model.shift_temporal.status:
+        here = str(model.shift_temporal.status).lower()
+        yield f"shift_temporal.status is {here}, the file was trained {'with' if shifted else 'without'} the shift"
+    if not (shifted and model.shift_temporal.status):
         return
     for key, value in file.shift.items():
         here = getattr(model.shift_temporal, key)
@@ -148,8 +156,8 @@ def _differences(model: nn.Module, file: WeightFile) -> Iterator[str]:
     blocks = {name for name, _ in shifts(model.backbone)}
     if file.shifted is not None and file.shifted != blocks:
         more, fewer = sorted(file.shifted - blocks), sorted(blocks - file.shifted)
-        parts = [f"{text} {_some(names)}" for text, names in (("also", more), ("not", fewer)) if names]
-        yield f"shift_temporal.n_insert, m_insert: the file was trained with a shift {' and '.join(parts)}"
+        parts = [f"is {text} {_some(names)}" for text, names in (("also in", more), ("not in", fewer)) if names]
+        yield f"shift_temporal.n_insert, m_insert: the shift of the file's training {' and '.join(parts)}"
 
 
 def _some(names: list[str] | tuple[str, ...]) -> str:

@@ -1,0 +1,132 @@
+"""The pictures hold what was given: lines their numbers, cells their colours, in the right places."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tsam_dali.report import accuracy_table, plot_confusion, plot_contact_sheet, plot_curves
+
+RED, GREEN, BLUE = np.eye(3)
+
+
+def record(epoch, lr=0.1, validated=True):
+    scores = {"loss": 2.0 - epoch / 10, "accuracy": 0.5 + epoch / 100, "balanced_accuracy": 0.4 + epoch / 100}
+    other = {"loss": 3.0, "accuracy": 0.25, "balanced_accuracy": 0.2}
+    return {"epoch": epoch, "training": scores, "lr": lr} | ({"validation": other} if validated else {})
+
+
+def lines(axes):
+    return {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
+
+
+def centre_colour(figure, axes, path):
+    """Colour 0..1 of the written PNG at the middle of the axes."""
+    x, y = axes.transAxes.transform((0.5, 0.5)) / figure.dpi  # inches from the lower left
+    with Image.open(path) as picture:
+        pixels = np.asarray(picture.convert("RGB"))
+    dots = pixels.shape[1] / figure.get_figwidth()
+    return pixels[round(pixels.shape[0] - y * dots), round(x * dots)] / 255
+
+
+def test_curves_draw_each_epoch_and_leave_out_epochs_that_were_not_validated(tmp_path):
+    figure = plot_curves([record(0), record(1, validated=False), record(2)], tmp_path / "curves.png")
+    loss, accuracy, rate = figure.axes
+    assert lines(loss) == {"training": [[0, 2.0], [1, 1.9], [2, 1.8]], "validation": [[0, 3.0], [2, 3.0]]}
+    drawn = lines(accuracy)
+    np.testing.assert_allclose(drawn["training"], [[0, 50], [1, 51], [2, 52]])
+    np.testing.assert_allclose(drawn["training, balanced"], [[0, 40], [1, 41], [2, 42]])
+    assert drawn["validation"] == [[0, 25], [2, 25]]
+    assert drawn["validation, balanced"] == [[0, 20], [2, 20]]
+    assert [line.get_xydata().tolist() for line in rate.lines] == [[[0, 0.1], [1, 0.1], [2, 0.1]]]
+
+
+@pytest.mark.parametrize(
+    ("rates", "scale"),
+    [([0.05, 0.01, 0.0005], "log"), ([0.05, 0.03, 1e-7], "linear"), ([0.05, 0.0], "linear"), ([0.05], "linear")],
+)
+def test_learning_rate_is_logarithmic_only_where_steps_would_vanish(tmp_path, rates, scale):
+    figure = plot_curves([record(epoch, lr) for epoch, lr in enumerate(rates)], tmp_path / "curves.png")
+    assert figure.axes[2].get_yscale() == scale
+
+
+def test_curves_without_any_validation(tmp_path):
+    path = tmp_path / "curves.png"
+    plot_curves([record(0, validated=False)], path)
+    with Image.open(path) as picture:
+        assert picture.format == "PNG"
+        assert picture.width > 1000
+
+
+def test_contact_sheet_shows_each_segment_in_its_place(tmp_path):
+    colours = np.array([[RED, GREEN, BLUE], [BLUE, RED, GREEN]])  # (B, S, 3)
+    video = np.broadcast_to(colours[..., None, None], (2, 3, 3, 8, 8))
+    path = tmp_path / "sheet.png"
+    figure = plot_contact_sheet(video, None, ["first\nid_1", "second\nid_2"], path)
+    grid = np.array(figure.axes).reshape(2, 3)
+    for row, column in np.ndindex(2, 3):
+        np.testing.assert_array_equal(centre_colour(figure, grid[row, column], path), colours[row, column])
+    assert [axes.get_ylabel() for axes in grid[:, 0]] == ["first\nid_1", "second\nid_2"]
+    assert [axes.get_title() for axes in grid[0]] == ["frame 1", "frame 2", "frame 3"]
+
+
+def test_contact_sheet_puts_low_frequencies_at_the_bottom_and_stretches_each_plane(tmp_path):
+    video = np.zeros((1, 2, 3, 8, 8))
+    audio = np.empty((1, 2, 3, 8, 8))
+    audio[:, :, 0] = np.linspace(-13, 9, 8)[:, None]  # rises with the frequency
+    audio[:, :, 1] = np.linspace(5, 4, 8)[:, None]  # falls
+    audio[:, :, 2] = -13.8  # silence
+    figure = plot_contact_sheet(video, audio, ["clip"], tmp_path / "sheet.png")
+    assert [axes.get_title() for axes in figure.axes] == ["frame 1", "frame 2", "sound 1", "sound 2"]
+    picture = figure.axes[2].images[0].get_array()
+    np.testing.assert_allclose(picture[0, 0], [1, 0, 0], atol=1e-6)  # top row: the highest band
+    np.testing.assert_allclose(picture[-1, 0], [0, 1, 0], atol=1e-6)
+
+
+def test_contact_sheet_draws_the_first_clips_only(tmp_path):
+    video = np.zeros((5, 2, 3, 8, 16))
+    figure = plot_contact_sheet(video, np.zeros((5, 1, 3, 8, 16)), list("abcde"), tmp_path / "sheet.png", rows=3)
+    grid = np.array(figure.axes).reshape(3, 3)
+    assert [axes.get_ylabel() for axes in grid[:, 0]] == ["a", "b", "c"]
+    assert grid[0, 2].get_title() == "sound"
+
+
+def test_confusion_rows_are_labels(tmp_path):
+    matrix = np.array([[3, 1, 0], [0, 0, 0], [0, 2, 2]])  # no clip of the second class
+    path = tmp_path / "confusion.png"
+    figure = plot_confusion(matrix, ["cat", "dog", "owl"], path)
+    axes = figure.axes[0]
+    np.testing.assert_array_equal(axes.images[0].get_array(), [[75, 25, 0], [0, 0, 0], [0, 50, 50]])
+    numbers = {text.get_position(): text.get_text() for text in axes.texts}  # (x, y) = (prediction, label)
+    assert numbers[1, 0] == "1"
+    assert numbers[1, 2] == "2"
+    assert len(numbers) == 9
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["cat", "dog", "owl"]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("prediction", "label")
+    assert "62.5% of 8 clips" in axes.get_title()
+    assert path.stat().st_size > 0
+
+
+@pytest.mark.parametrize(("classes", "numbers", "names"), [(2, 4, 2), (12, 144, 12), (40, 0, 40), (400, 0, None)])
+def test_confusion_of_few_and_many_classes_stays_readable(tmp_path, classes, numbers, names):
+    path = tmp_path / "confusion.png"
+    figure = plot_confusion(np.eye(classes, dtype=int), [f"class {i}" for i in range(classes)], path)
+    axes = figure.axes[0]
+    assert len(axes.texts) == numbers
+    assert len(axes.get_xticks()) == names if names else len(axes.get_xticks()) < 15
+    with Image.open(path) as picture:
+        cell = axes.get_window_extent().width / figure.dpi / figure.get_figwidth() * picture.width / classes
+        assert cell > 2.5  # pixels
+        assert max(picture.size) < 2000
+    boxes = [label.get_window_extent() for label in axes.get_yticklabels()]
+    assert all(not a.overlaps(b) for a, b in pairwise(boxes))
+
+
+def test_accuracy_table():
+    table = accuracy_table([("everything", 0.98958, 12, 101.6), ("without the shift", 0.5, 3, 9.0)])
+    assert table.splitlines() == [
+        "variant            validation accuracy  epochs  seconds",
+        "everything                       99.0%      12      102",
+        "without the shift                50.0%       3        9",
+    ]

@@ -1,0 +1,167 @@
+"""Pictures of a run: curves, what the network saw, confusion. Shapes: B clips, S video and A audio segments, C classes.
+
+Matplotlib is imported inside the functions, so that importing the trainer does not pay for it, and is used through
+`Figure` alone: no display, no global state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DPI = 120
+COLOURS = {"training": "tab:blue", "validation": "tab:orange"}
+CELL_NUMBERS_UP_TO = 12  # classes; more, and the counts in a confusion matrix no longer fit into their cells
+CLASS_NAMES_UP_TO = 40  # classes; more, and the names along its sides overlap
+
+
+def plot_curves(history: Sequence[dict[str, Any]], path: str | Path) -> Figure:
+    """Draw loss, accuracy and learning rate of every epoch as a PNG.
+
+    Args:
+        history: the records of kind epoch of metrics.jsonl: "epoch" (counted from 0), "training" and, where the epoch
+            was validated, "validation" with "loss", "accuracy" and "balanced_accuracy" (0..1), and "lr".
+        path: PNG file to write.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(13, 4), layout="constrained")
+    loss, accuracy, rate = figure.subplots(1, 3)
+    for split, colour in COLOURS.items():
+        records = [record for record in history if record.get(split)]
+        epochs = [record["epoch"] for record in records]
+        for axes, key, label, style, factor in (
+            (loss, "loss", split, "o-", 1),
+            (accuracy, "accuracy", split, "o-", 100),
+            (accuracy, "balanced_accuracy", f"{split}, balanced", "o:", 100),
+        ):
+            values = [factor * record[split][key] for record in records]
+            axes.plot(epochs, values, style, color=colour, label=label, markersize=3)
+    rates = [record["lr"] for record in history]
+    rate.plot([record["epoch"] for record in history], rates, "o-", color="tab:green", markersize=3)
+
+    _label(loss, "Loss", "cross-entropy (nats)")
+    _label(accuracy, "Accuracy", "clips classified correctly (%)")
+    _label(rate, "Learning rate", "learning rate at the end of the epoch")
+    loss.set_ylim(bottom=0)
+    accuracy.set_ylim(0, 102)
+    if max(rates) / 1000 < min(rates) < max(rates) / 20:  # steps; a cosine that ends near zero reads better linearly
+        rate.set_yscale("log")
+    else:
+        rate.set_ylim(bottom=0)
+    loss.legend()
+    accuracy.legend(fontsize="small")
+    figure.savefig(path, dpi=DPI)
+    return figure
+
+
+def _label(axes: Axes, title: str, unit: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set(title=title, xlabel="epoch", ylabel=unit)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.grid(alpha=0.3)
+
+
+def plot_contact_sheet(
+    video: np.ndarray, audio: np.ndarray | None, titles: Sequence[str], path: str | Path, rows: int = 6
+) -> Figure:
+    """Draw what the network sees as a PNG: a row per clip, its segments in their order, then its sound.
+
+    Args:
+        video: (B, S, 3, H, W), 0..1.
+        audio: (B, A, 3, H, W), log-mel pictures with the lowest band in row 0, or None. The planes (three window
+            lengths) are drawn as red, green and blue, each stretched to its own range; low frequencies at the bottom.
+        titles: B texts, written to the left of the rows; may have several lines.
+        path: PNG file to write.
+        rows: at most so many clips are drawn, the first of the batch.
+    """
+    from matplotlib.figure import Figure
+
+    rows = min(rows, len(video))
+    pictures = video[:rows].clip(0, 1)
+    names = [f"frame {s + 1}" for s in range(video.shape[1])]
+    if audio is not None:
+        pictures = np.concatenate([pictures, _stretched(audio[:rows])[..., ::-1, :]], axis=1)
+        names += ["sound"] if audio.shape[1] == 1 else [f"sound {a + 1}" for a in range(audio.shape[1])]
+    pictures = pictures.transpose(0, 1, 3, 4, 2)  # (B, T, 3, H, W) -> (B, T, H, W, 3)
+
+    columns, height, width = pictures.shape[1:4]
+    inches = min(1.2, 24 / columns)  # per picture; 24 inches hold 20 of full size
+    figure = Figure(figsize=(1.8 + inches * columns, 0.6 + rows * inches * height / width), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    figure.suptitle("What the network sees: the segments of a clip from left to right")
+    for row, row_axes in enumerate(grid):
+        for column, axes in enumerate(row_axes):
+            axes.imshow(pictures[row, column])
+            axes.set(xticks=[], yticks=[])
+            if row == 0:
+                axes.set_title(names[column], fontsize=9)
+        row_axes[0].set_ylabel(titles[row], rotation=0, ha="right", va="center", fontsize=9)
+    figure.savefig(path, dpi=DPI)
+    return figure
+
+
+def _stretched(pictures: np.ndarray) -> np.ndarray:
+    """Scale each plane of (..., H, W) from its lowest..highest value to 0..1; an even plane is black."""
+    low = pictures.min((-2, -1), keepdims=True)
+    span = pictures.max((-2, -1), keepdims=True) - low
+    return (pictures - low) / np.where(span > 0, span, 1)
+
+
+def plot_confusion(matrix: np.ndarray, class_names: Sequence[str], path: str | Path) -> Figure:
+    """Draw a confusion matrix as a PNG: the colour is the share of the label's clips, the numbers are clips.
+
+    Args:
+        matrix: (C, C) numbers of clips; row = label, column = prediction.
+        class_names: C names. They stand at the sides up to 40 classes; beyond, the numbers of some classes.
+        path: PNG file to write.
+    """
+    from matplotlib.colors import PowerNorm
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    matrix = np.asarray(matrix)
+    count, total = len(matrix), matrix.sum()
+    share = 100 * matrix / np.maximum(matrix.sum(1, keepdims=True), 1)  # a class without clips is a row of zeros
+
+    side = np.interp(count, [2, 12, 40], [5, 8, 11])  # inches
+    figure = Figure(figsize=(side + 1, side), layout="constrained")
+    axes = figure.subplots()
+    # The root spreads the small shares, which are the mistakes.
+    image = axes.imshow(share, cmap="Blues", norm=PowerNorm(0.5, 0, 100), interpolation="nearest")
+    figure.colorbar(image, label="share of the label's clips (%)", shrink=0.8)
+    accuracy = matrix.trace() / max(total, 1)
+    axes.set(xlabel="prediction", ylabel="label", title=f"Confusion: {accuracy:.1%} of {total} clips correct")
+    if count <= CLASS_NAMES_UP_TO:
+        angle = 45 if count <= CELL_NUMBERS_UP_TO else 90
+        axes.set_xticks(range(count), class_names, rotation=angle, ha="right", va="center", rotation_mode="anchor")
+        axes.set_yticks(range(count), class_names)
+    else:
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MaxNLocator(10, integer=True))
+        axes.set(xlabel="prediction (number of the class)", ylabel="label (number of the class)")
+    if count <= CELL_NUMBERS_UP_TO:
+        for (row, column), number in np.ndenumerate(matrix):
+            colour = "white" if share[row, column] > 30 else "black"
+            axes.text(column, row, str(number), ha="center", va="center", color=colour)
+    figure.savefig(path, dpi=DPI)
+    return figure
+
+
+def accuracy_table(rows: Sequence[tuple[str, float, int, float]]) -> str:
+    """Set rows of (variant, validation accuracy 0..1, epochs, seconds) as a plain-text table, under a heading."""
+    heading = ("variant", "validation accuracy", "epochs", "seconds")
+    lines = [heading, *((variant, f"{accuracy:.1%}", str(n), f"{time:.0f}") for variant, accuracy, n, time in rows)]
+    name, *widths = (max(map(len, column)) for column in zip(*lines, strict=True))
+    return "\n".join(
+        "  ".join([line[0].ljust(name), *(cell.rjust(w) for cell, w in zip(line[1:], widths, strict=True))])
+        for line in lines
+    )
