@@ -21,7 +21,7 @@ from pipelines.source import ClipSource
 log = logging.getLogger(__name__)
 
 
-class LoaderError(RuntimeError):
+class LoaderError(ValueError):
     """Too many clips cannot be read."""
 
 

@@ -19,7 +19,7 @@ LAYERS = [
     | layer("tsam_dali", "config options"),
     layer("pipelines", "dataset graph index loader")
     | layer("tsam_dali", "backbone checkpoint command_line describe distributed example learner metrics model optim")
-    | layer("tsam_dali", "progress report run_folder shift weight_formats weights"),
+    | layer("tsam_dali", "progress provenance report run_folder shift weight_formats weights"),
     layer("tsam_dali", "engine"),
     layer("tsam_dali", "train"),
 ]

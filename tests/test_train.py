@@ -1,6 +1,7 @@
 """The trainer as a user runs it: dry run, a run that is gone on with, fine tuning, validation, two ranks."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -157,3 +158,13 @@ def test_help_says_what_each_option_is_for():
     for option in ("--data", "--config", "--run_id", "--resume", "--fine_tune", "--validate", "--device", "--dry_run"):
         assert option in done.stdout
     assert "examples:" in done.stdout
+
+
+@pytest.mark.slow
+def test_four_ranks_without_arguments_make_the_example_first(tmp_path):
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    done = run(*TORCHRUN, 4, "-m", "tsam_dali.train", "--dry_run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("making the example data set") == 1
+    assert "320 training clips, 96 validation clips" in done.stderr
+    assert "dry run: one step" in done.stdout

@@ -84,8 +84,8 @@ def draw_sound(rng, high_tone, seconds):
     frequency = TONES[high_tone] * 1.15 ** rng.uniform(-1, 1)
     tone = np.sin(2 * np.pi * (frequency * time + rng.uniform()))
     # Loudness differs from clip to clip, balance between the channels; the phase does not, else a mix to mono could
-    # cancel the tone. It is soft: with eps = 1 the log-mel picture then has the range of the frames (0..1), with which it
-    # shares the network's batch statistics. A picture with a much wider range would drown the frames.
+    # cancel the tone. It is soft: with eps = 1 the log-mel picture then has the range of the frames (0..1), with which
+    # it shares the batch statistics of the network. A picture with a much wider range would drown the frames.
     loudness = 10 ** rng.uniform(-2.3, -1.8)
     sound = rng.uniform(0.5, 1, (channels, 1)) * tone + rng.uniform(0.2, 0.5) * rng.standard_normal(
         (channels, time.size)

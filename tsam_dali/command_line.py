@@ -26,6 +26,11 @@ def add_config_arguments(command: argparse.ArgumentParser) -> None:
     add("--set", metavar="SECTION.KEY=VALUE", action="append", default=[], help=change)
 
 
+def config_arguments(args: argparse.Namespace) -> list[str]:
+    """The arguments of `add_config_arguments` as they were given, for another command that takes them."""
+    return ["--data", args.data, "--config", args.config, *(word for change in args.set for word in ("--set", change))]
+
+
 def friendly_errors(main: Callable[[], None]) -> Callable[[], None]:
     """Print what is wrong with a user's input (any ValueError) without a traceback, once a job; exit with 2."""
 

@@ -2,17 +2,32 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipelines.clips import Dataset
 
 NAME = "example"
-_MAKER = Path(__file__).resolve().parent.parent / "tools" / "make_example.py"
+_TOOLS = Path(__file__).resolve().parent.parent / "tools"
 
 
 def ensure_example(dataset: Dataset) -> None:
     """Make the example data if `dataset` is the example and its folder does not exist; else do nothing."""
-    if dataset.name != NAME or dataset.root.exists() or not _MAKER.is_file():
-        return
-    print(f"{dataset.data_dir} does not exist: making the example data set", flush=True)
-    subprocess.run([sys.executable, str(_MAKER), dataset.data_dir], check=True)
+    if _is_example(dataset) and not dataset.root.exists():
+        print(f"{dataset.data_dir} does not exist: making the example data set", flush=True)
+        _run("make_example.py", dataset.data_dir)
+
+
+def ensure_example_sound(dataset: Dataset, arguments: Sequence[str]) -> None:
+    """The same for its log-mel store; `arguments` are those of tools/precompute_audio.py."""
+    if _is_example(dataset) and not dataset.mels.exists():
+        print(f"{dataset.mels} does not exist: turning the sound into log-mel pictures", flush=True)
+        _run("precompute_audio.py", *arguments)
+
+
+def _is_example(dataset: Dataset) -> bool:
+    return dataset.name == NAME and _TOOLS.is_dir()
+
+
+def _run(tool: str, *arguments: str) -> None:
+    subprocess.run([sys.executable, str(_TOOLS / tool), *arguments], check=True)

@@ -2,17 +2,12 @@
 
 import json
 import logging
-import platform
-import shlex
-import sys
 import time
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from tsam_dali.config import Config, ConfigError
-
-PACKAGES = ("torch", "torchvision", "timm", "nvidia-dali-cuda120", "nvidia-dali-cuda130", "av", "librosa", "numpy")
+from tsam_dali.provenance import provenance
 
 
 class RunFolder:
@@ -45,7 +40,7 @@ class RunFolder:
             raise ConfigError([f"{self.path}: holds a run already; choose another --run_id, or --resume auto"])
         try:
             self.checkpoint("latest").parent.mkdir(parents=True, exist_ok=True)
-            self._write("args.json", config.to_dict() | {"command": _command(), "versions": _versions()})
+            self._write("args.json", config.to_dict() | provenance())
         except OSError as error:
             raise ConfigError([f"{self.path}: cannot be written ({error.strerror}); see results_folder"]) from error
         handler = logging.FileHandler(self.path / "log.txt")
@@ -67,12 +62,3 @@ class RunFolder:
 
     def _write(self, name: str, content: dict[str, Any]) -> None:
         (self.path / name).write_text(json.dumps(content, indent=4) + "\n")
-
-
-def _command() -> str:
-    return shlex.join([Path(sys.executable).name, *sys.argv])
-
-
-def _versions() -> dict[str, str]:
-    installed = {dist.name: dist.version for dist in metadata.distributions()}
-    return {"python": platform.python_version()} | {name: installed[name] for name in PACKAGES if name in installed}

@@ -11,6 +11,7 @@ examples:
 
 import argparse
 import logging
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,11 +21,11 @@ from pipelines.dataset import load_clips, num_classes
 from pipelines.loader import Loader, build_loader
 from tsam_dali import distributed, report
 from tsam_dali.checkpoint import load_checkpoint, save_checkpoint
-from tsam_dali.command_line import add_config_arguments, friendly_errors, parser
+from tsam_dali.command_line import add_config_arguments, config_arguments, friendly_errors, parser
 from tsam_dali.config import Config, load_config
 from tsam_dali.distributed import Job
 from tsam_dali.engine import evaluate, train_one_epoch, validation_metrics
-from tsam_dali.example import ensure_example
+from tsam_dali.example import ensure_example, ensure_example_sound
 from tsam_dali.learner import Learner, build_learner
 from tsam_dali.metrics import VideoScores
 from tsam_dali.model import build_model
@@ -40,7 +41,7 @@ def main() -> None:
     args = parse_arguments()
     config = load_config(args.data, args.config, args.set)
     job = distributed.start(args.device)
-    clips = distributed.on_rank_0(lambda: prepare_data(config))
+    clips = distributed.on_rank_0(lambda: prepare_data(args, config))
     if args.validate:
         validate(args.validate, config, job, clips)
     else:
@@ -64,9 +65,11 @@ def parse_arguments() -> argparse.Namespace:
     return args
 
 
-def prepare_data(config: Config) -> dict[str, list[Clip]]:
+def prepare_data(args: argparse.Namespace, config: Config) -> dict[str, list[Clip]]:
     """The clips of both splits; everything that is wrong with the data is found here."""
     ensure_example(config.dataset)
+    if config.model.audio_segments:
+        ensure_example_sound(config.dataset, config_arguments(args))
     clips = load_clips(config)
     log.info("%s", ", ".join(f"{len(members)} {split} clips" for split, members in clips.items()))
     return clips
@@ -75,7 +78,7 @@ def prepare_data(config: Config) -> dict[str, list[Clip]]:
 def train(args: argparse.Namespace, config: Config, job: Job, clips: dict[str, list[Clip]]) -> None:
     distributed.check_batch_size(config.training_param.batch_size, config.training_param.accumulate, job)
     folder = RunFolder(config.results_folder, "dry_run" if args.dry_run else args.run_id)
-    resume = folder.checkpoint("latest") if args.resume == "auto" else args.resume
+    resume = folder.checkpoint("latest") if args.resume == "auto" else args.resume and Path(args.resume)
     state = load_checkpoint(resume) if resume else None
     distributed.on_rank_0(lambda: folder.create(config, keep=state is not None, overwrite=args.dry_run))
 

@@ -1,0 +1,57 @@
+"""Where a result comes from: command, versions, hardware, commit, date."""
+
+import os
+import platform
+import shlex
+import subprocess
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+PACKAGES = ("torch", "torchvision", "timm", "nvidia-dali-cuda120", "nvidia-dali-cuda130", "av", "librosa", "numpy")
+
+
+def provenance() -> dict[str, Any]:
+    """What a file of results says of its origin."""
+    return {
+        "command": shlex.join([Path(sys.executable).name, *sys.orig_argv[1:]]),
+        "date": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+        "commit": _commit(),
+        "versions": _versions(),
+        "hardware": _hardware(),
+    }
+
+
+def _commit() -> str:
+    """Of the checkout that this code lies in, with a + if files differ from it; empty outside of one."""
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"]
+    try:
+        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def _versions() -> dict[str, str]:
+    installed = {distribution.name: distribution.version for distribution in metadata.distributions()}
+    return {"python": platform.python_version()} | {name: installed[name] for name in PACKAGES if name in installed}
+
+
+def _hardware() -> dict[str, Any]:
+    cpu = next(
+        (line.split(":")[1].strip() for line in _cpu_lines() if line.startswith("model name")), platform.machine()
+    )
+    return {
+        "cpu": cpu,
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+    }
+
+
+def _cpu_lines() -> list[str]:
+    cpu_info = Path("/proc/cpuinfo")
+    return cpu_info.read_text().splitlines() if cpu_info.is_file() else []
