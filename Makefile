@@ -11,7 +11,7 @@ demo: $(INSTALLED)
 
 ablation: $(INSTALLED)
 	$(BIN)/python tools/precompute_audio.py
-	$(BIN)/python tools/ablation.py
+	$(BIN)/python tools/ablation.py --output benchmarks/results/ablation.json
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -q
