@@ -64,8 +64,8 @@ def load_clips(config: Any) -> dict[str, list[Clip]]:
 
 
 def num_classes(clips: dict[str, list[Clip]]) -> int:
-    """Number of classes, from the training list."""
-    return max(clip.label for clip in clips["training"]) + 1
+    """Number of classes."""
+    return max(clip.label for split in SPLITS for clip in clips[split]) + 1
 
 
 def _folder_problems(dataset: Dataset) -> list[str]:
@@ -90,18 +90,21 @@ def _warn_of_leaks(lists: dict[str, list[Entry]]) -> None:
 
 
 def _unreadable(split: str, entries: list[Entry], records: dict[str, Record], max_fraction: float) -> list[str]:
-    """Reports the videos of a list that cannot be opened; problems if there are more than `max_fraction`."""
     bad = [records[entry.id] for entry in entries if records[entry.id]["status"] != "ok"]
-    if not bad:
-        return []
-    summary = ", ".join(f"{count} {status}" for status, count in Counter(record["status"] for record in bad).items())
-    reasons = _shortened([record["reason"] for record in bad])
-    if len(bad) > max_fraction * len(entries) or len(bad) == len(entries):
-        share = f"{len(bad)} of {len(entries)} videos of the {split} list cannot be opened ({summary}), more than"
-        return [f"{share} pipeline.max_bad_fraction={max_fraction:g} allows", *reasons]
-    log.warning("%d of %d videos of the %s list are left out (%s)", len(bad), len(entries), split, summary)
-    for reason in reasons:
-        log.warning("left out: %s", reason)
+    kinds = Counter(record["status"] for record in bad)
+    what = f"videos of the {split} list cannot be opened ({', '.join(f'{n} {kind}' for kind, n in kinds.items())})"
+    return _leave_out(what, [record["reason"] for record in bad], len(entries), max_fraction)
+
+
+def _leave_out(what: str, reasons: list[str], total: int, max_fraction: float) -> list[str]:
+    """Problems if there are more reasons to leave a clip out than `max_fraction` of them; else they are logged."""
+    if len(reasons) > max_fraction * total or (reasons and len(reasons) == total):
+        share = f"{len(reasons)} of {total} {what}, more than pipeline.max_bad_fraction={max_fraction:g} allows"
+        return [share, *_shortened(reasons)]
+    if reasons:
+        log.warning("left out: %d of %d %s", len(reasons), total, what)
+        for reason in _shortened(reasons):
+            log.warning("left out: %s", reason)
     return []
 
 
@@ -118,18 +121,24 @@ def _clip(dataset: Dataset, entry: Entry, record: Record) -> Clip:
 
 
 def _attach_sound(config: Any, clips: dict[str, list[Clip]]) -> list[str]:
-    """Says of each clip whether the log-mel store has sound for it, and applies model.missing_audio; in place."""
+    """Says of each clip whether the log-mel store has sound for it, and leaves out what has to be; in place."""
     store = MelStore(config.dataset.mels, config.data_augmentation.audio_image_param)
-    everything = [clip for split in SPLITS for clip in clips[split]]
-    problems, silent = store.check(config.dataset, [(clip.id, clip.path) for clip in everything])
+    everything = [(clip.id, clip.path) for split in SPLITS for clip in clips[split]]
+    problems, silent, failed = store.check(config.dataset, everything)
+    missing_audio = config.model.missing_audio
     if silent:
-        log.warning("%d clips have no sound (model.missing_audio: %s)", len(silent), config.model.missing_audio)
-    for split in SPLITS:
-        clips[split] = [clip._replace(sound=clip.id not in silent) for clip in clips[split]]
-        if config.model.missing_audio == "drop":
-            clips[split] = [clip for clip in clips[split] if clip.sound]
-    if silent and config.model.missing_audio == "error":
+        log.warning("%d clips have no sound (model.missing_audio: %s)", len(silent), missing_audio)
+    if missing_audio == "error":
         problems += _shortened([f"{clip_id}: has no sound, and model.missing_audio is error" for clip_id in silent])
+    for split in SPLITS:
+        total, remedy = len(clips[split]), "repair it, or put a .wav into dir_audios, and precompute the sound again"
+        reasons = [f"{clip.id}: {failed[clip.id]}; {remedy}" for clip in clips[split] if clip.id in failed]
+        what = f"clips of the {split} list have sound that cannot be read"
+        problems += _leave_out(what, reasons, total, config.pipeline.max_bad_fraction)
+        left_out = failed.keys() | (silent if missing_audio == "drop" else set())
+        clips[split] = [clip._replace(sound=clip.id not in silent) for clip in clips[split] if clip.id not in left_out]
+        if total and not clips[split] and not problems:
+            problems.append(f"no clip of the {split} list has sound, and model.missing_audio is drop")
     return problems
 
 

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,9 +18,15 @@ _PROBLEMS = {
     "missing": f"have no sound in the log-mel store; {_REMEDY}",
     "other settings": "are in the log-mel store with other settings: {found}; expected {settings}; " + _REMEDY,
     "outdated": f"have changed since their sound was put into the log-mel store; {_REMEDY}",
-    "failed": "have sound that could not be read; repair the file, put a .wav into dir_audios or take the clip off the "
-    f"list, and {_REMEDY}",
 }
+
+
+class Findings(NamedTuple):
+    """What `MelStore.check` found."""
+
+    problems: list[str]  # one line of text for each kind, with examples and what to do
+    silent: set[str]  # ids of the clips without sound
+    failed: dict[str, str]  # ids of the clips whose sound could not be read -> why
 
 
 @dataclass(frozen=True)
@@ -45,16 +52,12 @@ class MelStore:
             return silent_picture(self.options, audio_segments)
         return picture(columns, self.options, audio_segments, cut)
 
-    def check(self, dataset: Dataset, videos: Iterable[tuple[str, str | Path]]) -> tuple[list[str], set[str]]:
+    def check(self, dataset: Dataset, videos: Iterable[tuple[str, str | Path]]) -> Findings:
         """Compare the store with the clips that will be asked for; opens nothing but the summary.
 
         Args:
             dataset: where the clips lie.
             videos: id and video file of each clip.
-
-        Returns:
-            What is wrong, one line of text for each kind of problem, with examples and what to do; the ids of the clips
-            without sound.
         """
         records, settings = read_summary(self.folder), fingerprint(self.options)
         clips = defaultdict(list)  # state -> ids
@@ -62,15 +65,12 @@ class MelStore:
             source = sound_file(dataset, clip_id, video)
             clips[state(records.get(clip_id), source, columns_path(self.folder, clip_id), settings)].append(clip_id)
 
-        def example(clip_id: str) -> str:
-            record = records.get(clip_id)
-            return f"{clip_id} ({record.reason})" if record and record.reason else clip_id
-
         problems = []
         for kind, text in _PROBLEMS.items():
             if ids := clips[kind]:
-                shown = ", ".join(map(example, ids[:5])) + (", ..." if len(ids) > 5 else "")
+                shown = ", ".join(ids[:5]) + (", ..." if len(ids) > 5 else "")
                 if kind == "other settings":
                     text = text.format(found=records[ids[0]].fingerprint, settings=settings)
                 problems.append(f"{self.folder}: {len(ids)} clips {text} (clips: {shown})")
-        return problems, set(clips["silent"])
+        failed = {clip_id: records[clip_id].reason for clip_id in clips["failed"]}
+        return Findings(problems, set(clips["silent"]), failed)

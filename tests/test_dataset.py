@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 from pipelines.dataset import DataError, load_clips, num_classes
+from tests.media import write_video
 from tests.processes import ROOT, run
 from tsam_dali.config import config_from_dict
 
@@ -130,7 +131,7 @@ def with_sound(data):
 def sound_settings(folder, **changes):
     sections = json.loads(EXAMPLE_CONFIG.read_text()) | {"dataset": {"data_dir": str(folder)}}
     for section, values in changes.items():
-        sections[section] |= values
+        sections[section] = sections.get(section, {}) | values
     return config_from_dict(sections)
 
 
@@ -163,3 +164,25 @@ def test_the_command_stops_before_training_and_names_everything(with_sound):
     assert done.returncode == 2
     assert "validation.txt' does not exist" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_clips_whose_sound_cannot_be_read_or_is_not_there(with_sound):
+    clips = load_clips(sound_settings(with_sound))["training"]
+    (with_sound / "audios").mkdir()
+    (with_sound / "audios" / f"{clips[0].id}.wav").write_bytes(b"junk")
+    write_video(with_sound / "videos" / "quiet.mp4", 20)
+    with (with_sound / "training.txt").open("a") as file:
+        file.write("quiet 0\n")
+    made = run("tools/precompute_audio.py", "--data", with_sound / "data.json", "--config", EXAMPLE_CONFIG)
+    assert made.returncode == 1
+    found = problems(sound_settings(with_sound))
+    assert "1 of 25 clips of the training list have sound that cannot be read" in found
+    assert f"{clips[0].id}.wav" in found
+    forgiving = {"max_bad_fraction": 0.2}
+    heard = load_clips(sound_settings(with_sound, pipeline=forgiving))["training"]
+    assert [clip.id for clip in heard] == [clip.id for clip in clips[1:]] + ["quiet"]
+    assert [clip.id for clip in heard if not clip.sound] == ["quiet"]
+    dropped = load_clips(sound_settings(with_sound, pipeline=forgiving, model={"missing_audio": "drop"}))["training"]
+    assert [clip.id for clip in dropped] == [clip.id for clip in clips[1:]]
+    refused = problems(sound_settings(with_sound, pipeline=forgiving, model={"missing_audio": "error"}))
+    assert "quiet: has no sound, and model.missing_audio is error" in refused
