@@ -1,18 +1,20 @@
 """DALI pipeline -> batches of torch tensors: padded, never dropped or repeated; survives what a pipeline does not."""
 
 import logging
+import multiprocessing
 import os
 import sys
 import types
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import torch
 from nvidia.dali.plugin.base_iterator import LastBatchPolicy
 from nvidia.dali.plugin.pytorch import DALIGenericIterator
 
 from pipelines.clips import Clip
+from pipelines.dataset import SPLITS, load_clips
 from pipelines.graph import Tail, build_pipeline
 from pipelines.mel_store import MelStore
 from pipelines.order import EvaluationOrder, TrainingOrder
@@ -37,8 +39,8 @@ class Batch(NamedTuple):
 
 def build_loader(
     config: Any,
-    split: str,
-    clips: Sequence[Clip],
+    split: Literal["training", "validation"],
+    clips: Sequence[Clip] | None = None,
     *,
     device: str | torch.device = "cpu",
     rank: int = 0,
@@ -52,12 +54,20 @@ def build_loader(
     Args:
         config: the settings (`tsam_dali.config.Config`).
         split: "training" (shuffled, augmented) or "validation" (in the list's order, centre crops).
-        clips: what `pipelines.dataset.load_clips` gives for that split.
+        clips: those of the split; default: what `pipelines.dataset.load_clips` finds.
         device: where the tensors end up; with a CUDA device the common tail runs there too.
         rank, world, local_world: number of this process, of all, and of those on this machine.
         views: clips per video in a validation; view 0 is the centre clip.
         rank_batch: clips per rank in a validation step; default: this rank's part of batch_size.
+
+    Raises:
+        ValueError: another split, or a batch that is larger than the training list.
+        DataError: see `load_clips`.
     """
+    if split not in SPLITS:
+        raise ValueError(f"split {split!r}: expected one of {', '.join(SPLITS)}")
+    if clips is None:
+        clips = load_clips(config)[split]
     batch_size, seed = config.training_param.batch_size, config.training_param.seed
     if split == "training":
         order = TrainingOrder(num_clips=len(clips), batch_size=batch_size, seed=seed, rank=rank, world=world)
@@ -118,6 +128,7 @@ class Loader:
         self._prefetch = prefetch
         self._max_bad = max_bad_fraction * len(source.clips)
         self._batches: DALIGenericIterator | None = None
+        self._processes: list[multiprocessing.Process] = []  # the decode workers
 
     def __len__(self) -> int:
         return len(self.source.order)
@@ -150,6 +161,8 @@ class Loader:
             try:
                 if self._batches is None:
                     self._batches = self._start()
+                if not all(process.is_alive() for process in self._processes):
+                    raise RuntimeError("a decode worker has ended")  # asked for work, DALI could wait for it for ever
                 return self._to_batch(next(self._batches)[0])
             except LoaderError:
                 raise
@@ -172,8 +185,10 @@ class Loader:
             threads=max(1, self._workers),
             prefetch=self._prefetch,
         )
+        others = set(multiprocessing.active_children())
         with _no_main_module():
             pipeline.build()
+        self._processes = [process for process in multiprocessing.active_children() if process not in others]
         return DALIGenericIterator(
             [pipeline],
             names,

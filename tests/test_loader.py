@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -235,6 +236,21 @@ def test_a_clip_that_breaks_later_is_black_and_named_once(tmp_path, caplog):
     assert "truncated" in record.getMessage() or "cut short" in record.getMessage()
 
 
+def test_a_loader_finds_its_clips_by_itself(tmp_path):
+    (tmp_path / "videos").mkdir()
+    for i in range(3):
+        write_video(tmp_path / f"videos/clip{i}.mp4", 10)
+    (tmp_path / "training.txt").write_text("clip0 0\nclip1 1\n")
+    (tmp_path / "validation.txt").write_text("clip2 1\n")
+    config = settings(tmp_path, batch_size=2)
+    (trained,) = build_loader(config, "training")
+    (validated,) = build_loader(config, "validation")
+    assert sorted(trained.label.tolist()) == [0, 1]
+    assert (validated.label.tolist(), validated.ok.tolist()) == ([1, 0], [True, False])
+    with pytest.raises(ValueError, match="split 'train': expected one of training, validation"):
+        build_loader(config, "train")
+
+
 def test_too_many_broken_clips_stop_the_loader(tmp_path):
     clips = [make_clip(tmp_path, i, size) for i, size in enumerate(SIZES)]
     for clip in clips[:2]:
@@ -267,6 +283,7 @@ def test_a_killed_worker_costs_nothing_but_time(tmp_path):
         workers = [pid for pid, command in commands.items() if b"spawn_main" in command]
         assert len(workers) == 2
         os.kill(workers[0], signal.SIGKILL)
+        time.sleep(0.5)  # DALI itself can wait for ever if it sends work in the very moment in which a worker dies
         while len(found) < 8:
             found += list(loader)
     for ours, theirs in zip(found, reference, strict=True):

@@ -152,6 +152,13 @@ def test_wrong_input_is_an_error_of_one_line(train, arguments, message):
     assert "Traceback" not in done.stderr
 
 
+def test_a_run_that_cannot_start_leaves_no_folder(train):
+    before = set(train.results.iterdir())
+    done = train("--run_id", "never", "--set", "training_param.batch_size=100")
+    assert done.returncode == 2
+    assert set(train.results.iterdir()) == before
+
+
 def test_help_says_what_each_option_is_for():
     done = run("-m", "tsam_dali.train", "--help", cwd=ROOT)
     assert done.returncode == 0

@@ -80,7 +80,6 @@ def train(args: argparse.Namespace, config: Config, job: Job, clips: dict[str, l
     folder = RunFolder(config.results_folder, "dry_run" if args.dry_run else args.run_id)
     resume = folder.checkpoint("latest") if args.resume == "auto" else args.resume and Path(args.resume)
     state = load_checkpoint(resume) if resume else None
-    distributed.on_rank_0(lambda: folder.create(config, keep=state is not None, overwrite=args.dry_run))
 
     network = first_network(args.fine_tune, config, job, num_classes(clips), state)
     first_epoch = state["epoch"] + 1 if state else 0
@@ -91,6 +90,7 @@ def train(args: argparse.Namespace, config: Config, job: Job, clips: dict[str, l
     learner = build_learner(network, config, job, len(training), first_step, state)
     history, best = (state["history"], state["best"]) if state else ([], {"balanced": 0.0, "unbalanced": 0.0})
     steps = 1 if args.dry_run else None
+    distributed.on_rank_0(lambda: folder.create(config, keep=state is not None, overwrite=args.dry_run))
 
     for epoch in range(first_epoch, first_epoch + 1 if args.dry_run else config.training_param.epochs):
         seed_dropout(config, epoch, job)
