@@ -67,7 +67,7 @@ def test_clips_of_both_lists_are_stored_once_and_skipped_afterwards(data):
     first = stored(data)
     assert set(first) == {"a", "b", SPACED, "silent"}
     dataset, store = Dataset(data_dir=str(data)), MelStore(data / "mels", OPTIONS)
-    assert store.check(dataset, [(name, data / f"videos/{name}.mp4") for name in ("a", "b", SPACED)]) == ([], set())
+    assert store.check(dataset, [(name, data / f"videos/{name}.mp4") for name in ("a", "b", SPACED)]) == ([], set(), {})
     for clip_id, source in (("a", "videos/a.mp4"), ("b", "audios/b.wav"), (SPACED, f"videos/{SPACED}.mp4")):
         np.testing.assert_allclose(store.picture(clip_id, 2), log_mel_picture(data / source, OPTIONS, 2), atol=0.005)
     assert not (ROOT / "x").exists()
