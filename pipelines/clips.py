@@ -114,7 +114,7 @@ def read_list(path: str | Path) -> list[Entry]:
     entries: list[Entry] = []
     problems: list[str] = []
     label_of: dict[str, Entry] = {}
-    for number, text in _lines(path):
+    for number, text in text_lines(path):
         where = f"{path}:{number}"
         if text is None:
             problems.append(f"{where}: not UTF-8 text")
@@ -139,8 +139,12 @@ def read_list(path: str | Path) -> list[Entry]:
     return entries
 
 
-def _lines(path: str | Path) -> Iterator[tuple[int, str | None]]:
-    """(line number from 1, stripped text or None where the bytes are not UTF-8)."""
+def text_lines(path: str | Path) -> Iterator[tuple[int, str | None]]:
+    """The lines of a text file: (line number from 1, stripped text or None where the bytes are not UTF-8).
+
+    Raises:
+        ListError: the file cannot be read.
+    """
     try:
         data = Path(path).read_bytes()
     except OSError as error:
@@ -160,6 +164,13 @@ def _line_problem(text: str) -> str | None:
     clip_id, label = parts
     if not (label.isascii() and label.isdecimal() and len(label) <= 9):
         return f"the label must be a whole number from 0, got {label!r}"
+    return id_problem(clip_id)
+
+
+def id_problem(clip_id: str) -> str | None:
+    """Why an id cannot stand in a list, or None."""
+    if not clip_id or clip_id != clip_id.strip() or clip_id.startswith("#"):
+        return f"an id must not be empty, begin with # or begin or end with a space: {clip_id!r}"
     if not clip_id.isprintable():
         return f"the id holds control characters: {clip_id!r}"
     path = PurePosixPath(clip_id)

@@ -1,0 +1,162 @@
+"""Rows of other projects' lists -> TSAM's two lists: the file of each clip, labels without gaps, a split."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipelines.clips import ListError, id_problem
+from pipelines.list_classes import ClassTable, labels_in_order
+from pipelines.list_media import MediaFolder
+from pipelines.list_rows import Listing, Row
+from pipelines.list_split import TSAM_SPLITS, ListedClip, draw_validation
+
+
+@dataclass
+class Lists:
+    """The two lists and what is to be said of them."""
+
+    clips: dict[str, list[ListedClip]]
+    """Those of "training" and "validation"."""
+    classes: list[str]
+    """Name of each class, in the order of the labels."""
+    missing: list[Row]
+    """Clips without a file."""
+    warnings: list[str]
+
+
+def build_lists(
+    listing: Listing,
+    media: MediaFolder,
+    *,
+    by_name: bool,
+    numbered: bool,
+    classes: Sequence[str] = (),
+    keep_missing: bool = False,
+    fraction: float = 0.2,
+    seed: int = 0,
+) -> Lists:
+    """TSAM's lists of what was read.
+
+    Args:
+        listing: rows and problems of all sources.
+        media: where the clips lie.
+        by_name, numbered: see `list_formats.Format`.
+        classes: names in the order of the labels; empty: the order of the labels themselves.
+        keep_missing: list clips without a file, too, under the name that the row gives.
+        fraction, seed: see `draw_validation`, which is used where no row is for validation.
+
+    Raises:
+        ListError: with every problem of the listing and of its rows.
+    """
+    problems, warnings = list(listing.problems), []
+    rows = _used(listing.rows, warnings)
+    names = list(classes or listing.classes or labels_in_order((row.label for row in rows), numbered=numbered))
+    table = ClassTable(names, by_number=numbered and bool(classes))
+    found: list[ListedClip] = []
+    missing: list[Row] = []
+    for row in rows:
+        try:
+            clip_id = _find(row, media, by_name)
+            label = table.number(row.label)
+        except ListError as error:
+            problems += [f"{row.where}: {problem}" for problem in error.problems]
+            continue
+        if clip_id is None:
+            missing.append(row)
+        if clip_id or keep_missing:
+            found.append(ListedClip(clip_id or row.name, label, row))
+    clips = _without_repeats(found, names, problems, warnings)
+    if not problems:
+        problems += _empty_lists(rows, clips, media)
+    if problems:
+        raise ListError(problems)
+    if not clips["validation"]:
+        clips = draw_validation(clips["training"], fraction, seed, warnings)
+    return Lists(*_without_gaps(clips, names, warnings), missing, warnings)
+
+
+def _used(rows: list[Row], warnings: list[str]) -> list[Row]:
+    """The rows of the two splits; one without a split is for training."""
+    rows = [row._replace(split=row.split or "training") for row in rows]
+    others = Counter(row.split for row in rows if row.split not in TSAM_SPLITS)
+    warnings += [f"left out: {count} clips of the split {split!r}" for split, count in others.items()]
+    return [row for row in rows if row.split in TSAM_SPLITS]
+
+
+def _find(row: Row, media: MediaFolder, by_name: bool) -> str | None:
+    """The id of a row's clip, None without a file; raises ListError if it is no id or several could be meant."""
+    found = media.find(row, by_name=by_name)
+    if len(found) > 1:
+        raise ListError([f"{row.name!r} lies in several places: {', '.join(found[:4])}; expected one of that name"])
+    clip_id = found[0] if found else row.name
+    problem = id_problem(clip_id)
+    if problem:
+        raise ListError([problem])
+    return clip_id if found else None
+
+
+def _without_repeats(
+    found: list[ListedClip], names: list[str], problems: list[str], warnings: list[str]
+) -> dict[str, list[ListedClip]]:
+    """The clips of each split, each once. Two classes for one clip are a problem.
+
+    A clip in both lists is a warning only: some published lists have such clips, and taking them out would make
+    scores that nobody can compare.
+    """
+    first: dict[str, ListedClip] = {}
+    chosen: dict[tuple[str, str], ListedClip] = {}
+    for clip in found:
+        known = first.setdefault(clip.id, clip)
+        if known.label != clip.label:
+            problems.append(
+                f"{clip.row.where}: {clip.id!r} is of class {names[clip.label]!r}, "
+                f"but {known.row.where} says {names[known.label]!r}"
+            )
+        chosen.setdefault((clip.row.split, clip.id), clip)
+    clips = {split: [clip for key, clip in chosen.items() if key[0] == split] for split in TSAM_SPLITS}
+    repeated = len(found) - len(chosen)
+    if repeated:
+        warnings.append(f"{repeated} lines repeat a clip of the same list with the same class: it is listed once")
+    both = sorted({clip.id for clip in clips["training"]} & {clip.id for clip in clips["validation"]})
+    if both:
+        warnings.append(f"{len(both)} clips stand in both lists, for example {both[0]}: validation will flatter")
+    return clips
+
+
+def _empty_lists(rows: list[Row], clips: dict[str, list[ListedClip]], media: MediaFolder) -> list[str]:
+    """Problems: a list that would be empty."""
+    if not any(row.split == "training" for row in rows):
+        return ["no line names a clip for training"]
+    problems = []
+    for split in TSAM_SPLITS:
+        wanted = [row.name for row in rows if row.split == split]
+        if wanted and not clips[split]:
+            problems.append(
+                f"none of the {len(wanted)} {split} clips lies in {media.root}; looked for {wanted[0]!r}, "
+                f"and the folder holds {min(media.ids, default='no clip')!r}; see --videos, --frames and --strip"
+            )
+    return problems
+
+
+def _without_gaps(
+    clips: dict[str, list[ListedClip]], names: list[str], warnings: list[str]
+) -> tuple[dict[str, list[ListedClip]], list[str]]:
+    """Clips and class names with the classes that have a training clip only, numbered from 0."""
+    kept = sorted({clip.label for clip in clips["training"]})
+    lost = [name for label, name in enumerate(names) if label not in set(kept)]
+    if lost:
+        warnings.append(
+            f"{len(lost)} of {len(names)} classes have no training clip and are left out, for example {lost[0]!r}: "
+            "the others are numbered anew"
+        )
+    number = {label: i for i, label in enumerate(kept)}
+    dropped = sum(clip.label not in number for clip in clips["validation"])
+    if dropped:
+        warnings.append(f"{dropped} validation clips are of those classes and are left out")
+    renumbered = {
+        split: [clip._replace(label=number[clip.label]) for clip in clips[split] if clip.label in number]
+        for split in TSAM_SPLITS
+    }
+    if not renumbered["validation"]:
+        raise ListError(["no validation clip is of a class that has a training clip"])
+    return renumbered, [names[label] for label in kept]

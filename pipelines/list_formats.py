@@ -1,0 +1,80 @@
+"""The formats that lists of clips come in, and how each is recognised."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from pipelines.clips import DEMUXERS, ListError, text_lines
+from pipelines.list_media import MediaFolder, read_folder
+from pipelines.list_paths import PathOptions, read_paths, read_tsm
+from pipelines.list_published import (
+    KINETICS_COLUMNS,
+    UCF101_CLASSES,
+    read_hmdb51,
+    read_kinetics,
+    read_something_v1,
+    read_something_v2,
+    read_ucf101,
+)
+from pipelines.list_rows import Listing
+
+
+class Source(NamedTuple):
+    """What a reader gets."""
+
+    path: Path
+    media: MediaFolder
+    options: PathOptions
+    fold: int  # of UCF101 and HMDB51, from 1
+
+
+class Format(NamedTuple):
+    """One format of lists."""
+
+    read: Callable[[Source], Listing]
+    by_name: bool = False  # clips are known by file names that no other clip has, so they may lie in any folder
+    numbered: bool = False  # labels are numbers, not names
+
+
+FORMATS = {
+    "kinetics": Format(lambda source: read_kinetics(source.path), by_name=True),
+    "something_v1": Format(lambda source: read_something_v1(source.path), by_name=True),
+    "something_v2": Format(lambda source: read_something_v2(source.path), by_name=True),
+    "ucf101": Format(lambda source: read_ucf101(source.path, source.fold), by_name=True),
+    "hmdb51": Format(lambda source: read_hmdb51(source.path, source.fold), by_name=True),
+    "paths": Format(lambda source: read_paths(source.path, source.options), numbered=True),
+    "tsm": Format(lambda source: read_tsm(source.path, source.options), numbered=True),
+    "folder": Format(lambda source: read_folder(source.path, source.media)),
+}
+
+
+def recognise(path: Path) -> str:
+    """The format of a list or folder, a key of FORMATS; only its first lines are read.
+
+    Raises:
+        ListError: the file cannot be read, or it cannot be told what it is.
+    """
+    if path.is_dir():
+        if (path / UCF101_CLASSES).exists():
+            return "ucf101"
+        return "hmdb51" if any(path.glob("*_test_split?.txt")) else "folder"
+    if path.suffix.lower() == ".json":
+        return "something_v2"
+    lines = [text for _, text in text_lines(path) if text and not text.startswith("#")][:100]
+    if not lines:
+        raise ListError([f"{path}: the list is empty"])
+    if set(KINETICS_COLUMNS[1:]) <= {cell.strip().lower() for cell in lines[0].split(",")}:
+        return "kinetics"
+    if path.with_name(UCF101_CLASSES).exists():
+        return "ucf101"
+    endings = "|".join(re.escape(ending) for ending in DEMUXERS)
+    for name, pattern in (
+        ("something_v1", r"\d+;.*\D.*"),
+        ("paths", rf".+({endings})\"?[\s,;].*"),
+        ("tsm", r".*\S[\s,;]+\d+[\s,;]+\d+"),
+        ("paths", r".*\S[\s,;]+-?\d+"),
+    ):
+        if all(re.fullmatch(pattern, line, re.IGNORECASE) for line in lines):
+            return name
+    raise ListError([f"{path}: cannot tell the format from {lines[0]!r}; give it with --format ({', '.join(FORMATS)})"])

@@ -1,0 +1,56 @@
+"""What another project's list says of its clips, in one form for all formats."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from pipelines.clips import DEMUXERS, text_lines
+
+SPLITS = {
+    **dict.fromkeys(("train", "training"), "training"),
+    **dict.fromkeys(("val", "valid", "validate", "validation"), "validation"),
+    "test": "test",
+}
+"""What splits are called -> TSAM's name; "test" is the one that TSAM does not use."""
+
+
+class Row(NamedTuple):
+    """One clip."""
+
+    where: str  # the place that names it: "file:line"
+    name: str  # file or folder name, perhaps with folders, without a known video ending
+    label: str  # name or number of its class
+    split: str = ""  # "training", "validation", another one that stays out, or "" where the list does not say
+
+
+@dataclass
+class Listing:
+    """What was read of a list."""
+
+    rows: list[Row] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    """What is wrong, each as `file:line: what`."""
+    classes: list[str] = field(default_factory=list)
+    """Class names in the order of the labels, where the format says it."""
+
+    def lines(self, path: Path) -> Iterator[tuple[str, str]]:
+        """(`file:line`, text) of the lines of a file that are not blank; bad bytes become a problem."""
+        for number, text in text_lines(path):
+            if text is None:
+                self.problems.append(f"{path}:{number}: not UTF-8 text")
+            elif text:
+                yield f"{path}:{number}", text
+
+
+def without_ending(path: str) -> str:
+    """`a/b.mp4` -> `a/b`; only a known video ending goes, in capitals too, and only once."""
+    stem, _, ending = path.rpartition(".")
+    known = f".{ending.lower()}" in DEMUXERS and PurePosixPath(stem).name == stem.rpartition("/")[2] != ""
+    return stem if known else path
+
+
+def class_key(name: str) -> str:
+    """What the spellings of a class in lists and folders share: `"hitting (a) ball"` and `hitting_a_ball`."""
+    return re.sub(r"[\"'()]", "", name).strip().replace(" ", "_").casefold()

@@ -1,0 +1,86 @@
+"""Writes lists and the data file that names them, each as a whole or not at all."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipelines.clips import Dataset, ListError
+from pipelines.list_build import Lists
+from pipelines.list_media import MediaFolder
+from pipelines.list_rows import Row
+
+DATA_FILE, MISSING_FILE = "data.json", "missing.txt"
+
+
+def write_lists(out: Path, lists: Lists, media: MediaFolder, *, name: str, force: bool = False) -> None:
+    """Write training.txt, validation.txt and data.json into the folder `out`, and missing.txt if clips are missing.
+
+    A line of missing.txt holds name, class, split and origin of a clip, with tabs between.
+
+    Nothing is written if one of them is there and `force` is not given.
+
+    Raises:
+        ListError: a file is there already, or cannot be written.
+    """
+    dataset = Dataset(data_dir=str(out))
+    texts = {
+        dataset.file_train_list: _list_text(lists, "training"),
+        dataset.file_val_list: _list_text(lists, "validation"),
+        DATA_FILE: json.dumps({"dataset": _settings(out, lists, media, name)}, indent=4, ensure_ascii=False) + "\n",
+    }
+    there = [str(out / file) for file in (*texts, MISSING_FILE) if os.path.lexists(out / file)]
+    if there and not force:
+        raise ListError([f"{file}: is there already; --force replaces it" for file in there])
+    if lists.missing:
+        texts[MISSING_FILE] = "".join(map(_missing_line, lists.missing))
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        _write_all(out, texts)
+        if not lists.missing:
+            (out / MISSING_FILE).unlink(missing_ok=True)
+    except OSError as error:
+        raise ListError([f"{error.filename or out}: cannot be written ({error.strerror})"]) from error
+
+
+def _write_all(out: Path, texts: Mapping[str, str]) -> None:
+    """Write all files under temporary names, then give them their names: no list without the others."""
+    temporary = {file: out / f".{file}.{os.getpid()}" for file in texts}
+    try:
+        for file, text in texts.items():
+            temporary[file].write_text(text, encoding="utf-8")
+        for file, path in temporary.items():
+            os.replace(path, out / file)
+    finally:
+        for path in temporary.values():
+            path.unlink(missing_ok=True)
+
+
+def _list_text(lists: Lists, split: str) -> str:
+    return "".join(f"{clip.id} {clip.label}\n" for clip in lists.clips[split])
+
+
+def _missing_line(row: Row) -> str:
+    return f"{row.name}\t{row.label}\t{row.split}\t{row.where}\n"
+
+
+def _settings(out: Path, lists: Lists, media: MediaFolder, name: str) -> dict[str, Any]:
+    """The section `dataset` of the data file."""
+    numbers = [str(label) for label in range(len(lists.classes))]
+    folder = _relative_folder(media.root, out)
+    where = {"dir_frames": folder, "frames_tmpl": media.frames_tmpl()} if media.frames else {"dir_videos": folder}
+    return {
+        "name": name,
+        "data_dir": str(out),
+        **where,
+        "file_train_list": Dataset.file_train_list,
+        "file_val_list": Dataset.file_val_list,
+        **({} if lists.classes == numbers else {"class_names": lists.classes}),
+    }
+
+
+def _relative_folder(folder: Path, out: Path) -> str:
+    """`folder` as seen from `out`: by the path as it was given, links included, if it lies inside."""
+    as_given = os.path.relpath(folder, out)
+    return os.path.relpath(os.path.realpath(folder), os.path.realpath(out)) if as_given.startswith("..") else as_given

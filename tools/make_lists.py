@@ -1,0 +1,175 @@
+"""Turn the lists of other projects into TSAM's: training.txt, validation.txt, and data.json that names them.
+
+Formats (--format; recognised where it is clear what a list is):
+  kinetics      csv with label,youtube_id,time_start,time_end,split; clips are called {id}_{start:06d}_{end:06d}
+  something_v1  csv of id;label
+  something_v2  json of {id, template}; the brackets of a template are dropped
+  ucf101        Class/v_x.avi 1: a list beside classInd.txt, or the folder of the lists (--fold)
+  hmdb51        the folder of <class>_test_split1.txt (--fold)
+  paths         path label, as in mmaction2 and SlowFast; the ids are the paths without their video endings
+  tsm           path n_frames label, as in TSM; with --frames, or videos of the same names
+  folder        a folder <class>/*.mp4, or train/<class>/*.mp4 and val/<class>/*.mp4
+
+Kinetics, Something-Something, UCF101 and HMDB51 name each clip once: its file may lie in any folder below --videos, and
+its id includes the folders. The paths of the other formats are relative to --videos (--strip cuts what stands before).
+Where nothing is said of a validation set, it is drawn from the training clips, from each class in proportion. A test
+split is left out. Clips without a file are left out and named in missing.txt. Classes without a training clip are left
+out, as labels must be 0, 1, 2, ... without gaps. A clip of two classes is an error. One that stands in both lists is a
+warning, as some published lists have such clips. The clips themselves are not opened. After an error nothing is written
+and the exit status is 2.
+"""
+
+import argparse
+import logging
+from collections import Counter
+from pathlib import Path
+
+from pipelines.clips import ListError
+from pipelines.list_build import Lists, build_lists
+from pipelines.list_classes import read_classes
+from pipelines.list_formats import FORMATS, Format, Source, recognise
+from pipelines.list_media import MediaFolder
+from pipelines.list_paths import PathOptions
+from pipelines.list_rows import Listing
+from pipelines.list_split import TSAM_SPLITS
+from pipelines.list_write import DATA_FILE, MISSING_FILE, write_lists
+from tsam_dali.command_line import friendly_errors, parser
+
+log = logging.getLogger(__name__)
+
+MOST_PROBLEMS = 200  # lines; more hide the first
+
+EXAMPLES = """examples:
+  python tools/make_lists.py train.csv validate.csv --videos data/k400/videos --out data/k400
+  python tools/make_lists.py something-something-v1-train.csv something-something-v1-validation.csv \\
+      --frames data/sth_v1/frames --out data/sth_v1
+  python tools/make_lists.py train.json validation.json --classes labels.json \\
+      --videos data/sth_v2/videos --out data/sth_v2
+  python tools/make_lists.py ucfTrainTestlist --fold 1 --videos data/UCF-101 --out data/ucf101
+  python tools/make_lists.py testTrainMulti_7030_splits --fold 1 --videos data/hmdb51/videos --out data/hmdb51
+  python tools/make_lists.py train.csv val.csv --format paths --delimiter , --strip /datasets/k400 \\
+      --videos data/k400/videos --out data/k400
+  python tools/make_lists.py train_videofolder.txt val_videofolder.txt --format tsm --classes category.txt \\
+      --videos data/my/videos --out data/my
+  python tools/make_lists.py data/my/videos --fraction 0.1 --seed 3 --out data/my
+"""
+
+
+@friendly_errors
+def main() -> None:
+    command = parser("make_lists.py", __doc__)
+    command.epilog = EXAMPLES
+    _add_arguments(command)
+    args = command.parse_args()
+    if not 0 < args.fraction <= 0.5:
+        command.error(f"--fraction: expected a share above 0 and at most 0.5, got {args.fraction:g}")
+    try:
+        lists, media = _make(args)
+    except ListError as error:
+        more = len(error.problems) - MOST_PROBLEMS
+        raise ListError(error.problems[:MOST_PROBLEMS] + [f"... and {more} more problems"] * (more > 0)) from error
+    write_lists(args.out, lists, media, name=args.name or args.out.absolute().name, force=args.force)
+    _report(args, lists, media)
+
+
+def _add_arguments(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("source", metavar="SOURCE", type=Path, help="list of the training clips, or list or folder of all clips")
+    add("validation", metavar="VALIDATION", type=Path, nargs="?", help="list or folder of the validation clips")
+    out = "folder for the lists: data_dir of data.json, which names it as it is written here"
+    add("--out", metavar="DIR", type=Path, required=True, help=out)
+    where = command.add_mutually_exclusive_group()
+    videos = "folder of the videos (default: SOURCE if it is a folder of clips, else videos in --out)"
+    where.add_argument("--videos", metavar="DIR", type=Path, help=videos)
+    frames = "folder of the clips as folders of pictures, in place of videos"
+    where.add_argument("--frames", metavar="DIR", type=Path, help=frames)
+    add("--format", choices=FORMATS, help="what SOURCE is (default: recognised)")
+    classes = (
+        "names of the classes in the order of their labels, one a line or as json; the spelling in lists and folders "
+        "may differ in _ ' \" ( ) and capitals (default: the alphabet, the numbers, or UCF101's classInd.txt)"
+    )
+    add("--classes", metavar="FILE", type=Path, help=classes)
+    fold = "which of the splits of UCF101 or HMDB51 (default: %(default)s)"
+    add("--fold", metavar="N", type=int, default=1, help=fold)
+    delimiter = (
+        "what parts the fields of paths and tsm (default: , or ; if it stands before the first line's label, "
+        "else white space)"
+    )
+    add("--delimiter", metavar="TEXT", default="", help=delimiter)
+    first = "number of the first class in paths and tsm (default: %(default)s)"
+    add("--first_label", metavar="N", type=int, default=0, help=first)
+    strip = "leading folder to cut from the paths of paths and tsm; that of the clips is cut anyway (default: none)"
+    add("--strip", metavar="DIR", default="", help=strip)
+    fraction = (
+        "share of the clips to draw for validation where there is no validation list; above 0, at most 0.5 "
+        "(default: %(default)s)"
+    )
+    add("--fraction", type=float, default=0.2, help=fraction)
+    seed = "of that draw: the same seed and clips give the same lists (default: %(default)s)"
+    add("--seed", type=int, default=0, help=seed)
+    keep = "list clips without a file, too, for example before they are copied (ids as in SOURCE)"
+    add("--keep_missing", action="store_true", help=keep)
+    add("--name", help="name of the data set in data.json (default: that of the folder --out)")
+    add("--force", action="store_true", help="replace lists and data.json that are there")
+
+
+def _make(args: argparse.Namespace) -> tuple[Lists, MediaFolder]:
+    name = args.format or recognise(args.source)
+    own = args.source if name == "folder" else args.out / "videos"
+    media = MediaFolder(args.frames or args.videos or own, frames=args.frames is not None)
+    options = PathOptions(root=media.root, delimiter=args.delimiter, strip=args.strip, first_label=args.first_label)
+    listing = _read(args, FORMATS[name], media, options)
+    lists = build_lists(
+        listing,
+        media,
+        by_name=FORMATS[name].by_name,
+        numbered=FORMATS[name].numbered,
+        classes=read_classes(args.classes) if args.classes else (),
+        keep_missing=args.keep_missing,
+        fraction=args.fraction,
+        seed=args.seed,
+    )
+    return lists, media
+
+
+def _read(args: argparse.Namespace, form: Format, media: MediaFolder, options: PathOptions) -> Listing:
+    """What SOURCE and VALIDATION say, with the problems of both."""
+    parts, problems = [], []
+    for path in filter(None, (args.source, args.validation)):
+        try:
+            parts.append(form.read(Source(path, media, options, args.fold)))
+        except ListError as error:
+            problems += error.problems
+    listing = Listing(problems=problems)
+    for part, split in zip(parts, TSAM_SPLITS, strict=False):
+        if args.validation and len({row.split for row in part.rows}) > 1:
+            listing.problems.append("VALIDATION has no place beside a list that holds several splits itself")
+        # Two files say more than a column: a test set can serve for validation.
+        listing.rows += [row._replace(split=split) if args.validation else row for row in part.rows]
+        listing.problems += part.problems
+        listing.classes = part.classes
+    return listing
+
+
+def _report(args: argparse.Namespace, lists: Lists, media: MediaFolder) -> None:
+    for warning in lists.warnings:
+        log.warning("%s", warning)
+    if media.in_capitals:
+        message = "%d videos have an ending in capitals, which is not found, for example %s: rename them"
+        log.warning(message, len(media.in_capitals), media.in_capitals[0])
+    print(f"{args.out / DATA_FILE}: {len(lists.classes)} classes")
+    for split in TSAM_SPLITS:
+        sizes = Counter(dict.fromkeys(range(len(lists.classes)), 0))
+        sizes.update(clip.label for clip in lists.clips[split])
+        fewest, most = min(sizes, key=sizes.get), max(sizes, key=sizes.get)
+        per_class = f"{sizes[fewest]} ({lists.classes[fewest]}) to {sizes[most]} ({lists.classes[most]})"
+        if sizes[fewest] == sizes[most]:
+            per_class = str(sizes[most])
+        print(f"{split}: {sizes.total()} clips, {per_class} per class")
+    if lists.missing:
+        done = "kept in the lists" if args.keep_missing else "left out"
+        print(f"missing: {len(lists.missing)} clips without a file, {done}; see {args.out / MISSING_FILE}")
+
+
+if __name__ == "__main__":
+    main()
