@@ -169,10 +169,10 @@ def _line_problem(text: str) -> str | None:
 
 def id_problem(clip_id: str) -> str | None:
     """Why an id cannot stand in a list, or None."""
-    if not clip_id or clip_id != clip_id.strip() or clip_id.startswith("#"):
-        return f"an id must not be empty, begin with # or begin or end with a space: {clip_id!r}"
     if not clip_id.isprintable():
         return f"the id holds control characters: {clip_id!r}"
+    if not clip_id or clip_id != clip_id.strip() or clip_id.startswith("#"):
+        return f"an id must not be empty, begin with # or begin or end with a space: {clip_id!r}"
     path = PurePosixPath(clip_id)
     if path.is_absolute() or ".." in path.parts or clip_id.startswith("~"):
         return f"the id leaves the data folder: {clip_id!r}"

@@ -110,7 +110,7 @@ def read_folder(source: Path, media: MediaFolder) -> Listing:
         "training" in splits and None not in splits and all(len(parts) != 2 for parts in paths.values())
     )
     for clip_id, parts in paths.items():
-        where, split = str(media.root / clip_id), ""
+        where, split = repr(str(media.root / clip_id)), ""
         if has_splits:
             split, parts = SPLITS.get(parts[0].lower(), "?"), parts[1:]
         if split == "?":

@@ -4,8 +4,6 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sklearn.model_selection import train_test_split
-
 from pipelines.clips import ListError
 from pipelines.list_rows import Row
 
@@ -37,6 +35,8 @@ def draw_validation(
     Raises:
         ListError: no class has two clips.
     """
+    from sklearn.model_selection import train_test_split  # takes longer to import than all else here to run
+
     sizes = Counter(clip.label for clip in clips)
     drawable = sorted((clip for clip in clips if sizes[clip.label] > 1), key=lambda clip: clip.id)
     if not drawable:
