@@ -1,10 +1,13 @@
 """List files: what is read, and what is refused with file and line."""
 
+import tempfile
+from contextlib import contextmanager
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.clips import Dataset, Entry, ListError, check_labels, find_video, read_list
+from pipelines.clips import Dataset, Entry, ListError, check_labels, find_video, id_problem, read_list
 
 
 @pytest.fixture
@@ -62,19 +65,70 @@ def test_a_missing_list_is_refused(tmp_path):
         read_list(tmp_path / "none.txt")
 
 
-@given(st.binary(max_size=300))
-def test_any_bytes_give_entries_or_a_list_error(content):
-    import tempfile
-
+@contextmanager
+def list_file(content: bytes):
     with tempfile.NamedTemporaryFile() as file:
         file.write(content)
         file.flush()
+        yield file.name
+
+
+LIST_LIKE = st.lists(st.text("ab# 01-\t\x00\x85\u2028é../~", max_size=12), max_size=8).map("\n".join).map(str.encode)
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=300) | st.text(max_size=100).map(lambda text: text.encode("utf-8", "replace")) | LIST_LIKE)
+def test_any_bytes_give_entries_or_a_list_error(content):
+    with list_file(content) as name:
         try:
-            entries = read_list(file.name)
+            entries = read_list(name)
         except ListError as error:
-            assert all(problem.startswith(file.name) for problem in error.problems)
+            assert all(problem.startswith(name) for problem in error.problems)
         else:
             assert len({entry.id for entry in entries}) == len(entries) > 0
+            assert all(id_problem(entry.id) is None and entry.label >= 0 for entry in entries)
+
+
+IDS = st.text(st.sampled_from("ab4mp /.-_#~") | st.characters(), min_size=1, max_size=15).filter(
+    lambda clip_id: id_problem(clip_id) is None
+)
+GAPS = st.text(" \t", min_size=1, max_size=3)
+FILLERS = st.sampled_from(["", " ", "# a comment 3", "  # x"])
+BROKEN = st.sampled_from(["alone", "x -1", "x 1.5", "x one", "../x 0", "/x 0", "x\x00y 0", "~x 0", "x 1234567890"])
+
+
+@st.composite
+def list_files(draw, *other_lines) -> tuple[bytes, list[Entry], list[int]]:
+    """(content, the entries that it stands for, numbers of the lines that were drawn from `other_lines`)."""
+    label_of = draw(st.dictionaries(IDS, st.integers(0, 999_999_999), min_size=1, max_size=6))
+    entries, others, lines = {}, [], []
+    for clip_id in draw(st.lists(st.sampled_from(sorted(label_of)), min_size=1, max_size=12)):  # some of them repeat
+        lines += draw(st.lists(FILLERS, max_size=2))
+        for other in other_lines:
+            lines.append(draw(other))
+            others.append(len(lines))
+        lines.append(f"{draw(st.just('') | GAPS)}{clip_id}{draw(GAPS)}{label_of[clip_id]}{draw(st.just('') | GAPS)}")
+        entries.setdefault(clip_id, Entry(clip_id, label_of[clip_id], len(lines)))
+    text = "".join(line + draw(st.sampled_from(["\n", "\r\n"])) for line in lines)
+    text = draw(st.sampled_from(["", "\ufeff"])) + (text.rstrip("\r\n") if draw(st.booleans()) else text)
+    return text.encode(), list(entries.values()), others
+
+
+@settings(deadline=None)
+@given(list_files())
+def test_a_list_is_read_as_it_was_written(made):
+    content, entries, _ = made
+    with list_file(content) as name:
+        assert read_list(name) == entries
+
+
+@settings(deadline=None)
+@given(list_files(BROKEN))
+def test_every_broken_line_is_named_and_no_other(made):
+    content, _, broken = made
+    with list_file(content) as name, pytest.raises(ListError) as caught:
+        read_list(name)
+    assert [int(problem.removeprefix(f"{name}:").partition(":")[0]) for problem in caught.value.problems] == broken
 
 
 def test_labels_without_gaps():
