@@ -48,8 +48,10 @@ class MediaFolder:
         if row.name in self.ids:
             return [row.name]
         found = self._by_name[PurePosixPath(row.name).name] if by_name else []
-        key = class_key(row.label)
-        return [clip_id for clip_id in found if key in map(class_key, PurePosixPath(clip_id).parts[:-1])] or found
+        if len(found) > 1:
+            key = class_key(row.label)
+            found = [clip for clip in found if key in map(class_key, PurePosixPath(clip).parts[:-1])] or found
+        return found
 
     @cached_property
     def _by_name(self) -> dict[str, list[str]]:

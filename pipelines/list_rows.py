@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 from pipelines.clips import DEMUXERS, text_lines
@@ -47,8 +47,7 @@ class Listing:
 def without_ending(path: str) -> str:
     """`a/b.mp4` -> `a/b`; only a known video ending goes, in capitals too, and only once."""
     stem, _, ending = path.rpartition(".")
-    known = f".{ending.lower()}" in DEMUXERS and PurePosixPath(stem).name == stem.rpartition("/")[2] != ""
-    return stem if known else path
+    return stem if f".{ending.lower()}" in DEMUXERS and stem.rpartition("/")[2] else path
 
 
 def class_key(name: str) -> str:
