@@ -229,6 +229,13 @@ def test_paths(folder, style):
     assert "4 clips stand in both lists, for example a 1 2: validation will flatter" in warning
 
 
+def test_labels_are_in_the_order_of_their_numbers(folder):
+    put(*(f"out/videos/{i}.mp4" for i in range(12)))
+    write("list.txt", "".join(f"{i}.mp4 {i}\n" for i in range(12)))
+    training, _, classes = made("list.txt", "list.txt")
+    assert (training, classes) == ({str(i): i for i in range(12)}, ())
+
+
 def test_paths_without_endings_with_a_prefix_and_counted_from_one(folder):
     put(*(f"v/{name}.mp4" for name in ("a/x.1", "a/y_000044", "b z/x")))
     write("train.txt", f"/data/k/a/x.1 1\n{folder}/v/a/y_000044.mp4 2\n/data/k/./b z/x 2\n")
@@ -308,6 +315,8 @@ def test_a_folder_with_splits(folder):
 def test_classes_may_be_called_like_splits(folder):
     put(*(f"d/{name}/{i}.mp4" for name in ("train", "plane") for i in range(2)))
     assert made("d")[2] == ("plane", "train")
+    put(*(f"deep/{name}/x/{i}.mp4" for name in ("train", "plane") for i in range(2)))
+    assert made("deep", "--force")[2] == ("plane", "train")
     put("e/training/a/1.mp4", "e/training/b/2.mp4", "e/training/b/3.mp4")
     assert made("e", "--force")[2] == ("a", "b")
 
