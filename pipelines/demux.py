@@ -1,15 +1,21 @@
 """One pass over the packets of a file: what there is, in which order it is shown, and the packets themselves."""
 
+import os
+import stat
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 import av
+from av.codec import CodecContext
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from pipelines.clips import DEMUXERS
 from pipelines.headers import header_reader
+from pipelines.mp4 import SampleTable, sample_table
 from pipelines.packets import Fact, Packet, Run, gather_facts, order_shown, select
 from pipelines.video_file import VideoError, damaged, open_video, video_stream
 
@@ -17,14 +23,20 @@ KEEP_BYTES = 64 << 20
 """Packets of larger videos are not kept in memory but read a second time."""
 
 
+class Packets(Protocol):
+    """Packets by number."""
+
+    def __getitem__(self, number: int, /) -> av.Packet: ...
+
+
 @dataclass
 class Demuxed:
-    """The packets of the video stream of an open file."""
+    """The packets of the video stream of a file."""
 
     path: str | Path
     facts: list[Fact]
     shown: list[int] | None  # packets that hold frames, in the order shown; None: only a decode can tell
-    kept: list[av.Packet] | None
+    kept: Packets | None
 
     @property
     def starts_clean(self) -> bool:
@@ -77,6 +89,57 @@ def demux(path: str | Path, container: InputContainer, stream: VideoStream) -> D
         raise damaged(path, f"{len(packets)} of {listed} packets can be read")
     facts = gather_facts(packets)
     return Demuxed(path, facts, order_shown(facts, codec.has_b_frames), kept if size <= KEEP_BYTES else None)
+
+
+def demux_plain(path: str | Path) -> tuple[Demuxed, CodecContext] | None:
+    """The same for a plain MP4 or MOV file, in a fraction of the time, and a decoder for its packets.
+
+    None where the file is not plain, cannot be read or does not tell in which order its frames are shown. What a file
+    without offsets between decoding and showing tells of its order holds only if the decoder has no B-frames.
+    """
+    data = _read_whole(path)
+    table = sample_table(data) if data else None
+    if table is None:
+        return None
+    samples = _Samples(memoryview(data), table)
+    read = header_reader(table.codec, table.extradata)
+    facts = gather_facts([Packet(pts, False, read(samples.bytes(i), False)) for i, pts in enumerate(samples.pts)])
+    shown = order_shown(facts, reordered=False)
+    if shown is None:
+        return None
+    codec = CodecContext.create(table.codec, "r")
+    codec.extradata = table.extradata
+    return Demuxed(path, facts, shown, samples), codec
+
+
+class _Samples:
+    """The packets of a plain file that lies in memory."""
+
+    def __init__(self, data: memoryview, table: SampleTable):
+        self.data = data
+        self.starts, self.ends = table.offsets.tolist(), (table.offsets + table.sizes).tolist()
+        self.pts = table.pts.tolist()
+
+    def bytes(self, number: int) -> memoryview:
+        return self.data[self.starts[number] : self.ends[number]]
+
+    def __getitem__(self, number: int) -> av.Packet:
+        packet = av.Packet(self.bytes(number))
+        packet.pts = self.pts[number]
+        return packet
+
+
+def _read_whole(path: str | Path) -> bytes | None:
+    """What an MP4 or MOV file holds, if it is one that may be kept in memory and can be read."""
+    if DEMUXERS.get(Path(path).suffix.lower()) not in ("mp4", "mov"):
+        return None
+    try:
+        status = os.stat(path)
+        if stat.S_ISREG(status.st_mode) and status.st_size <= KEEP_BYTES:
+            return Path(path).read_bytes()
+    except (OSError, ValueError):  # ValueError: a name that cannot be one
+        pass
+    return None
 
 
 def check_range(path: str | Path, frames: Collection[int], count: int) -> None:

@@ -6,7 +6,7 @@ avcC and hvcC: ISO/IEC 14496-15; VP8: RFC 6386 9.1; VP9: VP9 bitstream specifica
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 START_CODE = b"\0\0\1"
@@ -52,7 +52,12 @@ def break_link(data: bytes, extradata: bytes) -> bytes:
 
 
 def _h264(find_units: Callable, data: memoryview, keyframe: bool) -> Header:
-    heads = [data[at] for at in find_units(data)]
+    return _h264_units(bytes([data[at] for at in find_units(data)]))
+
+
+@lru_cache(maxsize=4096)
+def _h264_units(heads: bytes) -> Header:
+    """heads: the first byte of each unit. Most packets of a stream have the same few."""
     pictures = [head for head in heads if 1 <= head & 31 <= 5]
     return Header(
         shown=True if pictures else None,
@@ -63,19 +68,26 @@ def _h264(find_units: Callable, data: memoryview, keyframe: bool) -> Header:
 
 
 def _hevc(find_units: Callable, data: memoryview, keyframe: bool) -> Header:
-    units = [at for at in find_units(data) if not (data[at] & 1 or data[at + 1] >> 3)]  # of the base layer
-    types = [data[at] >> 1 & 63 for at in units]
+    return _hevc_units(b"".join([data[at : at + 2] for at in find_units(data)]))
+
+
+@lru_cache(maxsize=4096)
+def _hevc_units(heads: bytes) -> Header:
+    """heads: the first two bytes of each unit."""
+    pairs = zip(heads[::2], heads[1::2], strict=True)
+    units = [(first >> 1 & 63, (second & 7) - 1) for first, second in pairs if not (first & 1 or second >> 3)]
+    types = [kind for kind, _ in units]  # of the base layer
     picture = next((k for k, kind in enumerate(types) if kind < 32), None)
     if picture is None:
         return Header(shown=None, parameters=True)
-    kind = types[picture]
+    kind, layer = units[picture]
     return Header(
         start=16 <= kind <= 21,
         broken_link=16 <= kind <= 18,
         leading=kind in (RASL_N, RASL_R),
         reference=kind > 14 or kind % 2 == 1,
         parameters=any(32 <= kind <= 34 for kind in types),
-        layer=(data[units[picture] + 1] & 7) - 1,
+        layer=layer,
     )
 
 

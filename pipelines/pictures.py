@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 from av.codec import CodecContext
 
-from pipelines.demux import Demuxed, check_range, demux
+from pipelines.demux import Demuxed, check_range, demux, demux_plain
 from pipelines.packets import Run
 from pipelines.video_file import damaged, open_video, video_stream
 
@@ -26,6 +26,9 @@ def wanted_pictures(path: str | Path, wanted: Collection[int]) -> dict[int, av.V
         VideoError: see `open_video`, `video_stream` and `demux`; further `damaged` (as far as the decoder can tell) and
             `short` (a wanted frame is not there).
     """
+    pictures = _plain_pictures(path, wanted)
+    if pictures is not None:
+        return pictures
     with open_video(path) as container:
         stream = video_stream(path, container)
         demuxed = demux(path, container, stream)
@@ -42,6 +45,20 @@ def wanted_pictures(path: str | Path, wanted: Collection[int]) -> dict[int, av.V
             if len(pictures) == len(wanted):
                 return pictures
     check_range(path, wanted, count)
+    return pictures
+
+
+def _plain_pictures(path: str | Path, wanted: Collection[int]) -> dict[int, av.VideoFrame] | None:
+    """The pictures of the wanted frames of a plain MP4 file; None where anything at all is out of the ordinary."""
+    plain = demux_plain(path)
+    if plain is None:
+        return None
+    demuxed, codec = plain
+    if not all(0 <= frame < len(demuxed.shown) for frame in wanted):
+        return None
+    pictures = selected_pictures(demuxed, codec, wanted)
+    if codec.has_b_frames and demuxed.shown == sorted(demuxed.shown):
+        return None  # pictures change places, but the file does not say how
     return pictures
 
 

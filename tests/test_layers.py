@@ -16,7 +16,9 @@ LAYERS = [
     layer("pipelines", "clips ffmpeg order sampling")
     | layer("pipelines", "list_build list_classes list_formats list_media list_paths list_published list_rows")
     | layer("pipelines", "list_split list_write"),
-    layer("pipelines", "decode demux headers mel mel_file mel_store mel_summary packets pictures remux sound source")
+    layer(
+        "pipelines", "decode demux headers mel mel_file mel_store mel_summary mp4 packets pictures remux sound source"
+    )
     | layer("pipelines", "video_file")
     | layer("tsam_dali", "config options"),
     layer("pipelines", "dataset graph index loader")
