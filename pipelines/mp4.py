@@ -182,7 +182,7 @@ def _column(box: memoryview, kind: str, columns: int) -> np.ndarray:
 
 
 def _nothing_hidden(track: Boxes, pts: np.ndarray, clock: int, movie_clock: int) -> bool:
-    """Whether the edit list, if there is one, shows every picture: at most a delay and then all of the track (8.6.6)."""
+    """Whether the edit list, if there is one, shows every picture: all of the track, perhaps after a delay (8.6.6)."""
     if b"edts" not in track:
         return True
     (shown,) = [edit for edit in _edits(_only(_boxes(_only(track, b"edts")), b"elst")) if edit[1] != -1]

@@ -55,7 +55,7 @@ def test_chunks_of_many_samples(tmp_path):
 
 
 def test_one_size_for_all_samples_is_left_to_ffmpeg(tmp_path):
-    path = write_video(tmp_path / "v.mp4", 1)
+    path = write_video(tmp_path / "v.mp4", 2)
     data = path.read_bytes()
     at = data.index(b"stsz")
     assert is_plain(path)
