@@ -1,5 +1,6 @@
 """Which clips of a batch make a DALI pipeline fail: what DALI cannot decode takes the whole batch with it."""
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -52,6 +53,6 @@ def _start(source: ClipSource, tail: Tail, device_id: int | None) -> Any:
 
 def _reason(error: Exception) -> str:
     """The line of DALI's message that says what was the matter, without the place in DALI's source."""
-    text = str(error).partition("Encountered:")[2] or str(error)
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    text = re.split("encountered:", str(error), flags=re.IGNORECASE)[-1]
+    lines = [line.replace("sample #0", "").strip(" :") for line in text.splitlines() if line.strip(" :")]
     return f"DALI: {lines[0].rpartition('] ')[2] if lines else type(error).__name__}"

@@ -66,11 +66,11 @@ def batches(config, split, clips, steps=None, **options):
         return [batch for _, batch in zip(range(steps or len(loader)), loader, strict=False)]
 
 
-def expected_video(clip, plan) -> np.ndarray:
-    """The plan carried out by Pillow: float64 (S, 3, SIDE, SIDE), 0..255."""
+def expected_video(clip, plan, read=decode_frames) -> np.ndarray:
+    """The plan carried out by Pillow on what `read(path, frames)` gives: float64 (S, 3, SIDE, SIDE), 0..255."""
     y, x, height, width = plan.crop
     pictures = []
-    for frame in decode_frames(clip.path, plan.frames)[:, y : y + height, x : x + width]:
+    for frame in read(clip.path, plan.frames)[:, y : y + height, x : x + width]:
         picture = Image.fromarray(frame).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
         pictures.append(np.asarray(picture, float)[:, :: -1 if plan.flip else 1].transpose(2, 0, 1))
     return np.stack(pictures)

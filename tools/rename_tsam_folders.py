@@ -1,15 +1,16 @@
 """Give frame folders and .wav files that TSAM extracted the full names of their clips.
 
-TSAM cut every '.', 'm', 'p' and '4' off the end of an id: the frames of clip abc_000044 lie in dir_frames/abc_0000, its
-sound in dir_audios/abc_0000.wav. For each clip of both lists that has nothing under its own name, this renames what lies
-under the shorter one, unless another clip of the lists, or another video in dir_videos, would have been cut to the same
-name: then nothing tells whose it is. Such are listed, for you to remove and to extract again; the exit status is then 1.
+TSAM cut every '.', 'm', 'p' and '4' off the end of an id: the frames of clip abc_000044 lie in dir_frames/abc_0000,
+its sound in dir_audios/abc_0000.wav. For each clip of both lists that has nothing under its own name, this renames what
+lies under the shorter one, unless another clip of the lists, or another video in dir_videos, would have been cut to the
+same name: then nothing tells whose it is. Such are listed, for you to remove and to extract again; the exit status is
+then 1.
 """
 
 import sys
 from pathlib import Path
 
-from pipelines.clips import DEMUXERS, Dataset, read_list
+from pipelines.clips import read_list, video_ids
 from pipelines.tsam_names import find_cut_names
 from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, parser
 from tsam_dali.config import load_config
@@ -25,7 +26,7 @@ def main() -> None:
     args = command.parse_args()
     dataset = load_config(args.data, args.data).dataset
     listed = [entry.id for split in ("training", "validation") for entry in read_list(dataset.list_file(split))]
-    owners = dict.fromkeys([*listed, *_video_ids(dataset)])
+    owners = dict.fromkeys([*listed, *video_ids(dataset)])
     shared = False
     for folder, ending in ((dataset.frames, ""), (dataset.audios, ".wav")):
         shared |= rename(folder, ending, listed, list(owners), args.dry_run)
@@ -46,12 +47,6 @@ def rename(folder: Path, ending: str, listed: list[str], owners: list[str], dry_
         f"{folder}: {len(renames)} {'to rename' if dry_run else 'renamed'}, {len(shared)} that may be of several clips"
     )
     return bool(shared)
-
-
-def _video_ids(dataset: Dataset) -> list[str]:
-    """The ids of the videos in dir_videos, if there are any: TSAM has extracted them all, listed or not."""
-    files = (path for path in dataset.videos.rglob("*") if path.suffix in DEMUXERS)
-    return [path.relative_to(dataset.videos).with_suffix("").as_posix() for path in files]
 
 
 if __name__ == "__main__":
