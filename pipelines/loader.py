@@ -20,7 +20,7 @@ from pipelines.graph import Tail, build_pipeline
 from pipelines.mel_store import MelStore
 from pipelines.order import EvaluationOrder, TrainingOrder
 from pipelines.source import ClipSource
-from pipelines.ways_in import choose_way_in
+from pipelines.ways_in import PrunedVideo, WayIn, WholeVideo, choose_way_in
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ def build_loader(
         tail,
         device=device,
         workers=(workers := _workers(config, local_world or world)),
-        threads=config.pipeline.threads or max(1, workers),
+        threads=config.pipeline.threads or _threads(source.way_in, workers, device),
         prefetch=config.pipeline.prefetch,
         max_bad_fraction=config.pipeline.max_bad_fraction,
     )
@@ -113,6 +113,12 @@ def _workers(config: Any, local_world: int) -> int:
         return config.pipeline.workers
     cores = len(os.sched_getaffinity(0))
     return max(1, min(config.training_param.num_workers, cores) // local_world)
+
+
+def _threads(way_in: WayIn, workers: int, device: torch.device) -> int:
+    """Threads of DALI: `pipeline.threads`'s default."""
+    on_nvdec = device.type == "cuda" and isinstance(way_in, PrunedVideo | WholeVideo)
+    return max(workers, 8 if on_nvdec else 1)
 
 
 class Loader:

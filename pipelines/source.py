@@ -35,7 +35,7 @@ class PipelineOptions:
     a core. 0: decode in the training process."""
     threads: Annotated[int, Ge(1)] | None = None
     """Threads of each rank in which DALI decodes (frames, `gpu`, `gpu_whole`) and, without a GPU, crops and resizes.
-    Default: as many as decode processes."""
+    Default: as many as decode processes; at least 8 where NVDEC decodes, as each thread has a decoder of its own."""
     prefetch: Annotated[int, Ge(1)] = 2
     """Batches prepared ahead."""
     max_bad_fraction: Annotated[float, Interval(ge=0, le=1)] = 0.01

@@ -6,6 +6,7 @@ import signal
 import time
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -36,8 +37,8 @@ def clips(codec, tmp_path_factory) -> list[Clip]:
     return [make_clip(folder, i, size, codec) for i, size in enumerate(SIZES)]
 
 
-def make_clip(folder, i, size, codec="h264", frames=None) -> Clip:
-    path = write_video(folder / f"clip{i}.mp4", frames or 20 + i, size, codec=codec, options={"g": "8"})
+def make_clip(folder, i, size, codec="h264", frames=None, options=None) -> Clip:
+    path = write_video(folder / f"clip{i}.mp4", frames or 20 + i, size, codec=codec, options=options or {"g": "8"})
     info = probe(path)
     return Clip(f"clip{i}", i % 3, str(path), info.frames, info.height, info.width, sound=False)
 
@@ -136,14 +137,39 @@ def test_the_gpu_ways_in_give_the_same_pictures(decode, tmp_path):
         assert (ours.video - theirs.video).abs().mean() * 255 < 2
 
 
-def test_the_gpu_way_in_survives_a_file_that_cannot_be_read(tmp_path):
-    clips = [make_clip(tmp_path, i, size, "vp9") for i, size in enumerate(SIZES[:4])]
-    Path(clips[1].path).write_bytes(b"junk")
-    config = settings(batch_size=4, pipeline={"decode": "gpu", "max_bad_fraction": 0.5})
-    (batch,) = batches(config, "validation", clips)
-    assert batch.ok.tolist() == [True, False, True, True]
-    assert batch.video[1].max() < 0.1  # black, as limited-range video knows it
-    assert batch.video[0].max() > 0.5
+def damage_packet(path, number) -> None:
+    """Overwrite the beginning of a packet behind its first byte: the container stays whole, the decoder gives up."""
+    with av.open(str(path)) as container:
+        packet = [packet for packet in container.demux(video=0) if packet.size][number]
+    content = bytearray(Path(path).read_bytes())
+    content[packet.pos + 1 : packet.pos + 9] = b"\xff" * 8
+    Path(path).write_bytes(content)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("decode", ["gpu", "gpu_whole"])
+def test_the_gpu_ways_in_survive_files_that_cannot_be_read(decode, workers, tmp_path, caplog):
+    """The first of the list too: `gpu_whole` needs a readable file to stand for others."""
+    clips = [make_clip(tmp_path, i, size, "vp9") for i, size in enumerate(SIZES[:6])]
+    Path(clips[0].path).write_bytes(b"junk")
+    os.truncate(clips[1].path, os.path.getsize(clips[1].path) * 2 // 3)
+    damage_packet(clips[2].path, 0)
+    damage_packet(clips[3].path, 8)  # a keyframe
+    Path(clips[4].path).unlink()
+    config = settings(batch_size=7, workers=workers, pipeline={"decode": decode, "max_bad_fraction": 1})
+    with caplog.at_level(logging.WARNING), build_loader(config, "validation", clips, rank_batch=7) as loader:
+        for _ in range(2):
+            (batch,) = loader
+            assert batch.row.tolist() == [0, 1, 2, 3, 4, 5, -1]
+            assert batch.ok.tolist() == [False] * 5 + [True, False]
+            assert batch.video[batch.ok].max() > 0.5
+            assert batch.video[~batch.ok].max() < 0.1  # black, as limited-range video knows it
+    reasons = {record.args[0]: record.getMessage() for record in caplog.records if "left out" in record.getMessage()}
+    assert sorted(reasons) == [clip.id for clip in clips[:5]]
+    assert "which is not mp4" in reasons["clip0"]
+    assert "cut short" in reasons["clip1"]
+    assert "DALI: " in reasons["clip3"] or "damaged" in reasons["clip3"]
+    assert "no such file" in reasons["clip4"]
 
 
 def test_colour_changes_are_those_of_the_plan(tmp_path):
