@@ -38,7 +38,7 @@ def find_cut_names(folder: Path, ending: str, missing: Iterable[str], clip_ids: 
     renames, shared = {}, {}
     for clip_id in missing:
         name = cut_name(clip_id)
-        if name in ("", clip_id) or name.endswith("/") or not (folder / f"{name}{ending}").exists():
+        if not name or name.endswith("/") or not (folder / f"{name}{ending}").exists():
             continue
         if len(owners[name]) == 1:
             renames[clip_id] = name

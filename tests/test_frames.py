@@ -18,7 +18,7 @@ from pipelines.sampling import validation_frames
 from tests.media import frame_numbers, numbered_picture, write_video
 from tests.processes import run
 from tests.sound_media import tone
-from tests.test_jpeg import jpeg
+from tests.test_jpeg import KINDS, jpeg
 from tests.test_loader import SEGMENTS, batches, expected_video, settings
 from tsam_dali.config import ConfigError
 
@@ -56,7 +56,8 @@ def frame_settings(folder, *, workers=0, **sections):
 
 
 def read_with_pillow(folder, frames) -> np.ndarray:
-    return np.stack([np.asarray(Image.open(f"{folder}/{frame + 1:05d}.jpg")) for frame in frames])
+    pictures = [Image.open(f"{folder}/{frame + 1:05d}.jpg") for frame in frames]
+    return np.stack([np.asarray(picture.convert("RGB")) for picture in pictures])
 
 
 def problems(config) -> str:
@@ -99,6 +100,26 @@ def test_the_numbers_of_the_frames(extracted):
     videos = {row: video for batch in batches(config, "validation", clips) for row, video in zip_rows(batch)}
     numbers = frame_numbers((videos[square].numpy().transpose(0, 2, 3, 1) * 255).astype(np.uint8))
     assert numbers.tolist() == validation_frames(clips[square].frames, SEGMENTS).tolist()
+
+
+def test_every_kind_of_jpeg_looks_as_in_pillow(tmp_path):
+    """Also one whose EXIF data says that it is to be shown turned: TSAM shows it as it is stored."""
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    kinds = [*KINDS.values(), jpeg(exif=turned)]
+    for i, content in enumerate(kinds):
+        (tmp_path / f"frames/{i}").mkdir(parents=True)
+        (tmp_path / f"frames/{i}/00001.jpg").write_bytes(content)
+    for split in ("training", "validation"):
+        (tmp_path / f"{split}.txt").write_text("".join(f"{i} 0\n" for i in range(len(kinds))))
+    config = frame_settings(tmp_path, batch_size=len(kinds))
+    clips = load_clips(config)["validation"]
+    with build_loader(config, "validation", clips) as loader:
+        (batch,) = loader
+        for row, video in zip_rows(batch):
+            plan = loader.source.plan(loader.source.order.position(0, row))
+            difference = np.abs(video.numpy() * 255 - expected_video(clips[row], plan, read_with_pillow))
+            assert difference[..., 1:-1, 1:-1].max() <= 1.01
 
 
 def zip_rows(batch):

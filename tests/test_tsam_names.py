@@ -29,9 +29,9 @@ def make_data(folder, clip_ids, names):
     (folder / "data.json").write_text(json.dumps({"dataset": {"data_dir": str(folder)}}))
 
 
-def problems(folder) -> str:
+def problems(folder, **sections) -> str:
     with pytest.raises(DataError) as caught:
-        load_clips(frame_settings(folder, batch_size=1))
+        load_clips(frame_settings(folder, batch_size=1, **sections))
     return str(caught.value)
 
 
@@ -81,12 +81,14 @@ def test_sound_that_would_go_unheard(tmp_path):
     make_data(tmp_path, ["x_004"], ["x_004"])
     (tmp_path / "audios").mkdir()
     soundfile.write(tmp_path / "audios/x_00.wav", tone(500, 0.3, 16000).T, 16000)
-    (tmp_path / "config.json").write_text("{}")
+    image = {"n_mels": 32, "spec_size": [3, 48, 48]}  # those of test_loader
+    (tmp_path / "config.json").write_text(json.dumps({"data_augmentation": {"audio_image_param": image}}))
     precompute = ("tools/precompute_audio.py", "--data", tmp_path / "data.json", "--config", tmp_path / "config.json")
     done = run(*precompute, "--workers", "1")
     assert done.returncode == 1
     assert "under shorter ones" in done.stderr
     assert "(x_00.wav instead of x_004.wav)" in done.stderr
+    assert "(x_00.wav instead of x_004.wav)" in problems(tmp_path, model={"audio_segments": 1})
     assert rename(tmp_path).returncode == 0
     again = run(*precompute, "--workers", "1")
     assert again.returncode == 0
