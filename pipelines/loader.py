@@ -96,11 +96,12 @@ def build_loader(
         blur=source.training and look.GaussianBlur,
     )
     device = torch.device(device)
+    workers = _workers(config, local_world or world)
     return Loader(
         source,
         tail,
         device=device,
-        workers=(workers := _workers(config, local_world or world)),
+        workers=workers,
         threads=config.pipeline.threads or _threads(source.way_in, workers, device),
         prefetch=config.pipeline.prefetch,
         max_bad_fraction=config.pipeline.max_bad_fraction,
@@ -184,18 +185,17 @@ class Loader:
             except Exception as error:  # DALI raises plain exceptions, for a worker that was killed too
                 workers_alive = all(process.is_alive() for process in self._processes)
                 self.close()
-                if last_try or (workers_alive and not self._leave_out_culprits()):
+                if last_try:
                     raise
                 log.warning("the data pipeline failed at step %d and is started again: %s", self.step, error)
+                if workers_alive:  # else the pipeline's end has a cause that no clip is to blame for
+                    self._leave_out_culprits()
         raise AssertionError("not reached")
 
-    def _leave_out_culprits(self) -> bool:
-        """Whether it makes sense to try the current step again: not if every clip fails."""
+    def _leave_out_culprits(self) -> None:
+        """Black instead of the clips that make the pipeline fail. If no clip is to blame, black fails as well."""
         culprits = find_culprits(self.source, self._tail, self.step, device_id=self._device_id)
-        if len(culprits) > 1 and len(culprits) == self.source.order.rank_batch:
-            return False
         self.source.bad = {**self.source.bad, **culprits}
-        return True
 
     def _start(self) -> DALIGenericIterator:
         self.source.first_step = self.step

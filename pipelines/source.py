@@ -116,8 +116,8 @@ class ClipSource:
         return self.mels.picture(clip.id, self.audio_segments, plan.sound_cut)
 
     def _black(self, position: Position, reason: str) -> Sample:
-        plan = sampling.Plan(frames=np.zeros(self.num_segments, np.int32), crop=sampling.Crop(0, 0, 1, 1))
         video, frames = self.way_in.black(self.num_segments)
+        plan = sampling.Plan(frames=frames, crop=sampling.Crop(0, 0, 1, 1))
         label = self.clips[position.row].label if position.row >= 0 else 0
         silence = silent_picture(self.mels.options, self.audio_segments)
         return _sample(video, frames, plan, silence, (label, position.row, 0), reason)

@@ -204,14 +204,6 @@ def test_what_only_the_decoder_notices_costs_one_clip_and_one_restart(data, capl
     assert left_out.endswith("DALI: Failed to decode")
 
 
-def test_a_fault_of_the_pipeline_itself_is_raised(data, monkeypatch):
-    """Where every clip fails, no clip is to blame."""
-    monkeypatch.setattr("pipelines.ways_in.check_whole", lambda clip, frames: None)
-    clips = [clip._replace(path=f"{data}/none.mp4") for clip in load_clips(frame_settings(data))["training"]]
-    with pytest.raises(RuntimeError, match="none.mp4"):
-        batches(settings(batch_size=7, pipeline={"decode": "gpu_whole"}), "training", clips)
-
-
 def test_too_many_that_break_later_stop_the_loader(data):
     clips = load_clips(frame_settings(data))["training"]
     for clip in clips[:2]:

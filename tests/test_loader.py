@@ -19,6 +19,7 @@ from pipelines.loader import LoaderError, build_loader
 from pipelines.mel_store import MelStore
 from pipelines.mel_summary import store_sound, summary_writer
 from pipelines.sampling import validation_frames
+from pipelines.ways_in import WholeVideo
 from tests.media import frame_numbers, write_video
 from tsam_dali.config import config_from_dict
 
@@ -170,6 +171,27 @@ def test_the_gpu_ways_in_survive_files_that_cannot_be_read(decode, workers, tmp_
     assert "cut short" in reasons["clip1"]
     assert "DALI: " in reasons["clip3"] or "damaged" in reasons["clip3"]
     assert "no such file" in reasons["clip4"]
+
+
+def test_clips_that_the_decoder_does_not_know_stop_the_loader(tmp_path):
+    """Without a GPU, DALI does not decode H.264: the batch is black, not the end, and that many are too many."""
+    clips = [make_clip(tmp_path, i, (96, 128)) for i in range(3)]
+    config = settings(batch_size=3, pipeline={"decode": "gpu", "max_bad_fraction": 0.5})
+    with pytest.raises(LoaderError, match="2 of 3 clips could not be read.*DALI: .*Failed to create video decoder"):
+        batches(config, "training", clips)
+    config = settings(batch_size=3, pipeline={"decode": "gpu", "max_bad_fraction": 1})
+    (batch,) = batches(config, "training", clips)
+    assert not batch.ok.any()
+
+
+def test_a_fault_of_the_pipeline_itself_is_raised(tmp_path):
+    """Where not even black can be decoded, no clip is to blame."""
+    clips = [make_clip(tmp_path, i, (96, 128)) for i in range(3)]
+    config = settings(batch_size=3, pipeline={"decode": "gpu_whole", "max_bad_fraction": 1})
+    with build_loader(config, "training", clips) as loader:
+        loader.source.way_in = WholeVideo("nowhere.mp4")
+        with pytest.raises(RuntimeError, match="nowhere.mp4"):
+            next(iter(loader))
 
 
 def test_colour_changes_are_those_of_the_plan(tmp_path):
