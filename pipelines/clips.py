@@ -213,3 +213,9 @@ def find_video(dataset: Dataset, clip_id: str) -> Path:
             return path
     endings = " ".join(DEMUXERS)
     raise ListError([f"{dataset.videos / clip_id}: no video with one of the endings {endings}"])
+
+
+def video_ids(dataset: Dataset) -> list[str]:
+    """The ids of all videos in dir_videos and its sub-folders, sorted."""
+    files = (path.relative_to(dataset.videos) for path in dataset.videos.rglob("*") if path.suffix in DEMUXERS)
+    return sorted({path.with_suffix("").as_posix() for path in files})

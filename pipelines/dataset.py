@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipelines.clips import Clip, Dataset, Entry, InputError, ListError, check_labels, read_list
+from pipelines.frame_index import index_frames
 from pipelines.index import Record, index_videos
 from pipelines.mel_store import MelStore
+from pipelines.tsam_names import explain_cut_names
 
 log = logging.getLogger(__name__)
 
 SPLITS = ("training", "validation")
+INDEXES = {"video": index_videos, "frames": index_frames}
+WHAT = {"video": "videos", "frames": "frame folders"}
 
 
 class DataError(InputError):
@@ -22,8 +26,8 @@ class DataError(InputError):
 def load_clips(config: Any) -> dict[str, list[Clip]]:
     """The clips of both splits, {"training": [...], "validation": [...]}, in the order of the lists.
 
-    Videos that cannot be opened are left out with a warning; if a list holds more of them than
-    pipeline.max_bad_fraction, that is an error. So is anything else that is wrong with the data.
+    Videos, or frame folders (pipeline.source), that cannot be opened are left out with a warning; if a list holds more
+    of them than pipeline.max_bad_fraction, that is an error. So is anything else that is wrong with the data.
 
     Args:
         config: the settings (`tsam_dali.config.Config`).
@@ -31,8 +35,8 @@ def load_clips(config: Any) -> dict[str, list[Clip]]:
     Raises:
         DataError: with every problem found.
     """
-    dataset = config.dataset
-    problems = _folder_problems(dataset)
+    dataset, source = config.dataset, config.pipeline.source
+    problems = _folder_problems(dataset, source)
     if problems:
         raise DataError(problems)
     lists = {}
@@ -47,12 +51,13 @@ def load_clips(config: Any) -> dict[str, list[Clip]]:
     _warn_of_leaks(lists)
     ids = list(dict.fromkeys(entry.id for split in SPLITS for entry in lists[split]))
     try:
-        records = index_videos(dataset, ids, workers=len(os.sched_getaffinity(0)))
-    except ListError as error:
+        records = INDEXES[source](dataset, ids, workers=len(os.sched_getaffinity(0)))
+    except InputError as error:
         raise DataError([*problems, *_shortened(error.problems)]) from None
     clips = {}
     for split in SPLITS:
-        problems += _unreadable(split, lists[split], records, config.pipeline.max_bad_fraction)
+        what = f"{WHAT[source]} of the {split} list"
+        problems += _unreadable(what, lists[split], records, config.pipeline.max_bad_fraction)
         clips[split] = [
             _clip(dataset, entry, records[entry.id]) for entry in lists[split] if records[entry.id]["status"] == "ok"
         ]
@@ -68,15 +73,16 @@ def num_classes(clips: dict[str, list[Clip]]) -> int:
     return max(clip.label for split in SPLITS for clip in clips[split]) + 1
 
 
-def _folder_problems(dataset: Dataset) -> list[str]:
+def _folder_problems(dataset: Dataset, source: str) -> list[str]:
     if not dataset.root.is_dir():
         return [
             f"dataset.data_dir: {dataset.data_dir!r} is no folder (relative paths start at the working directory, "
             f"{os.getcwd()})"
         ]
     problems = []
-    if not dataset.videos.is_dir():
-        problems.append(f"dataset.dir_videos: {str(dataset.videos)!r} is no folder")
+    name, folder = {"video": ("dir_videos", dataset.videos), "frames": ("dir_frames", dataset.frames)}[source]
+    if not folder.is_dir():
+        problems.append(f"dataset.{name}: {str(folder)!r} is no folder; pipeline.source is {source}")
     for split in SPLITS:
         if not dataset.list_file(split).is_file():
             problems.append(f"dataset: the {split} list {str(dataset.list_file(split))!r} does not exist")
@@ -89,10 +95,10 @@ def _warn_of_leaks(lists: dict[str, list[Entry]]) -> None:
         log.warning("%d clips stand in both lists, for example %s: validation will flatter", len(both), min(both))
 
 
-def _unreadable(split: str, entries: list[Entry], records: dict[str, Record], max_fraction: float) -> list[str]:
+def _unreadable(what: str, entries: list[Entry], records: dict[str, Record], max_fraction: float) -> list[str]:
     bad = [records[entry.id] for entry in entries if records[entry.id]["status"] != "ok"]
     kinds = Counter(record["status"] for record in bad)
-    what = f"videos of the {split} list cannot be opened ({', '.join(f'{n} {kind}' for kind, n in kinds.items())})"
+    what = f"{what} cannot be opened ({', '.join(f'{n} {kind}' for kind, n in kinds.items())})"
     return _leave_out(what, [record["reason"] for record in bad], len(entries), max_fraction)
 
 
@@ -123,8 +129,11 @@ def _clip(dataset: Dataset, entry: Entry, record: Record) -> Clip:
 def _attach_sound(config: Any, clips: dict[str, list[Clip]]) -> list[str]:
     """Says of each clip whether the log-mel store has sound for it, and leaves out what has to be; in place."""
     store = MelStore(config.dataset.mels, config.data_augmentation.audio_image_param)
-    everything = [(clip.id, clip.path) for split in SPLITS for clip in clips[split]]
-    problems, silent, failed = store.check(config.dataset, everything)
+    from_video = config.pipeline.source == "video"
+    videos = {clip.id: clip.path if from_video else None for split in SPLITS for clip in clips[split]}
+    problems, silent, failed = store.check(config.dataset, videos.items())
+    if not from_video:
+        problems += explain_cut_names(config.dataset.audios, ".wav", silent, videos)[0]
     missing_audio = config.model.missing_audio
     if silent:
         log.warning("%d clips have no sound (model.missing_audio: %s)", len(silent), missing_audio)

@@ -45,12 +45,12 @@ def decode_frames(path: str | Path, frames: Sequence[int]) -> np.ndarray:
     """
     wanted = [int(frame) for frame in frames]
     pictures = wanted_pictures(path, set(wanted))
-    height, width = _shown_size(pictures[wanted[0]])
+    height, width = shown_size(pictures[wanted[0]])
     video = np.empty((len(wanted), height, width, 3), np.uint8)
     to_rgb = _RGBConverter()
     for number, picture in pictures.items():
-        if _shown_size(picture) != (height, width):
-            sizes = f"{(height, width)} and {_shown_size(picture)}"
+        if shown_size(picture) != (height, width):
+            sizes = f"{(height, width)} and {shown_size(picture)}"
             raise VideoError("changes_size", f"{path}: has pictures of sizes {sizes}; make a training copy of it")
         video[[i for i, frame in enumerate(wanted) if frame == number]] = to_rgb(picture)
     return video
@@ -70,13 +70,13 @@ def probe(path: str | Path) -> VideoInfo:
         demuxed = demux(path, container, stream)
         first, frames = _first_and_count(demuxed, stream.codec_context)
         sound = next((track.codec_context for track in container.streams.audio if track.codec_context), None)
-        height, width = _shown_size(first)
+        height, width = shown_size(first)
         return VideoInfo(
             frames=frames,
             fps=float(stream.average_rate or stream.guessed_rate or 0),
             width=width,
             height=height,
-            rotation=_quarter_turns(first) * 90,
+            rotation=quarter_turns(first) * 90,
             codec=stream.codec_context.codec.canonical_name,
             pix_fmt=first.format.name,
             variable_rate=_variable_rate(demuxed),
@@ -117,17 +117,17 @@ class _RGBConverter:
         plane = rgb.planes[0]
         rows = np.frombuffer(plane, np.uint8).reshape(rgb.height, plane.line_size)  # rows are padded
         pixels = rows[:, : 3 * rgb.width].reshape(rgb.height, rgb.width, 3)
-        return np.rot90(pixels, _quarter_turns(picture))
+        return np.rot90(pixels, quarter_turns(picture))
 
 
-def _quarter_turns(picture: av.VideoFrame) -> int:
+def quarter_turns(picture: av.VideoFrame) -> int:
     """By how many times 90 degrees, counter-clockwise, the picture is shown turned: 0 to 3."""
     return round(picture.rotation / 90) % 4
 
 
-def _shown_size(picture: av.VideoFrame) -> tuple[int, int]:
+def shown_size(picture: av.VideoFrame) -> tuple[int, int]:
     """Height and width as shown."""
-    sideways = _quarter_turns(picture) % 2
+    sideways = quarter_turns(picture) % 2
     return (picture.width, picture.height) if sideways else (picture.height, picture.width)
 
 

@@ -1,14 +1,15 @@
-"""The DALI graphs: three ways in (frames from workers, pruned files or whole files for the decoder), one common tail.
+"""The DALI graphs: a way in (frames from workers; JPEG files, pruned or whole videos for the decoder), a common tail.
 
 All draws come in as arguments; the graph draws nothing, so the same plan gives the same picture anywhere.
 """
 
 from dataclasses import replace
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from nvidia.dali import Pipeline, fn, types
 
 from pipelines.source import ClipSource, Sample
+from pipelines.ways_in import DecodedVideo, JpegFrames, WholeVideo
 
 # Element type, number of dimensions and layout of each array of a Sample; a video file or a path is a row of bytes.
 _FRAMES = (types.UINT8, 4, "FHWC")
@@ -58,7 +59,7 @@ def build_pipeline(
         py_start_method="spawn",
         prefetch_queue_depth=prefetch,
     )
-    kinds = {"video": _FRAMES if source.decode == "cpu" else _BYTES} | _INPUTS
+    kinds = {"video": _FRAMES if isinstance(source.way_in, DecodedVideo) else _BYTES} | _INPUTS
     unused = _unused(source, tail)
     fields = tuple(name for name in Sample._fields if name not in unused)
     dtypes, ndims, layouts = zip(*(kinds[name] for name in fields), strict=True)
@@ -74,7 +75,7 @@ def build_pipeline(
         )
         sample = Sample(**dict.fromkeys(unused), **dict(zip(fields, arrays, strict=True)))
         on_gpu = device_id is not None
-        video = decode(sample, source.decode, "mixed" if on_gpu else "cpu")
+        video = decode(sample, source, on_gpu)
         outputs = {"video": augment(video.gpu() if on_gpu else video, sample, tail)}
         if sample.audio is not None:
             outputs["audio"] = sample.audio.gpu() if on_gpu else sample.audio
@@ -85,7 +86,7 @@ def build_pipeline(
 def _unused(source: ClipSource, tail: Tail) -> set[str]:
     """What the graph does not ask the workers for."""
     unneeded = {
-        "frames": source.decode == "cpu",
+        "frames": isinstance(source.way_in, DecodedVideo),
         "colour": not tail.colour,
         "blur_sigma": not tail.blur,
         "audio": source.audio_segments == 0,
@@ -93,16 +94,34 @@ def _unused(source: ClipSource, tail: Tail) -> set[str]:
     return {name for name, is_unneeded in unneeded.items() if is_unneeded}
 
 
-def decode(sample: Sample, way_in: Literal["cpu", "gpu", "gpu_whole"], device: Literal["cpu", "mixed"]):
+def decode(sample: Sample, source: ClipSource, on_gpu: bool):
     """Frames uint8 (S, H, W, 3) of each sample.
 
-    `gpu` and `gpu_whole` decode with DALI: on NVDEC with device "mixed"; the CPU variant takes VP8, VP9 and MJPEG only.
+    Videos are decoded on NVDEC, JPEG files by nvJPEG if the settings say so. Without a GPU the same graphs run on
+    DALI's CPU decoders, of which the one for videos takes VP8, VP9 and MJPEG only.
     """
-    if way_in == "cpu":
+    if isinstance(source.way_in, DecodedVideo):
         return sample.video
-    encoded = sample.video if way_in == "gpu" else fn.io.file.read(sample.video, dont_use_mmap=True)
+    if isinstance(source.way_in, JpegFrames):
+        device = "mixed" if on_gpu and source.way_in.nvjpeg else "cpu"
+        return fn.stack(*(_decode_jpeg(sample, i, device) for i in range(source.num_segments)))
+    whole = isinstance(source.way_in, WholeVideo)
+    encoded = fn.io.file.read(sample.video, dont_use_mmap=True) if whole else sample.video
     # Without pad_mode="none" a frame beyond the end would silently be black.
-    return fn.decoders.video(encoded, device=device, frames=sample.frames, pad_mode="none")
+    return fn.decoders.video(encoded, device="mixed" if on_gpu else "cpu", frames=sample.frames, pad_mode="none")
+
+
+def _decode_jpeg(sample: Sample, segment: int, device: str):
+    """One frame of each sample, uint8 (H, W, 3), as Pillow decodes it."""
+    start = sample.frames[segment - 1] if segment else 0
+    encoded = fn.slice(sample.video, start=start, end=sample.frames[segment], axes=[0])
+    gpu = {
+        "jpeg_fancy_upsampling": True,  # as on the CPU
+        "device_memory_padding": 0,  # what is set aside for each decoder, of which there are S: frames are small
+        "host_memory_padding": 0,
+    }
+    options = gpu if device == "mixed" else {}
+    return fn.decoders.image(encoded, device=device, output_type=types.RGB, adjust_orientation=False, **options)
 
 
 def augment(video, sample: Sample, tail: Tail):

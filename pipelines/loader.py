@@ -14,11 +14,13 @@ from nvidia.dali.plugin.base_iterator import LastBatchPolicy
 from nvidia.dali.plugin.pytorch import DALIGenericIterator
 
 from pipelines.clips import Clip
+from pipelines.culprits import find_culprits
 from pipelines.dataset import SPLITS, load_clips
 from pipelines.graph import Tail, build_pipeline
 from pipelines.mel_store import MelStore
 from pipelines.order import EvaluationOrder, TrainingOrder
 from pipelines.source import ClipSource
+from pipelines.ways_in import PrunedVideo, WayIn, WholeVideo, choose_way_in
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +82,7 @@ def build_loader(
         order=order,
         training=split == "training",
         seed=seed,
-        decode=config.pipeline.decode,
+        way_in=choose_way_in(config.pipeline.source, config.pipeline.decode, config.dataset.frames_tmpl),
         num_segments=config.model.video_segments,
         video=images.video_augmentation,
         audio=images.audio_augmentation,
@@ -94,11 +96,13 @@ def build_loader(
         blur=source.training and look.GaussianBlur,
     )
     device = torch.device(device)
+    workers = _workers(config, local_world or world)
     return Loader(
         source,
         tail,
         device=device,
-        workers=_workers(config, local_world or world),
+        workers=workers,
+        threads=config.pipeline.threads or _threads(source.way_in, workers, device),
         prefetch=config.pipeline.prefetch,
         max_bad_fraction=config.pipeline.max_bad_fraction,
     )
@@ -112,19 +116,29 @@ def _workers(config: Any, local_world: int) -> int:
     return max(1, min(config.training_param.num_workers, cores) // local_world)
 
 
+def _threads(way_in: WayIn, workers: int, device: torch.device) -> int:
+    """Threads of DALI: `pipeline.threads`'s default."""
+    on_nvdec = device.type == "cuda" and isinstance(way_in, PrunedVideo | WholeVideo)
+    return max(workers, 8 if on_nvdec else 1)
+
+
 class Loader:
     """Iterable over the batches of one epoch (or pass); the next iteration goes on with the next epoch.
 
     `len()` is the number of steps of an epoch. Worker processes start at the first batch and live until `close`.
     """
 
-    def __init__(self, source: ClipSource, tail: Tail, *, device: torch.device, workers, prefetch, max_bad_fraction):
+    def __init__(
+        self, source: ClipSource, tail: Tail, *, device: torch.device, workers, threads, prefetch, max_bad_fraction
+    ):
         self.source = source
         self.device = device
         self.step = 0  # the next batch, counted on over the epochs
         self.bad: dict[int, str] = {}  # row -> reason, of the clips that this rank could not read
         self._tail = tail
+        self._device_id = (device.index or 0) if device.type == "cuda" else None
         self._workers = workers
+        self._threads = threads
         self._prefetch = prefetch
         self._max_bad = max_bad_fraction * len(source.clips)
         self._batches: DALIGenericIterator | None = None
@@ -156,7 +170,9 @@ class Loader:
         self.close()
 
     def _next(self) -> Batch:
-        """The batch of the current step. A pipeline that fails is built anew, once for the same step."""
+        """The batch of the current step. A pipeline that fails is built anew, once for the same step, without the clips
+        that make it fail.
+        """
         for last_try in (False, True):
             try:
                 if self._batches is None:
@@ -167,11 +183,19 @@ class Loader:
             except LoaderError:
                 raise
             except Exception as error:  # DALI raises plain exceptions, for a worker that was killed too
+                workers_alive = all(process.is_alive() for process in self._processes)
                 self.close()
                 if last_try:
                     raise
                 log.warning("the data pipeline failed at step %d and is started again: %s", self.step, error)
+                if workers_alive:  # else the pipeline's end has a cause that no clip is to blame for
+                    self._leave_out_culprits()
         raise AssertionError("not reached")
+
+    def _leave_out_culprits(self) -> None:
+        """Black instead of the clips that make the pipeline fail. If no clip is to blame, black fails as well."""
+        culprits = find_culprits(self.source, self._tail, self.step, device_id=self._device_id)
+        self.source.bad = {**self.source.bad, **culprits}
 
     def _start(self) -> DALIGenericIterator:
         self.source.first_step = self.step
@@ -180,9 +204,9 @@ class Loader:
             self.source,
             self._tail,
             batch_size=order.rank_batch,
-            device_id=self.device.index or 0 if self.device.type == "cuda" else None,
+            device_id=self._device_id,
             workers=self._workers,
-            threads=max(1, self._workers),
+            threads=self._threads,
             prefetch=self._prefetch,
         )
         others = set(multiprocessing.active_children())

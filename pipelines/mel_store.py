@@ -52,12 +52,12 @@ class MelStore:
             return silent_picture(self.options, audio_segments)
         return picture(columns, self.options, audio_segments, cut)
 
-    def check(self, dataset: Dataset, videos: Iterable[tuple[str, str | Path]]) -> Findings:
+    def check(self, dataset: Dataset, videos: Iterable[tuple[str, str | Path | None]]) -> Findings:
         """Compare the store with the clips that will be asked for; opens nothing but the summary.
 
         Args:
             dataset: where the clips lie.
-            videos: id and video file of each clip.
+            videos: id and video file of each clip; None: look for it, there may be only a frame folder.
         """
         records, settings = read_summary(self.folder), fingerprint(self.options)
         clips = defaultdict(list)  # state -> ids

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from pipelines.clips import Dataset, find_video
+from pipelines.clips import Dataset, ListError, find_video
 from pipelines.mel import AudioImage, log_mel_columns
 from pipelines.mel_file import CHANNELS, columns_path, fingerprint, save_columns
 from pipelines.sound import NoSoundError, SoundError, read_sound
@@ -40,13 +40,23 @@ class Record:
 
 
 def sound_file(dataset: Dataset, clip_id: str, video: str | Path | None = None) -> Path:
-    """Where the sound of a clip comes from: `dir_audios/ID.wav` if there is one, else the video.
+    """Where the sound of a clip comes from: `dir_audios/ID.wav` if there is one, else the video. A clip that has
+    neither, but a frame folder, is silent: that folder stands for its sound.
 
     Raises:
-        pipelines.clips.ListError: there is neither (only where `video` is not given).
+        pipelines.clips.ListError: there is none of the three (only where `video` is not given).
     """
     wav = dataset.audios / f"{clip_id}.wav"
-    return wav if wav.is_file() else Path(video or find_video(dataset, clip_id))
+    if wav.is_file():
+        return wav
+    if video:
+        return Path(video)
+    try:
+        return find_video(dataset, clip_id)
+    except ListError:
+        if (folder := dataset.frames / clip_id).is_dir():
+            return folder
+        raise
 
 
 def store_sound(dataset: Dataset, clip_id: str, source: Path, options: AudioImage) -> Record:

@@ -5,6 +5,7 @@ left out, and the frames are numbered anew.
 """
 
 import io
+import os
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import cache
@@ -96,3 +97,11 @@ def black_video() -> bytes:
         target.mux(stream.encode(picture))
         target.mux(stream.encode(None))
     return output.getvalue()
+
+
+@cache
+def black_file() -> str:
+    """The path of a file that holds `black_video`. It lies in memory, and is there for as long as this process is."""
+    number = os.memfd_create("black.mp4")
+    os.write(number, black_video())
+    return f"/proc/{os.getpid()}/fd/{number}"

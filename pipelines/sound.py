@@ -31,10 +31,12 @@ def read_sound(path: str | Path) -> tuple[np.ndarray, int]:
         float32 array (channels, samples), at least 1 x 1, full scale at -1 and 1; samples per second.
 
     Raises:
-        NoSoundError: there is no sound in the file.
+        NoSoundError: there is no sound in the file, or it is a frame folder.
         SoundError: naming the file and the reason.
     """
     path = Path(path)
+    if path.is_dir():
+        raise NoSoundError(f"{path}: a frame folder has no sound")
     try:
         sound, rate = _read_wav(path) if path.suffix.lower() == ".wav" else _read_video(path)
     except (av.FFmpegError, soundfile.SoundFileError) as error:

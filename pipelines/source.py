@@ -3,8 +3,8 @@
 What cannot be read becomes a black, silent clip with ok = 0 and the reason as text; loss and metrics leave it out.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
@@ -12,11 +12,10 @@ from annotated_types import Ge, Interval
 
 from pipelines import sampling
 from pipelines.clips import Clip
-from pipelines.decode import decode_frames
 from pipelines.mel import silent_picture
 from pipelines.mel_store import MelStore
 from pipelines.order import EvaluationOrder, Position, TrainingOrder
-from pipelines.remux import black_video, remux
+from pipelines.ways_in import WayIn
 
 REASON_BYTES = 240
 """Length of the text that says why a clip could not be read."""
@@ -26,14 +25,17 @@ REASON_BYTES = 240
 class PipelineOptions:
     """How clips get from files to batches: section `pipeline`."""
 
-    source: Literal["video"] = "video"
-    """What is read: `video` files."""
+    source: Literal["video", "frames"] = "video"
+    """What is read: `video` files, or folders of JPEG `frames` as TSAM extracts them."""
     decode: Literal["cpu", "gpu", "gpu_whole"] = "cpu"
-    """Decoder: `cpu` (PyAV in worker processes), `gpu` (NVDEC on the packets that are needed) or `gpu_whole` (NVDEC on
-    whole files)."""
+    """Decoder of videos: `cpu` (PyAV in worker processes), `gpu` (NVDEC on the packets that are needed) or `gpu_whole`
+    (NVDEC on whole files). Of frames: `cpu` (libjpeg) or `gpu` (nvJPEG)."""
     workers: Annotated[int, Ge(0)] | None = None
     """Decode processes of each rank. Default: training_param.num_workers shared among the machine's ranks, at most one
     a core. 0: decode in the training process."""
+    threads: Annotated[int, Ge(1)] | None = None
+    """Threads of each rank in which DALI decodes (frames, `gpu`, `gpu_whole`) and, without a GPU, crops and resizes.
+    Default: as many as decode processes; at least 8 where NVDEC decodes, as each thread has a decoder of its own."""
     prefetch: Annotated[int, Ge(1)] = 2
     """Batches prepared ahead."""
     max_bad_fraction: Annotated[float, Interval(ge=0, le=1)] = 0.01
@@ -43,8 +45,8 @@ class PipelineOptions:
 class Sample(NamedTuple):
     """The arrays of one sample, in the order in which the graph takes them."""
 
-    video: np.ndarray  # cpu: frames, uint8 (S, H, W, 3); gpu: a video file in memory; gpu_whole: a path; uint8 (bytes,)
-    frames: np.ndarray  # which frames of that file, int32 (S,)
+    video: np.ndarray  # frames, uint8 (S, H, W, 3), or what the graph decodes, uint8 (bytes,); see `ways_in`
+    frames: np.ndarray  # which frames of that file, or where each of the JPEG files ends, int32 (S,)
     crop_start: np.ndarray  # y, x in pixels, int32 (2,)
     crop_shape: np.ndarray  # height, width in pixels, int32 (2,)
     flip: np.ndarray  # 0 or 1, int32 ()
@@ -63,13 +65,14 @@ class ClipSource:
     order: TrainingOrder | EvaluationOrder
     training: bool
     seed: int
-    decode: str
+    way_in: WayIn
     num_segments: int
     video: sampling.VideoAugmentation
     audio: sampling.AudioAugmentation
     audio_segments: int
     mels: MelStore
     first_step: int = 0  # at which the pipeline starts
+    bad: Mapping[int, str] = field(default_factory=dict)  # rows that are not to be read -> why
     fields: tuple[str, ...] = Sample._fields  # what the graph uses of a sample
 
     def __call__(self, sample_info) -> tuple[np.ndarray, ...]:
@@ -86,6 +89,8 @@ class ClipSource:
         position = self.order.position(self.first_step + iteration, place)
         if position.row < 0:
             return self._black(position, "")
+        if position.row in self.bad:
+            return self._black(position, self.bad[position.row])
         try:
             return self._read(position)
         except Exception as error:  # a worker must not raise, whatever a file holds
@@ -102,21 +107,8 @@ class ClipSource:
 
     def _read(self, position: Position) -> Sample:
         clip, plan = self.clips[position.row], self.plan(position)
-        video, frames = self._video(clip, plan.frames)
+        video, frames = self.way_in.read(clip, plan.frames)
         return _sample(video, frames, plan, self._sound(clip, plan), (clip.label, position.row, 1), "")
-
-    def _video(self, clip: Clip, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What the graph decodes or takes as it is, and the frames' numbers in it."""
-        if self.decode == "gpu_whole":
-            return np.frombuffer(clip.path.encode(), np.uint8), frames
-        if self.decode == "gpu":
-            data, frames = remux(clip.path, frames)
-            return np.frombuffer(data, np.uint8), frames
-        video = decode_frames(clip.path, frames)
-        size, expected = video.shape[1:3], (clip.height, clip.width)
-        if size != expected:
-            raise ValueError(f"{clip.path}: {size} pixels, but the index says {expected}; the file has changed")
-        return video, frames
 
     def _sound(self, clip: Clip, plan: sampling.Plan) -> np.ndarray:
         if not clip.sound or not self.audio_segments:
@@ -124,16 +116,11 @@ class ClipSource:
         return self.mels.picture(clip.id, self.audio_segments, plan.sound_cut)
 
     def _black(self, position: Position, reason: str) -> Sample:
-        plan = sampling.Plan(frames=np.zeros(self.num_segments, np.int32), crop=sampling.Crop(0, 0, 1, 1))
-        if self.decode == "cpu":
-            video = np.zeros((self.num_segments, 1, 1, 3), np.uint8)
-        elif self.decode == "gpu":
-            video = np.frombuffer(black_video(), np.uint8)
-        else:  # the graph opens the file by itself: any file of the list will do
-            video = np.frombuffer(self.clips[0].path.encode(), np.uint8)
+        video, frames = self.way_in.black(self.num_segments)
+        plan = sampling.Plan(frames=frames, crop=sampling.Crop(0, 0, 1, 1))
         label = self.clips[position.row].label if position.row >= 0 else 0
         silence = silent_picture(self.mels.options, self.audio_segments)
-        return _sample(video, plan.frames, plan, silence, (label, position.row, 0), reason)
+        return _sample(video, frames, plan, silence, (label, position.row, 0), reason)
 
 
 def _sample(video, frames, plan: sampling.Plan, audio, meta: tuple[int, int, int], reason: str) -> Sample:

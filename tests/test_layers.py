@@ -13,15 +13,12 @@ def layer(package: str, names: str) -> set[str]:
 
 
 LAYERS = [
-    layer("pipelines", "clips ffmpeg order sampling")
-    | layer("pipelines", "list_build list_classes list_formats list_media list_paths list_published list_rows")
-    | layer("pipelines", "list_split list_write"),
-    layer(
-        "pipelines", "decode demux headers mel mel_file mel_store mel_summary mp4 packets pictures remux sound source"
-    )
-    | layer("pipelines", "video_file")
+    layer("pipelines", "clips ffmpeg frame_folder jpeg order record_file sampling tsam_names")
+    | layer("pipelines.lists", "build classes formats media paths published rows split write"),
+    layer("pipelines", "decode demux headers mel mel_file mel_store mel_summary mp4 packets pictures remux sound")
+    | layer("pipelines", "source video_file ways_in whole_file")
     | layer("tsam_dali", "config options"),
-    layer("pipelines", "dataset graph index loader")
+    layer("pipelines", "culprits dataset frame_index graph index loader")
     | layer("tsam_dali", "backbone checkpoint command_line describe distributed example learner metrics model optim")
     | layer("tsam_dali", "progress provenance report run_folder shift weight_formats weights"),
     layer("tsam_dali", "engine"),

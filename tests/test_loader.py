@@ -6,6 +6,7 @@ import signal
 import time
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -18,6 +19,7 @@ from pipelines.loader import LoaderError, build_loader
 from pipelines.mel_store import MelStore
 from pipelines.mel_summary import store_sound, summary_writer
 from pipelines.sampling import validation_frames
+from pipelines.ways_in import WholeVideo
 from tests.media import frame_numbers, write_video
 from tsam_dali.config import config_from_dict
 
@@ -36,8 +38,8 @@ def clips(codec, tmp_path_factory) -> list[Clip]:
     return [make_clip(folder, i, size, codec) for i, size in enumerate(SIZES)]
 
 
-def make_clip(folder, i, size, codec="h264", frames=None) -> Clip:
-    path = write_video(folder / f"clip{i}.mp4", frames or 20 + i, size, codec=codec, options={"g": "8"})
+def make_clip(folder, i, size, codec="h264", frames=None, options=None) -> Clip:
+    path = write_video(folder / f"clip{i}.mp4", frames or 20 + i, size, codec=codec, options=options or {"g": "8"})
     info = probe(path)
     return Clip(f"clip{i}", i % 3, str(path), info.frames, info.height, info.width, sound=False)
 
@@ -66,11 +68,11 @@ def batches(config, split, clips, steps=None, **options):
         return [batch for _, batch in zip(range(steps or len(loader)), loader, strict=False)]
 
 
-def expected_video(clip, plan) -> np.ndarray:
-    """The plan carried out by Pillow: float64 (S, 3, SIDE, SIDE), 0..255."""
+def expected_video(clip, plan, read=decode_frames) -> np.ndarray:
+    """The plan carried out by Pillow on what `read(path, frames)` gives: float64 (S, 3, SIDE, SIDE), 0..255."""
     y, x, height, width = plan.crop
     pictures = []
-    for frame in decode_frames(clip.path, plan.frames)[:, y : y + height, x : x + width]:
+    for frame in read(clip.path, plan.frames)[:, y : y + height, x : x + width]:
         picture = Image.fromarray(frame).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
         pictures.append(np.asarray(picture, float)[:, :: -1 if plan.flip else 1].transpose(2, 0, 1))
     return np.stack(pictures)
@@ -136,14 +138,60 @@ def test_the_gpu_ways_in_give_the_same_pictures(decode, tmp_path):
         assert (ours.video - theirs.video).abs().mean() * 255 < 2
 
 
-def test_the_gpu_way_in_survives_a_file_that_cannot_be_read(tmp_path):
-    clips = [make_clip(tmp_path, i, size, "vp9") for i, size in enumerate(SIZES[:4])]
-    Path(clips[1].path).write_bytes(b"junk")
-    config = settings(batch_size=4, pipeline={"decode": "gpu", "max_bad_fraction": 0.5})
-    (batch,) = batches(config, "validation", clips)
-    assert batch.ok.tolist() == [True, False, True, True]
-    assert batch.video[1].max() < 0.1  # black, as limited-range video knows it
-    assert batch.video[0].max() > 0.5
+def damage_packet(path, number) -> None:
+    """Overwrite the beginning of a packet behind its first byte: the container stays whole, the decoder gives up."""
+    with av.open(str(path)) as container:
+        packet = [packet for packet in container.demux(video=0) if packet.size][number]
+    content = bytearray(Path(path).read_bytes())
+    content[packet.pos + 1 : packet.pos + 9] = b"\xff" * 8
+    Path(path).write_bytes(content)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("decode", ["gpu", "gpu_whole"])
+def test_the_gpu_ways_in_survive_files_that_cannot_be_read(decode, workers, tmp_path, caplog):
+    """The first of the list too: `gpu_whole` needs a readable file to stand for others."""
+    clips = [make_clip(tmp_path, i, size, "vp9") for i, size in enumerate(SIZES[:6])]
+    Path(clips[0].path).write_bytes(b"junk")
+    os.truncate(clips[1].path, os.path.getsize(clips[1].path) * 2 // 3)
+    damage_packet(clips[2].path, 0)
+    damage_packet(clips[3].path, 8)  # a keyframe
+    Path(clips[4].path).unlink()
+    config = settings(batch_size=7, workers=workers, pipeline={"decode": decode, "max_bad_fraction": 1})
+    with caplog.at_level(logging.WARNING), build_loader(config, "validation", clips, rank_batch=7) as loader:
+        for _ in range(2):
+            (batch,) = loader
+            assert batch.row.tolist() == [0, 1, 2, 3, 4, 5, -1]
+            assert batch.ok.tolist() == [False] * 5 + [True, False]
+            assert batch.video[batch.ok].max() > 0.5
+            assert batch.video[~batch.ok].max() < 0.1  # black, as limited-range video knows it
+    reasons = {record.args[0]: record.getMessage() for record in caplog.records if "left out" in record.getMessage()}
+    assert sorted(reasons) == [clip.id for clip in clips[:5]]
+    assert "which is not mp4" in reasons["clip0"]
+    assert "cut short" in reasons["clip1"]
+    assert "DALI: " in reasons["clip3"] or "damaged" in reasons["clip3"]
+    assert "no such file" in reasons["clip4"]
+
+
+def test_clips_that_the_decoder_does_not_know_stop_the_loader(tmp_path):
+    """Without a GPU, DALI does not decode H.264: the batch is black, not the end, and that many are too many."""
+    clips = [make_clip(tmp_path, i, (96, 128)) for i in range(3)]
+    config = settings(batch_size=3, pipeline={"decode": "gpu", "max_bad_fraction": 0.5})
+    with pytest.raises(LoaderError, match="2 of 3 clips could not be read.*DALI: .*Failed to create video decoder"):
+        batches(config, "training", clips)
+    config = settings(batch_size=3, pipeline={"decode": "gpu", "max_bad_fraction": 1})
+    (batch,) = batches(config, "training", clips)
+    assert not batch.ok.any()
+
+
+def test_a_fault_of_the_pipeline_itself_is_raised(tmp_path):
+    """Where not even black can be decoded, no clip is to blame."""
+    clips = [make_clip(tmp_path, i, (96, 128)) for i in range(3)]
+    config = settings(batch_size=3, pipeline={"decode": "gpu_whole", "max_bad_fraction": 1})
+    with build_loader(config, "training", clips) as loader:
+        loader.source.way_in = WholeVideo("nowhere.mp4")
+        with pytest.raises(RuntimeError, match="nowhere.mp4"):
+            next(iter(loader))
 
 
 def test_colour_changes_are_those_of_the_plan(tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipelines.clips import Dataset
+from pipelines.clips import Dataset, ListError
 from pipelines.mel import AudioImage, log_mel_picture
 from pipelines.mel_file import columns_path, fingerprint, load_columns
 from pipelines.mel_store import MelStore
@@ -163,3 +163,19 @@ def test_the_last_line_of_a_clip_counts(dataset):
     store_all(dataset, "video")
     assert read_summary(dataset.mels)["video"].status == "silent"
     assert len((dataset.mels / SUMMARY_NAME).read_text().splitlines()) == 2
+
+
+def test_a_frame_folder_is_silent_unless_there_is_a_video_or_wav(dataset):
+    for clip_id in ("video", "sub/wav", "images"):
+        (dataset.frames / clip_id).mkdir(parents=True)
+    assert sound_file(dataset, "sub/wav").name == "wav.wav"
+    assert sound_file(dataset, "video").name == "video.mp4"
+    assert sound_file(dataset, "images") == dataset.frames / "images"
+    with pytest.raises(ListError, match="no video"):
+        sound_file(dataset, "nothing")
+    store_all(dataset, "video", "sub/wav", "images")
+    store = MelStore(dataset.mels, OPTIONS)
+    unknown = [(clip_id, None) for clip_id in ("video", "sub/wav", "images")]
+    assert store.check(dataset, unknown) == ([], {"images"}, {})
+    soundfile.write(dataset.audios / "images.wav", noise(0.3, 8000).T, 8000)
+    assert "1 clips have changed" in store.check(dataset, unknown).problems[0]

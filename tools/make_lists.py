@@ -25,14 +25,14 @@ from collections import Counter
 from pathlib import Path
 
 from pipelines.clips import ListError
-from pipelines.list_build import Lists, build_lists
-from pipelines.list_classes import read_classes
-from pipelines.list_formats import FORMATS, Format, Source, recognise
-from pipelines.list_media import MediaFolder
-from pipelines.list_paths import PathOptions
-from pipelines.list_rows import Listing
-from pipelines.list_split import TSAM_SPLITS
-from pipelines.list_write import DATA_FILE, MISSING_FILE, write_lists
+from pipelines.lists.build import Lists, build_lists
+from pipelines.lists.classes import read_classes
+from pipelines.lists.formats import FORMATS, Format, Source, recognise
+from pipelines.lists.media import MediaFolder
+from pipelines.lists.paths import PathOptions
+from pipelines.lists.rows import Listing
+from pipelines.lists.split import TSAM_SPLITS
+from pipelines.lists.write import DATA_FILE, MISSING_FILE, write_lists
 from tsam_dali.command_line import friendly_errors, parser
 
 log = logging.getLogger(__name__)

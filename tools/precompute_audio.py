@@ -2,8 +2,9 @@
 
 For each clip of both lists, the sound of dir_audios/ID.wav (or of the video itself, where there is no .wav) is stored
 in dir_mels/ID.safetensors, about 0.7 MB per channel for ten seconds. What is done already is skipped: run it again
-after an interruption, or after files or settings have changed. Clips without sound are stored as silent. Clips that
-failed are listed at the end with the reason, and tried again next time; the exit status is then 1.
+after an interruption, or after files or settings have changed. Clips without sound are stored as silent, also those
+that have only a folder of frames. Clips that failed are listed at the end with the reason, and tried again next time;
+the exit status is then 1.
 """
 
 import sys
@@ -19,6 +20,7 @@ from pipelines.clips import Dataset, ListError, read_list
 from pipelines.mel import AudioImage
 from pipelines.mel_file import columns_path, fingerprint
 from pipelines.mel_summary import Record, read_summary, sound_file, state, store_sound, summary_writer
+from pipelines.tsam_names import explain_cut_names
 from tsam_dali.command_line import add_config_arguments, friendly_errors, parser
 from tsam_dali.config import load_config
 from tsam_dali.example import ensure_example
@@ -60,7 +62,9 @@ def main() -> None:
 
 
 def _sources(dataset: Dataset) -> tuple[dict[str, Path], list[str]]:
-    """Where the sound of each clip of both lists comes from, and what is wrong with the ids that have no file."""
+    """Where the sound of each clip of both lists comes from, and what is wrong with ids that have no file of their
+    name.
+    """
     lists = [read_list(dataset.list_file(split)) for split in ("training", "validation")]
     sources, failures = {}, []
     for clip_id in dict.fromkeys(entry.id for entries in lists for entry in entries):
@@ -68,7 +72,8 @@ def _sources(dataset: Dataset) -> tuple[dict[str, Path], list[str]]:
             sources[clip_id] = sound_file(dataset, clip_id)
         except ListError as error:
             failures += error.problems
-    return sources, failures
+    without = [clip_id for clip_id, source in sources.items() if source.is_dir()]
+    return sources, failures + explain_cut_names(dataset.audios, ".wav", without, sources)[0]
 
 
 def _not_done(dataset: Dataset, sources: dict[str, Path], options: AudioImage) -> dict[str, Path]:

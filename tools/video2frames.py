@@ -19,7 +19,7 @@ import ffmpeg
 import joblib
 from tqdm import tqdm
 
-from pipelines.clips import DEMUXERS, Dataset, ListError, find_video
+from pipelines.clips import DEMUXERS, ListError, find_video, video_ids
 from pipelines.ffmpeg import FfmpegError, passthrough, run_ffmpeg
 from pipelines.sound import SoundError, has_sound
 from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, parser
@@ -70,7 +70,9 @@ def main() -> None:
             return Result(clip_id, "failed", str(error))
         return Result(clip_id, "extracted")
 
-    clip_ids = _video_ids(dataset)
+    clip_ids = video_ids(dataset)
+    if not clip_ids:
+        raise ListError([f"{dataset.videos}: no video with one of the endings {' '.join(DEMUXERS)}"])
     title = "extracting sound" if args.audio else "extracting frames"
     results = defaultdict(list)
     try:
@@ -90,15 +92,6 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(1)
-
-
-def _video_ids(dataset: Dataset) -> list[str]:
-    """The ids of all videos in dir_videos and its sub-folders."""
-    files = (path.relative_to(dataset.videos) for path in dataset.videos.rglob("*") if path.suffix in DEMUXERS)
-    clip_ids = sorted({path.with_suffix("").as_posix() for path in files})
-    if not clip_ids:
-        raise ListError([f"{dataset.videos}: no video with one of the endings {' '.join(DEMUXERS)}"])
-    return clip_ids
 
 
 def _in_threads(extract: Callable[[str], Result], clip_ids: list[str], workers: int) -> Iterator[Result]:

@@ -186,6 +186,11 @@ def _contradictions(config: Config) -> Iterator[str]:
             f"data_augmentation.audio_image_param.spec_size: {list(spec)} does not fit video_image_param.output_size "
             f"{size}; sound and frames pass through the same backbone, so it must be [3, {size}, {size}]"
         )
+    if config.pipeline.source == "frames" and config.pipeline.decode == "gpu_whole":
+        yield (
+            "pipeline.decode: gpu_whole reads whole videos, but pipeline.source is frames; choose cpu (libjpeg) or "
+            "gpu (nvJPEG)"
+        )
     shift = config.shift_temporal
     if shift.m_insert >= shift.n_insert:
         yield f"shift_temporal.m_insert: must be below n_insert ({shift.n_insert}), got {shift.m_insert}"

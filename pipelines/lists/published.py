@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.clips import ListError
-from pipelines.list_rows import SPLITS, Listing, Row, without_ending
+from pipelines.lists.rows import SPLITS, Listing, Row, without_ending
 
 KINETICS_COLUMNS = ("label", "youtube_id", "time_start", "time_end")
 UCF101_CLASSES = "classInd.txt"

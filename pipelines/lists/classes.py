@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.clips import ListError
-from pipelines.list_published import read_json
-from pipelines.list_rows import Listing, class_key
+from pipelines.lists.published import read_json
+from pipelines.lists.rows import Listing, class_key
 
 
 def read_classes(path: Path) -> list[str]:

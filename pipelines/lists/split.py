@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from pipelines.clips import ListError
-from pipelines.list_rows import Row
+from pipelines.lists.rows import Row
 
 TSAM_SPLITS = ("training", "validation")
 

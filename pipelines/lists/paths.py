@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from pipelines.clips import DEMUXERS
-from pipelines.list_rows import Listing, Row, without_ending
+from pipelines.lists.rows import Listing, Row, without_ending
 
 
 @dataclass(frozen=True, kw_only=True)

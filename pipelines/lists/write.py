@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.clips import Dataset, ListError
-from pipelines.list_build import Lists
-from pipelines.list_media import MediaFolder
-from pipelines.list_rows import Row
+from pipelines.lists.build import Lists
+from pipelines.lists.media import MediaFolder
+from pipelines.lists.rows import Row
 
 DATA_FILE, MISSING_FILE = "data.json", "missing.txt"
 

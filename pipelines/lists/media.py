@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from pipelines.clips import DEMUXERS, Dataset, ListError
-from pipelines.list_rows import SPLITS, Listing, Row, class_key, without_ending
+from pipelines.lists.rows import SPLITS, Listing, Row, class_key, without_ending
 
 PICTURES = (".jpg", ".jpeg", ".png")
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipelines.clips import DEMUXERS, ListError, text_lines
-from pipelines.list_media import MediaFolder, read_folder
-from pipelines.list_paths import PathOptions, read_paths, read_tsm
-from pipelines.list_published import (
+from pipelines.lists.media import MediaFolder, read_folder
+from pipelines.lists.paths import PathOptions, read_paths, read_tsm
+from pipelines.lists.published import (
     KINETICS_COLUMNS,
     UCF101_CLASSES,
     read_hmdb51,
@@ -17,7 +17,7 @@ from pipelines.list_published import (
     read_something_v2,
     read_ucf101,
 )
-from pipelines.list_rows import Listing
+from pipelines.lists.rows import Listing
 
 
 class Source(NamedTuple):

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipelines.clips import ListError, id_problem
-from pipelines.list_classes import ClassTable, labels_in_order
-from pipelines.list_media import MediaFolder
-from pipelines.list_rows import Listing, Row
-from pipelines.list_split import TSAM_SPLITS, ListedClip, draw_validation
+from pipelines.lists.classes import ClassTable, labels_in_order
+from pipelines.lists.media import MediaFolder
+from pipelines.lists.rows import Listing, Row
+from pipelines.lists.split import TSAM_SPLITS, ListedClip, draw_validation
 
 
 @dataclass
@@ -40,7 +40,7 @@ def build_lists(
     Args:
         listing: rows and problems of all sources.
         media: where the clips lie.
-        by_name, numbered: see `list_formats.Format`.
+        by_name, numbered: see `formats.Format`.
         classes: names in the order of the labels; empty: the order of the labels themselves.
         keep_missing: list clips without a file, too, under the name that the row gives.
         fraction, seed: see `draw_validation`, which is used where no row is for validation.

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.clips import ListError, check_labels, id_problem, read_list
-from pipelines.list_build import build_lists
-from pipelines.list_formats import FORMATS, Source, recognise
-from pipelines.list_media import MediaFolder
-from pipelines.list_paths import PathOptions, read_paths, read_tsm
-from pipelines.list_rows import Listing, Row, without_ending
-from pipelines.list_split import ListedClip, draw_validation
-from pipelines.list_write import write_lists
+from pipelines.lists.build import build_lists
+from pipelines.lists.formats import FORMATS, Source, recognise
+from pipelines.lists.media import MediaFolder
+from pipelines.lists.paths import PathOptions, read_paths, read_tsm
+from pipelines.lists.rows import Listing, Row, without_ending
+from pipelines.lists.split import ListedClip, draw_validation
+from pipelines.lists.write import write_lists
 
 # The characters that matter to a reader of lists, and any others that can be printed.
 NAMES = st.text(st.sampled_from("ab4mp. ,;-_~#'\"0") | st.characters(exclude_characters="/"), min_size=1, max_size=12)

@@ -1,0 +1,74 @@
+"""The index of a data set's frame folders: one JSON line each, kept beside the data, so that later starts are quick.
+
+A line is used again for as long as the time of its folder is unchanged: adding, removing or renaming a frame changes
+it.
+"""
+
+from collections.abc import Sequence
+
+from joblib import Parallel, delayed
+from tqdm import tqdm
+
+from pipelines.clips import Dataset, ListError
+from pipelines.frame_folder import FrameError, check_template, probe_folder
+from pipelines.record_file import Record, read_records, write_records
+from pipelines.tsam_names import explain_cut_names
+
+INDEX_NAME = "frames.jsonl"
+
+
+def index_frames(dataset: Dataset, clip_ids: Sequence[str], workers: int) -> dict[str, Record]:
+    """The records of the given clips, by id; new and changed folders are looked into, with a progress bar.
+
+    A record holds id, file (the folder, relative to data_dir), mtime_ns, template, status ("ok" or a named fault); then
+    frames, height and width if ok, else reason.
+
+    Raises:
+        InputError: `frames_tmpl` names no number.
+        ListError: naming every id that has no folder.
+    """
+    check_template(dataset.frames_tmpl)
+    path = dataset.root / INDEX_NAME
+    known = read_records(path)
+    records, missing = {}, []
+    for clip_id in clip_ids:
+        if (dataset.frames / clip_id).is_dir():
+            records[clip_id] = _stat_record(dataset, clip_id, known.get(clip_id))
+        else:
+            missing.append(clip_id)
+    if missing:
+        explained, cut = explain_cut_names(dataset.frames, "", missing, clip_ids)
+        raise ListError(
+            [*explained, *(f"{dataset.frames / clip_id}: no such folder" for clip_id in missing if clip_id not in cut)]
+        )
+    todo = [record for record in records.values() if "status" not in record]
+    if todo:
+        # Threads: the work is waiting for the disk.
+        jobs = Parallel(n_jobs=workers, prefer="threads", return_as="generator_unordered")(
+            delayed(_probe_record)(dataset, record) for record in todo
+        )
+        for record in tqdm(jobs, total=len(todo), desc="indexing frame folders", unit="clip"):
+            records[record["id"]] = record
+        write_records(path, (known | records).values())
+    return records
+
+
+def _stat_record(dataset: Dataset, clip_id: str, known: Record | None) -> Record:
+    """The known record if its folder is unchanged, else one without a status."""
+    folder = dataset.frames / clip_id
+    record = {
+        "id": clip_id,
+        "file": str(folder.relative_to(dataset.root)),
+        "mtime_ns": folder.stat().st_mtime_ns,
+        "template": dataset.frames_tmpl,
+    }
+    if known and all(known.get(key) == value for key, value in record.items()):
+        return known
+    return record
+
+
+def _probe_record(dataset: Dataset, record: Record) -> Record:
+    try:
+        return record | {"status": "ok"} | probe_folder(dataset.root / record["file"], dataset.frames_tmpl)._asdict()
+    except FrameError as error:
+        return record | {"status": error.status, "reason": str(error)}

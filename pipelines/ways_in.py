@@ -1,0 +1,85 @@
+"""The ways from a clip's file to what the graph takes: what a worker reads, and what stands for an unreadable clip.
+
+Each has `read(clip, frames)` and `black(num_segments)`; both give the first two arrays of a `Sample`. They run in the
+decode workers and hold plain data only.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipelines.clips import Clip
+from pipelines.decode import decode_frames
+from pipelines.frame_folder import read_frames
+from pipelines.jpeg import black_jpeg
+from pipelines.remux import black_file, black_video, remux
+from pipelines.whole_file import check_whole
+
+Arrays = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class DecodedVideo:
+    """Frames uint8 (S, H, W, 3), decoded by the worker; their numbers."""
+
+    def read(self, clip: Clip, frames: Sequence[int]) -> Arrays:
+        video = decode_frames(clip.path, frames)
+        size, expected = video.shape[1:3], (clip.height, clip.width)
+        if size != expected:
+            raise ValueError(f"{clip.path}: {size} pixels, but the index says {expected}; the file has changed")
+        return video, frames
+
+    def black(self, num_segments: int) -> Arrays:
+        return np.zeros((num_segments, 1, 1, 3), np.uint8), np.zeros(num_segments, np.int32)
+
+
+@dataclass(frozen=True)
+class PrunedVideo:
+    """A video file in memory with the needed packets, uint8 (bytes,); the frames' numbers in it."""
+
+    def read(self, clip: Clip, frames: Sequence[int]) -> Arrays:
+        data, frames = remux(clip.path, frames)
+        return np.frombuffer(data, np.uint8), frames
+
+    def black(self, num_segments: int) -> Arrays:
+        return np.frombuffer(black_video(), np.uint8), np.zeros(num_segments, np.int32)
+
+
+@dataclass(frozen=True)
+class WholeVideo:
+    """The path of a file that the graph reads by itself, uint8 (bytes,); the frames' numbers."""
+
+    black_path: str
+
+    def read(self, clip: Clip, frames: Sequence[int]) -> Arrays:
+        check_whole(clip, frames)
+        return np.frombuffer(clip.path.encode(), np.uint8), frames
+
+    def black(self, num_segments: int) -> Arrays:
+        return np.frombuffer(self.black_path.encode(), np.uint8), np.zeros(num_segments, np.int32)
+
+
+@dataclass(frozen=True)
+class JpegFrames:
+    """JPEG files, one behind the other, uint8 (bytes,); where each ends, int32 (S,)."""
+
+    template: str  # dataset.frames_tmpl
+    nvjpeg: bool  # decode on the GPU, if the pipeline has one
+
+    def read(self, clip: Clip, frames: Sequence[int]) -> Arrays:
+        return read_frames(clip.path, self.template, frames, (clip.height, clip.width))
+
+    def black(self, num_segments: int) -> Arrays:
+        ends = len(black_jpeg()) * np.arange(1, num_segments + 1)
+        return np.frombuffer(black_jpeg() * num_segments, np.uint8), ends.astype(np.int32)
+
+
+WayIn = DecodedVideo | PrunedVideo | WholeVideo | JpegFrames
+
+
+def choose_way_in(source: str, decode: str, frames_tmpl: str) -> WayIn:
+    """The way in that the settings `pipeline.source`, `pipeline.decode` and `dataset.frames_tmpl` ask for."""
+    if source == "frames":
+        return JpegFrames(frames_tmpl, nvjpeg=decode == "gpu")
+    return {"cpu": DecodedVideo, "gpu": PrunedVideo, "gpu_whole": lambda: WholeVideo(black_file())}[decode]()

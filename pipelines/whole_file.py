@@ -1,0 +1,38 @@
+"""What must be true of a video file before DALI decodes it whole, from its first frame to the last wanted one.
+
+DALI counts packets, trusts the number of frames that the container claims and does not turn pictures: of a file in
+which these differ from what is shown it would give other frames, black ones or rubbish, without an error.
+"""
+
+from collections.abc import Sequence
+
+from pipelines.clips import Clip
+from pipelines.decode import quarter_turns, shown_size
+from pipelines.demux import check_range, demux
+from pipelines.pictures import selected_pictures
+from pipelines.video_file import VideoError, damaged, open_video, video_stream
+
+
+def check_whole(clip: Clip, frames: Sequence[int]) -> None:
+    """Read the packets of a clip's file and decode its first picture.
+
+    Raises:
+        VideoError: see `open_video`, `video_stream` and `demux`; further `short` (a wanted frame is not there),
+            `not_whole` (packets and frames are not the same), `rotated` and `changed` (another size than in the index).
+    """
+    path = clip.path
+    remedy = "make a training copy of it, or set pipeline.decode to cpu"
+    with open_video(path) as container:
+        stream = video_stream(path, container)
+        demuxed = demux(path, container, stream)
+        if demuxed.shown is None or len(demuxed.shown) != len(demuxed.facts):
+            raise VideoError("not_whole", f"{path}: not every packet is a frame that is shown; {remedy}")
+        check_range(path, frames, len(demuxed.shown))
+        pictures = selected_pictures(demuxed, stream.codec_context, {0})
+    if pictures is None:
+        raise damaged(path, "its first picture cannot be decoded")
+    if quarter_turns(pictures[0]):
+        raise VideoError("rotated", f"{path}: is shown turned; {remedy}")
+    size, expected = shown_size(pictures[0]), (clip.height, clip.width)
+    if size != expected:
+        raise VideoError("changed", f"{path}: {size} pixels, but the index says {expected}; the file has changed")

@@ -1,0 +1,61 @@
+"""Files of which DALI would decode other frames than are shown are refused before it gets them."""
+
+import pytest
+
+from pipelines.clips import Clip
+from pipelines.decode import probe
+from pipelines.video_file import VideoError
+from pipelines.whole_file import check_whole
+from tests.media import ffmpeg, write_alt_ref_video, write_video
+from tests.test_remux import CLOSED, OPEN
+
+
+def clip_of(path) -> Clip:
+    info = probe(path)
+    return Clip("clip", 0, str(path), info.frames, info.height, info.width, sound=False)
+
+
+@pytest.mark.parametrize(
+    ("codec", "ending", "options"),
+    [("h264", "mp4", CLOSED), ("h264", "mkv", OPEN), ("hevc", "mp4", {}), ("vp8", "webm", {}), ("av1", "webm", {})],
+)
+def test_good_files_pass(tmp_path, codec, ending, options):
+    path = write_video(tmp_path / f"v.{ending}", codec=codec, options=options, sound=True)
+    check_whole(clip_of(path), [0, 39, 7])
+
+
+def hidden_by_an_edit_list(folder):
+    return write_video(folder / "v.mp4", pts=[40 * i - 400 for i in range(40)])
+
+
+def pictures_never_shown(folder):
+    path = folder / "split.mkv"
+    source = write_alt_ref_video(folder / "v.webm")
+    ffmpeg("-i", source, "-c", "copy", "-bsf:v", "vp9_superframe_split", "-fflags", "-autobsf", path)
+    return path
+
+
+def turned(folder):
+    return write_video(folder / "v.mp4", rotation=180)
+
+
+@pytest.mark.parametrize(
+    ("make", "status"),
+    [(hidden_by_an_edit_list, "not_whole"), (pictures_never_shown, "not_whole"), (turned, "rotated")],
+)
+def test_files_that_dali_would_read_otherwise(tmp_path, make, status):
+    clip = clip_of(make(tmp_path))
+    with pytest.raises(VideoError, match="training copy") as error:
+        check_whole(clip, [0])
+    assert error.value.status == status
+
+
+def test_files_that_have_changed(tmp_path):
+    clip = clip_of(write_video(tmp_path / "v.mp4"))
+    write_video(clip.path, size=(64, 64))
+    with pytest.raises(VideoError, match=r"\(64, 64\) pixels, but the index says \(96, 128\)") as error:
+        check_whole(clip, [0])
+    assert error.value.status == "changed"
+    write_video(clip.path, frames=20)
+    with pytest.raises(VideoError, match="has 20 frames, frame 39 is wanted"):
+        check_whole(clip, [39])

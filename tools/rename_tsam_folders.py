@@ -1,0 +1,53 @@
+"""Give frame folders and .wav files that TSAM extracted the full names of their clips.
+
+TSAM cut every '.', 'm', 'p' and '4' off the end of an id: the frames of clip abc_000044 lie in dir_frames/abc_0000,
+its sound in dir_audios/abc_0000.wav. For each clip of both lists that has nothing under its own name, this renames what
+lies under the shorter one, unless another clip of the lists, or another video in dir_videos, would have been cut to the
+same name: then nothing tells whose it is. Such are listed, for you to remove and to extract again; the exit status is
+then 1.
+"""
+
+import sys
+from pathlib import Path
+
+from pipelines.clips import read_list, video_ids
+from pipelines.tsam_names import find_cut_names
+from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, parser
+from tsam_dali.config import load_config
+
+
+@friendly_errors
+def main() -> None:
+    command = parser("rename_tsam_folders.py", __doc__)
+    command.epilog = "example: python tools/rename_tsam_folders.py --data D.json --dry_run"
+    add = command.add_argument
+    add("--data", metavar="FILE", default=EXAMPLE_DATA, help="JSON file of the data set (default: %(default)s)")
+    add("--dry_run", action="store_true", help="only say what would be renamed")
+    args = command.parse_args()
+    dataset = load_config(args.data, args.data).dataset
+    listed = [entry.id for split in ("training", "validation") for entry in read_list(dataset.list_file(split))]
+    owners = dict.fromkeys([*listed, *video_ids(dataset)])
+    shared = False
+    for folder, ending in ((dataset.frames, ""), (dataset.audios, ".wav")):
+        shared |= rename(folder, ending, listed, list(owners), args.dry_run)
+    sys.exit(1 if shared else 0)
+
+
+def rename(folder: Path, ending: str, listed: list[str], owners: list[str], dry_run: bool) -> bool:
+    """Rename what is certain in one folder and name the rest; returns whether there is a rest."""
+    missing = [clip_id for clip_id in listed if not (folder / f"{clip_id}{ending}").exists()]
+    renames, shared = find_cut_names(folder, ending, missing, owners)
+    for clip_id, name in renames.items():
+        print(f"{folder / name}{ending} -> {clip_id}{ending}")
+        if not dry_run:
+            (folder / f"{name}{ending}").rename(folder / f"{clip_id}{ending}")
+    for name, ids in shared.items():
+        print(f"not renamed: {folder / name}{ending} may belong to any of {', '.join(ids)}", file=sys.stderr)
+    print(
+        f"{folder}: {len(renames)} {'to rename' if dry_run else 'renamed'}, {len(shared)} that may be of several clips"
+    )
+    return bool(shared)
+
+
+if __name__ == "__main__":
+    main()
