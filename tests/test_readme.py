@@ -9,7 +9,7 @@ FOLDERS = ("pipelines", "tsam_dali", "tools")
 
 
 def test_every_file_stands_on_the_map_and_every_file_on_the_map_exists():
-    files = {path.name for folder in FOLDERS for path in (ROOT / folder).glob("*.py")} - {"__init__.py"}
+    files = {path.name for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")} - {"__init__.py"}
     begin, end = README.index("    pipelines/ "), README.index("## Your own data")
     assert set(re.findall(r"\b\w+\.py\b", README[begin:end])) == files
 
