@@ -104,13 +104,12 @@ class _RGBConverter:
         self.reformatter = VideoReformatter()
 
     def __call__(self, picture: av.VideoFrame) -> np.ndarray:
-        full_range = picture.color_range == ColorRange.JPEG or picture.format.name.startswith("yuvj")
         rgb = self.reformatter.reformat(
             picture,
             format="rgb24",
             src_colorspace=Colorspace.ITU601,
             dst_colorspace=Colorspace.ITU601,
-            src_color_range=ColorRange.JPEG if full_range else ColorRange.MPEG,
+            src_color_range=colour_range(picture),
             dst_color_range=ColorRange.JPEG,
             threads=1,
         )
@@ -118,6 +117,12 @@ class _RGBConverter:
         rows = np.frombuffer(plane, np.uint8).reshape(rgb.height, plane.line_size)  # rows are padded
         pixels = rows[:, : 3 * rgb.width].reshape(rgb.height, rgb.width, 3)
         return np.rot90(pixels, quarter_turns(picture))
+
+
+def colour_range(picture: av.VideoFrame) -> ColorRange:
+    """Full range if the stream says so, else limited range."""
+    full = picture.color_range == ColorRange.JPEG or picture.format.name.startswith("yuvj")
+    return ColorRange.JPEG if full else ColorRange.MPEG
 
 
 def quarter_turns(picture: av.VideoFrame) -> int:

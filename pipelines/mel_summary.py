@@ -5,7 +5,6 @@ Lines are only ever added; the last one of a clip counts.
 
 import json
 import logging
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -17,6 +16,7 @@ import numpy as np
 from pipelines.clips import Dataset, ListError, find_video
 from pipelines.mel import AudioImage, log_mel_columns
 from pipelines.mel_file import CHANNELS, columns_path, fingerprint, save_columns
+from pipelines.record_file import record_writer
 from pipelines.sound import NoSoundError, SoundError, read_sound
 
 log = logging.getLogger(__name__)
@@ -96,13 +96,8 @@ def store_sound(dataset: Dataset, clip_id: str, source: Path, options: AudioImag
 @contextmanager
 def summary_writer(folder: Path) -> Iterator[Callable[[Record], None]]:
     """Gives the function that adds a record to the summary; each is on the disk when the function returns."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / SUMMARY_NAME).open("ab+", buffering=0) as file:
-        if file.tell():
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":  # an interrupted run left half a line
-                file.write(b"\n")
-        yield lambda record: file.write(json.dumps(asdict(record)).encode() + b"\n")
+    with record_writer(folder / SUMMARY_NAME) as write:
+        yield lambda record: write(asdict(record))
 
 
 def read_summary(folder: Path) -> dict[str, Record]:

@@ -3,7 +3,8 @@
 import json
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ Record = dict[str, Any]
 
 
 def read_records(path: Path) -> dict[str, Record]:
-    """The records by id; empty where there is no file. A line cut short by an interruption is ignored."""
+    """The latest record of each id; empty where there is no file. A line cut short by an interruption is ignored."""
     records = {}
     if path.is_file():
         with path.open(encoding="utf-8", errors="replace") as lines:
@@ -24,6 +25,18 @@ def read_records(path: Path) -> dict[str, Record]:
                 except (ValueError, KeyError, TypeError):
                     log.warning("%s: a damaged line is ignored; its clip is looked at again", path)
     return records
+
+
+@contextmanager
+def record_writer(path: Path) -> Iterator[Callable[[Record], None]]:
+    """Gives the function that adds a record to a file; each is on its way to the disk when the function returns."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab+", buffering=0) as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":  # an interrupted run left half a line
+                file.write(b"\n")
+        yield lambda record: file.write(json.dumps(record).encode() + b"\n")
 
 
 def write_records(path: Path, records: Iterable[Record]) -> None:

@@ -13,14 +13,14 @@ def layer(package: str, names: str) -> set[str]:
 
 
 LAYERS = [
-    layer("pipelines", "clips ffmpeg frame_folder jpeg order record_file sampling tsam_names")
+    layer("pipelines", "clips ffmpeg frame_folder jpeg order parallel record_file sampling tsam_names")
     | layer("pipelines.lists", "build classes formats media paths published rows split write"),
     layer("pipelines", "decode demux headers mel mel_file mel_store mel_summary mp4 packets pictures remux sound")
-    | layer("pipelines", "source video_file ways_in whole_file")
+    | layer("pipelines", "copy_folder sound_track source training_copy video_file ways_in whole_file")
     | layer("tsam_dali", "config options"),
     layer("pipelines", "culprits dataset frame_index graph index loader")
     | layer("tsam_dali", "backbone checkpoint command_line describe distributed example learner metrics model optim")
-    | layer("tsam_dali", "progress provenance report run_folder shift weight_formats weights"),
+    | layer("tsam_dali", "option_arguments progress provenance report run_folder shift weight_formats weights"),
     layer("tsam_dali", "engine"),
     layer("tsam_dali", "train"),
 ]

@@ -4,16 +4,13 @@ example:
   python tools/list_settings.py > docs/settings.md
 """
 
-import ast
 import dataclasses
-import inspect
-import itertools
 import json
 import sys
-import textwrap
 
 from tsam_dali.command_line import parser
 from tsam_dali.config import Config
+from tsam_dali.option_arguments import meanings
 
 INTRODUCTION = """# Settings
 
@@ -35,26 +32,16 @@ def settings_page() -> str:
 
 def _section(section: type, name: str) -> str:
     """A table of a section's own settings, followed by its sub-sections."""
-    meanings, rows, rest = _meanings(section), [], ""
+    explained, rows, rest = meanings(section), [], ""
     for field in dataclasses.fields(section):
         path = f"{name}.{field.name}".lstrip(".")
         if dataclasses.is_dataclass(field.type):
             rest += _section(field.type, path)
         else:
-            rows.append(f"| `{field.name}` | {_default(field)} | {meanings[field.name]} |\n")
+            rows.append(f"| `{field.name}` | {_default(field)} | {explained[field.name]} |\n")
     title = f"\n## {name or 'top level'}\n\n"
     table = "| setting | default | meaning |\n|---|---|---|\n" + "".join(rows)
     return (title + table if rows else "") + rest
-
-
-def _meanings(section: type) -> dict[str, str]:
-    """The docstring under each field of a class."""
-    (body,) = (node.body for node in ast.parse(textwrap.dedent(inspect.getsource(section))).body)
-    return {
-        field.target.id: " ".join(text.value.value.split())
-        for field, text in itertools.pairwise(body)
-        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr)
-    }
 
 
 def _default(field: dataclasses.Field) -> str:

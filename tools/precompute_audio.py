@@ -9,17 +9,16 @@ the exit status is then 1.
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import joblib
-from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
 from pipelines.clips import Dataset, ListError, read_list
 from pipelines.mel import AudioImage
 from pipelines.mel_file import columns_path, fingerprint
-from pipelines.mel_summary import Record, read_summary, sound_file, state, store_sound, summary_writer
+from pipelines.mel_summary import read_summary, sound_file, state, store_sound, summary_writer
+from pipelines.parallel import in_processes
 from pipelines.tsam_names import explain_cut_names
 from tsam_dali.command_line import add_config_arguments, friendly_errors, parser
 from tsam_dali.config import load_config
@@ -40,7 +39,8 @@ def main() -> None:
 
     sources, failures = _sources(config.dataset)
     todo = sources if args.force else _not_done(config.dataset, sources, options)
-    records = _store_all(config.dataset, todo, options, args.workers)
+    jobs = ((config.dataset, clip_id, source, options) for clip_id, source in todo.items())
+    records = in_processes(store_sound, jobs, args.workers)
     counts: Counter[str] = Counter()
     try:
         with summary_writer(config.dataset.mels) as write:
@@ -83,18 +83,6 @@ def _not_done(dataset: Dataset, sources: dict[str, Path], options: AudioImage) -
         for clip_id, source in sources.items()
         if state(known.get(clip_id), source, columns_path(folder, clip_id), settings) not in ("ok", "silent")
     }
-
-
-def _store_all(dataset: Dataset, todo: dict[str, Path], options: AudioImage, workers: int) -> Iterator[Record]:
-    """Store the sound of all clips in parallel; gives each clip's record as soon as it is done."""
-    jobs = (joblib.delayed(store_sound)(dataset, clip_id, source, options) for clip_id, source in todo.items())
-    try:
-        yield from joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(jobs)
-    except TerminatedWorkerError as error:
-        raise ValueError(
-            "a worker process was killed, perhaps for want of memory; what is done is kept: run it again, with a "
-            "smaller --workers"
-        ) from error
 
 
 if __name__ == "__main__":

@@ -1,0 +1,54 @@
+"""A folder of training copies, and `copies.jsonl` in it: what each copy was made from, and how.
+
+Lines are only ever added; the last one of a clip counts.
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from pipelines.record_file import Record, read_records
+from pipelines.training_copy import CopyError, CopyOptions, write_copy
+
+RECORDS_NAME = "copies.jsonl"
+
+
+def copy_path(folder: Path, clip_id: str) -> Path:
+    return folder / f"{clip_id}.mp4"
+
+
+def make_copy(folder: Path, clip_id: str, source: Path, options: CopyOptions) -> Record:
+    """Make the copy of one clip; its record, with `reason` where none could be made."""
+    record = _origin(clip_id, source, options)  # before reading: what changes meanwhile is then seen as outdated
+    target = copy_path(folder, clip_id)
+    try:
+        frames = write_copy(source, target, options)
+    except (CopyError, OSError) as error:
+        return record | {"status": "failed", "reason": str(error)}
+    return record | {"status": "ok", "frames": frames, "bytes": target.stat().st_size}
+
+
+def not_made(folder: Path, sources: dict[str, Path], options: CopyOptions) -> dict[str, Path]:
+    """The clips of `sources` (id -> original) of which there is no copy of the present file with these options."""
+    known = read_records(folder / RECORDS_NAME)
+    return {
+        clip_id: source
+        for clip_id, source in sources.items()
+        if not _is_made(known.get(clip_id), folder, source, options)
+    }
+
+
+def _is_made(record: Record | None, folder: Path, source: Path, options: CopyOptions) -> bool:
+    if record is None or record["status"] != "ok":
+        return False
+    expected = _origin(record["id"], source, options)
+    try:
+        size = copy_path(folder, record["id"]).stat().st_size
+    except OSError:
+        return False
+    return size == record["bytes"] and all(record.get(key) == value for key, value in expected.items())
+
+
+def _origin(clip_id: str, source: Path, options: CopyOptions) -> Record:
+    stat = source.stat()
+    made_from = {"source": source.name, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+    return {"id": clip_id, **made_from, "options": asdict(options)}

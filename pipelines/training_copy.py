@@ -1,0 +1,238 @@
+"""One training copy of a video: small, upright, with its sound, and cheap to take single frames from.
+
+A copy is H.264 in MP4, 8 bit 4:2:0, both sides multiples of 16 (so that NVDEC can use a decoder again). Few pictures
+depend on each other, so that a wanted frame needs few others, and what costs a decoder time (loop filter, arithmetic
+coding) is left out.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import zip_longest
+from pathlib import Path
+from typing import Annotated, Literal
+
+import av
+import numpy as np
+from annotated_types import Ge, Interval
+from av.container import OutputContainer
+from av.video.frame import PictureType
+from av.video.reformatter import ColorRange, Colorspace, Interpolation
+from av.video.stream import VideoStream
+
+from pipelines.decode import colour_range, quarter_turns, shown_size
+from pipelines.demux import Demuxed, demux
+from pipelines.pictures import all_pictures
+from pipelines.sound_track import SoundTrack, sound_start
+from pipelines.video_file import VideoError, open_video, video_stream
+
+MULTIPLE = 16  # of both sides, in pixels
+GRID = 8  # pictures are compared by the mean brightness of GRID x GRID fields
+TOLERANCE = 8.0  # levels by which the mean of a field may change in encoding
+
+Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
+
+
+class CopyError(ValueError):
+    """No copy could be made of a video; the text names the file and the reason."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CopyOptions:
+    """How copies are made. The encoder's settings were chosen by measurement, see benchmarks/results/copies.json."""
+
+    short_side: int = 256
+    """Length of the short side in pixels, a multiple of 16."""
+    fps: Annotated[float, Ge(0)] = 0.0
+    """Frames per second that are kept; 0: all frames."""
+    crf: Annotated[float, Interval(ge=0, le=51)] = 26.0
+    """x264's constant rate factor: lower is better and larger."""
+    preset: Preset = "slow"
+    """x264's preset: slower is smaller."""
+    tune: Literal["fastdecode", "film", "animation", "grain", "psnr", "ssim"] = "fastdecode"
+    """x264's tuning: `fastdecode` leaves out the loop filter and arithmetic coding."""
+    group: Annotated[int, Ge(1)] = 12
+    """Frames from one random access point to the next."""
+    b_frames: Annotated[int, Interval(ge=0, le=16)] = 3
+    """Pictures between two reference pictures, on which no other depends."""
+
+    def __post_init__(self):
+        if self.short_side < MULTIPLE or self.short_side % MULTIPLE:
+            raise ValueError(f"short side: expected a multiple of {MULTIPLE} pixels, got {self.short_side}")
+
+    def encoder(self) -> dict[str, str]:
+        """The options for libx264."""
+        groups = f"keyint={self.group}:min-keyint={self.group}:scenecut=0:open-gop=0:ref=1"
+        non_reference = f"bframes={self.b_frames}:b-adapt=0:b-pyramid=none"
+        params = f"{groups}:{non_reference}:psy=0:threads=1"
+        return {"preset": self.preset, "tune": self.tune, "crf": f"{self.crf:g}", "x264-params": params}
+
+
+def copy_size(height: int, width: int, short_side: int) -> tuple[int, int]:
+    """Height and width of the copy of a picture: the long side in proportion, rounded to a multiple of 16.
+
+    360 x 640 at 256: 256 x 448.
+    """
+    scale = short_side / min(height, width)
+    height, width = (max(1, round(side * scale / MULTIPLE)) * MULTIPLE for side in (height, width))
+    return height, width
+
+
+def write_copy(source: str | Path, target: str | Path, options: CopyOptions) -> int:
+    """Write the copy of a video, as a whole or not at all, and read it back; the number of its frames.
+
+    Frame i of the copy is frame i of the original (`pipelines.decode` says how frames are counted). With `fps`, frame j
+    is the first one that is shown j / fps seconds after the first frame or later; none is taken twice. Times stay as
+    they are, but begin at 0. The sound is kept; what MP4 cannot hold becomes FLAC.
+
+    Raises:
+        CopyError: the original is damaged, or the copy is not as it should be.
+        OSError: the copy cannot be written.
+    """
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.stem}.{os.getpid()}.mp4")
+    try:
+        fields, sound_packets = _write(source, temporary, options)
+        _verify(temporary, fields, sound_packets)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except VideoError as error:
+        raise CopyError(str(error)) from error
+    except av.FFmpegError as error:
+        raise CopyError(f"{source}: no copy could be made ({error})") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+    return len(fields)
+
+
+def _write(source: str | Path, temporary: Path, options: CopyOptions) -> tuple[list[np.ndarray], int]:
+    """Write the copy; the fields of its pictures as they went in, and the number of its packets of sound."""
+    fields: list[np.ndarray] = []
+    with open_video(source) as container, open_video(source) as heard, _new_file(temporary) as output:
+        stream = video_stream(source, container)
+        demuxed = demux(source, container, stream)
+        tick = _tick(demuxed, stream)
+        video = size = None
+        for ticks, picture in _kept(demuxed, tick, options.fps):
+            if video is None:
+                size = shown_size(picture)
+                video = _video_track(output, picture, options, tick, stream)
+                start = _start(source, ticks * tick)
+                sound = SoundTrack(heard, output, start)
+            if shown_size(picture) != size:
+                raise CopyError(f"{source}: its pictures change their size; cut it into files of one size each")
+            small = _small(picture, video.height, video.width)
+            fields.append(_fields(small))
+            small.pts, small.time_base = ticks - round(start / tick), tick
+            small.pict_type = PictureType.NONE  # the encoder chooses
+            _mux(output, video.encode(small), sound)
+        if video is None:
+            raise CopyError(f"{source}: holds no picture")
+        _mux(output, video.encode(None), sound)
+        output.mux(list(sound.until(float("inf"))))
+    return fields, sound.packets
+
+
+def _new_file(path: Path) -> OutputContainer:
+    # Times that begin at 0 without an edit list to move them: readers differ in how they follow one.
+    return av.open(f"file:{path.absolute()}", "w", format="mp4", options={"movflags": "negative_cts_offsets"})
+
+
+def _tick(demuxed: Demuxed, stream: VideoStream) -> Fraction:
+    """Seconds in which the times of the frames are counted; without trustworthy times, those from frame to frame."""
+    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+    return stream.time_base if demuxed.shown else 1 / rate
+
+
+def _start(source: str | Path, first_frame: Fraction) -> Fraction:
+    """What becomes 0, in seconds: the first frame, or the sound, if that is heard before it."""
+    with open_video(source) as container:
+        sound = sound_start(container)
+    return first_frame if sound is None else min(first_frame, sound)
+
+
+def _kept(demuxed: Demuxed, tick: Fraction, fps: float) -> Iterator[tuple[int, av.VideoFrame]]:
+    """The time in ticks and the picture of each frame that is kept."""
+    first, due = None, 0
+    for number, picture in enumerate(all_pictures(demuxed)):
+        ticks = picture.pts if demuxed.shown else number
+        first = ticks if first is None else first
+        passed = float((ticks - first) * tick) * fps + 1e-6  # in frames of the copy
+        if fps == 0 or passed >= due:
+            due = int(passed) + 1
+            yield ticks, picture
+
+
+def _video_track(
+    output: OutputContainer, picture: av.VideoFrame, options: CopyOptions, tick: Fraction, stream: VideoStream
+) -> VideoStream:
+    track = output.add_stream("libx264", rate=stream.average_rate or round(1 / tick), options=options.encoder())
+    track.height, track.width = copy_size(*shown_size(picture), options.short_side)
+    track.pix_fmt = "yuv420p"
+    track.codec_context.time_base = tick
+    if not picture.format.is_rgb:  # brightness and colours stay as they are, and so does the name of their matrix
+        track.codec_context.colorspace = picture.colorspace
+    return track
+
+
+def _small(picture: av.VideoFrame, height: int, width: int) -> av.VideoFrame:
+    """The picture as shown, in the given size: 4:2:0, 8 bit, limited range."""
+    turns = quarter_turns(picture)
+    sideways = turns % 2
+    small = picture.reformat(
+        width=height if sideways else width,
+        height=width if sideways else height,
+        format="yuv420p",
+        src_colorspace=Colorspace.ITU601,  # the same on both sides: nothing is converted but RGB
+        dst_colorspace=Colorspace.ITU601,
+        src_color_range=colour_range(picture),
+        dst_color_range=ColorRange.MPEG,
+        interpolation=Interpolation.BICUBIC,
+        threads=1,
+    )
+    return _turned(small, turns) if turns else small
+
+
+def _turned(picture: av.VideoFrame, quarter_turns: int) -> av.VideoFrame:
+    """A 4:2:0 picture turned counter-clockwise."""
+    stacked, height = picture.to_ndarray(), picture.height  # (H * 3 / 2, W): brightness above the two colour planes
+    colours = stacked[height:].reshape(2, height // 2, picture.width // 2)
+    planes = [np.rot90(plane, quarter_turns) for plane in (stacked[:height], *colours)]
+    turned = np.concatenate([plane.reshape(-1, planes[0].shape[1]) for plane in planes])
+    return av.VideoFrame.from_ndarray(np.ascontiguousarray(turned), format="yuv420p")
+
+
+def _fields(picture: av.VideoFrame) -> np.ndarray:
+    """Mean brightness of GRID x GRID fields of a 4:2:0 picture: float (GRID, GRID)."""
+    plane = picture.planes[0]
+    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)  # rows are padded
+    pixels = rows[: picture.height, : picture.width]  # both multiples of 16, so of GRID
+    return pixels.reshape(GRID, picture.height // GRID, GRID, -1).mean(axis=(1, 3))
+
+
+def _mux(output: OutputContainer, packets: list[av.Packet], sound: SoundTrack) -> None:
+    """Write packets of the video track, each after the sound before it."""
+    for packet in packets:
+        output.mux(list(sound.until(float(packet.dts * packet.time_base))))
+        output.mux(packet)
+
+
+def _verify(path: Path, fields: list[np.ndarray], sound_packets: int) -> None:
+    """Decode the copy: as many frames, each like the picture that went in, and all of the sound."""
+    with open_video(path) as container:
+        demuxed = demux(path, container, video_stream(path, container))
+    for number, (picture, expected) in enumerate(zip_longest(all_pictures(demuxed), fields)):
+        if picture is None or expected is None:
+            raise CopyError(f"{path}: has another number of frames than the {len(fields)} that were written")
+        if np.abs(_fields(picture) - expected).max() > TOLERANCE:
+            raise CopyError(f"{path}: frame {number} is not the picture that was written")
+    with open_video(path) as container:
+        stream = container.streams.best("audio")
+        found = sum(packet.size > 0 for packet in container.demux(stream)) if stream else 0
+    if found != sound_packets:
+        raise CopyError(f"{path}: has {found} packets of sound, but {sound_packets} were written")

@@ -1,0 +1,204 @@
+"""Training copies: frames, times and sound of the original, whatever it is; nothing left behind where that fails."""
+
+import os
+
+import av
+import numpy as np
+import pytest
+
+from pipelines.decode import decode_frames, probe
+from pipelines.demux import demux, demux_plain
+from pipelines.sound import read_sound
+from pipelines.training_copy import CopyError, CopyOptions, copy_size, write_copy
+from pipelines.video_file import open_video, video_stream
+from tests.media import ffmpeg, frame_numbers, write_video
+
+SMALL = CopyOptions(short_side=64, preset="veryfast", crf=20)
+VARIABLE = [0, 40, 80, 160, 170, 300, 340, 600, 610, 700]
+
+ORIGINALS = {
+    "h264.mp4": {"sound": True},
+    "hevc.mkv": {"codec": "hevc", "sound": True},
+    "vp9.webm": {"codec": "vp9", "sound": True},
+    "av1.mp4": {"codec": "av1"},
+    "mpeg4.avi": {"codec": "mpeg4", "sound": True},
+    "order_unknown.avi": {"options": {"bf": "3", "x264-params": "b-adapt=0"}},
+    "mjpeg.mov": {"codec": "mjpeg", "pix_fmt": "yuvj420p", "full_range": True},
+    "odd_size.mp4": {"size": (91, 131), "pix_fmt": "yuv444p"},
+    "ten_bit.mkv": {"codec": "hevc", "pix_fmt": "yuv420p10le"},
+    "edit_list.mp4": {"pts": [40 * (i - 4) for i in range(40)]},
+    "late_start.mkv": {"pts": [5000 + 40 * i for i in range(40)]},
+    "one_frame.mp4": {"frames": 1},
+    "three_frames.mp4": {"frames": 3},
+    "large.mp4": {"size": (240, 426)},
+}
+
+
+def times(path) -> list[float]:
+    """When each frame is shown, in seconds."""
+    with open_video(path) as container:
+        stream = video_stream(path, container)
+        return [float(picture.pts * picture.time_base) for picture in container.decode(stream)]
+
+
+def copied(source, options=SMALL):
+    """The copy of a video in a folder of its own."""
+    target = source.parent / "copies" / f"{source.stem}.mp4"
+    frames = write_copy(source, target, options)
+    info = probe(target)
+    assert info.frames == frames
+    assert os.listdir(target.parent) == [target.name]
+    return target, info
+
+
+@pytest.mark.parametrize("name", ORIGINALS)
+def test_frame_i_of_the_copy_is_frame_i_of_the_original(tmp_path, name):
+    source = write_video(tmp_path / name, **{"frames": 40} | ORIGINALS[name])
+    before, content = probe(source), source.read_bytes()
+    target, info = copied(source)
+    assert info.frames == before.frames
+    everything = range(info.frames)
+    original, copy = decode_frames(source, everything), decode_frames(target, everything)
+    assert frame_numbers(copy).tolist() == frame_numbers(original).tolist()
+    assert (info.height, info.width) == copy_size(before.height, before.width, 64)
+    assert (info.codec, info.pix_fmt, info.rotation) == ("h264", "yuv420p", 0)
+    assert abs(original.mean(axis=(1, 2)) - copy.mean(axis=(1, 2))).max() < 3  # colours
+    if info.frames > 1:
+        assert info.fps == pytest.approx(before.fps, rel=0.01)
+        assert demux_plain(target) is not None
+        shown = np.array(times(source)) - times(source)[0]
+        if name != "order_unknown.avi":  # of which nobody knows
+            np.testing.assert_allclose(times(target), shown, atol=1e-4)
+    assert source.read_bytes() == content
+
+
+@pytest.mark.parametrize("rotation", [90, 180, 270])
+def test_pictures_are_turned_upright(tmp_path, rotation):
+    source = write_video(tmp_path / "v.mp4", 10, (96, 128), rotation=rotation)
+    target, info = copied(source, CopyOptions(short_side=96, crf=10))
+    original, copy = decode_frames(source, range(10)), decode_frames(target, range(10))
+    assert original.shape == copy.shape  # 96 x 128 or 128 x 96: nothing is scaled
+    assert np.abs(original.astype(int) - copy).mean() < 4
+    assert info.rotation == 0
+
+
+def test_times_of_a_variable_rate_are_kept(tmp_path):
+    source = write_video(tmp_path / "v.mp4", len(VARIABLE), pts=VARIABLE)
+    target, info = copied(source)
+    assert info.variable_rate
+    np.testing.assert_allclose(times(target), np.array(VARIABLE) / 1000, atol=1e-4)
+
+
+@pytest.mark.parametrize(("rate", "fps", "expected"), [(30, 10, range(0, 45, 3)), (25, 10, None), (10, 25, range(45))])
+def test_thinned(tmp_path, rate, fps, expected):
+    source = write_video(tmp_path / "v.mp4", 45, fps=rate)
+    target, info = copied(source, CopyOptions(short_side=64, preset="veryfast", fps=fps))
+    if expected is None:  # by the rule: the first frame at or after each tenth of a second
+        expected = [int(np.ceil(j / fps * rate - 1e-6)) for j in range(18)]
+    numbers = frame_numbers(decode_frames(target, range(info.frames)))
+    assert numbers.tolist() == list(expected)
+    np.testing.assert_allclose(times(target), np.array(expected) / rate, atol=1e-4)
+
+
+def test_thinned_variable_rate(tmp_path):
+    source = write_video(tmp_path / "v.mp4", len(VARIABLE), pts=VARIABLE)
+    target, info = copied(source, CopyOptions(short_side=64, preset="veryfast", fps=10))
+    numbers = frame_numbers(decode_frames(target, range(info.frames)))
+    assert numbers.tolist() == [0, 3, 5, 7, 9]  # at 0, 160, 300, 600, 700 ms; nothing is shown anew at 400 and 500
+
+
+@pytest.mark.parametrize(
+    ("name", "encoder"),
+    [("v.mp4", "aac"), ("v.mkv", "libmp3lame"), ("v.mkv", "libopus"), ("v.avi", "pcm_s16le"), ("v.avi", "adpcm_ms")],
+)
+def test_sound_is_kept(tmp_path, name, encoder):
+    plain = write_video(tmp_path / "plain.mp4", sound=True)
+    source = tmp_path / name
+    ffmpeg("-i", plain, "-c:v", "copy", "-bf", 0, "-c:a", encoder, source)
+    target, info = copied(source)
+    (original, rate), (copy, copy_rate) = read_sound(source), read_sound(target)
+    assert rate == copy_rate == info.sound_rate
+    assert abs(original.shape[1] - copy.shape[1]) < 2000  # the padding at the end
+    shifts = range(-47, 48) if name.endswith("mkv") else [0]  # Matroska counts in milliseconds
+    assert min(difference(original, copy, shift) for shift in shifts) < 2**-14
+
+
+def difference(original, copy, shift: int) -> float:
+    """The largest difference of two sounds if the copy is `shift` samples late, without the ends."""
+    length = min(original.shape[1], copy.shape[1]) - 100
+    return np.abs(original[:, 50:length] - copy[:, 50 + shift : length + shift]).max()
+
+
+def test_sound_stays_with_the_pictures(tmp_path):
+    """Where the first frame comes later than the sound, both move alike."""
+    plain = write_video(tmp_path / "plain.mp4", sound=True)
+    source = tmp_path / "v.mkv"
+    ffmpeg("-itsoffset", 0.5, "-i", plain, "-i", plain, "-map", "0:v", "-map", "1:a", "-c", "copy", source)
+
+    def offset(path):
+        with av.open(str(path)) as container:
+            starts = [
+                stream.start_time * stream.time_base for stream in (*container.streams.video, *container.streams.audio)
+            ]
+            return float(starts[1] - starts[0])
+
+    target, _ = copied(source)
+    assert offset(source) == pytest.approx(-0.5, abs=0.03)
+    assert offset(target) == pytest.approx(offset(source), abs=0.002)
+
+
+def test_few_packets_are_needed(tmp_path):
+    """With the default settings any frame needs at most its group's reference pictures and itself."""
+    target, info = copied(write_video(tmp_path / "v.mp4", 120), CopyOptions(short_side=64))
+    with open_video(target) as container:
+        found = demux(target, container, video_stream(target, container))
+    for frame in range(info.frames):
+        (run,) = found.runs({frame})
+        assert len(run.packets) <= 5
+
+
+@pytest.mark.parametrize("part", [0.3, 0.9])
+def test_a_damaged_original_has_no_copy(tmp_path, part):
+    source = write_video(tmp_path / "v.mkv", 60)
+    write_copy(source, tmp_path / "copies/v.mp4", SMALL)
+    before = (tmp_path / "copies/v.mp4").read_bytes()
+    data = source.read_bytes()
+    source.write_bytes(data[: int(part * len(data))])
+    with pytest.raises(CopyError, match="v.mkv"):
+        write_copy(source, tmp_path / "copies/v.mp4", SMALL)
+    assert os.listdir(tmp_path / "copies") == ["v.mp4"]
+    assert (tmp_path / "copies/v.mp4").read_bytes() == before
+
+
+def test_pictures_of_another_size_are_refused(tmp_path):
+    sizes = [(64, 96), (96, 64)]
+    settings = {"codec": "mjpeg", "pix_fmt": "yuvj420p", "full_range": True}
+    parts = [write_video(tmp_path / f"{i}.avi", 5, size, **settings) for i, size in enumerate(sizes)]
+    source = tmp_path / "v.mkv"
+    with av.open(str(source), "w") as output:
+        track = None
+        for part in parts:
+            with av.open(str(part)) as container:
+                track = track or output.add_stream_from_template(container.streams.video[0])
+                for packet in container.demux(video=0):
+                    if packet.size:
+                        new = av.Packet(bytes(packet))
+                        new.pts = new.dts = packet.pts + (5 if part is parts[1] else 0)
+                        new.time_base, new.stream = packet.time_base, track
+                        output.mux(new)
+    with pytest.raises(CopyError, match="change their size"):
+        write_copy(source, tmp_path / "copies/v.mp4", SMALL)
+
+
+@pytest.mark.parametrize("size", [0, 8, 100])
+def test_sides_are_multiples_of_16(size):
+    with pytest.raises(ValueError, match=f"multiple of 16 pixels, got {size}"):
+        CopyOptions(short_side=size)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [((360, 640), (256, 448)), ((640, 360), (448, 256)), ((270, 360), (256, 336)), ((8, 800), (256, 25600))],
+)
+def test_sizes(size, expected):
+    assert copy_size(*size, 256) == expected

@@ -1,0 +1,97 @@
+"""Make training copies of all clips of both lists: small videos from which single frames are cheap to take.
+
+Each copy is H.264 in MP4, upright, with a short side of 256 pixels, both sides multiples of 16, and with the sound of
+the original. Frame i of a copy is frame i of the original; with --fps, frame j is the first one that is shown j / fps
+seconds after the first frame, or later. The originals are only read. Every copy is decoded after it has been written.
+
+The copies lie in data_dir/FOLDER/ID.mp4: train on them with --set dataset.dir_videos=FOLDER, and precompute the sound
+with the same --set. What is done already is skipped: run it again after an interruption. Videos that cannot be copied
+are listed at the end with the reason, and tried again next time; the exit status is then 1.
+"""
+
+import sys
+from pathlib import Path
+
+import joblib
+from tqdm import tqdm
+
+from pipelines.clips import Dataset, ListError, read_list
+from pipelines.copy_folder import RECORDS_NAME, make_copy, not_made
+from pipelines.index import index_videos
+from pipelines.parallel import in_processes
+from pipelines.record_file import Record, record_writer
+from pipelines.training_copy import CopyOptions
+from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, parser
+from tsam_dali.config import load_config
+from tsam_dali.example import ensure_example
+from tsam_dali.option_arguments import add_option_arguments, options_of
+
+
+@friendly_errors
+def main() -> None:
+    command = parser("make_training_copies.py", __doc__)
+    command.epilog = "example: python tools/make_training_copies.py --data D.json --fps 10 --workers 16"
+    add = command.add_argument
+    add("--data", metavar="FILE", default=EXAMPLE_DATA, help="JSON file of the data set (default: %(default)s)")
+    add("--folder", help="folder of the copies, inside data_dir (default: dir_videos and the short side: videos_256)")
+    add_option_arguments(command, CopyOptions)
+    add("--workers", type=int, default=joblib.cpu_count(), help="processes (default: one per core)")
+    add("--force", action="store_true", help="make copies that are there already, too")
+    args = command.parse_args()
+    dataset = load_config(args.data, args.data).dataset  # the data file says all that is needed here
+    ensure_example(dataset)
+    options = options_of(args, CopyOptions)
+    name = args.folder or f"{dataset.dir_videos.rstrip('/')}_{options.short_side}"
+    folder = dataset.root / name
+    if folder.resolve() == dataset.videos.resolve():
+        raise ValueError(f"--folder {name}: is the folder of the originals; choose another one")
+
+    sources, failures = _originals(dataset, args.workers)
+    todo = sources if args.force else not_made(folder, sources, options)
+    records: list[Record] = []
+    jobs = ((folder, clip_id, source, options) for clip_id, source in todo.items())
+    try:
+        with record_writer(folder / RECORDS_NAME) as write:
+            copies = in_processes(make_copy, jobs, args.workers)
+            for record in tqdm(copies, total=len(todo), desc="training copies", unit="clip"):
+                write(record)
+                records.append(record)
+    except KeyboardInterrupt:
+        print(f"interrupted after {len(records)} of {len(todo)} clips; run it again to go on", file=sys.stderr)
+        sys.exit(130)
+    failures += [record["reason"] for record in records if record["status"] != "ok"]
+    print(_summary(folder, records, len(sources) - len(todo), len(failures)))
+    print(f"train on them with: --set dataset.dir_videos={name}")
+    if failures:
+        print("failed:", *failures, sep="\n", file=sys.stderr)
+        sys.exit(1)
+
+
+def _originals(dataset: Dataset, workers: int) -> tuple[dict[str, Path], list[str]]:
+    """The video of each clip of both lists, and what is wrong with those that cannot be opened.
+
+    Raises:
+        ListError: with every problem of the lists.
+    """
+    entries, problems = [], []
+    for split in ("training", "validation"):
+        try:
+            entries += read_list(dataset.list_file(split))
+        except ListError as error:
+            problems += error.problems
+    if problems:
+        raise ListError(problems)
+    records = index_videos(dataset, list(dict.fromkeys(entry.id for entry in entries)), workers)
+    good = {clip_id: dataset.root / record["file"] for clip_id, record in records.items() if record["status"] == "ok"}
+    return good, [record["reason"] for record in records.values() if record["status"] != "ok"]
+
+
+def _summary(folder: Path, records: list[Record], done_before: int, failed: int) -> str:
+    made = [record for record in records if record["status"] == "ok"]
+    before, after = sum(record["size"] for record in made), sum(record["bytes"] for record in made)
+    share = f" ({after / 1e6:.1f} MB, {after / before:.0%} of the originals)" if made else ""
+    return f"{folder}: {len(made)} copies made{share}, {done_before} were there already, {failed} failed"
+
+
+if __name__ == "__main__":
+    main()

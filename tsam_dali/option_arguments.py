@@ -1,0 +1,52 @@
+"""Options that a dataclass declares, as arguments of a command: name, type, default and meaning stand in one place."""
+
+import argparse
+import ast
+import dataclasses
+import inspect
+import itertools
+import textwrap
+from typing import Any, Literal, TypeVar, get_args, get_origin
+
+import pydantic
+
+Options = TypeVar("Options")
+
+
+def add_option_arguments(command: argparse.ArgumentParser, options: type) -> None:
+    """An argument --FIELD for each field of the dataclass `options`, which all have defaults."""
+    explained = meanings(options)
+    for field in dataclasses.fields(options):
+        text = f"{explained[field.name]} (default: {field.default})".replace("%", "%%")
+        choices = get_args(field.type) if get_origin(field.type) is Literal else None
+        command.add_argument(
+            f"--{field.name}", type=type(field.default), default=field.default, choices=choices, help=text
+        )
+
+
+def options_of(args: argparse.Namespace, options: type[Options]) -> Options:
+    """The dataclass from the arguments of `add_option_arguments`.
+
+    Raises:
+        ValueError: naming every argument that is out of range.
+    """
+    values = {field.name: getattr(args, field.name) for field in dataclasses.fields(options)}
+    try:
+        return pydantic.TypeAdapter(options).validate_python(values)
+    except pydantic.ValidationError as error:
+        raise ValueError("\n".join(map(_explain, error.errors()))) from None
+
+
+def meanings(section: type) -> dict[str, str]:
+    """The docstring under each field of a class."""
+    (body,) = (node.body for node in ast.parse(textwrap.dedent(inspect.getsource(section))).body)
+    return {
+        field.target.id: " ".join(text.value.value.split())
+        for field, text in itertools.pairwise(body)
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr)
+    }
+
+
+def _explain(error: Any) -> str:
+    name = "".join(f"--{part}: " for part in error["loc"])
+    return f"{name}{error['msg']}" + (f", got {error['input']}" if error["loc"] else "")
