@@ -27,8 +27,8 @@ from tsam_dali.command_line import friendly_errors, parser
 
 METHOD = {
     "clips_per_second": "clips of the group by the wall seconds of a round; median and quartiles over the rounds",
-    "cpu_ms_per_clip": "CPU time of all threads, median over the clips of a round; median and quartiles over the rounds",
-    "times_faster": "CPU time of this decoder by that of ours in the same round, all clips; above 1: ours takes less",
+    "cpu_ms_per_clip": "of all threads, median over the clips of a round; median and quartiles over the rounds",
+    "cpu_relative_to_ours": "CPU time of this decoder by that of ours in the same round, all clips",
     "warm_up": "each decoder decodes every clip once before the first round; not counted",
     "file_cache": "warm",
     "order": "one process per decoder, taking turns, pinned to one core; each round begins with another decoder",
@@ -141,17 +141,17 @@ def _figure(case: Case, name: str, times: dict[str, list[dict[Case, np.ndarray]]
         "num_clips": cpu.shape[1],
         "clips_per_second": quartiles(cpu.shape[1] / wall.sum(axis=1)),
         "cpu_ms_per_clip": quartiles(1000 * np.median(cpu, axis=1)),
-        "times_faster": quartiles(cpu.sum(axis=1) / ours[..., 0].sum(axis=1)),
+        "cpu_relative_to_ours": quartiles(cpu.sum(axis=1) / ours[..., 0].sum(axis=1)),
         **facts,
     }
 
 
 def _print(figures: Sequence[dict], missing: dict[str, str]) -> None:
-    columns = ("clips", "segments", "frames", "decoder", "clips/s", "CPU ms", "q1", "q3", "ours is x times faster")
+    columns = ("clips", "segments", "frames", "decoder", "clips/s", "CPU ms", "q1", "q3", "CPU, ours = 1")
     rows = []
     for figure in figures:
         cpu = figure["cpu_ms_per_clip"]
-        rate, ratio = figure["clips_per_second"]["median"], figure["times_faster"]["median"]
+        rate, ratio = figure["clips_per_second"]["median"], figure["cpu_relative_to_ours"]["median"]
         group = (figure["clips"], figure["segments"], figure["rule"], figure["decoder"])
         rows.append((*group, rate, *(cpu[key] for key in ("median", "q1", "q3")), ratio))
         rows[-1] += (figure["decoded_frames_per_clip"], figure["frames_equal_to_the_last_bit"])
@@ -171,8 +171,8 @@ def _plot(figures: Sequence[dict], path: Path) -> None:
     for key in dict.fromkeys((figure["clips"], figure["segments"], figure["rule"]) for figure in figures):
         chosen = [figure for figure in figures if (figure["clips"], figure["segments"], figure["rule"]) == key]
         bars = [Bar(f["decoder"], **f["cpu_ms_per_clip"], ours=f["decoder"] == OURS) for f in chosen]
-        panels.append(Panel("{}: {} {} frames".format(*key), bars))
-    plot_bars(path, panels, title="CPU time to decode the wanted frames of a clip", unit="CPU ms per clip, one core")
+        panels.append(Panel("{}: {} {} frames".format(*key), "CPU ms per clip, one core", bars))
+    plot_bars(path, panels, title="CPU time to decode the wanted frames of a clip")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from benchmarks.measure import Missing
+from benchmarks.measure import MissingVariantError
 
 Frames = tuple[int, ...]
 Job = tuple[str, Frames]
@@ -138,16 +138,16 @@ DECODERS: dict[str, Callable[[], Decoder]] = {
     "decord": decord,
     "OpenCV": opencv,
 }
-"""Name -> maker, which raises `Missing` where the library is not installed."""
+"""Name -> maker, which raises `MissingVariantError` where the library is not installed."""
 
 
 def _peer(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError:
-        raise Missing("not installed") from None
+        raise MissingVariantError("not installed") from None
     except (ImportError, OSError, RuntimeError) as error:  # torchcodec without FFmpeg's libraries
-        raise Missing(f"cannot be loaded ({str(error).strip().splitlines()[0]})") from error
+        raise MissingVariantError(f"cannot be loaded ({str(error).strip().splitlines()[0]})") from error
 
 
 def _up_to_last(path: str, frames: Frames) -> int:

@@ -21,7 +21,7 @@ Make = Callable[[], Any]
 module, or a partial of one."""
 
 
-class Missing(Exception):
+class MissingVariantError(Exception):
     """A variant that cannot run here; the text says why, such as "not installed"."""
 
 
@@ -113,7 +113,7 @@ def _serve(pipe: Connection, make: Make, cores: Sequence[int]) -> None:
     pin(cores)
     try:
         variant = make()
-    except Missing as reason:
+    except MissingVariantError as reason:
         pipe.send((None, str(reason)))
         return
     except Exception:

@@ -25,10 +25,11 @@ class Panel(NamedTuple):
     """A group of bars that may be compared with each other."""
 
     title: str
+    unit: str
     bars: Sequence[Bar]
 
 
-def plot_bars(path: str | Path, panels: Sequence[Panel], *, title: str, unit: str, columns: int = 2) -> None:
+def plot_bars(path: str | Path, panels: Sequence[Panel], *, title: str, columns: int = 2) -> None:
     """Draw panels of horizontal bars as a PNG, in the order given; all start at zero, each has a scale of its own."""
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
@@ -38,7 +39,6 @@ def plot_bars(path: str | Path, panels: Sequence[Panel], *, title: str, unit: st
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, panel in zip(grid, panels, strict=False):
         _draw(axes, panel)
-        axes.set_xlabel(unit, color=INK, fontsize=9)
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
     figure.savefig(path, dpi=DPI, facecolor="white")
@@ -63,6 +63,7 @@ def _draw(axes: Axes, panel: Panel) -> None:
     axes.invert_yaxis()
     axes.set_xlim(0, 1.14 * widest)
     axes.set_title(panel.title, fontsize=10, color=INK, loc="left")
+    axes.set_xlabel(panel.unit, color=INK, fontsize=9)
     tidy(axes)
     axes.spines["left"].set_visible(False)
     axes.grid(visible=False, axis="y")

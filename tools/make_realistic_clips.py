@@ -126,7 +126,7 @@ def texture(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
     height, width = size
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width))
     frequency[0, 0] = np.inf
-    spectrum = np.fft.rfft2(rng.standard_normal((3, height, width))) / frequency ** rng.uniform(1.0, 1.3)
+    spectrum = np.fft.rfft2(rng.standard_normal((3, height, width))) / frequency ** rng.uniform(1.1, 1.4)
     planes = np.fft.irfft2(spectrum, s=size)
     planes /= planes.std(axis=(1, 2), keepdims=True)
     light, *tints = planes  # colours vary much less than the light does
