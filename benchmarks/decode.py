@@ -105,7 +105,7 @@ def _compare(variants: Sequence[Variant], jobs: Sequence[Job]) -> dict[str, dict
         for variant in variants:  # ours comes first
             pictures = variant.call("frames", job)
             reference = pictures if reference is None else reference
-            found[variant.name].append(_difference(pictures, reference))
+            found[variant.name].append(difference(pictures, reference))
     facts = {}
     for variant in variants:
         largest, mean = zip(*found[variant.name], strict=True)
@@ -119,7 +119,7 @@ def _compare(variants: Sequence[Variant], jobs: Sequence[Job]) -> dict[str, dict
     return facts
 
 
-def _difference(pictures: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
+def difference(pictures: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
     """Largest and mean difference in levels; of pictures of another size it is that of black and white."""
     if pictures.shape != reference.shape:
         return 255.0, 255.0

@@ -15,6 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.processes import pin
+from pipelines.spawn import no_main_module
 
 Make = Callable[[], Any]
 """Makes, in the variant's own process, the object whose methods are called. It must be picklable: a function of a
@@ -43,7 +44,8 @@ class Variant:
         self.name = name
         self._pipe, far_end = context.Pipe()
         self._process = context.Process(target=_serve, args=(far_end, make, cores))
-        self._process.start()
+        with no_main_module():
+            self._process.start()
         far_end.close()  # so that the end of the process is the end of the pipe
         self.missing: str | None = self._receive()
 

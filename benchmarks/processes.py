@@ -49,9 +49,11 @@ def wait_until_idle(pid: int, quiet: float = 0.3, limit: float = 20.0) -> None:
 
 
 def memory_mb(pid: int) -> dict[str, float]:
-    """Memory of one process in MB (10^6 bytes): `rss` (resident), `pss` (shared pages counted by share), `peak`."""
-    rollup, status = _kilobytes(f"/proc/{pid}/smaps_rollup"), _kilobytes(f"/proc/{pid}/status")
-    found = {"rss": rollup["Rss"], "pss": rollup["Pss"], "peak": status["VmHWM"]}
+    """Memory of one process in MB (10^6 bytes): `rss` (resident), `pss` (shared pages counted by share), `private`
+    (pages that no other process has), `peak` (the largest `rss` so far)."""
+    now, status = _kilobytes(f"/proc/{pid}/smaps_rollup"), _kilobytes(f"/proc/{pid}/status")
+    private = now["Private_Clean"] + now["Private_Dirty"]
+    found = {"rss": now["Rss"], "pss": now["Pss"], "private": private, "peak": status["VmHWM"]}
     return {name: round(value * 1024 / 1e6, 2) for name, value in found.items()}
 
 

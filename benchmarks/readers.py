@@ -39,16 +39,16 @@ def ours(data: Path, config: Path, overrides: list[str]) -> Reader:
         if "pipeline.source" in str(error):
             raise MissingVariantError("pipeline.source=frames is not known to this version") from None
         raise
-    loader = build_loader(settings, "training")
+    return Reader(endless(build_loader(settings, "training")), settings.training_param.batch_size)
 
-    def batches() -> Iterator[Any]:
-        while True:
-            for batch in loader:
-                if not batch.ok.all():
-                    raise RuntimeError(f"clips could not be read: {loader.bad}")
-                yield batch
 
-    return Reader(batches(), settings.training_param.batch_size)
+def endless(loader: Any) -> Iterator[Any]:
+    """The batches of one epoch after another; a clip that cannot be read is an error."""
+    while True:
+        for batch in loader:
+            if not batch.ok.all():
+                raise RuntimeError(f"clips could not be read: {loader.bad}")
+            yield batch
 
 
 def tsam(data: Path, config: Path, overrides: list[str]) -> Reader:

@@ -13,7 +13,7 @@ def layer(package: str, names: str) -> set[str]:
 
 
 LAYERS = [
-    layer("pipelines", "clips ffmpeg order sampling"),
+    layer("pipelines", "clips ffmpeg order sampling spawn"),
     layer("pipelines", "decode demux headers mel mel_file mel_store mel_summary packets pictures remux sound source")
     | layer("pipelines", "video_file")
     | layer("tsam_dali", "config options"),
@@ -61,6 +61,11 @@ def test_imports_point_down(name):
 @pytest.mark.parametrize("name", [name for name in sorted(modules()) if name.startswith("pipelines.")])
 def test_pipelines_knows_nothing_of_training(name):
     assert not {other for other in imports(modules()[name]) if other.split(".")[0] in ("tsam_dali", "tools")}
+
+
+@pytest.mark.parametrize("name", sorted(modules()))
+def test_nothing_needs_the_benchmarks(name):
+    assert not {other for other in imports(modules()[name]) if other.split(".")[0] == "benchmarks"}
 
 
 def test_only_graph_and_loader_import_dali():
