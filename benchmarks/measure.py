@@ -5,21 +5,23 @@ see the same machine in the same minutes, and start-up and first-use costs are p
 """
 
 import multiprocessing
+import os
+import signal
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.processes import pin
+from benchmarks.processes import pin, tree
 from pipelines.spawn import no_main_module
 
 Make = Callable[[], Any]
-"""Makes, in the variant's own process, the object whose methods are called. It must be picklable: a function of a
-module, or a partial of one."""
+"""Makes, in the variant's own process, the object whose methods are called; at the end `close`, if it has one. It must
+be picklable: a function of a module, or a partial of one."""
 
 
 class MissingVariantError(Exception):
@@ -63,11 +65,14 @@ class Variant:
         return self._receive()
 
     def close(self) -> None:
-        """End the process."""
+        """End the process, and whatever it started and left behind."""
+        members = tree(self.pid) if self._process.is_alive() else []
         if self._process.is_alive() and self.missing is None:
             self._pipe.send(None)
-        self._process.join(20)
-        self._process.kill()
+        self._process.join(10)
+        for member in members:
+            with suppress(ProcessLookupError):
+                os.kill(member, signal.SIGKILL)
         self._process.join()
 
     def _receive(self) -> Any:
@@ -128,3 +133,5 @@ def _serve(pipe: Connection, make: Make, cores: Sequence[int]) -> None:
             pipe.send((None, getattr(variant, method)(*arguments)))
         except Exception:
             pipe.send((traceback.format_exc(), None))
+    if hasattr(variant, "close"):
+        variant.close()

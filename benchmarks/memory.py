@@ -175,9 +175,9 @@ def plot_series(series: Series, path: Path) -> None:
     for axes, (title, unit, chosen) in zip(figure.subplots(1, 3), panels, strict=True):
         for (name, quantity), values in series.items():
             if chosen(name, quantity):
-                style = {"color": OURS if name.startswith(("main", "training")) else OTHERS, "linewidth": 1.8}
+                colour = {"main": INK, "training": OURS}.get(name.split(",")[0], OTHERS)
                 dashed = "--" if name.endswith("2") else "-"
-                axes.plot(range(1, len(values) + 1), values, dashed, label=name, **style)
+                axes.plot(range(1, len(values) + 1), values, dashed, label=name, color=colour, linewidth=1.8)
         axes.set_title(title, loc="left", fontsize=10, color=INK)
         axes.set_xlabel("epoch", color=INK, fontsize=9)
         axes.set_ylabel(unit, color=INK, fontsize=9)

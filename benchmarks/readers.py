@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ from tsam_dali.config import ConfigError, load_config
 class Reader:
     """Endless batches, counted and timed."""
 
-    def __init__(self, batches: Iterator[Any], clips_per_batch: int):
-        self.batches, self.clips_per_batch = batches, clips_per_batch
+    def __init__(self, batches: Iterator[Any], clips_per_batch: int, close: Callable[[], None] = lambda: None):
+        self.batches, self.clips_per_batch, self.close = batches, clips_per_batch, close
 
     def read(self, skip: int, count: int) -> dict[str, float]:
         """Pass over `skip` batches (what had been fetched ahead, and the start), then time the next `count`."""
@@ -39,7 +39,8 @@ def ours(data: Path, config: Path, overrides: list[str]) -> Reader:
         if "pipeline.source" in str(error):
             raise MissingVariantError("pipeline.source=frames is not known to this version") from None
         raise
-    return Reader(endless(build_loader(settings, "training")), settings.training_param.batch_size)
+    loader = build_loader(settings, "training")
+    return Reader(endless(loader), settings.training_param.batch_size, loader.close)
 
 
 def endless(loader: Any) -> Iterator[Any]:

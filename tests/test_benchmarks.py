@@ -23,6 +23,7 @@ from pipelines.sampling import Colour, Crop, Plan
 from tests.media import write_video
 from tests.processes import run
 from tests.sound_media import noise
+from tests.variants import Counter, unavailable
 from tsam_dali.provenance import provenance
 
 ORIGIN = {"command", "date", "commit", "versions", "hardware", "load_before"}
@@ -103,6 +104,7 @@ def test_other_pixels_are_seen(videos):
     assert difference(first[:, :-1], first) == (255, 255)
 
 
+@pytest.mark.slow
 def test_loader(videos, tmp_path):
     output = tmp_path / "loader.json"
     sizes = ["--rounds", "1", "--segments", "2", "--batch_size", "2", "--batches", "2", "--repeats", "2"]
@@ -120,6 +122,7 @@ def test_loader(videos, tmp_path):
     assert prepared["videos as they are"]["kilobytes_per_clip"] > 1
 
 
+@pytest.mark.slow
 def test_memory(videos, example, tmp_path):
     output = tmp_path / "memory.json"
     data = example / "data.json"
@@ -154,27 +157,6 @@ def test_the_baseline_sees_what_ours_sees(tmp_path):
     assert np.ptp(augmented(tmp_path / "a.png", grey, 32), axis=0).max() == 0
 
 
-class Counter:
-    """A variant for tests."""
-
-    def __init__(self, start):
-        self.count = start
-
-    def add(self, number):
-        self.count += number
-        return self.count, os.getpid(), sorted(os.sched_getaffinity(0))
-
-    def fail(self):
-        raise KeyError("nothing here")
-
-    def end(self):
-        os._exit(3)
-
-
-def unavailable():
-    raise MissingVariantError("not installed")
-
-
 def test_variants_take_turns_in_processes_of_their_own():
     core = max(os.sched_getaffinity(0))
     makers = {"a": partial(Counter, 0), "b": partial(Counter, 10), "c": unavailable}
@@ -192,6 +174,23 @@ def test_variants_take_turns_in_processes_of_their_own():
             a.call("fail")
         with pytest.raises(VariantError, match="b: its process ended with status 3"):
             b.call("end")
+
+
+def test_nothing_is_left_behind():
+    """A variant whose child process does not end by itself."""
+    with running({"parent": partial(Counter, 0)}, sorted(os.sched_getaffinity(0))) as (variant,):
+        child = variant.call("start_child")
+        assert child in tree(variant.pid)
+    end = time.monotonic() + 5
+    while running_still(child) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not running_still(child)
+
+
+def running_still(pid: int) -> bool:
+    """Whether a process runs; one that has ended may wait for its parent."""
+    status = Path(f"/proc/{pid}/status")
+    return status.exists() and "State:\tZ" not in status.read_text()
 
 
 def test_a_process_tree_is_counted_as_a_whole():
