@@ -13,7 +13,7 @@ def layer(package: str, names: str) -> set[str]:
 
 
 LAYERS = [
-    layer("pipelines", "clips ffmpeg frame_folder jpeg order parallel record_file sampling tsam_names")
+    layer("pipelines", "clips ffmpeg frame_folder jpeg order parallel record_file sampling spawn tsam_names")
     | layer("pipelines.lists", "build classes formats media paths published rows split write"),
     layer("pipelines", "decode demux headers mel mel_file mel_store mel_summary mp4 packets pictures remux sound")
     | layer("pipelines", "copy_folder sound_track source training_copy video_file ways_in whole_file")
@@ -62,6 +62,11 @@ def test_imports_point_down(name):
 @pytest.mark.parametrize("name", [name for name in sorted(modules()) if name.startswith("pipelines.")])
 def test_pipelines_knows_nothing_of_training(name):
     assert not {other for other in imports(modules()[name]) if other.split(".")[0] in ("tsam_dali", "tools")}
+
+
+@pytest.mark.parametrize("name", sorted(modules()))
+def test_nothing_needs_the_benchmarks(name):
+    assert not {other for other in imports(modules()[name]) if other.split(".")[0] == "benchmarks"}
 
 
 def test_only_graph_and_loader_import_dali():

@@ -12,18 +12,32 @@ from typing import Any
 
 import torch
 
-PACKAGES = ("torch", "torchvision", "timm", "nvidia-dali-cuda120", "nvidia-dali-cuda130", "av", "librosa", "numpy")
+PACKAGES = (
+    *("torch", "torchvision", "timm", "nvidia-dali-cuda120", "nvidia-dali-cuda130", "av", "librosa", "numpy", "pillow"),
+    *("torchcodec", "decord", "opencv-python-headless"),  # peers of the benchmarks
+)
 
 
 def provenance() -> dict[str, Any]:
     """What a file of results says of its origin."""
     return {
-        "command": shlex.join([Path(sys.executable).name, *sys.orig_argv[1:]]),
+        "command": shlex.join([Path(sys.executable).name, *map(_portable, sys.orig_argv[1:])]),
         "date": time.strftime("%Y-%m-%d %H:%M:%S %z"),
         "commit": _commit(),
         "versions": _versions(),
         "hardware": _hardware(),
     }
+
+
+def _portable(word: str) -> str:
+    """A word of the command line, its absolute path (if it is one, or one after =) without the folders of this machine:
+    relative to the working directory, or, outside of that, the last name alone."""
+    name, separator, value = word.rpartition("=")
+    path = Path(value)
+    if not path.is_absolute():
+        return word
+    inside = path.is_relative_to(Path.cwd())
+    return f"{name}{separator}{path.relative_to(Path.cwd()) if inside else Path('...', path.name)}"
 
 
 def _commit() -> str:

@@ -1,0 +1,197 @@
+"""Measure the whole loader on two cores, files to batches of clips with sound, beside TSAM's way.
+
+Ours reads the videos as they are, training copies of them (--copies) and, where this version can, JPEG frames. TSAM's
+way reads JPEG frames and .wav files and makes its log-mel pictures on the fly (benchmarks/tsam_reader.py). What has to
+be prepared before either can start has rows of its own. benchmarks/README.md describes the method.
+
+example:
+  python -m benchmarks.loader --videos my_data/videos --copies my_data/copies
+"""
+
+import argparse
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from benchmarks.clips import add_clip_arguments, clip_groups
+from benchmarks.datasets import Repeated
+from benchmarks.measure import Make, Variant, quartiles, running, take_turns
+from benchmarks.plots import Bar, Panel, plot_bars
+from benchmarks.preparation import ROOT, extract, index, precompute, run, size_figure, timed_figure
+from benchmarks.processes import choose_cores, wait_until_idle
+from benchmarks.readers import missing, ours, tsam
+from benchmarks.results import add_output_argument, origin, print_table, write_results
+from pipelines.clips import DEMUXERS, InputError
+from tsam_dali.command_line import friendly_errors, parser
+
+CONFIG = ROOT / "config" / "kinetics400_config.json"
+BASELINE = "TSAM's way"
+METHOD = {
+    "clips_per_second": "wall time, steady state; median and quartiles over the rounds",
+    "cpu_ms_per_clip": "CPU time of all processes of the loader",
+    "rate_relative_to_baseline": f"clips_per_second by that of {BASELINE} in the same round",
+    "warm_up": "one uncounted round; in each round the first batches, which had been fetched ahead, are not counted",
+    "file_cache": "warm",
+    "order": "one process per loader, taking turns on the same cores; the next one begins when the last one is idle",
+    "preparation": "of all ids, on the same number of processes; without the time that the program takes to start",
+}
+
+
+@friendly_errors
+def main() -> None:
+    args = _arguments()
+    videos = [path for paths in clip_groups(args).values() for path in paths]
+    _check(args, videos)
+    copies = _copies(args.copies, videos)
+    cores, start = choose_cores(args.cores), origin()
+    with tempfile.TemporaryDirectory(prefix="loader_benchmark_") as folder:
+        root = Path(folder)
+        makers, figures = _data(root, args, videos, copies)
+        with running(makers, cores) as variants:
+            present = [variant for variant in variants if variant.missing is None]
+            for variant in present:
+                _read(variant, args.prefetched, 2)
+            turns = take_turns(present, args.rounds, lambda variant: _read(variant, args.prefetched, args.batches))
+            left_out = {variant.name: variant.missing for variant in variants if variant.missing is not None}
+    figures = [*(_figure(name, turns) for name in turns), *figures]
+    names = ("rounds", "batches", "batch_size", "segments", "cores", "repeats")
+    method = METHOD | {name: getattr(args, name) for name in names} | {"missing": left_out}
+    _print(figures, left_out)
+    write_results(args.output, "loader", method, figures, start)
+    _plot(figures, args.output.with_suffix(".png"), args)
+
+
+def _arguments() -> argparse.Namespace:
+    command = parser("python -m benchmarks.loader", __doc__)
+    add_clip_arguments(command)
+    add = command.add_argument
+    add("--copies", metavar="FOLDER", type=Path, help="training copies of the same videos, under the same names")
+    add("--segments", type=int, default=8, help="frames of each clip (default: %(default)s)")
+    add("--batch_size", type=int, default=8, help="clips in a batch (default: %(default)s)")
+    add("--batches", type=int, default=12, help="batches to measure in each round (default: %(default)s)")
+    add("--rounds", type=int, default=5, help="rounds to measure (default: %(default)s)")
+    add("--cores", type=int, default=2, help="cores, and loader processes (default: %(default)s)")
+    add("--repeats", type=int, default=8, help="ids under which each video is listed (default: %(default)s)")
+    add_output_argument(command, "loader")
+    args = command.parse_args()
+    args.prefetched = 5  # batches that can be ready or begun when a round starts: two per process, and one
+    if min(args.segments, args.batch_size, args.batches, args.rounds, args.cores, args.repeats) < 1:
+        command.error("expected whole numbers from 1")
+    return args
+
+
+def _check(args: argparse.Namespace, videos: Sequence[Path]) -> None:
+    listed = len(videos) * args.repeats - 1
+    if args.batch_size > listed:
+        raise InputError([f"--batch_size {args.batch_size}: there are {listed} training ids; choose more --repeats"])
+    twice = [name for name, count in Counter(path.stem for path in videos).items() if count > 1]
+    if twice:
+        raise InputError([f"--videos: several videos have the name {name}" for name in twice])
+
+
+def _copies(folder: Path | None, videos: Sequence[Path]) -> list[Path]:
+    """The training copy of each video."""
+    if folder is None:
+        return []
+    found = {path.stem: path for path in sorted(folder.rglob("*")) if path.suffix in DEMUXERS}
+    lacking = [f"--copies {folder}: no copy of {path.name}" for path in videos if path.stem not in found]
+    if lacking:
+        raise InputError(lacking)
+    return [found[path.stem] for path in videos]
+
+
+def _data(
+    root: Path, args: argparse.Namespace, videos: Sequence[Path], copies: Sequence[Path]
+) -> tuple[dict[str, Make], list[dict[str, Any]]]:
+    """Make the data sets that the loaders read; the loaders, and the figures of the preparation."""
+    repeated = Repeated([path.stem for path in videos], args.repeats)
+    raw = repeated.make(root / "raw", {"videos": videos})
+    frames = repeated.make(root / "frames", {"videos": videos})  # apart: where there are .wav files, they are preferred
+    steps = {
+        "index": (root / "raw" / "index.jsonl", index(raw)),
+        "log-mel store": (root / "raw" / "mels", precompute(raw, CONFIG, args.cores)),
+        "JPEG frames, 10 fps, height 256": (root / "frames" / "frames", extract(frames, args.cores)),
+        ".wav files": (root / "frames" / "audios", extract(frames, args.cores, "--audio")),
+    }
+    num_clips = len(videos) * args.repeats
+    figures = [size_figure("videos as they are", videos, len(videos))]
+    for what, (result, command) in tqdm(steps.items(), desc="preparing", unit="step"):
+        figures.append(timed_figure(what, result, num_clips, command))
+    run(precompute(frames, CONFIG, args.cores))
+    copied = root
+    if copies:
+        copied = repeated.make(root / "copies", {"videos": copies})
+        run(precompute(copied, CONFIG, args.cores))
+        figures.append(size_figure("training copies", copies, len(copies)))
+    settings = {
+        "model.video_segments": args.segments,
+        "model.audio_segments": 1,
+        "training_param.batch_size": args.batch_size,
+        "pipeline.workers": args.cores,
+    }
+    overrides = [f"{name}={value}" for name, value in settings.items()]
+    read_copies = partial(ours, copied, CONFIG, overrides) if copies else partial(missing, "no --copies given")
+    return {
+        "ours, videos as they are": partial(ours, raw, CONFIG, overrides),
+        "ours, training copies": read_copies,
+        "ours, JPEG frames": partial(ours, frames, CONFIG, [*overrides, "pipeline.source=frames"]),
+        BASELINE: partial(tsam, frames, CONFIG, overrides),
+    }, figures
+
+
+def _read(variant: Variant, skip: int, count: int) -> dict[str, float]:
+    found = variant.call("read", skip, count)
+    wait_until_idle(variant.pid)  # it fetches ahead; the next loader shall not feel that
+    return found
+
+
+def _figure(name: str, turns: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, Any]:
+    rates, baseline = ([turn["clips_per_second"] for turn in turns[who]] for who in (name, BASELINE))
+    return {
+        "kind": "loader",
+        "loader": name,
+        "clips_per_second": quartiles(rates),
+        "cpu_ms_per_clip": quartiles([turn["cpu_ms_per_clip"] for turn in turns[name]]),
+        "rate_relative_to_baseline": quartiles([a / b for a, b in zip(rates, baseline, strict=True)]),
+    }
+
+
+def _print(figures: Sequence[Mapping[str, Any]], left_out: Mapping[str, str]) -> None:
+    keys = ("clips_per_second", "cpu_ms_per_clip", "rate_relative_to_baseline")
+    print_table(
+        ("loader", "clips/s", "q1", "q3", "CPU ms per clip", f"rate, {BASELINE} = 1"),
+        [
+            (f["loader"], *f[keys[0]].values(), *(f[key]["median"] for key in keys[1:]))
+            for f in figures
+            if f["kind"] == "loader"
+        ],
+    )
+    for name, reason in left_out.items():
+        print(f"{name}: {reason}")
+    print()
+    keys = ("what", "seconds_per_clip", "cpu_seconds_per_clip", "kilobytes_per_clip", "files_per_clip")
+    print_table(
+        ("preparation", "s per clip", "CPU s per clip", "kB per clip", "files per clip"),
+        [[f.get(key) for key in keys] for f in figures if f["kind"] == "preparation"],
+    )
+
+
+def _plot(figures: Sequence[Mapping[str, Any]], path: Path, args: argparse.Namespace) -> None:
+    loaders = [f for f in figures if f["kind"] == "loader"]
+    panels = [
+        Panel(title, unit, [Bar(f["loader"], **f[key], ours=f["loader"] != BASELINE) for f in loaders])
+        for title, unit, key in (
+            ("Rate: more is better", f"clips per second on {args.cores} cores", "clips_per_second"),
+            ("Cost: less is better", "CPU ms per clip, all processes", "cpu_ms_per_clip"),
+        )
+    ]
+    plot_bars(path, panels, title=f"From files to batches: {args.segments} frames and the sound of each clip")
+
+
+if __name__ == "__main__":
+    main()
