@@ -15,6 +15,7 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from pipelines.demux import Demuxed, demux
 from pipelines.pictures import all_pictures, selected_pictures, wanted_pictures
+from pipelines.sampling import Crop
 from pipelines.video_file import VideoError, open_video, video_stream
 
 
@@ -46,13 +47,37 @@ def decode_frames(path: str | Path, frames: Sequence[int]) -> np.ndarray:
     wanted = [int(frame) for frame in frames]
     pictures = wanted_pictures(path, set(wanted))
     height, width = shown_size(pictures[wanted[0]])
-    video = np.empty((len(wanted), height, width, 3), np.uint8)
+    return _to_rgb(path, wanted, pictures, (height, width), Crop(0, 0, height, width))
+
+
+def decode_crop(path: str | Path, frames: Sequence[int], size: tuple[int, int], crop: Crop) -> np.ndarray:
+    """The same part of all wanted frames, as `decode_frames` gives them: uint8 (S, crop.height, crop.width, 3).
+
+    Args:
+        path: the file.
+        frames: numbers of the wanted frames, at least one.
+        size: height and width that all wanted pictures must have, in pixels as shown.
+        crop: inside of that size.
+
+    Raises:
+        VideoError: as `decode_frames`.
+    """
+    wanted = [int(frame) for frame in frames]
+    return _to_rgb(path, wanted, wanted_pictures(path, set(wanted)), size, crop)
+
+
+def _to_rgb(
+    path: str | Path, wanted: list[int], pictures: dict[int, av.VideoFrame], size: tuple[int, int], crop: Crop
+) -> np.ndarray:
+    video = np.empty((len(wanted), crop.height, crop.width, 3), np.uint8)
     to_rgb = _RGBConverter()
     for number, picture in pictures.items():
-        if shown_size(picture) != (height, width):
-            sizes = f"{(height, width)} and {shown_size(picture)}"
-            raise VideoError("changes_size", f"{path}: has pictures of sizes {sizes}; make a training copy of it")
-        video[[i for i, frame in enumerate(wanted) if frame == number]] = to_rgb(picture)
+        if shown_size(picture) != tuple(size):
+            sizes = f"{shown_size(picture)}, but {tuple(size)} is expected"
+            message = f"{path}: has a picture of size {sizes}; index the videos again, or make a training copy of it"
+            raise VideoError("changes_size", message)
+        part = to_rgb(picture)[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width]
+        video[[i for i, frame in enumerate(wanted) if frame == number]] = part
     return video
 
 

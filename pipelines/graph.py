@@ -48,7 +48,8 @@ def build_pipeline(
     """The pipeline of one rank, not yet built, and the names of its outputs.
 
     Outputs: video float32 (B, S, 3, size, size), 0..1, and, with audio segments, audio float32 (B, A, 3, H, W),
-    both on the GPU if `device_id` is given; meta int64 (B, 3) and reason uint8 (B, REASON_BYTES) on the CPU.
+    both on the GPU if `device_id` is given; on the CPU meta int64 (B, 3), reason uint8 (B, REASON_BYTES) and, if plans
+    change colours, colour float32 (B, 4).
     """
     parallel = {"prefetch_queue_depth": prefetch, "parallel": True} if workers else {}
     pipeline = Pipeline(
@@ -79,14 +80,19 @@ def build_pipeline(
         outputs = {"video": augment(video.gpu() if on_gpu else video, sample, tail)}
         if sample.audio is not None:
             outputs["audio"] = sample.audio.gpu() if on_gpu else sample.audio
+        if sample.colour is not None:
+            outputs["colour"] = sample.colour
         pipeline.set_outputs(*outputs.values(), sample.meta, sample.reason)
     return pipeline, [*outputs, "meta", "reason"]
 
 
 def _unused(source: ClipSource, tail: Tail) -> set[str]:
     """What the graph does not ask the workers for."""
+    decoded = isinstance(source.way_in, DecodedVideo)
     unneeded = {
-        "frames": isinstance(source.way_in, DecodedVideo),
+        "frames": decoded,
+        "crop_start": decoded,  # the workers pass on no more than the crop
+        "crop_shape": decoded,
         "colour": not tail.colour,
         "blur_sigma": not tail.blur,
         "audio": source.audio_segments == 0,
@@ -125,14 +131,12 @@ def _decode_jpeg(sample: Sample, segment: int, device: str):
 
 
 def augment(video, sample: Sample, tail: Tail):
-    """Crop, resize, colour, blur, mirror, scale to 0..1: uint8 (S, H, W, 3) -> float32 (S, 3, size, size)."""
-    # Crop first: resize with a region of interest would read pixels beyond the crop.
-    video = fn.slice(video, start=sample.crop_start, shape=sample.crop_shape, axis_names="HW")
+    """Crop, resize, blur, mirror, scale to 0..1: uint8 (S, H, W, 3) -> float32 (S, 3, size, size)."""
+    if sample.crop_start is not None:
+        # Crop first: resize with a region of interest would read pixels beyond the crop.
+        video = fn.slice(video, start=sample.crop_start, shape=sample.crop_shape, axis_names="HW")
     size = [tail.output_size, tail.output_size]
     video = fn.resize(video, size=size, interp_type=types.INTERP_LINEAR, antialias=True)
-    if tail.colour:
-        brightness, contrast, saturation, hue = (sample.colour[i] for i in range(4))
-        video = fn.color_twist(video, brightness=brightness, contrast=contrast, saturation=saturation, hue=hue)
     if tail.blur:
         video = fn.gaussian_blur(video, window_size=9, sigma=sample.blur_sigma)
     return fn.crop_mirror_normalize(

@@ -11,6 +11,7 @@ from nvidia.dali.plugin.base_iterator import LastBatchPolicy
 from nvidia.dali.plugin.pytorch import DALIGenericIterator
 
 from pipelines.clips import Clip
+from pipelines.colour import change_colours
 from pipelines.culprits import find_culprits
 from pipelines.dataset import SPLITS, load_clips
 from pipelines.graph import Tail, build_pipeline
@@ -223,7 +224,10 @@ class Loader:
         for i in (ok == 0).nonzero().flatten().tolist():
             self._note_bad(int(row[i]), bytes(outputs["reason"][i].tolist()))
         to = {"device": self.device, "non_blocking": True}
-        return Batch(outputs["video"], outputs.get("audio"), label.to(**to), row.to(**to), ok.bool().to(**to))
+        video = outputs["video"]
+        if self._tail.colour:
+            video = change_colours(video, outputs["colour"])
+        return Batch(video, outputs.get("audio"), label.to(**to), row.to(**to), ok.bool().to(**to))
 
     def _note_bad(self, row: int, reason: bytes) -> None:
         if row < 0 or row in self.bad:

@@ -47,7 +47,7 @@ class Sample(NamedTuple):
 
     video: np.ndarray  # frames, uint8 (S, H, W, 3), or what the graph decodes, uint8 (bytes,); see `ways_in`
     frames: np.ndarray  # which frames of that file, or where each of the JPEG files ends, int32 (S,)
-    crop_start: np.ndarray  # y, x in pixels, int32 (2,)
+    crop_start: np.ndarray  # y, x in pixels, of frames that are not cropped yet, int32 (2,)
     crop_shape: np.ndarray  # height, width in pixels, int32 (2,)
     flip: np.ndarray  # 0 or 1, int32 ()
     colour: np.ndarray  # brightness, contrast, saturation, hue in degrees, float32 (4,)
@@ -107,7 +107,7 @@ class ClipSource:
 
     def _read(self, position: Position) -> Sample:
         clip, plan = self.clips[position.row], self.plan(position)
-        video, frames = self.way_in.read(clip, plan.frames)
+        video, frames = self.way_in.read(clip, plan)
         return _sample(video, frames, plan, self._sound(clip, plan), (clip.label, position.row, 1), "")
 
     def _sound(self, clip: Clip, plan: sampling.Plan) -> np.ndarray:

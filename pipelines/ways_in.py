@@ -1,19 +1,19 @@
 """The ways from a clip's file to what the graph takes: what a worker reads, and what stands for an unreadable clip.
 
-Each has `read(clip, frames)` and `black(num_segments)`; both give the first two arrays of a `Sample`. They run in the
+Each has `read(clip, plan)` and `black(num_segments)`; both give the first two arrays of a `Sample`. They run in the
 decode workers and hold plain data only.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from pipelines.clips import Clip
-from pipelines.decode import decode_frames
+from pipelines.decode import decode_crop
 from pipelines.frame_folder import read_frames
 from pipelines.jpeg import black_jpeg
 from pipelines.remux import black_file, black_video, remux
+from pipelines.sampling import Plan
 from pipelines.whole_file import check_whole
 
 Arrays = tuple[np.ndarray, np.ndarray]
@@ -21,14 +21,10 @@ Arrays = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class DecodedVideo:
-    """Frames uint8 (S, H, W, 3), decoded by the worker; their numbers."""
+    """Frames uint8 (S, H, W, 3), decoded and cropped by the worker; their numbers."""
 
-    def read(self, clip: Clip, frames: Sequence[int]) -> Arrays:
-        video = decode_frames(clip.path, frames)
-        size, expected = video.shape[1:3], (clip.height, clip.width)
-        if size != expected:
-            raise ValueError(f"{clip.path}: {size} pixels, but the index says {expected}; the file has changed")
-        return video, frames
+    def read(self, clip: Clip, plan: Plan) -> Arrays:
+        return decode_crop(clip.path, plan.frames, (clip.height, clip.width), plan.crop), plan.frames
 
     def black(self, num_segments: int) -> Arrays:
         return np.zeros((num_segments, 1, 1, 3), np.uint8), np.zeros(num_segments, np.int32)
@@ -38,8 +34,8 @@ class DecodedVideo:
 class PrunedVideo:
     """A video file in memory with the needed packets, uint8 (bytes,); the frames' numbers in it."""
 
-    def read(self, clip: Clip, frames: Sequence[int]) -> Arrays:
-        data, frames = remux(clip.path, frames)
+    def read(self, clip: Clip, plan: Plan) -> Arrays:
+        data, frames = remux(clip.path, plan.frames)
         return np.frombuffer(data, np.uint8), frames
 
     def black(self, num_segments: int) -> Arrays:
@@ -52,9 +48,9 @@ class WholeVideo:
 
     black_path: str
 
-    def read(self, clip: Clip, frames: Sequence[int]) -> Arrays:
-        check_whole(clip, frames)
-        return np.frombuffer(clip.path.encode(), np.uint8), frames
+    def read(self, clip: Clip, plan: Plan) -> Arrays:
+        check_whole(clip, plan.frames)
+        return np.frombuffer(clip.path.encode(), np.uint8), plan.frames
 
     def black(self, num_segments: int) -> Arrays:
         return np.frombuffer(self.black_path.encode(), np.uint8), np.zeros(num_segments, np.int32)
@@ -67,8 +63,8 @@ class JpegFrames:
     template: str  # dataset.frames_tmpl
     nvjpeg: bool  # decode on the GPU, if the pipeline has one
 
-    def read(self, clip: Clip, frames: Sequence[int]) -> Arrays:
-        return read_frames(clip.path, self.template, frames, (clip.height, clip.width))
+    def read(self, clip: Clip, plan: Plan) -> Arrays:
+        return read_frames(clip.path, self.template, plan.frames, (clip.height, clip.width))
 
     def black(self, num_segments: int) -> Arrays:
         ends = len(black_jpeg()) * np.arange(1, num_segments + 1)

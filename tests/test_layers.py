@@ -18,7 +18,7 @@ LAYERS = [
     layer("pipelines", "decode demux headers mel mel_file mel_store mel_summary mp4 packets pictures remux sound")
     | layer("pipelines", "copy_folder sound_track source training_copy video_file ways_in whole_file")
     | layer("tsam_dali", "config options"),
-    layer("pipelines", "culprits dataset frame_index graph index loader")
+    layer("pipelines", "colour culprits dataset frame_index graph index loader")
     | layer("tsam_dali", "backbone checkpoint command_line describe distributed example learner metrics model optim")
     | layer("tsam_dali", "option_arguments progress provenance report run_folder shift weight_formats weights"),
     layer("tsam_dali", "engine"),
