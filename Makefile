@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo ablation test test-slow test-gpu lint format clean
+.PHONY: demo ablation bench bench-full test test-slow test-gpu lint format clean
 
 demo: $(INSTALLED)
 	$(BIN)/python tools/precompute_audio.py
@@ -12,6 +12,16 @@ demo: $(INSTALLED)
 ablation: $(INSTALLED)
 	$(BIN)/python tools/precompute_audio.py
 	$(BIN)/python tools/ablation.py --output benchmarks/results/ablation.json
+
+bench: $(INSTALLED)
+	$(BIN)/python -m benchmarks.decode --rounds 3 --clips 3 --segments 8 --output results/bench/decode.json
+	$(BIN)/python -m benchmarks.loader --rounds 3 --clips 3 --output results/bench/loader.json
+
+bench-full: $(INSTALLED)
+	$(BIN)/python -m benchmarks.decode
+	$(BIN)/python -m benchmarks.copies
+	$(BIN)/python -m benchmarks.loader
+	$(BIN)/python -m benchmarks.memory
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -q

@@ -53,9 +53,9 @@ class CopyOptions:
     """x264's preset: slower is smaller."""
     tune: Literal["fastdecode", "film", "animation", "grain", "psnr", "ssim"] = "fastdecode"
     """x264's tuning: `fastdecode` leaves out the loop filter and arithmetic coding."""
-    group: Annotated[int, Ge(1)] = 12
+    group: Annotated[int, Ge(1)] = 16
     """Frames from one random access point to the next."""
-    b_frames: Annotated[int, Interval(ge=0, le=16)] = 3
+    b_frames: Annotated[int, Interval(ge=0, le=16)] = 7
     """Pictures between two reference pictures, on which no other depends."""
 
     def __post_init__(self):
