@@ -1,11 +1,11 @@
 """Measure the whole loader on two cores, files to batches of clips with sound, beside TSAM's way.
 
-Ours reads the videos as they are, training copies of them (--copies) and, where this version can, JPEG frames. TSAM's
-way reads JPEG frames and .wav files and makes its log-mel pictures on the fly (benchmarks/tsam_reader.py). What has to
-be prepared before either can start has rows of its own. benchmarks/README.md describes the method.
+Ours reads the videos as they are, training copies of them, and JPEG frames. TSAM's way reads JPEG frames and .wav files
+and makes its log-mel pictures on the fly (benchmarks/tsam_reader.py). What has to be prepared before either can start
+has rows of its own. benchmarks/README.md describes the method.
 
 example:
-  python -m benchmarks.loader --videos my_data/videos --copies my_data/copies
+  python -m benchmarks.loader --videos my_data/videos
 """
 
 import argparse
@@ -22,11 +22,11 @@ from benchmarks.clips import add_clip_arguments, clip_groups
 from benchmarks.datasets import Repeated
 from benchmarks.measure import Make, Variant, quartiles, running, take_turns
 from benchmarks.plots import Bar, Panel, plot_bars
-from benchmarks.preparation import ROOT, extract, index, precompute, run, size_figure, timed_figure
+from benchmarks.preparation import ROOT, copy, extract, index, precompute, run, size_figure, timed_figure
 from benchmarks.processes import choose_cores, wait_until_idle
-from benchmarks.readers import missing, ours, tsam
+from benchmarks.readers import ours, tsam
 from benchmarks.results import add_output_argument, origin, print_table, write_results
-from pipelines.clips import DEMUXERS, InputError
+from pipelines.clips import InputError
 from tsam_dali.command_line import friendly_errors, parser
 
 CONFIG = ROOT / "config" / "kinetics400_config.json"
@@ -47,11 +47,10 @@ def main() -> None:
     args = _arguments()
     videos = [path for paths in clip_groups(args).values() for path in paths]
     _check(args, videos)
-    copies = _copies(args.copies, videos)
     cores, start = choose_cores(args.cores), origin()
     with tempfile.TemporaryDirectory(prefix="loader_benchmark_") as folder:
         root = Path(folder)
-        makers, figures = _data(root, args, videos, copies)
+        makers, figures = _data(root, args, videos)
         with running(makers, cores) as variants:
             present = [variant for variant in variants if variant.missing is None]
             for variant in present:
@@ -70,7 +69,6 @@ def _arguments() -> argparse.Namespace:
     command = parser("python -m benchmarks.loader", __doc__)
     add_clip_arguments(command)
     add = command.add_argument
-    add("--copies", metavar="FOLDER", type=Path, help="training copies of the same videos, under the same names")
     add("--segments", type=int, default=8, help="frames of each clip (default: %(default)s)")
     add("--batch_size", type=int, default=8, help="clips in a batch (default: %(default)s)")
     add("--batches", type=int, default=12, help="batches to measure in each round (default: %(default)s)")
@@ -94,20 +92,7 @@ def _check(args: argparse.Namespace, videos: Sequence[Path]) -> None:
         raise InputError([f"--videos: several videos have the name {name}" for name in twice])
 
 
-def _copies(folder: Path | None, videos: Sequence[Path]) -> list[Path]:
-    """The training copy of each video."""
-    if folder is None:
-        return []
-    found = {path.stem: path for path in sorted(folder.rglob("*")) if path.suffix in DEMUXERS}
-    lacking = [f"--copies {folder}: no copy of {path.name}" for path in videos if path.stem not in found]
-    if lacking:
-        raise InputError(lacking)
-    return [found[path.stem] for path in videos]
-
-
-def _data(
-    root: Path, args: argparse.Namespace, videos: Sequence[Path], copies: Sequence[Path]
-) -> tuple[dict[str, Make], list[dict[str, Any]]]:
+def _data(root: Path, args: argparse.Namespace, videos: Sequence[Path]) -> tuple[dict[str, Make], list[dict[str, Any]]]:
     """Make the data sets that the loaders read; the loaders, and the figures of the preparation."""
     repeated = Repeated([path.stem for path in videos], args.repeats)
     raw = repeated.make(root / "raw", {"videos": videos})
@@ -115,6 +100,7 @@ def _data(
     steps = {
         "index": (root / "raw" / "index.jsonl", index(raw)),
         "log-mel store": (root / "raw" / "mels", precompute(raw, CONFIG, args.cores)),
+        "training copies": (root / "raw" / "copies", copy(raw, args.cores, "copies")),
         "JPEG frames, 10 fps, height 256": (root / "frames" / "frames", extract(frames, args.cores)),
         ".wav files": (root / "frames" / "audios", extract(frames, args.cores, "--audio")),
     }
@@ -122,12 +108,9 @@ def _data(
     figures = [size_figure("videos as they are", videos, len(videos))]
     for what, (result, command) in tqdm(steps.items(), desc="preparing", unit="step"):
         figures.append(timed_figure(what, result, num_clips, command))
+    of_copies = ["dataset.dir_videos=copies", "dataset.dir_mels=mels_of_copies"]
+    run(precompute(raw, CONFIG, args.cores, of_copies))
     run(precompute(frames, CONFIG, args.cores))
-    copied = root
-    if copies:
-        copied = repeated.make(root / "copies", {"videos": copies})
-        run(precompute(copied, CONFIG, args.cores))
-        figures.append(size_figure("training copies", copies, len(copies)))
     settings = {
         "model.video_segments": args.segments,
         "model.audio_segments": 1,
@@ -135,12 +118,12 @@ def _data(
         "pipeline.workers": args.cores,
     }
     overrides = [f"{name}={value}" for name, value in settings.items()]
-    read_copies = partial(ours, copied, CONFIG, overrides) if copies else partial(missing, "no --copies given")
     return {
         "ours, videos as they are": partial(ours, raw, CONFIG, overrides),
-        "ours, training copies": read_copies,
+        "ours, training copies": partial(ours, raw, CONFIG, [*overrides, *of_copies]),
         "ours, JPEG frames": partial(ours, frames, CONFIG, [*overrides, "pipeline.source=frames"]),
-        BASELINE: partial(tsam, frames, CONFIG, overrides),
+        BASELINE: partial(tsam, frames, CONFIG, overrides, keep_filters=False),
+        f"{BASELINE}, mel filters kept": partial(tsam, frames, CONFIG, overrides, keep_filters=True),
     }, figures
 
 
@@ -184,7 +167,7 @@ def _print(figures: Sequence[Mapping[str, Any]], left_out: Mapping[str, str]) ->
 def _plot(figures: Sequence[Mapping[str, Any]], path: Path, args: argparse.Namespace) -> None:
     loaders = [f for f in figures if f["kind"] == "loader"]
     panels = [
-        Panel(title, unit, [Bar(f["loader"], **f[key], ours=f["loader"] != BASELINE) for f in loaders])
+        Panel(title, unit, [Bar(f["loader"], **f[key], ours=not f["loader"].startswith(BASELINE)) for f in loaders])
         for title, unit, key in (
             ("Rate: more is better", f"clips per second on {args.cores} cores", "clips_per_second"),
             ("Cost: less is better", "CPU ms per clip, all processes", "cpu_ms_per_clip"),

@@ -28,10 +28,16 @@ def index(data: Path) -> list[str]:
     return ["-c", _LOAD_CLIPS, str(data)]
 
 
-def precompute(data: Path, config: Path, workers: int) -> list[str]:
+def copy(data: Path, workers: int, folder: str) -> list[str]:
+    """The command that makes training copies."""
+    return ["tools/make_training_copies.py", "--data", str(data), "--workers", str(workers), "--folder", folder]
+
+
+def precompute(data: Path, config: Path, workers: int, overrides: Sequence[str] = ()) -> list[str]:
     """The command that makes the log-mel store."""
     options = {"--data": data, "--config": config, "--workers": workers}
-    return ["tools/precompute_audio.py", *(str(word) for option in options.items() for word in option)]
+    words = [str(word) for option in options.items() for word in option]
+    return ["tools/precompute_audio.py", *words, *(word for change in overrides for word in ("--set", change))]
 
 
 def size_figure(what: str, paths: Sequence[Path], num_clips: int) -> dict[str, Any]:

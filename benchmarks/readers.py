@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import MissingVariantError
 from benchmarks.processes import cpu_seconds
-from tsam_dali.config import ConfigError, load_config
+from tsam_dali.config import load_config
 
 
 class Reader:
@@ -33,12 +32,7 @@ def ours(data: Path, config: Path, overrides: list[str]) -> Reader:
     """This project's loader."""
     from pipelines.loader import build_loader
 
-    try:
-        settings = load_config(data, config, overrides)
-    except ConfigError as error:
-        if "pipeline.source" in str(error):
-            raise MissingVariantError("pipeline.source=frames is not known to this version") from None
-        raise
+    settings = load_config(data, config, overrides)
     loader = build_loader(settings, "training")
     return Reader(endless(loader), settings.training_param.batch_size, loader.close)
 
@@ -52,7 +46,7 @@ def endless(loader: Any) -> Iterator[Any]:
             yield batch
 
 
-def tsam(data: Path, config: Path, overrides: list[str]) -> Reader:
+def tsam(data: Path, config: Path, overrides: list[str], keep_filters: bool) -> Reader:
     """TSAM's way: `benchmarks.tsam_reader`."""
     import torch
 
@@ -60,9 +54,4 @@ def tsam(data: Path, config: Path, overrides: list[str]) -> Reader:
 
     torch.set_num_threads(1)
     settings = load_config(data, config, overrides)
-    return Reader(tsam_batches(settings, settings.pipeline.workers), settings.training_param.batch_size)
-
-
-def missing(reason: str) -> Reader:
-    """A variant that cannot be measured."""
-    raise MissingVariantError(reason)
+    return Reader(tsam_batches(settings, settings.pipeline.workers, keep_filters), settings.training_param.batch_size)

@@ -2,16 +2,16 @@
 and log-mel pictures on the fly, in a torch DataLoader.
 
 It gives what this project's loader gives - the same batches, sampling and augmentation, drawn from the same
-distributions (`pipelines.sampling`) - and is kept as fast as its parts allow: window and filters of the log-mel picture
-are computed once, pictures are cropped before they are resized, every worker has one thread.
+distributions (`pipelines.sampling`) - and is as fast as its parts allow: pictures are cropped before they are resized,
+every worker has one thread. TSAM makes the mel filters anew for every clip; here they may be kept, too.
 """
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import librosa
 import numpy as np
 import soundfile
 import torch
@@ -25,6 +25,8 @@ from pipelines.clips import read_list
 from pipelines.mel import N_FFT, SHORTEST_CUT, AudioImage
 from pipelines.sampling import Colour, Plan, training_plan
 
+Filters = Callable[[int, int, int], Tensor]
+
 
 class TSAMClips(Dataset):
     """Training clips: folders of JPEG frames and .wav files.
@@ -32,8 +34,9 @@ class TSAMClips(Dataset):
     An item is video float32 (S, 3, H, W), 0..1; the log-mel picture of the first channel, float32 (1, 3, H, W); label.
     """
 
-    def __init__(self, config: Any):
+    def __init__(self, config: Any, keep_filters: bool):
         self.config = config
+        self.filters = lru_cache(mel_filters) if keep_filters else mel_filters
         self.entries = read_list(config.dataset.list_file("training"))
         folders = [config.dataset.frames / entry.id for entry in self.entries]
         self.num_frames = [sum(1 for _ in folder.iterdir()) for folder in folders]
@@ -53,7 +56,7 @@ class TSAMClips(Dataset):
         plan = training_plan(*shape, *looks, seed=self.config.training_param.seed, epoch=epoch, row=row)
         size = images.video_image_param.output_size
         pictures = [augmented(folder / name.format(frame + 1), plan, size) for frame in plan.frames.tolist()]
-        sound = log_mel(dataset.audios / f"{entry.id}.wav", images.audio_image_param, plan.sound_cut)
+        sound = log_mel(dataset.audios / f"{entry.id}.wav", images.audio_image_param, plan.sound_cut, self.filters)
         return torch.stack(pictures), sound, entry.label
 
 
@@ -81,7 +84,7 @@ def coloured(picture: Image.Image, colour: Colour) -> Image.Image:
     return transforms.adjust_hue(picture, colour.hue / 360)
 
 
-def log_mel(path: Path, options: AudioImage, cut: tuple[float, float]) -> Tensor:
+def log_mel(path: Path, options: AudioImage, cut: tuple[float, float], filters: Filters) -> Tensor:
     """The log-mel picture of the first channel of a .wav file, cut before it is transformed: float32 (1, 3, H, W).
 
     torchaudio's MelSpectrogram, written with torch: see `pipelines.mel.log_mel_columns`.
@@ -97,7 +100,7 @@ def log_mel(path: Path, options: AudioImage, cut: tuple[float, float]) -> Tensor
         n_fft = max(N_FFT, window)
         spectrum = torch.stft(channel, n_fft, hop, window, hann(window), pad_mode="reflect", return_complex=True)
         power = spectrum.real.square() + spectrum.imag.square()  # (bins, columns)
-        plane = torch.log(mel_filters(rate, n_fft, options.n_mels) @ power + options.eps)
+        plane = torch.log(filters(rate, n_fft, options.n_mels) @ power + options.eps)
         size = options.spec_size[1:]
         planes.append(F.interpolate(plane[None, None], size, mode="bilinear", antialias=True)[0, 0])
     return torch.stack(planes)[None]
@@ -108,9 +111,13 @@ def hann(length: int) -> Tensor:
     return torch.hann_window(length)
 
 
-@lru_cache
 def mel_filters(rate: int, n_fft: int, n_mels: int) -> Tensor:
-    return torch.from_numpy(librosa.filters.mel(sr=rate, n_fft=n_fft, n_mels=n_mels, htk=True, norm=None))
+    """Triangles of the mel bands (HTK's scale, no normalisation) over the bins of a transform: (n_mels, bins)."""
+    highest = 2595 * math.log10(1 + rate / 2 / 700)
+    corners = 700 * (10 ** (torch.linspace(0, highest, n_mels + 2) / 2595) - 1)  # Hz
+    slopes = corners[:, None] - torch.linspace(0, rate / 2, n_fft // 2 + 1)  # (n_mels + 2, bins)
+    width = corners.diff()[:, None]
+    return torch.minimum(-slopes[:-2] / width[:-1], slopes[2:] / width[1:]).clamp_(min=0)
 
 
 class EndlessOrder(Sampler[tuple[int, int]]):
@@ -127,9 +134,9 @@ class EndlessOrder(Sampler[tuple[int, int]]):
             epoch += 1
 
 
-def tsam_batches(config: Any, workers: int) -> Iterator[list[Tensor]]:
+def tsam_batches(config: Any, workers: int, keep_filters: bool) -> Iterator[list[Tensor]]:
     """Endless batches of video (B, S, 3, H, W), audio (B, 1, 3, H, W) and label (B,)."""
-    clips = TSAMClips(config)
+    clips = TSAMClips(config, keep_filters)
     order = EndlessOrder(clips, config.training_param.seed)
     size = config.training_param.batch_size
     return iter(DataLoader(clips, batch_size=size, sampler=order, num_workers=workers, prefetch_factor=2))
