@@ -3,10 +3,7 @@
 import logging
 import multiprocessing
 import os
-import sys
-import types
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple, Self
 
 import torch
@@ -19,6 +16,7 @@ from pipelines.dataset import SPLITS, load_clips
 from pipelines.graph import Tail, build_pipeline
 from pipelines.mel_store import MelStore
 from pipelines.order import EvaluationOrder, TrainingOrder
+from pipelines.processes import no_main_module
 from pipelines.source import ClipSource
 from pipelines.ways_in import PrunedVideo, WayIn, WholeVideo, choose_way_in
 
@@ -210,7 +208,7 @@ class Loader:
             prefetch=self._prefetch,
         )
         others = set(multiprocessing.active_children())
-        with _no_main_module():
+        with no_main_module():
             pipeline.build()
         self._processes = [process for process in multiprocessing.active_children() if process not in others]
         return DALIGenericIterator(
@@ -238,18 +236,3 @@ class Loader:
                 f"{len(self.bad)} of {len(self.source.clips)} clips could not be read, more than "
                 f"pipeline.max_bad_fraction allows; the last one is {clip.id}: {self.bad[row]}"
             )
-
-
-@contextmanager
-def _no_main_module() -> Iterator[None]:
-    """Start worker processes without the program's main module.
-
-    A spawned process imports the main module of its parent again. Workers need nothing of it: this saves them importing
-    torch and lets scripts do without an `if __name__ == "__main__"`.
-    """
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = types.ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
