@@ -9,7 +9,6 @@ program does, however it ends, and children with their servers.
 import ctypes
 import multiprocessing
 import os
-import pickle
 import resource
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -169,12 +168,15 @@ class _Child:
 
     def replaced(self) -> "_Child":
         self._end()
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:  # those that were killed earlier
+                pass
         return _Child(self._parent, self._function, self._limits)
 
     def _receive(self) -> Any:
         try:
             return self._connection.recv()
-        except (EOFError, OSError, pickle.UnpicklingError):  # it died before or while it answered
+        except (EOFError, OSError):  # it died before or while it answered
             self.ended = True
             return _explain(os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1]), self._limits)
 
@@ -182,8 +184,7 @@ class _Child:
         self._connection.close()
         if not self.ended:
             self.ended = True
-            os.kill(self._pid, signal.SIGKILL)
-            os.waitpid(self._pid, os.WNOHANG)  # without waiting: one that hangs in the kernel is not gone at once
+            os.kill(self._pid, signal.SIGKILL)  # without waiting: one that hangs in the kernel is not gone at once
 
 
 def _work(server: Connection, function: Callable[[Any], Any], limits: Limits) -> None:
