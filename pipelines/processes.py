@@ -29,7 +29,7 @@ def no_main_module() -> Iterator[None]:
 
 @contextmanager
 def deaf_to_interrupts() -> Iterator[None]:
-    """Start worker processes that Ctrl-C does not end, though it reaches all processes of a terminal: their parent does."""
+    """Start worker processes that Ctrl-C, which all processes of a terminal get, does not end; their parent does."""
     resource_tracker.ensure_running()  # started by the first spawned process, it would unblock the signal
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

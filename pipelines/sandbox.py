@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import resource
 import signal
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -73,13 +74,18 @@ def map_limited(
         finally:
             idle.put(server)
 
+    # Threads: they only wait for their processes. One item at a time, so that each result is given at once.
+    jobs = Parallel(len(servers), backend="threading", batch_size=1, return_as="generator_unordered")
+    results = jobs(delayed(run)(item) for item in items)
     try:
-        # Threads: they only wait for their processes. One item at a time, so that each result is given at once.
-        jobs = Parallel(len(servers), backend="threading", batch_size=1, return_as="generator_unordered")
-        yield from jobs(delayed(run)(item) for item in items)
+        for result in results:  # noqa: UP028, with `yield from` the threads would be closed before the servers
+            yield result
     finally:
         for server in servers:
             server.close()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # joblib's, of tasks that are not done
+            results.close()
 
 
 class _Server:

@@ -17,7 +17,7 @@ def by_name(path: str, checked: str = "demuxed") -> dict:
         while True:
             pass
     elif name.startswith("eat"):
-        bytearray(8 << 30)
+        bytearray(1 << 30)
     elif name.startswith("SIG"):
         os.kill(os.getpid(), signal.Signals[name])
     elif name.startswith("exit"):
@@ -36,3 +36,26 @@ def slowly(path: str, checked: str = "demuxed") -> dict:
         calls.write(f"{Path(path).name} {os.getpid()}\n")
     time.sleep(0.05)
     return probe_video(path, checked)
+
+
+def burn(seconds: float) -> float:
+    """Keeps the processor busy."""
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+    return seconds
+
+
+_called = []
+
+
+def once(item: int) -> int:
+    """Brings the process down unless it is the first call there."""
+    _called.append(item)
+    if len(_called) > 1:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return item
+
+
+def own_pid(item: int) -> int:
+    return os.getpid()
