@@ -16,27 +16,36 @@ log = logging.getLogger(__name__)
 def read_index(path: Path) -> dict[str, Record]:
     """The latest record of each file (relative to data_dir); empty where there is no index.
 
-    Lines that an interruption cut short, and other damaged ones, are left out with a warning.
+    Damaged lines, of which an interruption leaves one at most, are left out with a warning.
     """
+    records, damaged = _read(path)
+    if damaged:
+        log.warning("%s: %d damaged lines are ignored (the last is line %d)", path, len(damaged), damaged[-1])
+    return records
+
+
+def _read(path: Path) -> tuple[dict[str, Record], list[int]]:
+    """The records, and the numbers of damaged lines."""
     try:
         lines = path.read_bytes().decode(errors="replace").splitlines()
     except FileNotFoundError:
-        return {}
+        return {}, []
     try:
         records = json.loads(f"[{','.join(lines)}]")  # at once: half the time of one by one
-        return {record["file"]: record for record in records}
+        return {record["file"]: record for record in records}, []
     except (ValueError, KeyError, TypeError):
-        return {record["file"]: record for record in _sound_records(path, lines)}
+        return _read_one_by_one(lines)
 
 
-def _sound_records(path: Path, lines: list[str]) -> Iterator[Record]:
+def _read_one_by_one(lines: list[str]) -> tuple[dict[str, Record], list[int]]:
+    records, damaged = {}, []
     for number, line in enumerate(lines, 1):
         try:
             record = json.loads(line)
-            if isinstance(record["file"], str):
-                yield record
+            records[record["file"]] = record
         except (ValueError, KeyError, TypeError):
-            log.warning("%s:%d: a damaged line is ignored; its video is looked at again", path, number)
+            damaged.append(number)
+    return records, damaged
 
 
 @contextmanager
@@ -62,7 +71,7 @@ def index_writer(path: Path) -> Iterator[Callable[[Record], None]]:
 def compact_index(path: Path) -> None:
     """Take out the lines that later ones replace, and damaged ones."""
     if path.is_file():
-        write_records(path, read_index(path).values())
+        write_records(path, _read(path)[0].values())
 
 
 def _open_to_append(path: Path) -> BinaryIO:
