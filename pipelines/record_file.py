@@ -12,15 +12,15 @@ log = logging.getLogger(__name__)
 Record = dict[str, Any]
 
 
-def read_records(path: Path) -> dict[str, Record]:
-    """The records by id; empty where there is no file. A line cut short by an interruption is ignored."""
+def read_records(path: Path, key: str = "id") -> dict[str, Record]:
+    """The records by id, or another field; of several the last counts. Empty where there is no file. A line cut short by an interruption is ignored."""
     records = {}
     if path.is_file():
         with path.open(encoding="utf-8", errors="replace") as lines:
             for line in lines:
                 try:
                     record = json.loads(line)
-                    records[record["id"]] = record
+                    records[record[key]] = record
                 except (ValueError, KeyError, TypeError):
                     log.warning("%s: a damaged line is ignored; its clip is looked at again", path)
     return records
