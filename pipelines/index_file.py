@@ -41,7 +41,7 @@ def index_writer(path: Path) -> Iterator[Callable[[Record], None]]:
 def compact_index(path: Path) -> None:
     """Take out the lines that later ones replace, and damaged ones."""
     if path.is_file():
-        write_records(path, _read(path)[0].values())
+        write_records(path, read_index(path).values())
 
 
 def _open_to_append(path: Path) -> BinaryIO:

@@ -13,7 +13,9 @@ Record = dict[str, Any]
 
 
 def read_records(path: Path, key: str = "id") -> dict[str, Record]:
-    """The records by id, or another field; of several the last counts. Empty where there is no file. A line cut short by an interruption is ignored."""
+    """The records by id (or another field); of those with the same one, the last counts. Empty where there is no file.
+    A line cut short by an interruption is ignored.
+    """
     records = {}
     if path.is_file():
         with path.open(encoding="utf-8", errors="replace") as lines:
