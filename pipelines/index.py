@@ -39,7 +39,7 @@ def index_videos(
     again: Collection[str] = ("unreadable",),
     probe: Callable[..., dict[str, Any]] = probe_video,
 ) -> dict[str, Record]:
-    """The records of the given clips, by id; new and changed files are probed, with a progress bar.
+    """The records of the given clips, by id, in their order; new and changed files are probed, with a progress bar.
 
     A record holds id, file (relative to data_dir), size (bytes), mtime_ns, checked (how far, see `Checked`), status
     ("ok" or a named fault); then `VideoInfo`'s fields if ok, else reason. Each is kept as soon as it is there.
@@ -85,7 +85,7 @@ def index_videos(
                 add(record)
                 records[record["id"]] = record
         compact_index(path)
-    return records
+    return {clip_id: records[clip_id] for clip_id in files}
 
 
 def _state(location: str) -> tuple[int, int]:

@@ -73,7 +73,8 @@ def test_all_videos_decoded(folder):
 
 def test_limits_of_one_file(folder):
     """Too little memory is a fault of the file, and the next run, with more, finds none."""
-    done = index(folder, "--memory", "1", "--decode")
+    write_video(folder / "data/videos/good.mp4", 3, size=(720, 1280))
+    done = index(folder, "--memory", "1")
     assert done.returncode == 0, done.stderr
     assert "good.mp4: needs more than 1 MB of memory; if it is only large, run" in done.stdout
     assert records(folder)["good"]["status"] == "out_of_memory"
