@@ -273,6 +273,19 @@ def test_a_decode_confirms_the_number_of_frames(tmp_path):
         assert probe_video(path)["frames"] == probe(path).frames
 
 
+def test_a_decode_that_gives_fewer_frames_than_the_packets_promise(tmp_path):
+    path = write_video(tmp_path / "v.mkv", 20, codec="mpeg4")
+    with av.open(str(path)) as container:
+        packet = [bytes(packet) for packet in container.demux(video=0)][10]
+    not_coded = packet[:5] + bytes([packet[5] & ~0x20]) + packet[6:]  # vop_coded (ISO/IEC 14496-2, 6.2.5)
+    path.write_bytes(path.read_bytes().replace(packet, not_coded))
+    assert probe_video(path)["frames"] == 20
+    assert probe_video(path, "decoded") == {
+        "status": "wrong_count",
+        "reason": f"{path}: its packets promise 20 frames, but 19 can be decoded; make a training copy",
+    }
+
+
 def test_what_nvdec_decodes(tmp_path):
     def info(ending="mp4", **options):
         return probe_video(write_video(tmp_path / f"v.{ending}", 3, **options))
