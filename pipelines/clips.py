@@ -1,6 +1,7 @@
 """List files and the clips they name: `ID label` lines, the folders of a data set, the file of each id."""
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -173,8 +174,7 @@ def id_problem(clip_id: str) -> str | None:
         return f"the id holds control characters: {clip_id!r}"
     if not clip_id or clip_id != clip_id.strip() or clip_id.startswith("#"):
         return f"an id must not be empty, begin with # or begin or end with a space: {clip_id!r}"
-    path = PurePosixPath(clip_id)
-    if path.is_absolute() or ".." in path.parts or clip_id.startswith("~"):
+    if clip_id.startswith(("/", "~")) or ".." in clip_id.split("/"):
         return f"the id leaves the data folder: {clip_id!r}"
     return None
 
@@ -209,13 +209,55 @@ def find_video(dataset: Dataset, clip_id: str) -> Path:
     """
     for ending in DEMUXERS:
         path = dataset.videos / f"{clip_id}{ending}"
-        if path.exists():
+        if os.path.lexists(path):
             return path
-    endings = " ".join(DEMUXERS)
-    raise ListError([f"{dataset.videos / clip_id}: no video with one of the endings {endings}"])
+    raise ListError([_no_video(dataset, clip_id)])
+
+
+def find_videos(dataset: Dataset, clip_ids: Iterable[str]) -> tuple[dict[str, str], list[str]]:
+    """The same for many ids, each folder listed once: the file of each, relative to data_dir; and a line of text for
+    each id that has none. A link that leads nowhere is a file.
+    """
+    videos = str(PurePosixPath(dataset.dir_videos))
+    files, problems = {}, []
+    names_in: dict[str, frozenset[str]] = {}
+    for clip_id in clip_ids:
+        folder, slash, name = clip_id.rpartition("/")
+        if folder not in names_in:
+            names_in[folder] = _names(os.path.join(dataset.data_dir, videos, folder))
+        names = names_in[folder]
+        for ending in DEMUXERS:
+            if name + ending in names:
+                files[clip_id] = f"{videos}/{folder}{slash}{name}{ending}"
+                break
+        else:
+            problems.append(_no_video(dataset, clip_id))
+    return files, problems
+
+
+def _no_video(dataset: Dataset, clip_id: str) -> str:
+    return f"{dataset.videos / clip_id}: no video with one of the endings {' '.join(DEMUXERS)}"
+
+
+def _names(folder: str) -> frozenset[str]:
+    """Of everything in a folder; none if it cannot be listed."""
+    try:
+        return frozenset(os.listdir(folder))
+    except OSError:
+        return frozenset()
 
 
 def video_ids(dataset: Dataset) -> list[str]:
-    """The ids of all videos in dir_videos and its sub-folders, sorted."""
-    files = (path.relative_to(dataset.videos) for path in dataset.videos.rglob("*") if path.suffix in DEMUXERS)
-    return sorted({path.with_suffix("").as_posix() for path in files})
+    """The ids of all videos in dir_videos and its sub-folders, also those that are links, sorted."""
+    root, ids, seen = str(dataset.videos), set(), set()
+    for folder, folders, names in os.walk(root, followlinks=True):
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in seen:  # links can make a circle
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        for name in (*folders, *names):
+            stem, ending = os.path.splitext(name)
+            if ending in DEMUXERS:
+                ids.add(os.path.relpath(os.path.join(folder, stem), root))
+    return sorted(ids)

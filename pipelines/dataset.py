@@ -118,7 +118,7 @@ def _clip(dataset: Dataset, entry: Entry, record: Record) -> Clip:
     return Clip(
         id=entry.id,
         label=entry.label,
-        path=str(dataset.root / record["file"]),
+        path=os.path.join(dataset.data_dir, record["file"]),
         frames=record["frames"],
         height=record["height"],
         width=record["width"],

@@ -1,100 +1,101 @@
-"""The index of a data set: one JSON line per video with what demuxing tells, kept beside the data.
+"""The index of a data set: what has been found out about each video, kept beside the data for later starts.
 
-A line is used again for as long as size and time of its file are unchanged.
+A record is used again for as long as size and time of its file are unchanged. Videos are probed in child processes with
+limits on time and memory: one that hangs a decoder or brings it down gets a status like any other fault.
 """
 
-import json
-import logging
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
-from pathlib import Path
+from collections.abc import Callable, Collection, Sequence
+from contextlib import closing
+from functools import partial
 from typing import Any
 
-from joblib import Parallel, delayed
 from tqdm import tqdm
 
-from pipelines.clips import Dataset, ListError, find_video
-from pipelines.decode import VideoError, probe
-
-log = logging.getLogger(__name__)
+from pipelines.clips import Dataset, ListError, find_videos
+from pipelines.index_file import compact_index, index_writer, read_index
+from pipelines.probe import Checked, probe_video
+from pipelines.record_file import Record
+from pipelines.sandbox import Fault, Limits, map_limited
 
 INDEX_NAME = "index.jsonl"
 
-Record = dict[str, Any]
-"""id, file (relative to data_dir), size, mtime_ns, status ("ok" or a named fault); then `VideoInfo`'s fields if ok,
-else `reason`."""
+ADVICE = {
+    "timeout": "if it is only long, run tools/index_videos.py with a larger --timeout",
+    "out_of_memory": "if it is only large, run tools/index_videos.py with a larger --memory",
+    "crashed": "convert it, or leave it out of the list",
+    "failed": "convert it, or leave it out of the list",
+}
+"""For each status of a `Fault`."""
 
 
-def index_videos(dataset: Dataset, clip_ids: Sequence[str], workers: int) -> dict[str, Record]:
-    """The records of the given clips, by id; new and changed files are probed, with a progress bar.
+def index_videos(
+    dataset: Dataset,
+    clip_ids: Sequence[str],
+    workers: int,
+    *,
+    checked: Checked = "demuxed",
+    limits: Limits = Limits(),  # noqa: B008, it is frozen
+    again: Collection[str] = ("unreadable",),
+    probe: Callable[..., dict[str, Any]] = probe_video,
+) -> dict[str, Record]:
+    """The records of the given clips, by id, in their order; new and changed files are probed, with a progress bar.
+
+    A record holds id, file (relative to data_dir), size (bytes), mtime_ns, checked (how far, see `Checked`), status
+    ("ok" or a named fault); then `VideoInfo`'s fields if ok, else reason. Each is kept as soon as it is there.
+
+    Args:
+        dataset: where the videos are.
+        clip_ids: of which videos.
+        workers: child processes.
+        checked: how far to check; what was checked further counts, too.
+        limits: of each file.
+        again: statuses of which known records are not believed, as they may depend on more than the file.
+        probe: `probe_video`, or another function of a path and `checked`.
 
     Raises:
         ListError: naming every id that has no file.
     """
-    path = dataset.root / INDEX_NAME
-    known = read_index(path)
-    records, missing = {}, []
-    for clip_id in clip_ids:
-        try:
-            records[clip_id] = _stat_record(dataset, clip_id, known.get(clip_id))
-        except ListError as error:
-            missing += error.problems
+    files, missing = find_videos(dataset, clip_ids)
     if missing:
         raise ListError(missing)
-    todo = [record for record in records.values() if "status" not in record]
+    path = dataset.root / INDEX_NAME
+    known = read_index(path)
+    enough = {checked, "decoded"}
+    records, todo = {}, {}
+    for clip_id, file in files.items():
+        location = os.path.join(dataset.data_dir, file)
+        size, mtime_ns = _state(location)
+        record = known.get(file)
+        if (
+            record is None
+            or record.get("size") != size
+            or record.get("mtime_ns") != mtime_ns
+            or record.get("checked") not in enough
+            or record.get("status") in again
+        ):
+            todo[location] = {"id": clip_id, "file": file, "size": size, "mtime_ns": mtime_ns, "checked": checked}
+        else:
+            records[clip_id] = record
     if todo:
-        jobs = Parallel(n_jobs=workers, return_as="generator_unordered")(
-            delayed(_probe_record)(str(dataset.root), record) for record in todo
-        )
-        for record in tqdm(jobs, total=len(todo), desc="indexing videos", unit="clip"):
-            records[record["id"]] = record
-        _write_index(path, (known | records).values())
-    return records
+        results = map_limited(partial(probe, checked=checked), list(todo), workers, limits)
+        with closing(results), index_writer(path) as add:
+            for location, result in tqdm(results, total=len(todo), desc="indexing videos", unit="clip"):
+                record = todo[location] | (_of_fault(location, result) if isinstance(result, Fault) else result)
+                add(record)
+                records[record["id"]] = record
+        compact_index(path)
+    return {clip_id: records[clip_id] for clip_id in files}
 
 
-def read_index(path: Path) -> dict[str, Record]:
-    """The records of an index file by id; empty where there is none. A line cut short by an interruption is ignored."""
-    records = {}
-    if path.is_file():
-        with path.open(encoding="utf-8") as lines:
-            for line in lines:
-                try:
-                    record = json.loads(line)
-                    records[record["id"]] = record
-                except (ValueError, KeyError, TypeError):
-                    log.warning("%s: a damaged line is ignored; its clip is indexed again", path)
-    return records
-
-
-def _stat_record(dataset: Dataset, clip_id: str, known: Record | None) -> Record:
-    """The known record if its file is unchanged, else one without a status."""
-    file = find_video(dataset, clip_id)
-    stat = file.stat()
-    record = {
-        "id": clip_id,
-        "file": str(file.relative_to(dataset.root)),
-        "size": stat.st_size,
-        "mtime_ns": stat.st_mtime_ns,
-    }
-    if known and all(known.get(key) == value for key, value in record.items()):
-        return known
-    return record
-
-
-def _probe_record(root: str, record: Record) -> Record:
+def _state(location: str) -> tuple[int, int]:
+    """Size and time of a file; zeros if there is none at the end of a link."""
     try:
-        return record | {"status": "ok"} | asdict(probe(Path(root) / record["file"]))
-    except VideoError as error:
-        return record | {"status": error.status, "reason": str(error)}
+        status = os.stat(location)
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
 
 
-def _write_index(path: Path, records: Iterable[Record]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.writelines(json.dumps(record) + "\n" for record in records)
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        log.warning("%s: the index cannot be kept (%s); it will be made again next time", path, error.strerror)
+def _of_fault(location: str, fault: Fault) -> Record:
+    return {"status": fault.status, "reason": f"{location}: {fault.reason}; {ADVICE[fault.status]}"}

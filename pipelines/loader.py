@@ -17,8 +17,8 @@ from pipelines.dataset import SPLITS, load_clips
 from pipelines.graph import Tail, build_pipeline
 from pipelines.mel_store import MelStore
 from pipelines.order import EvaluationOrder, TrainingOrder
+from pipelines.processes import no_main_module
 from pipelines.source import ClipSource
-from pipelines.spawn import no_main_module
 from pipelines.ways_in import PrunedVideo, WayIn, WholeVideo, choose_way_in
 
 log = logging.getLogger(__name__)

@@ -6,22 +6,24 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 log = logging.getLogger(__name__)
 
 Record = dict[str, Any]
 
 
-def read_records(path: Path) -> dict[str, Record]:
-    """The latest record of each id; empty where there is no file. A line cut short by an interruption is ignored."""
+def read_records(path: Path, key: str = "id") -> dict[str, Record]:
+    """The latest record of each id, or of another field; empty where there is no file. A line cut short by an
+    interruption is ignored.
+    """
     records = {}
     if path.is_file():
         with path.open(encoding="utf-8", errors="replace") as lines:
             for line in lines:
                 try:
                     record = json.loads(line)
-                    records[record["id"]] = record
+                    records[record[key]] = record
                 except (ValueError, KeyError, TypeError):
                     log.warning("%s: a damaged line is ignored; its clip is looked at again", path)
     return records
@@ -31,12 +33,23 @@ def read_records(path: Path) -> dict[str, Record]:
 def record_writer(path: Path) -> Iterator[Callable[[Record], None]]:
     """Gives the function that adds a record to a file; each is on its way to the disk when the function returns."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab+", buffering=0) as file:
-        if file.tell():
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":  # an interrupted run left half a line
-                file.write(b"\n")
-        yield lambda record: file.write(json.dumps(record).encode() + b"\n")
+    with open_to_append(path) as file:
+        yield lambda record: file.write(encoded(record))
+
+
+def open_to_append(path: Path) -> BinaryIO:
+    """The file of records, without a buffer, at the beginning of a line."""
+    file = path.open("ab+", buffering=0)
+    if file.tell():
+        file.seek(-1, os.SEEK_END)
+        if file.read(1) != b"\n":  # an interrupted run left half a line
+            file.write(b"\n")
+    return file
+
+
+def encoded(record: Record) -> bytes:
+    """The line of a record."""
+    return json.dumps(record).encode() + b"\n"
 
 
 def write_records(path: Path, records: Iterable[Record]) -> None:

@@ -13,10 +13,12 @@ def layer(package: str, names: str) -> set[str]:
 
 
 LAYERS = [
-    layer("pipelines", "clips ffmpeg frame_folder jpeg order parallel record_file sampling spawn tsam_names")
+    layer("pipelines", "clips ffmpeg frame_folder jpeg order parallel processes record_file sampling sandbox")
+    | layer("pipelines", "tsam_names")
     | layer("pipelines.lists", "build classes formats media paths published rows split write"),
-    layer("pipelines", "decode demux headers mel mel_file mel_store mel_summary mp4 packets pictures remux sound")
-    | layer("pipelines", "copy_folder sound_track source training_copy video_file ways_in whole_file")
+    layer("pipelines", "copy_folder decode demux headers index_file mel mel_file mel_store mel_summary mp4 nvdec")
+    | layer("pipelines", "packets pictures probe remux sound sound_track source training_copy video_file ways_in")
+    | layer("pipelines", "whole_file")
     | layer("tsam_dali", "config options"),
     layer("pipelines", "colour culprits dataset frame_index graph index loader")
     | layer("tsam_dali", "backbone checkpoint command_line describe distributed example learner metrics model optim")
@@ -25,7 +27,7 @@ LAYERS = [
     layer("tsam_dali", "train"),
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-WORKER = ["pipelines.source"]
+WORKERS = ["pipelines.source", "pipelines.probe", "pipelines.sandbox"]
 HEAVY = {"torch", "nvidia"}
 
 
@@ -75,8 +77,8 @@ def test_only_graph_and_loader_import_dali():
 
 
 def test_workers_import_neither_torch_nor_dali():
-    """Follow the imports of what a decode worker runs."""
-    seen, todo = set(), list(WORKER)
+    """Follow the imports of what decode workers, and the children that probe, run."""
+    seen, todo = set(), list(WORKERS)
     while todo:
         name = todo.pop()
         seen.add(name)

@@ -11,6 +11,7 @@ import pytest
 
 from pipelines.decode import VideoError, decode_frames, probe
 from pipelines.remux import remux
+from tests.damage import DAMAGES, damage
 from tests.media import SOUND_RATE, frame_numbers, write_video
 
 FASTSTART = {"movflags": "faststart"}
@@ -136,29 +137,6 @@ def test_odd_names_are_only_names(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     assert probe(name).frames == probe(tmp_path / name).frames == 40
     assert os.listdir(tmp_path) == [name]
-
-
-DAMAGES = ["flip", "head", "tail", "zero", "noise", "cut", "drop"]
-
-
-def damage(data: bytes, kind: str, rng: np.random.Generator) -> bytes:
-    changed, at, length = bytearray(data), int(rng.integers(len(data))), int(rng.integers(1, 400))
-    if kind == "flip":
-        for _ in range(rng.integers(1, 4)):
-            changed[rng.integers(len(data))] ^= 1 << rng.integers(8)
-    elif kind in ("head", "tail"):  # where the tables of a file are
-        for _ in range(rng.integers(1, 6)):
-            place = int(rng.integers(min(1500, len(data))))
-            changed[place if kind == "head" else -1 - place] = rng.integers(256)
-    elif kind == "zero":
-        changed[at : at + length] = bytes(len(changed[at : at + length]))
-    elif kind == "noise":
-        changed[at : at + length] = rng.bytes(len(changed[at : at + length]))
-    elif kind == "cut":
-        del changed[at:]
-    else:
-        del changed[at : at + length]
-    return bytes(changed)
 
 
 def seen_or_unseen(path: Path, data: bytes, original: np.ndarray, frames: np.ndarray) -> str:

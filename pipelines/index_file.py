@@ -1,0 +1,42 @@
+"""The file of the index: one JSON object a line for each video. Lines are added as they come; the last one counts."""
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from pipelines.record_file import Record, encoded, open_to_append, read_records, write_records
+
+log = logging.getLogger(__name__)
+
+
+def read_index(path: Path) -> dict[str, Record]:
+    """The latest record of each file, by its name relative to data_dir; empty where there is no index."""
+    return read_records(path, "file")
+
+
+@contextmanager
+def index_writer(path: Path) -> Iterator[Callable[[Record], None]]:
+    """Gives the function that adds a record, which stays whatever happens to this process afterwards. Where the file
+    cannot be written, one warning is all there is.
+    """
+    with ExitStack() as stack:
+        file = None
+
+        def add(record: Record) -> None:
+            nonlocal file
+            try:
+                file = file or stack.enter_context(open_to_append(path))
+                file.write(encoded(record))
+            except OSError as error:
+                log.warning("%s: cannot be kept (%s); it will be made again next time", path, error.strerror)
+                file = stack.enter_context(open(os.devnull, "wb"))
+
+        yield add
+
+
+def compact_index(path: Path) -> None:
+    """Take out the lines that later ones replace, and damaged ones."""
+    if path.is_file():
+        write_records(path, read_index(path).values())

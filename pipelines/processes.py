@@ -1,0 +1,38 @@
+"""Starting processes of Python that know nothing of the program that starts them."""
+
+import signal
+import sys
+import threading
+import types
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
+
+_lock = threading.Lock()
+
+
+@contextmanager
+def no_main_module() -> Iterator[None]:
+    """Start worker processes without the program's main module.
+
+    A spawned process imports the main module of its parent again. Workers need nothing of it: this saves them importing
+    torch and lets scripts do without an `if __name__ == "__main__"`.
+    """
+    with _lock:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = types.ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main
+
+
+@contextmanager
+def deaf_to_interrupts() -> Iterator[None]:
+    """Start worker processes that Ctrl-C, which all processes of a terminal get, does not end; their parent does."""
+    resource_tracker.ensure_running()  # started by the first spawned process, it would unblock the signal
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

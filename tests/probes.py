@@ -1,0 +1,61 @@
+"""Functions for tests to run in child processes in place of the real probe."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from pipelines.probe import probe_video
+
+
+def by_name(path: str, checked: str = "demuxed") -> dict:
+    """Does what the file's name says; other files are probed."""
+    name = Path(path).stem
+    if name.startswith("sleep"):
+        time.sleep(1000)
+    elif name.startswith("spin"):
+        while True:
+            pass
+    elif name.startswith("eat"):
+        bytearray(1 << 30)
+    elif name.startswith("SIG"):
+        os.kill(os.getpid(), signal.Signals[name])
+    elif name.startswith("exit"):
+        os._exit(3)
+    elif name.startswith("raise"):
+        raise RuntimeError("a bug")
+    elif name.startswith("parent"):
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(1000)
+    return probe_video(path, checked)
+
+
+def slowly(path: str, checked: str = "demuxed", *, calls: str) -> dict:
+    """Takes a moment, and notes in the file `calls` that it was called."""
+    with open(calls, "a") as file:
+        file.write(f"{Path(path).name}\n")
+    time.sleep(0.05)
+    return probe_video(path, checked)
+
+
+def burn(seconds: float) -> float:
+    """Keeps the processor busy."""
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+    return seconds
+
+
+_called = []
+
+
+def once(item: int) -> int:
+    """Brings the process down unless it is the first call there."""
+    _called.append(item)
+    if len(_called) > 1:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return item
+
+
+def own_pid(item: int) -> int:
+    return os.getpid()

@@ -1,0 +1,337 @@
+"""What is known of each video is kept, believed for as long as it is true, and found out whatever the file holds."""
+
+import json
+import logging
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from pipelines.clips import Dataset, ListError, video_ids
+from pipelines.dataset import load_clips
+from pipelines.decode import probe
+from pipelines.index import index_videos
+from pipelines.nvdec import nvdec_decodes, prunable
+from pipelines.probe import probe_video
+from pipelines.sandbox import Limits, map_limited
+from tests import probes
+from tests.damage import DAMAGES, damage
+from tests.media import write_video
+from tests.processes import ROOT
+from tsam_dali.config import config_from_dict
+
+NAMED = {"ok", "empty", "not_a_video", "truncated", "damaged", "no_video", "unsupported", "wrong_count"}
+NAMED |= {"timeout", "out_of_memory"}
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory) -> Path:
+    return write_video(tmp_path_factory.mktemp("video") / "v.mp4", 20, sound=True)
+
+
+@pytest.fixture
+def dataset(tmp_path, video) -> Dataset:
+    """Three clips."""
+    (tmp_path / "videos/sub").mkdir(parents=True)
+    for clip_id in ("a", "b", "sub/c"):
+        shutil.copy(video, tmp_path / f"videos/{clip_id}.mp4")
+    return Dataset(data_dir=str(tmp_path))
+
+
+def lines(dataset: Dataset) -> list[dict]:
+    return [json.loads(line) for line in (dataset.root / "index.jsonl").read_text().splitlines()]
+
+
+def index(dataset: Dataset, **options) -> dict[str, dict]:
+    return index_videos(dataset, video_ids(dataset), 2, **options)
+
+
+def probed(dataset: Dataset, **options) -> list[str]:
+    """The files that an indexing looks into."""
+    calls = dataset.root / "calls"
+    calls.write_text("")
+    index(dataset, probe=partial(probes.slowly, calls=str(calls)), **options)
+    return sorted(calls.read_text().splitlines())
+
+
+def test_a_record(dataset):
+    path = dataset.videos / "sub/c.mp4"
+    status = path.stat()
+    assert index(dataset)["sub/c"] == {
+        "id": "sub/c",
+        "file": "videos/sub/c.mp4",
+        "size": status.st_size,
+        "mtime_ns": status.st_mtime_ns,
+        "checked": "demuxed",
+        "status": "ok",
+        "frames": 20,
+        "fps": 25.0,
+        "width": 128,
+        "height": 96,
+        "rotation": 0,
+        "codec": "h264",
+        "pix_fmt": "yuv420p",
+        "variable_rate": False,
+        "sound_rate": 48000,
+        "sound_channels": 2,
+    }
+    assert sorted(record["id"] for record in lines(dataset)) == ["a", "b", "sub/c"]
+
+
+def test_what_is_known_is_not_looked_at_again_until_the_file_changes(dataset):
+    assert probed(dataset) == ["a.mp4", "b.mp4", "c.mp4"]
+    assert probed(dataset) == []
+    os.utime(dataset.videos / "a.mp4")
+    assert probed(dataset) == ["a.mp4"]
+    with (dataset.videos / "b.mp4").open("ab") as file:
+        file.write(b"x")
+    assert probed(dataset) == ["b.mp4"]
+    assert len(lines(dataset)) == 3
+
+
+def test_decoding_confirms_what_was_demuxed_and_counts_as_demuxed(dataset):
+    probed(dataset)
+    assert probed(dataset, checked="decoded") == ["a.mp4", "b.mp4", "c.mp4"]
+    assert probed(dataset, checked="decoded") == probed(dataset) == []
+    assert {record["checked"] for record in lines(dataset)} == {"decoded"}
+
+
+def test_decoding_finds_damage_that_demuxing_does_not(dataset):
+    path = dataset.videos / "a.mp4"
+    data = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size > 100]
+    for packet in packets[1:]:
+        data[packet.pos + 20 : packet.pos + packet.size] = bytes(packet.size - 20)  # the header is left
+    path.write_bytes(data)
+    assert index(dataset)["a"]["status"] == "ok"
+    record = index(dataset, checked="decoded")["a"]
+    assert record["status"] == "damaged"
+    assert record["reason"].startswith(f"{path}: damaged")
+    assert index(dataset)["a"] == record  # the next training leaves it out
+
+
+def test_faults_that_depend_on_more_than_the_file(dataset):
+    shutil.copy(dataset.videos / "a.mp4", dataset.videos / "sleep.mp4")
+    limits = Limits(seconds=1)
+    record = index(dataset, limits=limits, probe=probes.by_name)["sleep"]
+    assert record["status"] == "timeout"
+    assert record["reason"] == (
+        f"{dataset.videos}/sleep.mp4: not done after 1 seconds; "
+        "if it is only long, run tools/index_videos.py with a larger --timeout"
+    )
+    assert probed(dataset) == []
+    assert probed(dataset, again=("timeout",)) == ["sleep.mp4"]
+    assert index(dataset)["sleep"]["status"] == "ok"
+
+
+def test_originals_and_copies_do_not_push_each_other_out(dataset, tmp_path):
+    probed(dataset)
+    shutil.copytree(dataset.videos, tmp_path / "copies")
+    copies = Dataset(data_dir=str(tmp_path), dir_videos="copies")
+    assert len(probed(copies)) == 3
+    assert probed(dataset) == probed(copies) == []
+    assert len(lines(dataset)) == 6
+    assert {record["file"] for record in index(copies).values()} == {f"copies/{i}.mp4" for i in ("a", "b", "sub/c")}
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+def test_videos_outside_the_data_folder(dataset, tmp_path, absolute):
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    outside = Dataset(data_dir=str(lists), dir_videos=str(dataset.videos) if absolute else "../videos")
+    assert {record["status"] for record in index(outside).values()} == {"ok"}
+    assert probed(outside) == []
+    assert len(lines(outside)) == 3
+
+
+def test_every_id_without_a_file_is_named(dataset):
+    with pytest.raises(ListError) as error:
+        index_videos(dataset, ["a", "x", "sub/y", "none/z"], 2)
+    assert [line.split(": ")[0] for line in error.value.problems] == [
+        str(dataset.videos / clip_id) for clip_id in ("x", "sub/y", "none/z")
+    ]
+
+
+def test_bad_files_have_a_status_each(dataset, tmp_path, video):
+    videos, data = dataset.videos, video.read_bytes()
+    outside = tmp_path / "elsewhere"
+    shutil.copytree(videos / "sub", outside / "class")
+    (videos / "cut.mp4").write_bytes(data[: len(data) // 2])
+    (videos / "empty.mp4").touch()
+    (videos / "text.mp4").write_text("404 Not Found")
+    (videos / "playlist.mp4").write_text("ffconcat version 1.0\nfile a.mp4\n")
+    (videos / "folder.mp4").mkdir()
+    os.mkfifo(videos / "fifo.mp4")
+    (videos / "nowhere.mp4").symlink_to("gone.mp4")
+    (videos / "circle.mp4").symlink_to("circle.mp4")
+    (videos / "link.mp4").symlink_to(outside / "class/c.mp4")
+    (videos / "linked").symlink_to(outside)
+    (outside / "back").symlink_to(videos)
+    (videos / os.fsdecode(b"caf\xe9.mp4")).symlink_to("a.mp4")
+    found = {clip_id: record["status"] for clip_id, record in index(dataset).items()}
+    assert found == {
+        "a": "ok",
+        "b": "ok",
+        "sub/c": "ok",
+        "cut": "truncated",
+        "empty": "empty",
+        "text": "not_a_video",
+        "playlist": "not_a_video",
+        "folder": "not_a_file",
+        "fifo": "not_a_file",
+        "nowhere": "missing",
+        "circle": "unreadable",
+        "link": "ok",
+        "linked/class/c": "ok",
+        "caf\udce9": "ok",
+    }
+    assert probed(dataset) == ["circle.mp4"]  # what cannot be read now may be readable later
+    shutil.copy(video, videos / "gone.mp4")
+    assert index(dataset)["nowhere"]["status"] == "ok"
+
+
+def test_damaged_lines_are_ignored(dataset, caplog):
+    probed(dataset)
+    path = dataset.root / "index.jsonl"
+    first, second, third = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(first + b"\xff{]\n\n[]\n1\n" + b'{"file": []}\n' + second + third[:40])
+    with caplog.at_level(logging.WARNING):
+        assert probed(dataset) == [Path(json.loads(third)["file"]).name]
+    assert f"{path}: a damaged line is ignored; its clip is looked at again" in caplog.messages
+    assert len(lines(dataset)) == 3
+
+
+def test_an_index_that_cannot_be_written_is_a_warning(dataset, caplog):
+    (dataset.root / "index.jsonl").symlink_to("none/index.jsonl")
+    with caplog.at_level(logging.WARNING):
+        assert {record["status"] for record in index(dataset).values()} == {"ok"}
+    assert caplog.text.count("cannot be kept") == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_interrupted_and_continued(dataset, number):
+    """Whenever it ends, what was found out is kept, and no file is looked at a second time but those in work."""
+    for i in range(60):
+        os.link(dataset.videos / "a.mp4", dataset.videos / f"{i}.mp4")
+    script = (
+        "import sys; from pipelines.clips import *; from pipelines.index import *; from tests import probes\n"
+        "dataset, probe = Dataset(data_dir=sys.argv[1]), partial(probes.slowly, calls=sys.argv[2])\n"
+        "index_videos(dataset, video_ids(dataset), 2, probe=probe)"
+    )
+    calls = dataset.root / "calls"
+    command = [sys.executable, "-c", script, str(dataset.root), str(calls)]
+    ended_early = 0
+    for wanted in (5, 25, 45):
+        with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, start_new_session=True) as program:
+            while program.poll() is None and (not calls.exists() or calls.read_text().count("\n") < wanted):
+                time.sleep(0.01)
+            ended_early += program.poll() is None
+            os.killpg(program.pid, number) if number == signal.SIGINT else program.send_signal(number)
+            program.wait(timeout=20)
+    assert ended_early == 3
+    records = index(dataset, probe=partial(probes.slowly, calls=str(calls)))
+    assert len(records) == len(lines(dataset)) == 63
+    assert {record["status"] for record in records.values()} == {"ok"}
+    looked_at = len(calls.read_text().splitlines())
+    assert 63 <= looked_at <= 63 + 3 * 4  # two in work, two on their way, for each interruption
+
+
+@pytest.mark.parametrize(
+    ("codec", "ending", "options"),
+    [("h264", "mp4", {"g": "10"}), ("hevc", "mp4", {}), ("vp9", "webm", {"g": "10"}), ("mpeg4", "avi", {})],
+)
+def test_randomly_damaged_files(tmp_path, codec, ending, options):
+    """56 files of each kind, decoded strictly: each has a status, and the run goes on."""
+    path = write_video(tmp_path / f"v.{ending}", 20, codec=codec, options=options)
+    data, rng = path.read_bytes(), np.random.default_rng(0)
+    paths = [str(tmp_path / f"{i}.{ending}") for i in range(56)]
+    for i, damaged_path in enumerate(paths):
+        Path(damaged_path).write_bytes(damage(data, DAMAGES[i % len(DAMAGES)], rng))
+    decode = partial(probe_video, checked="decoded")
+    results = dict(map_limited(decode, [*paths, str(path)], 2, Limits(seconds=20, megabytes=1000)))
+    assert results.keys() == {*paths, str(path)}
+    found = [result["status"] if isinstance(result, dict) else result.status for result in results.values()]
+    assert set(found) <= NAMED
+    assert {"ok", "damaged"} <= set(found)
+    assert results[str(path)]["frames"] == 20
+
+
+def test_a_decode_confirms_the_number_of_frames(tmp_path):
+    for name, options in (("a.mp4", {}), ("b.mp4", {"pts": [40 * i - 200 for i in range(20)]}), ("c.avi", {})):
+        path = write_video(tmp_path / name, 20, **options)
+        assert probe_video(path, "decoded") == probe_video(path)
+        assert probe_video(path)["frames"] == probe(path).frames
+
+
+def test_a_decode_that_gives_fewer_frames_than_the_packets_promise(tmp_path):
+    path = write_video(tmp_path / "v.mkv", 20, codec="mpeg4")
+    with av.open(str(path)) as container:
+        packet = [bytes(packet) for packet in container.demux(video=0)][10]
+    not_coded = packet[:5] + bytes([packet[5] & ~0x20]) + packet[6:]  # vop_coded (ISO/IEC 14496-2, 6.2.5)
+    path.write_bytes(path.read_bytes().replace(packet, not_coded))
+    assert probe_video(path)["frames"] == 20
+    assert probe_video(path, "decoded") == {
+        "status": "wrong_count",
+        "reason": f"{path}: its packets promise 20 frames, but 19 can be decoded; make a training copy",
+    }
+
+
+def test_what_nvdec_decodes(tmp_path):
+    def info(ending="mp4", **options):
+        return probe_video(write_video(tmp_path / f"v.{ending}", 3, **options))
+
+    def both(video):
+        return nvdec_decodes(video), prunable(video)
+
+    assert both(info()) == both(info(full_range=True)) == (True, True)
+    assert both(info(codec="hevc", pix_fmt="yuv420p10le")) == both(info("webm", codec="vp9")) == (True, True)
+    assert both(info("webm", codec="vp8")) == (True, False)
+    assert both(info(rotation=90)) == both(info(codec="mpeg4")) == (False, False)
+    assert both(info(pix_fmt="yuv420p10le")) == both(info(pix_fmt="yuv444p")) == (False, False)
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory) -> Path:
+    """100 000 files in 100 folders, with lists and index."""
+    root = tmp_path_factory.mktemp("large")
+    ids = [f"class{i % 100:03}/clip{i:06}" for i in range(100_000)]
+    for folder in range(100):
+        (root / f"videos/class{folder:03}").mkdir(parents=True)
+    facts = {"fps": 29.97, "width": 340, "height": 256, "rotation": 0, "codec": "h264", "pix_fmt": "yuv420p"}
+    facts |= {"variable_rate": False, "sound_rate": 44100, "sound_channels": 2}
+    with (root / "index.jsonl").open("w") as index_file:
+        for clip_id in ids:
+            file = f"videos/{clip_id}.mp4"
+            os.close(os.open(root / file, os.O_CREAT))
+            record = {"id": clip_id, "file": file, "size": 0, "mtime_ns": os.stat(root / file).st_mtime_ns}
+            record |= {"checked": "demuxed", "status": "ok", "frames": 300, **facts}
+            index_file.write(json.dumps(record) + "\n")
+    for name, part in (("training", ids[:90_000]), ("validation", ids[90_000:])):
+        (root / f"{name}.txt").write_text("".join(f"{clip_id} {int(clip_id[5:8])}\n" for clip_id in part))
+    return root
+
+
+def test_a_hundred_thousand_entries_are_read_in_seconds(large):
+    """About one second on an idle machine, for reading the index, finding the files and looking at size and time."""
+    dataset, seconds = Dataset(data_dir=str(large)), []
+    ids = video_ids(dataset)
+    for _ in range(3):
+        start = time.process_time()  # others may use the machine, too
+        records = index_videos(dataset, ids, 1)
+        seconds.append(time.process_time() - start)
+    assert len(records) == 100_000
+    assert statistics.median(seconds) < 4
+    config = config_from_dict({"dataset": {"data_dir": str(large)}, "model": {"audio_segments": 0}})
+    start = time.process_time()
+    assert sum(map(len, load_clips(config).values())) == 100_000
+    assert time.process_time() - start < 8

@@ -1,0 +1,133 @@
+"""Find out what each video of a data set holds, and which cannot be used, before training needs them.
+
+For each clip of both lists, index.jsonl in data_dir receives a line: frames, frame rate, size, rotation, codec, pixel
+format, whether the rate varies, sound, size and time of the file, and a status: ok, or what is wrong. Training does the
+same when it starts, so this tool is for doing it earlier, further (--decode), for all files (--all), or with other
+limits.
+
+Each file is read in a child process. One that takes too long or too much memory, or ends the process, is named so
+(timeout, out_of_memory, crashed, failed); such files are tried again by each run of this tool. What is known already is
+not looked at again, unless its file has changed or --decode asks for more. The tool can be interrupted at any moment:
+run it again to go on. Exit status: 0 when all is looked at, also where files are faulty; 2 if the input cannot be used
+or a clip has no file (the others are indexed first); 130 after Ctrl-C.
+"""
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Collection
+
+import joblib
+
+from pipelines.clips import DEMUXERS, Dataset, ListError, find_videos, read_list, video_ids
+from pipelines.index import INDEX_NAME, index_videos
+from pipelines.nvdec import nvdec_decodes, prunable
+from pipelines.record_file import Record
+from pipelines.sandbox import FAULTS, Limits
+from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, parser
+from tsam_dali.config import load_config
+from tsam_dali.example import ensure_example
+
+MOST_SHOWN = 20  # faulty files, and clips without a file
+
+
+@friendly_errors
+def main() -> None:
+    args = parse_arguments()
+    dataset = load_config(args.data, args.data).dataset  # the data file says all that is needed here
+    ensure_example(dataset)
+    clip_ids = video_ids(dataset) if args.all else _listed_ids(dataset)
+    if not clip_ids:
+        raise ListError([f"{dataset.videos}: no video with one of the endings {' '.join(DEMUXERS)}"])
+    _check_writable(dataset)
+    files, missing = find_videos(dataset, clip_ids)
+    try:
+        records = index_videos(
+            dataset,
+            list(files),
+            args.workers,
+            checked="decoded" if args.decode else "demuxed",
+            limits=Limits(args.timeout, args.memory),
+            again=("unreadable", *FAULTS),
+        )
+    except KeyboardInterrupt:
+        print("interrupted; what is found out is kept: run it again to go on", file=sys.stderr)
+        sys.exit(130)
+    _report(dataset, records.values())
+    if missing:
+        more = len(missing) - MOST_SHOWN
+        raise ListError(missing[:MOST_SHOWN] + [f"... and {more} more clips without a file"] * (more > 0))
+
+
+def parse_arguments() -> argparse.Namespace:
+    command = parser("index_videos.py", __doc__)
+    command.epilog = "example: python tools/index_videos.py --data D.json --decode --workers 16"
+    add = command.add_argument
+    add("--data", metavar="FILE", default=EXAMPLE_DATA, help="JSON file of the data set (default: %(default)s)")
+    add("--all", action="store_true", help="every video in dir_videos, in place of those in the lists")
+    decode = (
+        "decode all pictures strictly, which takes far longer but finds damage that the packets do not show, and "
+        "confirms the number of frames; sound is not decoded"
+    )
+    add("--decode", action="store_true", help=decode)
+    add("--workers", metavar="N", type=int, default=joblib.cpu_count(), help="files at a time (default: one per core)")
+    limits = Limits()
+    seconds = "time for one file in seconds; raise it to --decode long videos (default: %(default)g)"
+    add("--timeout", metavar="SECONDS", type=float, default=limits.seconds, help=seconds)
+    memory = "memory for one file in MB of address space, on top of the program's own (default: %(default)d)"
+    add("--memory", metavar="MB", type=int, default=limits.megabytes, help=memory)
+    args = command.parse_args()
+    for name in ("workers", "timeout", "memory"):
+        if not getattr(args, name) > 0:
+            command.error(f"--{name}: expected more than 0, got {getattr(args, name):g}")
+    return args
+
+
+def _listed_ids(dataset: Dataset) -> list[str]:
+    """The ids of both lists; what is wrong with either is named together."""
+    ids, problems = {}, []
+    for split in ("training", "validation"):
+        try:
+            ids |= dict.fromkeys(entry.id for entry in read_list(dataset.list_file(split)))
+        except ListError as error:
+            problems += error.problems
+    if problems:
+        raise ListError(problems)
+    return list(ids)
+
+
+def _check_writable(dataset: Dataset) -> None:
+    path = dataset.root / INDEX_NAME
+    try:
+        path.open("ab").close()
+    except OSError as error:
+        raise ListError([f"{path}: cannot be written ({error.strerror}); the index is kept beside the data"]) from error
+
+
+def _report(dataset: Dataset, records: Collection[Record]) -> None:
+    table = Counter((record["status"], record.get("codec", "")) for record in records)
+    print(f"{'status':<15}{'codec':<15}{'clips':>9}")
+    for (status, codec), count in sorted(table.items(), key=lambda row: (row[0][0] != "ok", -row[1])):
+        print(f"{status:<15}{codec:<15}{count:>9}")
+    usable = [record for record in records if record["status"] == "ok"]
+    print(
+        f"by its format, NVDEC decodes {sum(map(nvdec_decodes, usable))} of {len(usable)} clips, and "
+        f"pipeline.decode=gpu takes {sum(map(prunable, usable))} (not run on a GPU)"
+    )
+    faulty = [record for record in records if record["status"] != "ok"]
+    if faulty:
+        print(f"{len(faulty)} faulty files:")
+        for record in faulty[:MOST_SHOWN]:
+            print(_printable(f"  {record['status']}: {record['reason']}"))
+        if len(faulty) > MOST_SHOWN:
+            print(f"  ... and {len(faulty) - MOST_SHOWN} more")
+    print(f"all {len(records)} records, with reasons: {dataset.root / INDEX_NAME}")
+
+
+def _printable(text: str) -> str:
+    """File names may hold line feeds, or bytes that are no UTF-8."""
+    return text.replace("\n", "\\n").encode(errors="backslashreplace").decode()
+
+
+if __name__ == "__main__":
+    main()
