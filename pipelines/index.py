@@ -16,7 +16,7 @@ from pipelines.clips import Dataset, ListError, find_videos
 from pipelines.index_file import compact_index, index_writer, read_index
 from pipelines.probe import Checked, probe_video
 from pipelines.record_file import Record
-from pipelines.sandbox import Fault, Limits, map_limited
+from pipelines.sandbox import FAULTS, Fault, Limits, map_limited
 
 INDEX_NAME = "index.jsonl"
 
@@ -61,7 +61,6 @@ def index_videos(
         raise ListError(missing)
     path = dataset.root / INDEX_NAME
     known = read_index(path)
-    enough = {checked, "decoded"}
     records, todo = {}, {}
     for clip_id, file in files.items():
         location = os.path.join(dataset.data_dir, file)
@@ -71,7 +70,7 @@ def index_videos(
             record is None
             or record.get("size") != size
             or record.get("mtime_ns") != mtime_ns
-            or record.get("checked") not in enough
+            or not _checked_enough(record, checked)
             or record.get("status") in again
         ):
             todo[location] = {"id": clip_id, "file": file, "size": size, "mtime_ns": mtime_ns, "checked": checked}
@@ -86,6 +85,12 @@ def index_videos(
                 records[record["id"]] = record
         compact_index(path)
     return {clip_id: records[clip_id] for clip_id in files}
+
+
+def _checked_enough(record: Record, checked: Checked) -> bool:
+    """Whether a file was looked at as far as asked for; what a limit ended says nothing of a shorter look."""
+    found = record.get("checked")
+    return found == checked or (found == "decoded" and record.get("status") not in FAULTS)
 
 
 def _state(location: str) -> tuple[int, int]:

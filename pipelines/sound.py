@@ -71,6 +71,8 @@ def _open(path: Path) -> av.container.InputContainer:
     demuxer = DEMUXERS.get(path.suffix.lower())
     if demuxer is None:
         raise SoundError(f"{path}: unknown ending; expected .wav or a video: {' '.join(DEMUXERS)}")
+    if path.exists() and not path.is_file():  # opening a FIFO would wait for a writer
+        raise SoundError(f"{path}: is a folder, FIFO or device; expected a video file")
     return av.open(str(path), format=demuxer)
 
 

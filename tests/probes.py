@@ -30,6 +30,13 @@ def by_name(path: str, checked: str = "demuxed") -> dict:
     return probe_video(path, checked)
 
 
+def sleeping_decode(path: str, checked: str = "demuxed") -> dict:
+    """Never done where everything is to be decoded."""
+    if checked == "decoded":
+        time.sleep(1000)
+    return probe_video(path, checked)
+
+
 def slowly(path: str, checked: str = "demuxed", *, calls: str) -> dict:
     """Takes a moment, and notes in the file `calls` that it was called."""
     with open(calls, "a") as file:

@@ -266,6 +266,16 @@ def test_randomly_damaged_files(tmp_path, codec, ending, options):
     assert results[str(path)]["frames"] == 20
 
 
+def test_what_a_limit_ended_says_nothing_of_a_shorter_look(tmp_path):
+    dataset = Dataset(data_dir=str(tmp_path))
+    dataset.videos.mkdir()
+    write_video(dataset.videos / "a.mp4", 10)
+    limits = Limits(seconds=1)
+    slow = index_videos(dataset, ["a"], 1, checked="decoded", limits=limits, probe=probes.sleeping_decode)
+    assert slow["a"]["status"] == "timeout"
+    assert index_videos(dataset, ["a"], 1, probe=probes.sleeping_decode)["a"]["status"] == "ok"
+
+
 def test_a_decode_confirms_the_number_of_frames(tmp_path):
     for name, options in (("a.mp4", {}), ("b.mp4", {"pts": [40 * i - 200 for i in range(20)]}), ("c.avi", {})):
         path = write_video(tmp_path / name, 20, **options)

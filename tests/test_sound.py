@@ -1,5 +1,6 @@
 """Sound out of files: the right samples, and a clear reason where there are none."""
 
+import os
 from fractions import Fraction
 
 import av
@@ -155,3 +156,10 @@ def test_sound_without_a_decoder(tmp_path):
     clip.write_bytes(clip.read_bytes().replace(b"mp4a", b"zzzz").replace(b"esds", b"free"))
     with pytest.raises(SoundError, match=r"a\.mp4: the sound cannot be read"):
         read_sound(clip)
+
+
+@pytest.mark.parametrize("read", [read_sound, has_sound])
+def test_a_fifo_is_not_opened(tmp_path, read):
+    os.mkfifo(tmp_path / "a.mp4")  # it would wait for a writer
+    with pytest.raises(SoundError, match="is a folder, FIFO or device"):
+        read(tmp_path / "a.mp4")

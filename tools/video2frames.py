@@ -58,6 +58,8 @@ def main() -> None:
         target = dataset.audios / f"{clip_id}.wav" if args.audio else dataset.frames / clip_id
         if target.exists() and not args.force:
             return Result(clip_id, "existed")
+        if not video.is_file():  # ffmpeg would wait for the writer of a FIFO
+            return Result(clip_id, "failed", f"{video.name} is no file")
         try:
             if args.audio and not has_sound(video):
                 return Result(clip_id, "no sound")
