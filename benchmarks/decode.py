@@ -29,6 +29,7 @@ METHOD = {
     "clips_per_second": "clips of the group by the wall seconds of a round; median and quartiles over the rounds",
     "cpu_ms_per_clip": "of all threads, median over the clips of a round; median and quartiles over the rounds",
     "cpu_relative_to_ours": "CPU time of this decoder by that of ours in the same round, all clips",
+    "planning_cpu_ms_per_clip": "to read the packets of a file and choose among them; part of cpu_ms_per_clip",
     "warm_up": "each decoder decodes every clip once before the first round; not counted",
     "file_cache": "warm",
     "order": "one process per decoder, taking turns, pinned to one core; each round begins with another decoder",
@@ -114,6 +115,7 @@ def _compare(variants: Sequence[Variant], jobs: Sequence[Job]) -> dict[str, dict
             "max_difference": max(largest),
             "mean_difference": round(float(np.mean(mean)), 3),
             "decoded_frames_per_clip": variant.call("decoded", jobs),
+            "planning_cpu_ms_per_clip": variant.call("planning", jobs),
             "useful_frames_per_clip": float(np.mean([len(set(frames)) for _, frames in jobs])),
         }
     return facts
@@ -164,6 +166,8 @@ def _print(figures: Sequence[dict], missing: dict[str, str]) -> None:
         if peers:
             best = min(peers, key=lambda row: row[8])
             print(f"{key[0]}, {key[1]} {key[2]} frames: ours takes 1 / {best[8]:.2f} of the CPU time of {best[3]}")
+    planning = max(figure["planning_cpu_ms_per_clip"] or 0 for figure in figures)
+    print(f"ours, to read the packets of a clip and choose among them: at most {planning} ms")
 
 
 def _plot(figures: Sequence[dict], path: Path) -> None:

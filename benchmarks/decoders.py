@@ -26,6 +26,7 @@ class Decoder:
 
     decode: Callable[[str, Frames], np.ndarray]  # -> uint8 (S, H, W, 3), RGB
     count: Callable[[str, Frames], int] | None = None  # frames that are decoded for the wanted ones; None: unknown
+    plan: Callable[[str, Frames], object] | None = None  # reads the packets and chooses among them, without decoding
     libavcodec: str = "unknown"  # version of FFmpeg's decoders behind it
 
     def about(self) -> str:
@@ -37,6 +38,17 @@ class Decoder:
     def decoded(self, jobs: Sequence[Job]) -> float | None:
         """Frames decoded per clip, the mean of all jobs."""
         return float(np.mean([self.count(*job) for job in jobs])) if self.count else None
+
+    def planning(self, jobs: Sequence[Job]) -> float | None:
+        """CPU milliseconds per clip to read the packets and choose among them, median of all jobs and 5 passes."""
+        if self.plan is None:
+            return None
+        found = []
+        for job in [*jobs, *jobs * 5]:
+            start = time.process_time()
+            self.plan(*job)
+            found.append(1000 * (time.process_time() - start))
+        return round(float(np.median(found[len(jobs) :])), 2)  # without the first pass
 
     def time(self, jobs: Sequence[Job]) -> list[tuple[float, float]]:
         """Seconds of CPU (all threads) and of wall time for each job."""
@@ -53,17 +65,23 @@ def ours() -> Decoder:
     import av
 
     from pipelines.decode import decode_frames
-    from pipelines.demux import demux
+    from pipelines.demux import demux, demux_plain
+    from pipelines.packets import Run
     from pipelines.video_file import open_video, video_stream
 
-    def count(path: str, frames: Frames) -> int:
+    def plan(path: str, frames: Frames) -> list[Run] | None:
+        plain = demux_plain(path)
+        if plain is not None:
+            return plain[0].runs(set(frames))
         with open_video(path) as container:
             demuxed = demux(path, container, video_stream(path, container))
-        if demuxed.shown is None:
-            return frames[-1] + 1
-        return sum(len(run.packets) for run in demuxed.runs(set(frames)))
+        return demuxed.runs(set(frames)) if demuxed.shown else None
 
-    return Decoder(decode=decode_frames, count=count, libavcodec=_version(av.library_versions["libavcodec"]))
+    def count(path: str, frames: Frames) -> int:
+        runs = plan(path, frames)
+        return frames[-1] + 1 if runs is None else sum(len(run.packets) for run in runs)
+
+    return Decoder(decode=decode_frames, count=count, plan=plan, libavcodec=_version(av.library_versions["libavcodec"]))
 
 
 def pyav_loop() -> Decoder:
