@@ -36,7 +36,7 @@ class TSAMClips(Dataset):
 
     def __init__(self, config: Any, keep_filters: bool):
         self.config = config
-        self.filters = lru_cache(mel_filters) if keep_filters else mel_filters
+        self.filters = kept_mel_filters if keep_filters else mel_filters
         self.entries = read_list(config.dataset.list_file("training"))
         folders = [config.dataset.frames / entry.id for entry in self.entries]
         self.num_frames = [sum(1 for _ in folder.iterdir()) for folder in folders]
@@ -118,6 +118,11 @@ def mel_filters(rate: int, n_fft: int, n_mels: int) -> Tensor:
     slopes = corners[:, None] - torch.linspace(0, rate / 2, n_fft // 2 + 1)  # (n_mels + 2, bins)
     width = corners.diff()[:, None]
     return torch.minimum(-slopes[:-2] / width[:-1], slopes[2:] / width[1:]).clamp_(min=0)
+
+
+@lru_cache
+def kept_mel_filters(rate: int, n_fft: int, n_mels: int) -> Tensor:
+    return mel_filters(rate, n_fft, n_mels)
 
 
 class EndlessOrder(Sampler[tuple[int, int]]):
