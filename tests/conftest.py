@@ -1,8 +1,12 @@
 """Data that many tests read, made once."""
 
+import signal
 from pathlib import Path
 
 import pytest
+
+# A run in the background of a shell ignores Ctrl-C, and so would all that it starts; the tests that interrupt need it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from tests.processes import run
 
