@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import run
+
 # A run in the background of a shell ignores Ctrl-C, and so would all that it starts; the tests that interrupt need it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-
-from tests.processes import run
 
 
 @pytest.fixture(scope="session")
