@@ -73,7 +73,7 @@ def load_config(data: str | Path, config: str | Path, overrides: Sequence[str] =
     """
     sections: dict[str, Any] = {}
     problems: list[str] = []
-    for path in (data, config):
+    for path in dict.fromkeys((data, config)):  # tools that need only the data name its file twice
         try:
             sections |= _read_json(path)
         except ConfigError as error:
