@@ -1,7 +1,9 @@
 """Small videos for tests: every frame carries its number in its pixels, so that a test sees which frame it got."""
 
+import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -55,7 +57,7 @@ def write_video(
     """
     path = Path(path)
     encoder, defaults = ENCODERS[codec]
-    with av.open(str(path), "w", options=container_options or {}) as container:
+    with _scheduling_kept(), av.open(str(path), "w", options=container_options or {}) as container:
         stream = container.add_stream(encoder, rate=fps, options=defaults | (options or {}))
         stream.height, stream.width = size
         stream.pix_fmt = pix_fmt
@@ -81,6 +83,16 @@ def write_video(
         if tone is not None:
             _add_tone(container, tone, seconds=frames / fps)
     return path
+
+
+@contextmanager
+def _scheduling_kept() -> Iterator[None]:
+    """SVT-AV1, run by root, makes the thread that calls it a real-time one, and so all that this starts later."""
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, parameters)
 
 
 def write_alt_ref_video(path: Path, frames: int = 40, codec: str = "vp9") -> Path:
