@@ -22,7 +22,9 @@ LAYERS = [
     | layer("tsam_dali", "config options"),
     layer("pipelines", "colour culprits dataset frame_index graph index loader")
     | layer("tsam_dali", "backbone checkpoint command_line describe distributed example learner metrics model optim")
-    | layer("tsam_dali", "option_arguments progress provenance report run_folder shift weight_formats weights"),
+    | layer(
+        "tsam_dali", "option_arguments precision progress provenance report run_folder shift weight_formats weights"
+    ),
     layer("tsam_dali", "engine"),
     layer("tsam_dali", "train"),
 ]

@@ -13,15 +13,8 @@ from tsam_dali.config import Config
 from tsam_dali.distributed import Job, sum_over_ranks
 from tsam_dali.learner import Learner
 from tsam_dali.metrics import Metrics
+from tsam_dali.precision import autocast
 from tsam_dali.progress import Progress
-
-AMP_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-def autocast(config: Config, job: Job) -> torch.autocast:
-    """Mixed precision as `training_param.amp` says."""
-    amp = config.training_param.amp
-    return torch.autocast(job.device.type, dtype=AMP_TYPES.get(amp), enabled=amp != "off")
 
 
 def train_one_epoch(learner: Learner, progress: Progress, config: Config, job: Job) -> dict[str, Any]:
@@ -34,7 +27,7 @@ def train_one_epoch(learner: Learner, progress: Progress, config: Config, job: J
         num_ok = sum_over_ranks(batch.ok.sum().float()).clamp(min=1)
         for i, part in enumerate(_split(batch, parts)):
             with _no_sync(learner.model, unless=i == parts - 1):
-                with autocast(config, job):
+                with autocast(config.training_param, job.device):
                     logits = learner.model(part.video, part.audio)
                 losses = _losses(logits, part.label, config.training_param.label_smoothing)
                 loss = torch.where(part.ok, losses, 0).sum() * job.world / num_ok
@@ -61,7 +54,7 @@ def evaluate(
     """Hand the logits float32 (B, C) of every batch to `use`; padding and unreadable clips have ok = False."""
     model.eval()
     for batch in progress:
-        with autocast(config, job):
+        with autocast(config.training_param, job.device):
             logits = model(batch.video, batch.audio)
         use(logits.float(), batch)
 

@@ -57,7 +57,7 @@ class TrainingParam:
     num_workers: Annotated[int, Ge(0)] = 8
     """Decode processes of the whole machine; never more than it has cores."""
     amp: Literal["bf16", "fp16", "off"] = "bf16"
-    """Number format of convolutions and matrix products."""
+    """Number format of convolutions and matrix products. On a CPU without instructions for bf16 it means `off`."""
     channels_last: bool = True
     """Channels-last memory for the network and its input."""
     compile: bool = False
