@@ -7,7 +7,8 @@ from torch import nn
 from pipelines.loader import Batch
 from tsam_dali.config import Config, config_from_dict
 from tsam_dali.distributed import Job
-from tsam_dali.engine import train_one_epoch, validation_metrics
+from tsam_dali.engine import train_one_epoch
+from tsam_dali.finite import NonFiniteError
 from tsam_dali.learner import build_learner
 from tsam_dali.progress import Progress
 
@@ -40,9 +41,9 @@ def batch(size=6, bad=()):
 
 def weights_after(batches, config):
     network = Network()
-    learner = build_learner(network, config, JOB, steps_per_epoch=len(batches), first_step=0, state=None)
-    result = train_one_epoch(learner, Progress(batches, "", clips_per_step=6, show=False), config, JOB)
-    return network.head.weight.detach(), result["training"]
+    learner = build_learner(network, config, JOB, steps_per_epoch=len(batches))
+    assert train_one_epoch(learner, Progress(batches, "", clips_per_step=6, show=False), lambda step: False)
+    return network.head.weight.detach(), learner.metrics.result()
 
 
 @pytest.mark.parametrize("parts", [2, 3])
@@ -80,14 +81,68 @@ def test_the_gradient_norm_is_limited():
     assert 0 < moved <= 0.05 * 1e-3 * 1.01  # rate times limit
 
 
-def test_validation_counts_what_is_ok_and_trains_nothing():
-    network = Network()
-    before = network.head.weight.detach().clone()
-    batches = [batch(), batch(bad=(1, 2))]
-    result = validation_metrics(network, Progress(batches, "", clips_per_step=6, show=False), settings(), JOB)
-    assert result["samples"] == 10
-    assert torch.equal(network.head.weight, before)
-    logits = torch.cat([network(b.video, None)[b.ok] for b in batches])
-    label = torch.cat([b.label[b.ok] for b in batches])
-    assert result["loss"] == pytest.approx(nn.functional.cross_entropy(logits, label).item(), rel=1e-6)
-    assert result["accuracy"] == pytest.approx((logits.argmax(1) == label).float().mean().item())
+def learner_of(config, network=None):
+    return build_learner(network or Network(), config, JOB, steps_per_epoch=3)
+
+
+def train(learner, batches, after_step=lambda step: False):
+    return train_one_epoch(learner, Progress(batches, "", clips_per_step=6, show=False), after_step)
+
+
+def test_the_loop_ends_where_it_is_told_to():
+    learner = learner_of(settings())
+    assert not train(learner, [batch()] * 3, lambda step: learner.step == 2)
+    assert learner.step == 2
+
+
+def test_classes_are_weighted_as_torch_weights_them():
+    weights = torch.tensor([1.0, 2.0, 5.0])
+    learner = build_learner(Network(), settings(), JOB, steps_per_epoch=1, class_weights=weights)
+    train(learner, [batch()])
+    network, data = Network(), batch()
+    nn.functional.cross_entropy(network(data.video, None), data.label, weights).backward()
+    expected = network.head.weight - 0.05 * (network.head.weight.grad + 1e-4 * network.head.weight)
+    torch.testing.assert_close(learner.network.head.weight, expected)
+
+
+def test_the_average_follows_the_weights():
+    learner = learner_of(settings(ema_decay=0.75))
+    seen = []
+    train(learner, [batch()] * 3, lambda step: seen.append(learner.network.head.weight.detach().clone()))
+    expected = seen[0]
+    for weight in seen[1:]:
+        expected = 0.75 * expected + 0.25 * weight
+    torch.testing.assert_close(learner.averaged_network.head.weight, expected)
+    assert not torch.equal(learner.averaged_network.head.weight, learner.network.head.weight)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_names_its_clips(value):
+    spoiled = batch()
+    spoiled.video[3] = value
+    learner = learner_of(settings())
+
+    def watch(step):
+        learner.finite.add(learner.step - 1, step.norm, step.losses, step.batch.row)
+
+    with pytest.raises(NonFiniteError, match=r"the loss of step 1 is not finite; rows .*: 3\. Look"):
+        train(learner, [batch(), spoiled, batch()], watch)
+    assert learner.step == 3
+
+
+def test_a_state_goes_on_where_it_was():
+    config = settings(ema_decay=0.9, mixup=0.3)
+    batches = [batch(), batch(bad=(1,)), batch()]
+    whole = learner_of(config)
+    train(whole, batches)
+    first = learner_of(config)
+    train(first, batches[:2])
+    state = first.state_dict() | {"epoch_sums": first.metrics.state_dict()}
+    second = build_learner(Network(), config, JOB, steps_per_epoch=3, state=state)
+    second.network.load_state_dict(state["model"])
+    train(second, batches[2:])
+    for name, tensor in whole.network.state_dict().items():
+        assert torch.equal(tensor, second.network.state_dict()[name])
+        assert torch.equal(whole.ema.module.state_dict()[name], second.ema.module.state_dict()[name])
+    assert torch.equal(whole.metrics.confusion, second.metrics.confusion)
+    assert (second.step, second.rate) == (whole.step, whole.rate)

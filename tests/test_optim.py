@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tsam_dali.optim import build_optimizer, build_schedule, rate_factor
+from tsam_dali.optim import build_optimizer, build_schedule, explain_rate, rate_factor
 from tsam_dali.options import OptimizerParam
 
 
@@ -23,7 +23,7 @@ def test_the_rate_is_a_function_of_the_step():
     options = OptimizerParam(lr=0.1, lr_decay=(0.5, 1), warmup_epochs=1)
 
     def rates(first_step, count):
-        optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1)
+        optimizer = torch.optim.SGD([{"params": [torch.zeros(1, requires_grad=True)], "base_lr": 0.1}], lr=1)
         schedule = build_schedule(optimizer, options, epochs=3, steps_per_epoch=4, first_step=first_step)
         found = []
         for _ in range(count):
@@ -39,7 +39,7 @@ def test_the_rate_is_a_function_of_the_step():
 
 def test_sgd_is_plain_sgd_with_momentum_and_decay_on_everything():
     model = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2))
-    optimizer = build_optimizer(model, OptimizerParam(lr=0.1, momentum=0.8, weight_decay=0.01))
+    optimizer = build_optimizer(model, OptimizerParam(lr=0.1, momentum=0.8, weight_decay=0.01), 8)
     assert type(optimizer) is torch.optim.SGD
     (group,) = optimizer.param_groups
     assert {key: group[key] for key in ("lr", "momentum", "weight_decay", "nesterov")} == {
@@ -52,5 +52,44 @@ def test_sgd_is_plain_sgd_with_momentum_and_decay_on_everything():
 
 
 def test_another_optimizer_by_name():
-    optimizer = build_optimizer(torch.nn.Linear(3, 2), OptimizerParam(name="adamw", lr=0.001))
+    optimizer = build_optimizer(torch.nn.Linear(3, 2), OptimizerParam(name="adamw", lr=0.001), 8)
     assert isinstance(optimizer, torch.optim.AdamW)
+
+
+class Small(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 4, 1)
+        self.bn = torch.nn.BatchNorm2d(4)
+        self.head = torch.nn.Linear(4, 2)
+
+
+def rates_and_decays(**options):
+    model = Small()
+    optimizer = build_optimizer(model, OptimizerParam(lr=0.1, weight_decay=0.01, **options), 8)
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    groups = optimizer.param_groups
+    return {names[p]: (round(group["lr"], 6), group["weight_decay"]) for group in groups for p in group["params"]}
+
+
+def test_tsms_multipliers():
+    assert rates_and_decays(multipliers="tsm") == {
+        "conv.weight": (0.1, 0.01),
+        "conv.bias": (0.2, 0),
+        "bn.weight": (0.1, 0),
+        "bn.bias": (0.1, 0),
+        "head.weight": (0.5, 0.01),
+        "head.bias": (1.0, 0),
+    }
+
+
+def test_no_decay_on_norms_and_biases():
+    found = rates_and_decays(decay_norm_bias=False)
+    assert {name for name, (_, decay) in found.items() if decay} == {"conv.weight", "head.weight"}
+
+
+def test_the_rate_grows_with_the_batch():
+    found = rates_and_decays(lr_batch_size=2)
+    assert set(found.values()) == {(0.4, 0.01)}
+    assert "0.1 x 8 / 2 = 0.4" in explain_rate(OptimizerParam(lr=0.1, lr_batch_size=2), 8)
+    assert "lr_batch_size scales it" in explain_rate(OptimizerParam(lr=0.1), 8)

@@ -46,21 +46,29 @@ def two_epochs(train):
     return train.results / "whole", done
 
 
+def epochs(folder):
+    """The records of a run's epochs."""
+    lines = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+    return [line for line in lines if line["kind"] == "epoch"]
+
+
 def test_what_a_run_leaves(two_epochs):
     folder, done = two_epochs
     assert "validation accuracy" in done.stdout
     assert str(folder / "curves.png") in done.stdout
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    checkpoints = {"latest", "unbalanced_best", "balanced_best", "epoch_0"}
+    checkpoints = {"step_00000003", "step_00000006", "unbalanced_best", "balanced_best", "epoch_0"}
     digests = {f"checkpoints/{name}.sha256" for name in checkpoints}
-    files = {"args.json", "result.json", "metrics.jsonl", "log.txt", "curves.png", "inputs.png"}
-    assert names == files | digests | {f"checkpoints/{name}" for name in checkpoints}
+    files = {"args.json", "status.json", "result.json", "metrics.jsonl", "log.txt", "curves.png", "inputs.png"}
+    assert names == files | digests | {f"checkpoints/{name}" for name in (*checkpoints, "latest")}
+    assert (folder / "checkpoints/latest").readlink().name == "step_00000006"
+    assert json.loads((folder / "status.json").read_text())["state"] == "finished"
     settings = json.loads((folder / "args.json").read_text())
     assert settings["model"]["video_segments"] == 4
     assert settings["versions"]["torch"] == torch.__version__.split("+")[0]
     result = json.loads((folder / "result.json").read_text())
     assert list(result["history_score"]) == ["0", "1"]
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    lines = epochs(folder)
     assert [line["training"]["samples"] for line in lines] == [24, 24]
     assert [line["validation"]["samples"] for line in lines] == [9, 9]
     assert result["best_score"]["unbalanced"] == max(line["validation"]["accuracy"] for line in lines)
@@ -68,34 +76,27 @@ def test_what_a_run_leaves(two_epochs):
     assert all(0 <= line["data_wait"] <= 1 and line["clips_per_second"] > 0 for line in lines)
 
 
-def test_a_resumed_run_ends_like_an_uninterrupted_one(train, two_epochs):
-    first = train("--run_id", "parts", "--set", "training_param.epochs=1", "--set", "optimizer_param.schedule=step")
-    assert first.returncode == 0, first.stderr
-    again = train("--run_id", "parts")
+def test_what_differs_from_the_checkpoint_is_shown(train, two_epochs):
+    shutil.copytree(train.results / "whole", train.results / "changed", symlinks=True)
+    again = train("--run_id", "changed")
     assert again.returncode == 2
     assert "holds a run already; choose another --run_id, or --resume auto" in again.stderr
-    second = train(
-        *("--run_id", "parts", "--resume", "auto", "--set", "training_param.epochs=2"),
-        *("--set", "optimizer_param.schedule=step"),
-    )
-    assert second.returncode == 0, second.stderr
-    whole = train(
-        *("--run_id", "step", "--set", "training_param.epochs=2", "--set", "optimizer_param.schedule=step"),
-    )
-    assert whole.returncode == 0, whole.stderr
-    resumed = load_checkpoint(train.results / "parts/checkpoints/latest")
-    uninterrupted = load_checkpoint(train.results / "step/checkpoints/latest")
-    assert resumed["epoch"] == uninterrupted["epoch"] == 1
-    for name, tensor in uninterrupted["model"].items():
-        assert torch.equal(resumed["model"][name], tensor), name
-    assert len((train.results / "parts/metrics.jsonl").read_text().splitlines()) == 2
+    other = ("--run_id", "changed", "--resume", "auto", "--set", "optimizer_param.lr=0.3")
+    refused = train(*other)
+    assert refused.returncode == 2
+    assert "optimizer_param.lr: 0.05 -> 0.3" in refused.stderr
+    assert "training_param.epochs: 2 -> 14" in refused.stderr
+    assert "--force" in refused.stderr
+    forced = train(*other, "--set", "training_param.epochs=3", "--force")
+    assert forced.returncode == 0, forced.stderr
+    assert len(load_checkpoint(train.results / "changed/checkpoints/latest")["history"]) == 3
 
 
 def test_dry_run(train):
     done = train("--dry_run")
     assert done.returncode == 0, done.stderr
     assert "dry run: one step of training and of validation and a checkpoint worked" in done.stdout
-    line = json.loads((train.results / "dry_run/metrics.jsonl").read_text())
+    (line,) = epochs(train.results / "dry_run")
     assert (line["training"]["samples"], line["validation"]["samples"]) == (8, 8)
     assert train("--dry_run").returncode == 0
 
@@ -104,7 +105,7 @@ def test_validation_of_a_checkpoint_scores_what_training_scored(train, two_epoch
     folder, _ = two_epochs
     done = train("--validate", folder / "checkpoints/latest", "--set", "model_validation=2")
     assert done.returncode == 0, done.stderr
-    last = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])["validation"]
+    last = epochs(folder)[-1]["validation"]
     lines = done.stdout.splitlines()
     assert lines[0].startswith(f"1 clips: accuracy {last['accuracy']:.2%}, balanced {last['balanced_accuracy']:.2%}")
     assert lines[0].endswith("on 9 of 9 videos")
@@ -126,7 +127,7 @@ def test_fine_tuning_starts_from_the_given_weights(train, two_epochs):
 def test_two_ranks_train_and_validate_each_clip_once(train):
     done = train("--run_id", "two", "--set", "training_param.epochs=1", ranks=2)
     assert done.returncode == 0, done.stderr
-    line = json.loads((train.results / "two/metrics.jsonl").read_text())
+    (line,) = epochs(train.results / "two")
     assert (line["training"]["samples"], line["validation"]["samples"]) == (24, 9)
     done = train("--set", "training_param.batch_size=7", ranks=2)
     assert done.returncode != 0

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import pickle
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,21 +28,42 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         torch.save({"format": FORMAT, **state}, temporary)
         digest = _sha256(temporary)
         _digest_file(path).unlink(missing_ok=True)  # the old digest must never stand beside the new file
-    with _replacing(_digest_file(path)) as temporary:
-        temporary.write_text(f"{digest}  {path.name}\n")
+    _write_digest(path, digest)
 
 
-def load_checkpoint(path: Path) -> dict[str, Any]:
+def copy_checkpoint(source: Path, target: Path) -> None:
+    """Copy a checkpoint and its digest, as safely as `save_checkpoint` writes one."""
+    digest = _digest_file(source).read_text().split()[0]
+    with _replacing(target) as temporary:
+        shutil.copyfile(source, temporary)
+        _digest_file(target).unlink(missing_ok=True)
+    _write_digest(target, digest)
+
+
+def delete_checkpoint(path: Path) -> None:
+    """Delete a checkpoint; without its digest it no longer counts as whole."""
+    _digest_file(path).unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
+
+
+def load_checkpoint(path: Path, digest_needed: bool = False) -> dict[str, Any]:
     """Read a checkpoint that `save_checkpoint` wrote; tensors arrive on the CPU.
+
+    Args:
+        path: the file, or a link to it.
+        digest_needed: a file without its digest is an error, too; it was being written when its run was killed.
 
     Raises:
         CheckpointError: no such file, a digest that does not match, or another format. No pickled code ever runs.
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint")
-    digest_file = _digest_file(path)
-    if digest_file.is_file() and digest_file.read_text().split()[:1] != [_sha256(path)]:
-        raise CheckpointError(f"{path}: damaged, its SHA-256 is not the one in {digest_file.name}")
+    digest_file = _digest_file(path.resolve())
+    if digest_file.is_file():
+        if digest_file.read_text(errors="replace").split()[:1] != [_sha256(path)]:
+            raise CheckpointError(f"{path}: damaged, its SHA-256 is not the one in {digest_file.name}")
+    elif digest_needed:
+        raise CheckpointError(f"{path}: not whole, {digest_file.name} is missing")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, OSError) as error:
@@ -49,6 +71,11 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise CheckpointError(f"{path}: not a checkpoint of tsam_dali (other weights: --fine_tune reads them)")
     return state
+
+
+def _write_digest(path: Path, digest: str) -> None:
+    with _replacing(_digest_file(path)) as temporary:
+        temporary.write_text(f"{digest}  {path.name}\n")
 
 
 def _digest_file(path: Path) -> Path:
@@ -70,5 +97,15 @@ def _replacing(path: Path) -> Iterator[Path]:
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(path: Path) -> None:
+    """Make names that were given in a folder outlast a loss of power."""
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -51,6 +51,11 @@ def start(device: str | None = None) -> Job:
     return Job(rank, world, local_world, torch.device(kind, local_rank) if kind == "cuda" else torch.device(kind))
 
 
+def is_main() -> bool:
+    """Whether this process is rank 0, known before it has joined the job."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def stop() -> None:
     """Leave the job."""
     if dist.is_initialized():
@@ -90,6 +95,15 @@ def same_buffers(network: torch.nn.Module) -> None:
     if dist.is_initialized():
         for buffer in network.buffers():
             dist.broadcast(buffer, src=0)
+
+
+def on_any_rank(*flags: bool) -> list[bool]:
+    """Whether each flag is up on any rank; all ranks call it together. Never waits for a GPU."""
+    if not dist.is_initialized():
+        return list(flags)
+    ups = torch.tensor(flags, dtype=torch.int32)  # in the CPU's memory, so gloo adds it up also in a job on GPUs
+    dist.all_reduce(ups, dist.ReduceOp.MAX)
+    return ups.bool().tolist()
 
 
 def sum_over_ranks(tensor: torch.Tensor) -> torch.Tensor:

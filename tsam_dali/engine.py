@@ -1,50 +1,55 @@
-"""The two loops: one epoch of training, one pass of evaluation."""
+"""The two loops: one epoch of training, one pass of evaluation. B clips of a rank, C classes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from typing import Any
+from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from pipelines.loader import Batch
 from tsam_dali.config import Config
 from tsam_dali.distributed import Job, sum_over_ranks
 from tsam_dali.learner import Learner
-from tsam_dali.metrics import Metrics
+from tsam_dali.loss import clip_losses, clip_weights
+from tsam_dali.mixup import mix
 from tsam_dali.precision import autocast
 from tsam_dali.progress import Progress
 
 
-def train_one_epoch(learner: Learner, progress: Progress, config: Config, job: Job) -> dict[str, Any]:
-    """Train on the batches of `progress`: {"training": loss and accuracies over all ranks, "lr", throughput}."""
-    parts, limit = config.training_param.accumulate, config.optimizer_param.gd
-    metrics = Metrics(learner.network.head.out_features, job.device)
-    learner.model.train()
+class Step(NamedTuple):
+    """What a step of training found; tensors stay on the device."""
+
+    norm: torch.Tensor  # (), of the gradient over all ranks
+    losses: torch.Tensor  # float32 (B,)
+    batch: Batch
+
+
+def train_one_epoch(learner: Learner, progress: Progress, after_step: Callable[[Step], bool]) -> bool:
+    """Train on the batches of `progress`, adding to `learner.metrics`; returns whether all of them were used.
+
+    `after_step` is told of every step and ends the loop by True.
+    """
+    options, job = learner.config.training_param, learner.job
     for batch in progress:
+        learner.seed_step()
+        mixed, targets = mix(batch, options.mixup, options.seed, learner.step)
         # The mean is over all readable clips of the global batch. DDP averages gradients over the ranks, hence `world`.
-        num_ok = sum_over_ranks(batch.ok.sum().float()).clamp(min=1)
-        for i, part in enumerate(_split(batch, parts)):
-            with _no_sync(learner.model, unless=i == parts - 1):
-                with autocast(config.training_param, job.device):
+        count = torch.where(batch.ok, clip_weights(targets, learner.class_weights), 0).sum()
+        share = job.world / sum_over_ranks(count).clamp(min=1e-9)
+        losses = []
+        for part, wanted, synchronize in _parts(learner.model, mixed, targets, options.accumulate):
+            with synchronize:
+                with autocast(options, job.device):
                     logits = learner.model(part.video, part.audio)
-                losses = _losses(logits, part.label, config.training_param.label_smoothing)
-                loss = torch.where(part.ok, losses, 0).sum() * job.world / num_ok
-                learner.scaler.scale(loss).backward()
-            metrics.add(losses.detach(), logits.detach(), part.label, part.ok)
-        if limit:
-            learner.scaler.unscale_(learner.optimizer)
-            nn.utils.clip_grad_norm_(learner.model.parameters(), limit)
-        learner.scaler.step(learner.optimizer)
-        learner.scaler.update()
-        learner.optimizer.zero_grad(set_to_none=True)
-        rate = learner.schedule.get_last_lr()[0]
-        learner.schedule.step()
-        if progress.due():
-            progress.show(loss=f"{metrics.result()['loss']:.3f}", rate=f"{rate:.2g}")
-    throughput = {"clips_per_second": progress.clips_per_second, "data_wait": progress.data_wait}
-    return {"training": metrics.reduce().result(), "lr": rate, **throughput}
+                losses.append(clip_losses(logits, wanted, learner.class_weights, options.label_smoothing))
+                learner.scaler.scale(torch.where(part.ok, losses[-1], 0).sum() * share).backward()
+            losses[-1] = losses[-1].detach()
+            learner.metrics.add(losses[-1], logits.detach(), part.label, part.ok)
+        norm = learner.update()
+        if after_step(Step(norm, torch.cat(losses), batch)):
+            return False
+    return True
 
 
 @torch.no_grad()
@@ -59,28 +64,14 @@ def evaluate(
         use(logits.float(), batch)
 
 
-def validation_metrics(network: nn.Module, progress: Progress, config: Config, job: Job) -> dict[str, Any]:
-    """Loss and accuracies of one pass over the validation clips, over all ranks."""
-    metrics = Metrics(network.head.out_features, job.device)
-
-    def use(logits: torch.Tensor, batch: Batch) -> None:
-        metrics.add(_losses(logits, batch.label, 0.0), logits, batch.label, batch.ok)
-
-    evaluate(network, progress, config, job, use)
-    return metrics.reduce().result()
+def _parts(model: nn.Module, batch: Batch, targets: NamedTuple, parts: int) -> Iterator[tuple]:
+    """Batch and targets in `parts` equal parts along B, each with the context in which DDP adds up gradients over the
+    ranks only in the last one."""
+    for i, (part, wanted) in enumerate(zip(_split(batch, parts), _split(targets, parts), strict=True)):
+        alone = i < parts - 1 and hasattr(model, "no_sync")
+        yield part, wanted, model.no_sync() if alone else nullcontext()
 
 
-def _losses(logits: torch.Tensor, label: torch.Tensor, smoothing: float) -> torch.Tensor:
-    """Cross-entropy of each sample in float32: logits (B, C), label (B,) -> (B,)."""
-    return F.cross_entropy(logits.float(), label, reduction="none", label_smoothing=smoothing)
-
-
-def _split(batch: Batch, parts: int) -> list[Batch]:
-    """The batch in `parts` equal parts along B."""
-    chunks = [[None] * parts if tensor is None else tensor.chunk(parts) for tensor in batch]
-    return [Batch(*part) for part in zip(*chunks, strict=True)]
-
-
-def _no_sync(model: nn.Module, unless: bool):
-    """Keep DDP from adding up gradients over the ranks, except in the last part of a step."""
-    return nullcontext() if unless or not hasattr(model, "no_sync") else model.no_sync()
+def _split(tensors: NamedTuple, parts: int) -> list[NamedTuple]:
+    chunks = [[None] * parts if tensor is None else tensor.chunk(parts) for tensor in tensors]
+    return [type(tensors)(*part) for part in zip(*chunks, strict=True)]

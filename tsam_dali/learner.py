@@ -1,15 +1,19 @@
-"""What training changes: network, optimizer, rate schedule, loss scaler - made anew or from a checkpoint."""
+"""What training changes: network, optimizer, rate schedule, loss scaler, average - made anew or from a checkpoint."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from timm.utils import ModelEmaV3
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from tsam_dali.config import Config
 from tsam_dali.distributed import Job
+from tsam_dali.finite import FiniteCheck
+from tsam_dali.metrics import Metrics
 from tsam_dali.optim import build_optimizer, build_schedule
+from tsam_dali.trainable import set_training
 
 
 @dataclass(kw_only=True)
@@ -17,32 +21,115 @@ class Learner:
     """The parts of a training step."""
 
     network: nn.Module  # as built: its state is what checkpoints hold
-    model: nn.Module  # the same, compiled and inside DistributedDataParallel where asked for: what a step calls
     optimizer: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
     scaler: torch.amp.GradScaler  # of fp16; switched off otherwise
+    ema: ModelEmaV3 | None  # the moving average of the network, if asked for
+    config: Config
+    job: Job
+    step: int  # steps done since training began: the position in training
+    rate: float  # learning rate of the last one
+    metrics: Metrics  # sums over the epoch so far
+    class_weights: torch.Tensor | None = None  # float32 (C,)
+    model: nn.Module = field(init=False)  # the network compiled and wrapped: what a step calls
+    finite: FiniteCheck = field(default_factory=FiniteCheck)
+
+    def __post_init__(self) -> None:
+        self.start_epoch(0)
+
+    def start_epoch(self, epoch: int) -> None:
+        """Training mode as the settings want it in `epoch`."""
+        set_training(self.network, self.config.training_param, epoch)
+        free = [parameter.requires_grad for parameter in self.network.parameters()]
+        if getattr(self, "_free", None) == free:
+            return
+        self._free = free
+        # DistributedDataParallel notes once which parameters have gradients, so it is made anew when they change.
+        model = torch.compile(self.network) if self.config.training_param.compile else self.network
+        if self.job.world > 1:
+            devices = [self.job.device] if self.job.device.type == "cuda" else None
+            model = DistributedDataParallel(model, device_ids=devices)
+        self.model = model
+
+    @property
+    def averaged_network(self) -> nn.Module:
+        """What is validated: the moving average if there is one."""
+        return self.ema.module if self.ema else self.network
+
+    def seed_step(self) -> None:
+        """Make what the network draws (dropout) a function of seed, step and rank: nothing random has a state."""
+        seed = self.config.training_param.seed * 1_000_003 + self.step
+        torch.manual_seed((seed * 10_007 + self.job.rank) % 2**63)
+
+    def update(self) -> torch.Tensor:
+        """Change the weights by the gradients that lie there; returns their norm () before the limit."""
+        self.scaler.unscale_(self.optimizer)
+        norm = self._limit_gradient()
+        self.scaler.step(self.optimizer)  # with fp16, not if a gradient is not finite
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.rate = self.schedule.get_last_lr()[0]
+        self.schedule.step()
+        self.step += 1
+        if self.ema:
+            self.ema.update(self.network, self.step)
+        return norm
+
+    def _limit_gradient(self) -> torch.Tensor:
+        """Scale gradients down to the norm `gd`; returns the norm () they had."""
+        limit = self.config.optimizer_param.gd
+        if limit:
+            return nn.utils.clip_grad_norm_(self.network.parameters(), limit)
+        gradients = [parameter.grad for parameter in self.network.parameters() if parameter.grad is not None]
+        return nn.utils.get_total_norm(gradients)
 
     def state_dict(self) -> dict[str, Any]:
         """The state that a checkpoint holds. The schedule has none: it is a function of the step."""
-        return {
+        state = {
+            "step": self.step,
+            "rate": self.rate,
             "model": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
         }
+        return state | ({"ema": self.ema.module.state_dict()} if self.ema else {})
 
 
 def build_learner(
-    network: nn.Module, config: Config, job: Job, steps_per_epoch: int, first_step: int, state: dict[str, Any] | None
+    network: nn.Module,
+    config: Config,
+    job: Job,
+    steps_per_epoch: int,
+    state: dict[str, Any] | None = None,
+    class_weights: torch.Tensor | None = None,
 ) -> Learner:
     """Everything around `network`, which is on its device already; `state` is that of a checkpoint to go on from."""
     training, options = config.training_param, config.optimizer_param
-    optimizer = build_optimizer(network, options)
+    optimizer = build_optimizer(network, options, training.batch_size)
     scaler = torch.amp.GradScaler(job.device.type, enabled=training.amp == "fp16")
+    ema = ModelEmaV3(network, decay=training.ema_decay) if training.ema_decay else None
+    metrics = Metrics(network.head.out_features, job.device)
+    step = state["step"] if state else 0
     if state:
+        settings = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
         optimizer.load_state_dict(state["optimizer"])
+        for group, wanted in zip(optimizer.param_groups, settings, strict=True):
+            group.update(wanted)  # rates and the like are those of the settings, not of the checkpoint
         scaler.load_state_dict(state["scaler"])
-    model = torch.compile(network) if training.compile else network
-    if job.world > 1:
-        model = DistributedDataParallel(model, device_ids=[job.device] if job.device.type == "cuda" else None)
-    schedule = build_schedule(optimizer, options, training.epochs, steps_per_epoch, first_step)
-    return Learner(network=network, model=model, optimizer=optimizer, schedule=schedule, scaler=scaler)
+        if ema:
+            ema.module.load_state_dict(state.get("ema", state["model"]))
+        if job.is_main:
+            metrics.load_state_dict(state["epoch_sums"])
+    return Learner(
+        network=network,
+        optimizer=optimizer,
+        schedule=build_schedule(optimizer, options, training.epochs, steps_per_epoch, step),
+        scaler=scaler,
+        ema=ema,
+        config=config,
+        job=job,
+        step=step,
+        rate=state["rate"] if state else 0.0,
+        metrics=metrics,
+        class_weights=None if class_weights is None else class_weights.to(job.device),
+    )

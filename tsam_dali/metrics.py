@@ -21,14 +21,28 @@ class Metrics:
         self.confusion.view(-1).index_add_(0, cell, ok.to(torch.int64))
         self.loss_sum += torch.where(ok, losses, 0).sum(dtype=torch.float64)
 
-    def reduce(self) -> "Metrics":
-        """Add up over all ranks, in place; every rank must call it."""
-        sum_over_ranks(self.confusion)
-        sum_over_ranks(self.loss_sum)
-        return self
+    def reduced(self) -> "Metrics":
+        """The sums over all ranks; every rank must call it."""
+        total = Metrics(len(self.confusion), self.confusion.device)
+        total.confusion, total.loss_sum = sum_over_ranks(self.confusion.clone()), sum_over_ranks(self.loss_sum.clone())
+        return total
+
+    def reset(self) -> None:
+        """Begin anew."""
+        self.confusion.zero_()
+        self.loss_sum.zero_()
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """The sums, for a checkpoint."""
+        return {"confusion": self.confusion, "loss_sum": self.loss_sum}
+
+    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
+        """Go on from the sums of a checkpoint."""
+        self.confusion.copy_(state["confusion"])
+        self.loss_sum.copy_(state["loss_sum"])
 
     def result(self) -> dict[str, Any]:
-        """loss and accuracies (0..1) as numbers. Before `reduce` they are those of this rank alone."""
+        """loss and accuracies (0..1) as numbers. Of a sum over all ranks, see `reduced`."""
         return {"loss": self.loss_sum.item() / max(1, int(self.confusion.sum()))} | accuracies(self.confusion)
 
 

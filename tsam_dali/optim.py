@@ -9,12 +9,56 @@ from torch import nn
 from tsam_dali.options import OptimizerParam
 
 
-def build_optimizer(model: nn.Module, options: OptimizerParam) -> torch.optim.Optimizer:
-    """timm's optimizer of that name; `sgd` is plain SGD with momentum, as in TSAM (timm's own `sgd` is Nesterov's)."""
+def build_optimizer(model: nn.Module, options: OptimizerParam, batch_size: int) -> torch.optim.Optimizer:
+    """timm's optimizer of that name; `sgd` is plain SGD with momentum, as in TSAM (timm's own `sgd` is Nesterov's).
+
+    Each group of parameters carries its `base_lr`, which the schedule multiplies.
+    """
     name = {"sgd": "momentum"}.get(options.name, options.name)
-    # Decay on everything, biases and norms too, as TSAM trains.
-    keywords = {"lr": options.lr, "weight_decay": options.weight_decay, "filter_bias_and_bn": False}
-    return timm.optim.create_optimizer_v2(model, opt=name, momentum=options.momentum, **keywords)
+    rate = scaled_rate(options, batch_size)
+    groups = [
+        {"params": parameters, "lr": rate * times, "base_lr": rate * times, "weight_decay": decay}
+        for (times, decay), parameters in _groups(model, options).items()
+    ]
+    return timm.optim.create_optimizer_v2(groups, opt=name, lr=rate, momentum=options.momentum)
+
+
+def scaled_rate(options: OptimizerParam, batch_size: int) -> float:
+    """lr, in proportion to the batch if `lr_batch_size` says for which one it was chosen.
+
+    Source: the linear scaling rule, https://arxiv.org/abs/1706.02677
+    """
+    return options.lr * batch_size / options.lr_batch_size if options.lr_batch_size else options.lr
+
+
+def explain_rate(options: OptimizerParam, batch_size: int) -> str:
+    """The learning rate in words, and how it would be scaled to the batch."""
+    if not options.lr_batch_size:
+        return (
+            f"learning rate {options.lr:g} for batches of {batch_size} clips. If it was chosen for another batch size, "
+            "optimizer_param.lr_batch_size scales it in proportion"
+        )
+    return (
+        f"learning rate {options.lr:g} x {batch_size} / {options.lr_batch_size} = {scaled_rate(options, batch_size):g}"
+        f", as batches have {batch_size} clips and lr was chosen for {options.lr_batch_size}"
+    )
+
+
+def _groups(model: nn.Module, options: OptimizerParam) -> dict[tuple[float, float], list[nn.Parameter]]:
+    """(multiple of the rate, weight decay) -> parameters.
+
+    Source of the multiples: TSM's `get_optim_policies`, https://github.com/mit-han-lab/temporal-shift-module
+    """
+    tsm = options.multipliers == "tsm"
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        matrix = parameter.ndim > 1  # of a layer; the others are biases, and the weights of norms
+        decay = options.weight_decay if matrix or (options.decay_norm_bias and not tsm) else 0.0
+        layer = getattr(model.get_submodule(name.rpartition(".")[0]), "weight", parameter)
+        times = 2.0 if tsm and not matrix and layer.ndim > 1 else 1.0
+        times *= 5.0 if tsm and name.startswith("head.") else 1.0
+        groups.setdefault((times, decay), []).append(parameter)
+    return groups
 
 
 def rate_factor(options: OptimizerParam, epoch: float, epochs: int) -> float:
@@ -41,5 +85,5 @@ def build_schedule(
         return rate_factor(options, (first_step + steps_since + 0.5) / steps_per_epoch, epochs)
 
     for group in optimizer.param_groups:
-        group["lr"] = group["initial_lr"] = options.lr
+        group["lr"] = group["initial_lr"] = group["base_lr"]
     return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)

@@ -1,6 +1,6 @@
 """The sections of the settings that belong to learning. Those of the data stand next to the code in `pipelines`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Interval
@@ -68,6 +68,26 @@ class TrainingParam:
     """Seed of everything random."""
     label_smoothing: Annotated[float, Interval(ge=0, lt=1)] = 0.0
     """Share of the target that is spread over all classes."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """`balanced`: clips of rare classes count more in the loss, clips / (classes * clips of the class)."""
+    mixup: Annotated[float, Ge(0)] = 0.0
+    """Blend pairs of clips, sound and labels alike; alpha of the Beta distribution of the share. 0: no mixup."""
+    ema_decay: Annotated[float, Interval(ge=0, lt=1)] = 0.0
+    """Validate, and keep beside the weights, their moving average with this decay per step, e.g. 0.9998. 0: none."""
+    batch_norm: Literal["train", "partial", "frozen", "sync"] = "train"
+    """BatchNorm: `train`; `frozen`: statistics and weights stay; `partial`: all but the first (TSM); `sync`: statistics
+    over all ranks (GPUs only)."""
+    freeze: dict[str, Annotated[int, Ge(0)]] = field(default_factory=dict)
+    """Parts that stay as they are until an epoch, e.g. {"layer1": 5}: the backbone's names, as the network's picture
+    prints them, or `head`."""
+    save_every_steps: Annotated[int, Ge(0)] = 0
+    """Checkpoints inside an epoch, in steps; 0: by time alone."""
+    save_every_minutes: Annotated[float, Ge(0)] = 10.0
+    """Checkpoints inside an epoch, in minutes; 0: none."""
+    log_steps: Annotated[int, Ge(1)] = 50
+    """Steps between two lines of metrics.jsonl."""
+    keep_checkpoints: Annotated[int, Ge(1)] = 2
+    """How many of the newest checkpoints are kept to go on from; the one before serves if the newest is damaged."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,3 +110,9 @@ class OptimizerParam:
     """How the rate falls: in the steps of lr_decay, or along a half cosine to zero."""
     warmup_epochs: Annotated[float, Ge(0)] = 0.0
     """Epochs over which the rate rises to lr."""
+    lr_batch_size: Annotated[int, Ge(0)] = 0
+    """Batch size that lr was chosen for; with another one the rate is scaled linearly. 0: lr as it is."""
+    decay_norm_bias: bool = True
+    """Weight decay also on norms and biases, as TSAM has it."""
+    multipliers: Literal["none", "tsm"] = "none"
+    """`tsm`: biases learn at 2 times the rate, the last layer at 5, its bias at 10; biases and norms do not decay."""

@@ -23,13 +23,12 @@ class Progress:
 
     def __init__(self, loader: Loader, title: str, *, clips_per_step: int, show: bool, steps: int | None = None):
         self._loader = loader
-        self._total = steps or len(loader)
+        self._total = len(loader) if steps is None else steps
         self._title = title
         self._clips_per_step = clips_per_step
         self._show = show
         self._steps = 0
         self._seconds = self._waited = 0.0
-        self._last_report = 0.0
         self._bar: tqdm | None = None
         self.first_batch: Batch | None = None
 
@@ -50,19 +49,16 @@ class Progress:
                 asked = time.perf_counter()
                 self._seconds = asked - started
 
-    def due(self, every_seconds: float = 1.0) -> bool:
-        """Whether it is time to show new figures; reading them from the device costs a wait for it."""
-        now = time.perf_counter()
-        if not self._show or now - self._last_report < every_seconds:
-            return False
-        self._last_report = now
-        return True
-
     def show(self, **figures: Any) -> None:
         """Put figures behind the bar, followed by clips/s and the share of time spent waiting for data."""
         assert self._bar is not None
         throughput = {"clips/s": f"{self.clips_per_second:.1f}", "data wait": f"{self.data_wait:.0%}"}
         self._bar.set_postfix(**figures, **throughput)
+
+    @property
+    def seconds_waited(self) -> float:
+        """Time in which the loop waited for batches after the first one."""
+        return self._waited
 
     @property
     def clips_per_second(self) -> float:

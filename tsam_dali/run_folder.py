@@ -1,24 +1,25 @@
-"""The folder of one run: settings, log, metrics, results, checkpoints."""
+"""The folder of one run: settings, status, log, results, checkpoints."""
 
 import json
 import logging
+import os
+import platform
 import time
 from pathlib import Path
 from typing import Any
 
+from tsam_dali.checkpoint_folder import CheckpointFolder
 from tsam_dali.config import Config, ConfigError
 from tsam_dali.provenance import provenance
 
 
 class RunFolder:
-    """results_folder/run_id: args.json, log.txt, metrics.jsonl, result.json, curves.png, inputs.png, checkpoints/."""
+    """results_folder/run_id: args.json, status.json, log.txt, result.json, report.html, checkpoints/ and pictures."""
 
-    def __init__(self, results_folder: str, run_id: str | None):
-        self.path = Path(results_folder) / (run_id or time.strftime("%Y-%m-%d_%H-%M-%S_run"))
-
-    def checkpoint(self, name: str) -> Path:
-        """`latest`, `unbalanced_best`, `balanced_best` or `epoch_N`."""
-        return self.path / "checkpoints" / name
+    def __init__(self, config: Config, run_id: str | None):
+        self.path = Path(config.results_folder) / (run_id or time.strftime("%Y-%m-%d_%H-%M-%S_run"))
+        self.checkpoints = CheckpointFolder(self.path / "checkpoints", config.training_param)
+        self.step = 0  # steps that are done and kept
 
     @property
     def curves(self) -> Path:
@@ -36,10 +37,12 @@ class RunFolder:
         Raises:
             ConfigError: another run lies there, or the folder cannot be made.
         """
-        if self.checkpoint("latest").exists() and not (keep or overwrite):
+        if self.checkpoints and not (keep or overwrite):
             raise ConfigError([f"{self.path}: holds a run already; choose another --run_id, or --resume auto"])
         try:
-            self.checkpoint("latest").parent.mkdir(parents=True, exist_ok=True)
+            self.checkpoints.path.mkdir(parents=True, exist_ok=True)
+            if overwrite:
+                self.checkpoints.clear()
             self._write("args.json", config.to_dict() | provenance())
         except OSError as error:
             raise ConfigError([f"{self.path}: cannot be written ({error.strerror}); see results_folder"]) from error
@@ -47,10 +50,15 @@ class RunFolder:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         logging.getLogger().addHandler(handler)
 
+    def write_status(self, state: str, reason: str = "") -> None:
+        """status.json: `state` is "running", "preempted" (stopped by a signal; go on with --resume auto), "finished" or
+        "failed"; `step` says how many steps are done and kept."""
+        place = {"host": platform.node(), "process": os.getpid(), "time": time.strftime("%Y-%m-%d %H:%M:%S %z")}
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._write("status.json", {"state": state, "step": self.step, "reason": reason} | place)
+
     def write_results(self, history: list[dict[str, Any]], best: dict[str, float]) -> None:
-        """metrics.jsonl (a line per epoch) and TSAM's result.json (scores 0..1, `unbalanced` is plain accuracy)."""
-        lines = "".join(json.dumps(record) + "\n" for record in history)
-        (self.path / "metrics.jsonl").write_text(lines)
+        """TSAM's result.json (scores 0..1, `unbalanced` is plain accuracy)."""
         scores = {
             record["epoch"]: {
                 name: {"balanced": record[part]["balanced_accuracy"], "unbalanced": record[part]["accuracy"]}
@@ -61,4 +69,6 @@ class RunFolder:
         self._write("result.json", {"best_score": best, "history_score": scores})
 
     def _write(self, name: str, content: dict[str, Any]) -> None:
-        (self.path / name).write_text(json.dumps(content, indent=4) + "\n")
+        temporary = self.path / f".{name}.{os.getpid()}"
+        temporary.write_text(json.dumps(content, indent=4) + "\n")
+        os.replace(temporary, self.path / name)

@@ -11,6 +11,7 @@ examples:
 
 import argparse
 import logging
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +19,26 @@ import torch
 
 from pipelines.clips import Clip
 from pipelines.dataset import load_clips, num_classes
-from pipelines.loader import Loader, build_loader
+from pipelines.loader import Batch, Loader, build_loader
 from tsam_dali import distributed, report
-from tsam_dali.checkpoint import load_checkpoint, save_checkpoint
+from tsam_dali.checkpoint import load_checkpoint
 from tsam_dali.command_line import add_config_arguments, config_arguments, friendly_errors, parser
 from tsam_dali.config import Config, load_config
 from tsam_dali.distributed import Job
-from tsam_dali.engine import evaluate, train_one_epoch, validation_metrics
+from tsam_dali.engine import evaluate, train_one_epoch
 from tsam_dali.example import ensure_example, ensure_example_sound
-from tsam_dali.learner import Learner, build_learner
-from tsam_dali.metrics import VideoScores
+from tsam_dali.interruption import EXIT_CODE, Interrupted, StopRequest
+from tsam_dali.learner import build_learner
+from tsam_dali.loss import class_weights, clip_losses
+from tsam_dali.metrics import Metrics, VideoScores
 from tsam_dali.model import build_model
+from tsam_dali.optim import explain_rate
 from tsam_dali.progress import Progress
+from tsam_dali.resume import check_resume
+from tsam_dali.run import Run
 from tsam_dali.run_folder import RunFolder
+from tsam_dali.trainable import shared_batch_norm
+from tsam_dali.watch import Watch
 from tsam_dali.weights import load_pretrained, load_weights
 
 log = logging.getLogger("tsam_dali")
@@ -40,12 +48,20 @@ log = logging.getLogger("tsam_dali")
 def main() -> None:
     args = parse_arguments()
     config = load_config(args.data, args.config, args.set)
-    job = distributed.start(args.device)
-    clips = distributed.on_rank_0(lambda: prepare_data(args, config))
-    if args.validate:
-        validate(args.validate, config, job, clips)
-    else:
-        train(args, config, job, clips)
+    folder = RunFolder(config, "dry_run" if args.dry_run else args.run_id)
+    stop = StopRequest().install()
+    try:
+        job = distributed.start(args.device)
+        clips = distributed.on_rank_0(lambda: prepare_data(args, config))
+        if args.validate:
+            validate(args.validate, config, job, clips)
+        else:
+            train(args, config, job, clips, folder, stop)
+    except Interrupted as signal:
+        log.warning("%s; %d steps are done and kept, --resume auto goes on from there", signal, folder.step)
+        if distributed.is_main() and not args.validate:
+            folder.write_status("preempted", str(signal))
+        sys.exit(EXIT_CODE)
     distributed.stop()
 
 
@@ -54,7 +70,9 @@ def parse_arguments() -> argparse.Namespace:
     add_config_arguments(command)
     add = command.add_argument
     add("--run_id", help="name of the run's folder in results_folder (default: date and time)")
-    add("--resume", metavar="auto|CKPT", help="go on from the run's latest checkpoint (auto; needs --run_id) or a file")
+    resume = "go on from a checkpoint; auto: the run's newest whole one, or begin if it has none (needs --run_id)"
+    add("--resume", metavar="auto|CKPT", help=resume)
+    add("--force", action="store_true", help="go on although settings or lists differ from the checkpoint's")
     add("--fine_tune", metavar="CKPT", help="first weights, of any known format; another number of classes: a new head")
     add("--validate", metavar="CKPT", help="no training: score a checkpoint on model_validation clips of each video")
     add("--device", help="cpu or cuda (default: cuda if there is one)")
@@ -75,41 +93,80 @@ def prepare_data(args: argparse.Namespace, config: Config) -> dict[str, list[Cli
     return clips
 
 
-def train(args: argparse.Namespace, config: Config, job: Job, clips: dict[str, list[Clip]]) -> None:
-    distributed.check_batch_size(config.training_param.batch_size, config.training_param.accumulate, job)
-    folder = RunFolder(config.results_folder, "dry_run" if args.dry_run else args.run_id)
-    resume = folder.checkpoint("latest") if args.resume == "auto" else args.resume and Path(args.resume)
-    state = load_checkpoint(resume) if resume else None
-
-    network = first_network(args.fine_tune, config, job, num_classes(clips), state)
-    first_epoch = state["epoch"] + 1 if state else 0
-    training = loader(config, "training", clips, job)
-    validation = loader(config, "validation", clips, job)
-    first_step = first_epoch * len(training)
-    training.seek(first_step)
-    learner = build_learner(network, config, job, len(training), first_step, state)
-    history, best = (state["history"], state["best"]) if state else ([], {"balanced": 0.0, "unbalanced": 0.0})
-    steps = 1 if args.dry_run else None
+def train(
+    args: argparse.Namespace,
+    config: Config,
+    job: Job,
+    clips: dict[str, list[Clip]],
+    folder: RunFolder,
+    stop: StopRequest,
+) -> None:
+    options = config.training_param
+    distributed.check_batch_size(options.batch_size, options.accumulate, job)
+    state = resumed_state(args, config, clips, folder)
+    num_class = num_classes(clips)
+    network = first_network(args.fine_tune, config, job, num_class, state)
+    training, validation = (loader(config, split, clips, job) for split in ("training", "validation"))
+    weights = class_weights([clip.label for clip in clips["training"]], num_class, options.class_weights)
+    learner = build_learner(network, config, job, len(training), state, weights)
     distributed.on_rank_0(lambda: folder.create(config, keep=state is not None, overwrite=args.dry_run))
+    run = Run(learner, folder, clips, stop, state)
 
-    for epoch in range(first_epoch, first_epoch + 1 if args.dry_run else config.training_param.epochs):
-        seed_dropout(config, epoch, job)
-        progress = progress_bar(training, f"epoch {epoch} training", config, job, steps)
-        trained = train_one_epoch(learner, progress, config, job)
-        if epoch == first_epoch and job.is_main:
-            draw_inputs(progress, clips["training"], config, folder)
-        distributed.same_buffers(network)
-        progress = progress_bar(validation, f"epoch {epoch} validation", config, job, steps)
-        validated = validation_metrics(network, progress, config, job)
-        history = [*history, {"epoch": epoch, **trained, "validation": validated}]
-        best = keep(folder, learner, config, history, best) if job.is_main else best
+    with run.reported():
+        training.seek(learner.step)
+        epochs = range(len(run.history), 1 if args.dry_run else options.epochs)
+        for epoch in epochs:
+            trained = train_epoch(run, training, epoch, steps=1 if args.dry_run else None)
+            validated = validate_epoch(run, validation, epoch, steps=1 if args.dry_run else None)
+            run.end_epoch({"epoch": epoch, **trained, "validation": validated}, last=epoch == epochs[-1])
     training.close()
     validation.close()
-
-    if args.dry_run:
-        distributed.on_rank_0(lambda: load_checkpoint(folder.checkpoint("latest")))
     if job.is_main:
-        summarize(history, best, folder, args.dry_run)
+        summarize(run, args.dry_run)
+
+
+def train_epoch(run: Run, training: Loader, epoch: int, steps: int | None) -> dict[str, Any]:
+    """What is left of an epoch: {"training": loss and accuracies over all ranks, "lr", throughput}."""
+    learner = run.learner
+    learner.start_epoch(epoch)
+    left = steps or (epoch + 1) * len(training) - learner.step  # none, if the run was stopped while it validated
+    progress = progress_bar(training, f"epoch {epoch} training", learner.config, learner.job, left)
+    if not train_one_epoch(learner, progress, Watch(run, progress, epoch)):
+        run.save_and_stop()
+    learner.finite.flush()
+    if progress.first_batch and epoch == 0 and learner.job.is_main:
+        draw_inputs(progress, run)
+    result = {"training": learner.metrics.reduced().result(), "lr": learner.rate}
+    return result | {"clips_per_second": progress.clips_per_second, "data_wait": progress.data_wait}
+
+
+def validate_epoch(run: Run, validation: Loader, epoch: int, steps: int | None) -> dict[str, Any]:
+    """Loss and accuracies over all ranks of one pass over the validation clips."""
+    learner = run.learner
+    network = learner.averaged_network
+    distributed.same_buffers(network)
+    progress = progress_bar(validation, f"epoch {epoch} validation", learner.config, learner.job, steps)
+    metrics = Metrics(network.head.out_features, learner.job.device)
+
+    def use(logits: torch.Tensor, batch: Batch) -> None:
+        metrics.add(clip_losses(logits, batch.label), logits, batch.label, batch.ok)
+        run.stop_if_asked()
+
+    evaluate(network, progress, learner.config, learner.job, use)
+    return metrics.reduced().result()
+
+
+def resumed_state(
+    args: argparse.Namespace, config: Config, clips: dict[str, list[Clip]], folder: RunFolder
+) -> dict[str, Any] | None:
+    """The checkpoint to go on from, if any."""
+    if not args.resume or (args.resume == "auto" and not folder.checkpoints):
+        return None
+    state = folder.checkpoints.newest_valid() if args.resume == "auto" else load_checkpoint(Path(args.resume))
+    if not args.force:
+        check_resume(state, config, clips)
+    log.info("going on after step %d, epoch %d", state["step"], len(state["history"]))
+    return state
 
 
 def first_network(
@@ -124,6 +181,9 @@ def first_network(
         log.info("%s", load_weights(network, fine_tune or config.model.weights))
     elif config.model.pretrain != "none":
         log.info("%s", load_pretrained(network, config))
+    network = shared_batch_norm(network, config.training_param, job)
+    if job.is_main:
+        log.info("%s", explain_rate(config.optimizer_param, config.training_param.batch_size))
     layout = torch.channels_last if config.training_param.channels_last else torch.contiguous_format
     return network.to(job.device, memory_format=layout)
 
@@ -138,50 +198,21 @@ def progress_bar(batches: Loader, title: str, config: Config, job: Job, steps: i
     return Progress(batches, title, clips_per_step=clips_per_step, show=job.is_main, steps=steps)
 
 
-def seed_dropout(config: Config, epoch: int, job: Job) -> None:
-    """Make dropout a function of seed, epoch and rank, so that a run resumed at an epoch draws the same."""
-    torch.manual_seed((config.training_param.seed * 100_003 + epoch) * 10_007 + job.rank)
-
-
-def keep(
-    folder: RunFolder, learner: Learner, config: Config, history: list[dict[str, Any]], best: dict[str, float]
-) -> dict[str, float]:
-    """Write the epoch's checkpoints, results and curves; returns the best scores so far."""
-    record = history[-1]
-    scores = {
-        "balanced": record["validation"]["balanced_accuracy"],
-        "unbalanced": record["validation"]["accuracy"],
-    }
-    names = ["latest", *(f"{kind}_best" for kind in scores if len(history) == 1 or scores[kind] > best[kind])]
-    if record["epoch"] in config.save_epoch:
-        names.append(f"epoch_{record['epoch']}")
-    best = {kind: max(best[kind], scores[kind]) for kind in scores}
-    about = {"epoch": record["epoch"], "history": history, "best": best, "config": config.to_dict()}
-    for name in names:
-        save_checkpoint(folder.checkpoint(name), about | learner.state_dict())
-    folder.write_results(history, best)
-    report.plot_curves(history, folder.curves)
-    train, valid = record["training"], record["validation"]
-    log.info("epoch %d: training loss %.3f, accuracy %.1f%%", record["epoch"], train["loss"], 100 * train["accuracy"])
-    log.info("epoch %d: validation loss %.3f, accuracy %.1f%%", record["epoch"], valid["loss"], 100 * valid["accuracy"])
-    return best
-
-
-def draw_inputs(progress: Progress, clips: list[Clip], config: Config, folder: RunFolder) -> None:
+def draw_inputs(progress: Progress, run: Run) -> None:
     """A contact sheet of the first batch that the network was trained on."""
-    batch = progress.first_batch
-    names = config.dataset.class_names
+    batch, clips, names = progress.first_batch, run.clips["training"], run.learner.config.dataset.class_names
     titles = [f"{names[clip.label] if names else clip.label}\n{clip.id}" for clip in map(clips.__getitem__, batch.row)]
     audio = None if batch.audio is None else batch.audio.cpu().numpy()
-    report.plot_contact_sheet(batch.video.cpu().numpy(), audio, titles, folder.inputs)
+    report.plot_contact_sheet(batch.video.cpu().numpy(), audio, titles, run.folder.inputs)
 
 
-def summarize(history: list[dict[str, Any]], best: dict[str, float], folder: RunFolder, dry_run: bool) -> None:
+def summarize(run: Run, dry_run: bool) -> None:
+    folder, history = run.folder, run.history
     if dry_run:
         print(f"dry run: one step of training and of validation and a checkpoint worked, see {folder.path}")
         return
-    print(f"validation accuracy {history[-1]['validation']['accuracy']:.1%}, best {best['unbalanced']:.1%}")
-    print(f"curves: {folder.curves}\nwhat the network saw: {folder.inputs}\ncheckpoints: {folder.path / 'checkpoints'}")
+    print(f"validation accuracy {history[-1]['validation']['accuracy']:.1%}, best {run.best['unbalanced']:.1%}")
+    print(f"curves: {folder.curves}\nwhat the network saw: {folder.inputs}\ncheckpoints: {folder.checkpoints.path}")
 
 
 def validate(checkpoint: str, config: Config, job: Job, clips: dict[str, list[Clip]]) -> None:

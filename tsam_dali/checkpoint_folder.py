@@ -1,0 +1,102 @@
+"""The checkpoints of a run: which are written when, which are kept, which one a run goes on from."""
+
+import logging
+import os
+import shutil
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from tsam_dali.checkpoint import CheckpointError, copy_checkpoint, delete_checkpoint, load_checkpoint, save_checkpoint
+from tsam_dali.options import TrainingParam
+
+log = logging.getLogger(__name__)
+FAILURES_IN_A_ROW = 3  # saves inside an epoch that may fail, e.g. for want of space, before training stops
+
+
+class CheckpointFolder:
+    """`step_N` after N steps, the newest few of them; `latest` points to the newest; `NAME_best`, `epoch_N` stay.
+
+    Args:
+        path: folder; made with the first checkpoint.
+        options: how often and how many.
+    """
+
+    def __init__(self, path: Path, options: TrainingParam):
+        self.path = path
+        self._options = options
+        self._last_save = time.monotonic()
+        self._failures = 0
+
+    def due(self, step: int) -> bool:
+        """Whether a checkpoint inside the epoch is due after `step` steps. By the clock of this process."""
+        steps, minutes = self._options.save_every_steps, self._options.save_every_minutes
+        late = bool(minutes) and time.monotonic() - self._last_save >= 60 * minutes
+        return late or (bool(steps) and step % steps == 0)
+
+    def save(self, state: dict[str, Any], also: Iterable[str] = ()) -> None:
+        """Write step_N, point `latest` to it, copy it to the names `also`, delete what is too old."""
+        newest = self.path / f"step_{state['step']:08d}"
+        save_checkpoint(newest, state)
+        _point(self.path / "latest", newest.name)
+        for name in also:
+            copy_checkpoint(newest, self.path / name)
+        self._last_save = time.monotonic()
+        self._failures = 0
+        for old in self._steps()[self._options.keep_checkpoints :]:
+            delete_checkpoint(old)
+
+    def try_save(self, state: dict[str, Any], also: Iterable[str] = (), last: bool = False) -> bool:
+        """As `save`, but a disk that is full or away is a warning; returns whether it worked.
+
+        Raises:
+            CheckpointError: the third time in a row, or if there will be no other try (`last`).
+        """
+        try:
+            self.save(state, also)
+        except (OSError, RuntimeError) as error:  # torch raises RuntimeError when it cannot write on
+            self._failures += 1
+            self._last_save = time.monotonic()
+            free = f"{shutil.disk_usage(self.path).free / 1e6:.0f} MB free" if self.path.is_dir() else "no such folder"
+            reason = f"{str(error).splitlines()[0]}; {free}"
+            message = f"the checkpoint of step {state['step']} cannot be written to {self.path} ({reason})"
+            if last or self._failures == FAILURES_IN_A_ROW:
+                raise CheckpointError(f"{message}; the one before is whole: --resume auto goes on from it") from error
+            log.warning("%s; the one before stays, and training goes on", message)
+            return False
+        return True
+
+    def clear(self) -> None:
+        """Delete the checkpoints that a run could go on from."""
+        for path in self._steps():
+            delete_checkpoint(path)
+
+    def newest_valid(self) -> dict[str, Any]:
+        """The newest checkpoint that is whole; damaged ones are named in the log.
+
+        Raises:
+            CheckpointError: there is none.
+        """
+        for path in self._steps():
+            try:
+                return load_checkpoint(path, digest_needed=True)
+            except CheckpointError as error:
+                log.warning("%s; the checkpoint before it is used", error)
+        raise CheckpointError(f"{self.path}: no checkpoint to go on from")
+
+    def __bool__(self) -> bool:
+        """Whether there is a checkpoint to go on from, or the remains of one."""
+        return bool(self._steps())
+
+    def _steps(self) -> list[Path]:
+        """The newest first."""
+        return sorted((path for path in self.path.glob("step_*") if not path.suffix), reverse=True)
+
+
+def _point(link: Path, target: str) -> None:
+    """Make the symbolic link `link` point to `target`, in one go."""
+    temporary = link.with_name(f".{link.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(target)
+    os.replace(temporary, link)

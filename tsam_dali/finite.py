@@ -1,0 +1,61 @@
+"""Losses and gradients that are no numbers any more: found without making the device wait."""
+
+import torch
+import torch.distributed as dist
+
+from tsam_dali.distributed import on_any_rank
+
+
+class NonFiniteError(ValueError):
+    """A step whose loss or gradient is infinite or not a number."""
+
+
+class FiniteCheck:
+    """Looks at each step's gradient norm one step later, when it lies in the host's memory anyway.
+
+    The norm is that of the gradient over all ranks, so all ranks find the same step. Its rows are kept until then.
+    """
+
+    def __init__(self) -> None:
+        self._step = -1
+        self._norm: torch.Tensor | None = None
+        self._losses = self._rows = torch.empty(0)
+
+    def add(self, step: int, norm: torch.Tensor, losses: torch.Tensor, rows: torch.Tensor) -> None:
+        """Look at the step before, then keep this one: norm (), losses (B,), rows (B,) of this rank's part."""
+        self.flush()
+        self._step, self._losses, self._rows = step, losses, rows
+        self._norm = norm.to("cpu", non_blocking=True)
+        if norm.device.type == "cuda":
+            self._copied = torch.cuda.Event()
+            self._copied.record()
+
+    def flush(self) -> None:
+        """Look at the step that is kept; all ranks call it at the same step.
+
+        Raises:
+            NonFiniteError: naming the step and the rows of the list, those of all ranks.
+        """
+        norm, self._norm = self._norm, None
+        if norm is None:
+            return
+        if self._rows.device.type == "cuda":
+            self._copied.synchronize()
+        if norm.isfinite():
+            return
+        bad = ~self._losses.isfinite()
+        what, rows = ("loss", self._rows[bad]) if on_any_rank(bool(bad.any()))[0] else ("gradient", self._rows)
+        rows = sorted(row for part in _of_all_ranks(rows.tolist()) for row in part)
+        raise NonFiniteError(
+            f"the {what} of step {self._step} is not finite; rows of the training list in its batch, counted from 0: "
+            f"{', '.join(map(str, rows))}. Look at these clips, or lower optimizer_param.lr; the last checkpoint is "
+            "from before"
+        )
+
+
+def _of_all_ranks(value):
+    if not dist.is_initialized():
+        return [value]
+    values = [None] * dist.get_world_size()
+    dist.all_gather_object(values, value)
+    return values

@@ -1,0 +1,43 @@
+"""Signals that ask a run to stop: noted when they arrive, obeyed where the run's state is whole."""
+
+import signal
+from types import FrameType
+
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+EXIT_CODE = 75  # of a run that was stopped and can be gone on with: "try again later" in sysexits.h
+
+
+class Interrupted(BaseException):
+    """The run was asked to stop and has nothing unsaved. Not an `Exception`, so that no handler of errors keeps it."""
+
+    def __init__(self, by: str):
+        super().__init__(f"stopped by {by}")
+
+
+class StopRequest:
+    """Whether this process was asked to stop, by SIGTERM, SIGUSR1 or Ctrl-C.
+
+    While a run starts, nothing is lost by stopping at once: the signal raises `Interrupted` wherever it arrives. From
+    `defer` on it only sets `by`, and the loop that finds it set saves first. A second Ctrl-C always ends the process.
+    """
+
+    def __init__(self) -> None:
+        self.by = ""  # the name of the signal
+        self._deferred = False
+
+    def install(self) -> "StopRequest":
+        """Handle the signals from now on; only the main thread can."""
+        for number in SIGNALS:
+            signal.signal(number, self._note)
+        return self
+
+    def defer(self) -> None:
+        """From now on the signals wait until the loop looks at `by`."""
+        self._deferred = True
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        if self.by and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.by = signal.Signals(number).name
+        if not self._deferred:
+            raise Interrupted(self.by)

@@ -1,0 +1,47 @@
+"""The loss of each clip, and what it counts in the mean over a step. Letters: B clips, C classes."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.utils.class_weight import compute_class_weight
+from torch import Tensor
+
+
+class Targets(NamedTuple):
+    """What the network should say of each clip."""
+
+    label: Tensor  # int64 (B,)
+    other: Tensor  # int64 (B,), the label of the clip blended in; without mixup the same
+    share: Tensor  # float32 (B,), what `label` counts, 0..1
+
+
+def class_weights(labels: Sequence[int], num_class: int, kind: str) -> Tensor | None:
+    """Weights float32 (C,): None for "none"; "balanced" as in scikit-learn, clips / (classes * clips of the class)."""
+    if kind == "none":
+        return None
+    weights = compute_class_weight("balanced", classes=np.arange(num_class), y=np.asarray(labels))
+    return torch.tensor(weights, dtype=torch.float32)
+
+
+def clip_losses(
+    logits: Tensor, targets: Tensor | Targets, weights: Tensor | None = None, smoothing: float = 0.0
+) -> Tensor:
+    """Cross-entropy of each clip in float32, times the weight of its class: logits (B, C) -> (B,)."""
+    if isinstance(targets, Tensor):
+        return _cross_entropy(logits, targets, weights, smoothing)
+    first = _cross_entropy(logits, targets.label, weights, smoothing)
+    return targets.share * first + (1 - targets.share) * _cross_entropy(logits, targets.other, weights, smoothing)
+
+
+def clip_weights(targets: Targets, weights: Tensor | None) -> Tensor:
+    """What each clip counts in the mean of a step, float32 (B,)."""
+    if weights is None:
+        return torch.ones_like(targets.share)
+    return targets.share * weights[targets.label] + (1 - targets.share) * weights[targets.other]
+
+
+def _cross_entropy(logits: Tensor, label: Tensor, weights: Tensor | None, smoothing: float) -> Tensor:
+    return F.cross_entropy(logits.float(), label, weights, reduction="none", label_smoothing=smoothing)

@@ -1,0 +1,53 @@
+"""Whether a run may go on from a checkpoint: it must have the same settings and the same lists."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+from pipelines.clips import Clip
+from tsam_dali.config import Config
+
+FREE = (  # settings that change nothing of what is learned
+    *("dataset.data_dir", "dataset.dir_videos", "dataset.dir_frames", "dataset.dir_audios", "dataset.dir_mels"),
+    *("dataset.file_train_list", "dataset.file_val_list", "dataset.class_names", "pipeline", "results_folder"),
+    *("save_epoch", "model_validation", "training_param.num_workers", "training_param.save_every_steps"),
+    *("training_param.save_every_minutes", "training_param.keep_checkpoints", "training_param.log_steps"),
+    *("training_param.trackers", "model.weights", "model.pretrain"),
+)
+
+
+class ResumeError(ValueError):
+    """A checkpoint of another run."""
+
+
+def fingerprints(clips: dict[str, list[Clip]]) -> dict[str, str]:
+    """What a checkpoint says of each split's clips: their number and a SHA-256 of ids and labels in their order."""
+    return {split: _fingerprint(members) for split, members in clips.items()}
+
+
+def _fingerprint(clips: list[Clip]) -> str:
+    lines = "".join(f"{clip.id} {clip.label}\n" for clip in clips)
+    return f"{len(clips)} clips, SHA-256 {hashlib.sha256(lines.encode()).hexdigest()[:16]}"
+
+
+def check_resume(state: dict[str, Any], config: Config, clips: dict[str, list[Clip]]) -> None:
+    """Raise ResumeError with every setting and list that differs from those of the checkpoint `state`."""
+    lines = [*_differences(state["config"], config.to_dict())]
+    for split, now in fingerprints(clips).items():
+        if state["lists"][split] != now:
+            lines.append(f"  {split} list: {state['lists'][split]} -> {now}")
+    if lines:
+        raise ResumeError(
+            "\n".join(["the run was trained with other settings or lists (checkpoint -> now):", *lines])
+            + "\nset them back, or go on all the same with --force"
+        )
+
+
+def _differences(before: Any, now: Any, name: str = "") -> Iterator[str]:
+    if name in FREE:
+        return
+    if isinstance(before, dict) and isinstance(now, dict) and "freeze" not in name:
+        for key in dict.fromkeys((*before, *now)):
+            yield from _differences(before.get(key), now.get(key), f"{name}.{key}".lstrip("."))
+    elif before != now:
+        yield f"  {name}: {before!r} -> {now!r}"

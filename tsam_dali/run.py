@@ -1,0 +1,110 @@
+"""A run in progress: what it has reached, and how that is kept."""
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pipelines.clips import Clip
+from tsam_dali.distributed import on_any_rank, same_buffers
+from tsam_dali.interruption import Interrupted, StopRequest
+from tsam_dali.learner import Learner
+from tsam_dali.report import plot_curves
+from tsam_dali.resume import fingerprints
+from tsam_dali.run_folder import RunFolder
+from tsam_dali.run_log import RunLog
+
+log = logging.getLogger(__name__)
+
+
+class Run:
+    """The learner with its history, on every rank; rank 0 writes.
+
+    Args:
+        state: that of the checkpoint to go on from, if any.
+    """
+
+    def __init__(
+        self,
+        learner: Learner,
+        folder: RunFolder,
+        clips: dict[str, list[Clip]],
+        stop: StopRequest,
+        state: dict[str, Any] | None,
+    ):
+        self.learner, self.folder, self.clips, self.stop = learner, folder, clips, stop
+        self.history: list[dict[str, Any]] = state["history"] if state else []  # a record per epoch
+        self.best: dict[str, float] = state["best"] if state else {"balanced": 0.0, "unbalanced": 0.0}
+        self._lists = fingerprints(clips)
+        folder.step = learner.step
+        self._log = RunLog(folder.path, learner.step) if learner.job.is_main else None
+
+    @contextmanager
+    def reported(self) -> Iterator[None]:
+        """While a run goes on status.json says so; afterwards how it ended. Signals wait until they find it whole."""
+        self.stop.defer()
+        if self._log:
+            self.folder.write_status("running")
+        try:
+            yield
+        except Exception as error:
+            if self._log:
+                self.folder.write_status("failed", str(error))
+            raise
+        if self._log:
+            self.folder.write_status("finished")
+
+    def log_steps(self, figures: dict[str, Any]) -> None:
+        """Note the figures of some steps of training."""
+        if self._log:
+            self._log.add("steps", figures)
+
+    def save(self, also: Iterable[str] = (), last: bool = False) -> None:
+        """Write a checkpoint of the position reached, and copies of it under the names `also`; every rank calls it."""
+        self.learner.finite.flush()  # what is not finite is never kept
+        same_buffers(self.learner.network)
+        sums = self.learner.metrics.reduced().state_dict()
+        if not self.learner.job.is_main:
+            return
+        about = {
+            "config": self.learner.config.to_dict(),
+            "history": self.history,
+            "best": self.best,
+            "lists": self._lists,
+            "epoch_sums": sums,
+        }
+        if self.folder.checkpoints.try_save(about | self.learner.state_dict(), also, last):
+            self.folder.step = self.learner.step
+            self.folder.write_status("running")
+
+    def stop_if_asked(self) -> None:
+        """Save and raise `Interrupted` if any rank was asked to stop; every rank calls it at the same point."""
+        if on_any_rank(bool(self.stop.by))[0]:
+            self.save_and_stop()
+
+    def save_and_stop(self) -> None:
+        """Raise `Interrupted` after a last save."""
+        self.save()
+        raise Interrupted(self.stop.by or "a signal to another process")
+
+    def end_epoch(self, record: dict[str, Any], last: bool) -> None:
+        """Add an epoch's record to the history and keep the position, the best scores under their names too."""
+        scores = {
+            "balanced": record["validation"]["balanced_accuracy"],
+            "unbalanced": record["validation"]["accuracy"],
+        }
+        names = [f"{kind}_best" for kind in scores if not self.history or scores[kind] > self.best[kind]]
+        if record["epoch"] in self.learner.config.save_epoch:
+            names.append(f"epoch_{record['epoch']}")
+        self.best = {kind: max(self.best[kind], scores[kind]) for kind in scores}
+        self.history = [*self.history, record]
+        self.learner.metrics.reset()
+        self.save(names, last)
+        if not self._log:
+            return
+        self._log.add("epoch", record | {"step": self.learner.step})
+        self.folder.write_results(self.history, self.best)
+        plot_curves(self.history, self.folder.curves)
+        for split in ("training", "validation"):
+            loss, accuracy = record[split]["loss"], record[split]["accuracy"]
+            log.info("epoch %d: %s loss %.3f, accuracy %.1f%%", record["epoch"], split, loss, 100 * accuracy)

@@ -1,0 +1,30 @@
+"""What happens after each step of training: checks, figures, checkpoints, and an end where all ranks agree on one."""
+
+from tsam_dali.distributed import on_any_rank
+from tsam_dali.engine import Step
+from tsam_dali.progress import Progress
+from tsam_dali.run import Run
+from tsam_dali.window import Window
+
+
+class Watch:
+    """The `after_step` of `tsam_dali.engine.train_one_epoch`, for one epoch."""
+
+    def __init__(self, run: Run, progress: Progress, epoch: int):
+        self._run, self._progress, self._epoch = run, progress, epoch
+        self._window = Window(run.learner, progress)
+
+    def __call__(self, step: Step) -> bool:
+        run, learner = self._run, self._run.learner
+        if not learner.scaler.is_enabled():  # fp16 skips steps that are not finite, and lowers its scale
+            learner.finite.add(learner.step - 1, step.norm, step.losses, step.batch.row)
+        self._window.add(step)
+        if learner.step % learner.config.training_param.log_steps == 0:
+            figures = self._window.record(self._epoch)
+            self._progress.show(loss=f"{figures['loss']:.3f}", rate=f"{figures['lr']:.2g}")
+            run.log_steps(figures)
+        due = learner.job.is_main and run.folder.checkpoints.due(learner.step)
+        stop, due = on_any_rank(bool(run.stop.by), due)
+        if due and not stop:
+            run.save()
+        return stop
