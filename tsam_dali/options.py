@@ -68,6 +68,10 @@ class TrainingParam:
     """Seed of everything random."""
     label_smoothing: Annotated[float, Interval(ge=0, lt=1)] = 0.0
     """Share of the target that is spread over all classes."""
+    log_steps: Annotated[int, Ge(1)] = 50
+    """Steps of each window of which metrics.jsonl says loss, rate, clips/s, data wait, gradient norm and memory."""
+    trackers: tuple[Literal["wandb", "mlflow"], ...] = ()
+    """Experiment trackers that are told as well as TensorBoard (extras `wandb`, `mlflow`); they cannot stop a run."""
 
 
 @dataclass(frozen=True, kw_only=True)
