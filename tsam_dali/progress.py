@@ -72,7 +72,7 @@ class Progress:
         return True
 
     def show(self, **figures: Any) -> None:
-        """Put figures behind the bar or into the log, followed by clips/s and the share of time spent waiting for data."""
+        """Put figures behind the bar or into the log, then clips/s and the share of time spent waiting for data."""
         assert self._bar is not None
         throughput = {"clips/s": f"{self.clips_per_second:.1f}", "data wait": f"{self.data_wait:.0%}"}
         if self._terminal:

@@ -1,4 +1,4 @@
-"""The parts of a report: curves, throughput, confusion, classes, clips, settings. Letters: C classes, S and A segments."""
+"""The parts of a report: curves, throughput, confusion, classes, clips, settings. C classes, S and A segments."""
 
 import json
 from collections.abc import Sequence

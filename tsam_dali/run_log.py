@@ -28,7 +28,7 @@ class RunLog:
         self._step = first_step
 
     def steps(self, record: dict[str, Any]) -> None:
-        """A window of steps: step (done so far), epoch, loss, lr, clips_per_second, data_wait, gradient_norm, memory_mb."""
+        """A window: step (done so far), epoch, loss, lr, clips_per_second, data_wait, gradient_norm, memory_mb."""
         self._write("steps", record)
 
     def epoch(self, record: dict[str, Any]) -> None:
