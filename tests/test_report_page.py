@@ -90,7 +90,7 @@ def test_classes_stand_worst_first(tmp_path):
     matrix = np.array([[3, 1, 0], [0, 0, 0], [2, 0, 2]])
     text = report(tmp_path, 3, class_names=["cat", "dog", "owl"], confusion=matrix, mistakes=[])
     table = text[text.index("<table>") : text.index("</table>")]
-    assert [name for name in re.findall(r"<td>(cat|dog|owl)</td>", table)] == ["owl", "cat", "dog"]
+    assert re.findall(r"<td>(cat|dog|owl)</td>", table) == ["owl", "cat", "dog"]
     assert "cat (2)" in table
     assert "50.0 %" in table
     assert "no clips" in table
