@@ -1,5 +1,7 @@
 """Starting processes of Python that know nothing of the program that starts them."""
 
+import ctypes
+import multiprocessing
 import signal
 import sys
 import threading
@@ -8,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 
+PR_SET_PDEATHSIG = 1  # of Linux
 _lock = threading.Lock()
 
 
@@ -25,6 +28,15 @@ def no_main_module() -> Iterator[None]:
             yield
         finally:
             sys.modules["__main__"] = main
+
+
+def end_with_parent() -> None:
+    """Let the system end this process when its parent ends, however that happens; nothing in a main process.
+
+    A worker that waits for work would not notice that its parent was killed.
+    """
+    if multiprocessing.parent_process() is not None:
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ What cannot be read becomes a black, silent clip with ok = 0 and the reason as t
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from annotated_types import Ge, Interval
@@ -15,6 +15,7 @@ from pipelines.clips import Clip
 from pipelines.mel import silent_picture
 from pipelines.mel_store import MelStore
 from pipelines.order import EvaluationOrder, Position, TrainingOrder
+from pipelines.processes import end_with_parent
 from pipelines.ways_in import WayIn
 
 REASON_BYTES = 240
@@ -74,6 +75,11 @@ class ClipSource:
     first_step: int = 0  # at which the pipeline starts
     bad: Mapping[int, str] = field(default_factory=dict)  # rows that are not to be read -> why
     fields: tuple[str, ...] = Sample._fields  # what the graph uses of a sample
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Arrive in a worker."""
+        end_with_parent()
+        self.__dict__.update(state)
 
     def __call__(self, sample_info) -> tuple[np.ndarray, ...]:
         """The `fields` of a `Sample`.

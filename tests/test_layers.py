@@ -21,11 +21,12 @@ LAYERS = [
     | layer("pipelines", "whole_file")
     | layer("tsam_dali", "config options"),
     layer("pipelines", "colour culprits dataset frame_index graph index loader")
-    | layer("tsam_dali", "backbone checkpoint command_line describe distributed example learner metrics model optim")
-    | layer(
-        "tsam_dali", "option_arguments precision progress provenance report run_folder shift weight_formats weights"
-    ),
-    layer("tsam_dali", "engine"),
+    | layer("tsam_dali", "backbone checkpoint checkpoint_folder command_line describe distributed example finite")
+    | layer("tsam_dali", "interruption learner loss metrics mistakes mixup model optim option_arguments precision")
+    | layer("tsam_dali", "progress provenance report report_page report_parts report_sections resume run_folder")
+    | layer("tsam_dali", "run_log shift trackers trainable weight_formats weights"),
+    layer("tsam_dali", "engine run"),
+    layer("tsam_dali", "run_report watch window"),
     layer("tsam_dali", "train"),
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

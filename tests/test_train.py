@@ -57,9 +57,21 @@ def test_what_a_run_leaves(two_epochs):
     assert "validation accuracy" in done.stdout
     assert str(folder / "curves.png") in done.stdout
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    events = {name for name in names if name.startswith("tensorboard/")}
+    assert events
+    names -= events
     checkpoints = {"step_00000003", "step_00000006", "unbalanced_best", "balanced_best", "epoch_0"}
     digests = {f"checkpoints/{name}.sha256" for name in checkpoints}
-    files = {"args.json", "status.json", "result.json", "metrics.jsonl", "log.txt", "curves.png", "inputs.png"}
+    files = {
+        "args.json",
+        "status.json",
+        "result.json",
+        "metrics.jsonl",
+        "log.txt",
+        "curves.png",
+        "inputs.png",
+        "report.html",
+    }
     assert names == files | digests | {f"checkpoints/{name}" for name in (*checkpoints, "latest")}
     assert (folder / "checkpoints/latest").readlink().name == "step_00000006"
     assert json.loads((folder / "status.json").read_text())["state"] == "finished"

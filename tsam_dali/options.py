@@ -84,10 +84,12 @@ class TrainingParam:
     """Checkpoints inside an epoch, in steps; 0: by time alone."""
     save_every_minutes: Annotated[float, Ge(0)] = 10.0
     """Checkpoints inside an epoch, in minutes; 0: none."""
-    log_steps: Annotated[int, Ge(1)] = 50
-    """Steps between two lines of metrics.jsonl."""
     keep_checkpoints: Annotated[int, Ge(1)] = 2
     """How many of the newest checkpoints are kept to go on from; the one before serves if the newest is damaged."""
+    log_steps: Annotated[int, Ge(1)] = 50
+    """Steps of each window of which metrics.jsonl says loss, rate, clips/s, data wait, gradient norm and memory."""
+    trackers: tuple[Literal["wandb", "mlflow"], ...] = ()
+    """Experiment trackers that are told as well as TensorBoard (extras `wandb`, `mlflow`); they cannot stop a run."""
 
 
 @dataclass(frozen=True, kw_only=True)

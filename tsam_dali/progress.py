@@ -1,6 +1,11 @@
-"""A progress bar around a loader that also measures how long the loop waited for data."""
+"""A progress bar around a loader that also measures how long the loop waited for data.
+
+Where standard error is no terminal, a line of the log every minute takes the place of the bar.
+"""
 
 import itertools
+import logging
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -9,15 +14,20 @@ from tqdm import tqdm
 
 from pipelines.loader import Batch, Loader
 
+log = logging.getLogger(__name__)
+
+LOG_SECONDS = 60.0
+"""Time from one line of the log to the next."""
+
 
 class Progress:
     """Iterate over a loader with a bar; figures leave out the first batch, in which worker processes start.
 
     Args:
         loader: whose epoch or pass it is.
-        title: stands before the bar.
+        title: stands before the bar or the line.
         clips_per_step: of the whole job.
-        show: whether there is a bar; one rank should show it.
+        show: whether there is a bar or a line; one rank should show it.
         steps: stop after so many; default: all.
     """
 
@@ -27,14 +37,17 @@ class Progress:
         self._title = title
         self._clips_per_step = clips_per_step
         self._show = show
+        self._terminal = sys.stderr.isatty()
         self._steps = 0
         self._seconds = self._waited = 0.0
+        self._last_report = time.perf_counter()  # a short epoch says nothing
         self._bar: tqdm | None = None
         self.first_batch: Batch | None = None
 
     def __iter__(self) -> Iterator[Batch]:
         batches = itertools.islice(self._loader, self._total)
-        with tqdm(total=self._total, desc=self._title, disable=not self._show, unit="step") as self._bar:
+        hidden = not (self._show and self._terminal)
+        with tqdm(total=self._total, desc=self._title, disable=hidden, unit="step") as self._bar:
             asked = time.perf_counter()
             for batch in batches:
                 got = time.perf_counter()
@@ -50,10 +63,18 @@ class Progress:
                 self._seconds = asked - started
 
     def show(self, **figures: Any) -> None:
-        """Put figures behind the bar, followed by clips/s and the share of time spent waiting for data."""
+        """Put figures, clips/s and the share of time spent waiting behind the bar, or once a minute into the log."""
         assert self._bar is not None
+        now = time.perf_counter()
+        if not self._show or (not self._terminal and now - self._last_report < LOG_SECONDS):
+            return
+        self._last_report = now
         throughput = {"clips/s": f"{self.clips_per_second:.1f}", "data wait": f"{self.data_wait:.0%}"}
-        self._bar.set_postfix(**figures, **throughput)
+        if self._terminal:
+            self._bar.set_postfix(**figures, **throughput)
+        else:
+            text = ", ".join(f"{name} {value}" for name, value in (figures | throughput).items())
+            log.info("%s: step %d of %d, %s", self._title, self._steps + 1, self._total, text)
 
     @property
     def seconds_waited(self) -> float:

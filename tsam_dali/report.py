@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -22,7 +22,7 @@ CELL_NUMBERS_UP_TO = 12  # classes; more, and the counts in a confusion matrix n
 CLASS_NAMES_UP_TO = 40  # classes; more, and the names along its sides overlap
 
 
-def plot_curves(history: Sequence[dict[str, Any]], path: str | Path) -> Figure:
+def plot_curves(history: Sequence[dict[str, Any]], path: str | Path | BinaryIO) -> Figure:
     """Draw loss, accuracy and learning rate of every epoch as a PNG.
 
     Args:
@@ -62,12 +62,43 @@ def plot_curves(history: Sequence[dict[str, Any]], path: str | Path) -> Figure:
     return figure
 
 
-def _label(axes: Axes, title: str, unit: str) -> None:
+def _label(axes: Axes, title: str, unit: str, along: str = "epoch") -> None:
     from matplotlib.ticker import MaxNLocator
 
-    axes.set(title=title, xlabel="epoch", ylabel=unit)
+    axes.set(title=title, xlabel=along, ylabel=unit)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(alpha=0.3)
+
+
+def plot_steps(records: Sequence[dict[str, Any]], path: str | Path | BinaryIO) -> Figure:
+    """Draw what windows of training steps say as a PNG.
+
+    Args:
+        records: the records of kind steps of metrics.jsonl; a figure that is None leaves a gap.
+        path: PNG file to write.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(13, 7), layout="constrained")
+    steps = [record["step"] for record in records]
+    for axes, (key, title, unit, factor) in zip(
+        figure.subplots(2, 3).flat,
+        (
+            ("clips_per_second", "Throughput", "clips/s", 1),
+            ("data_wait", "Waiting for data", "share of the time (%)", 100),
+            ("memory_mb", "Memory", "MB", 1),
+            ("loss", "Training loss", "cross-entropy (nats)", 1),
+            ("lr", "Learning rate", "learning rate", 1),
+            ("gradient_norm", "Gradient", "norm", 1),
+        ),
+        strict=True,
+    ):
+        values = [float("nan") if record[key] is None else factor * record[key] for record in records]
+        axes.plot(steps, values, "o-", markersize=2, linewidth=1)
+        _label(axes, title, unit, "step")
+        axes.set_ylim(bottom=0)
+    figure.savefig(path, dpi=DPI)
+    return figure
 
 
 def plot_contact_sheet(
@@ -116,7 +147,7 @@ def _stretched(pictures: np.ndarray) -> np.ndarray:
     return (pictures - low) / np.where(span > 0, span, 1)
 
 
-def plot_confusion(matrix: np.ndarray, class_names: Sequence[str], path: str | Path) -> Figure:
+def plot_confusion(matrix: np.ndarray, class_names: Sequence[str], path: str | Path | BinaryIO) -> Figure:
     """Draw a confusion matrix as a PNG: the colour is the share of the label's clips, the numbers are clips.
 
     Args:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from pipelines.clips import Clip
@@ -10,6 +11,7 @@ from tsam_dali.distributed import on_any_rank, same_buffers
 from tsam_dali.interruption import Interrupted, StopRequest
 from tsam_dali.learner import Learner
 from tsam_dali.report import plot_curves
+from tsam_dali.report_sections import FedClip
 from tsam_dali.resume import fingerprints
 from tsam_dali.run_folder import RunFolder
 from tsam_dali.run_log import RunLog
@@ -35,9 +37,10 @@ class Run:
         self.learner, self.folder, self.clips, self.stop = learner, folder, clips, stop
         self.history: list[dict[str, Any]] = state["history"] if state else []  # a record per epoch
         self.best: dict[str, float] = state["best"] if state else {"balanced": 0.0, "unbalanced": 0.0}
+        self.fed: list[FedClip] = []  # what the network was fed first, for the report
         self._lists = fingerprints(clips)
         folder.step = learner.step
-        self._log = RunLog(folder.path, learner.step) if learner.job.is_main else None
+        self._log = RunLog(folder.path, first_step=learner.step, config=learner.config) if learner.job.is_main else None
 
     @contextmanager
     def reported(self) -> Iterator[None]:
@@ -51,13 +54,16 @@ class Run:
             if self._log:
                 self.folder.write_status("failed", str(error))
             raise
+        finally:
+            if self._log:
+                self._log.close()
         if self._log:
             self.folder.write_status("finished")
 
     def log_steps(self, figures: dict[str, Any]) -> None:
         """Note the figures of some steps of training."""
         if self._log:
-            self._log.add("steps", figures)
+            self._log.steps(figures)
 
     def save(self, also: Iterable[str] = (), last: bool = False) -> None:
         """Write a checkpoint of the position reached, and copies of it under the names `also`; every rank calls it."""
@@ -87,6 +93,16 @@ class Run:
         self.save()
         raise Interrupted(self.stop.by or "a signal to another process")
 
+    @property
+    def class_names(self) -> list[str]:
+        """Of all classes; without names their numbers."""
+        names = self.learner.config.dataset.class_names
+        return list(names) or [str(number) for number in range(self.learner.network.head.out_features)]
+
+    def show(self, name: str, path: Path) -> None:
+        """Show a picture to the trackers; rank 0 only."""
+        self._log.picture(name, path)
+
     def end_epoch(self, record: dict[str, Any], last: bool) -> None:
         """Add an epoch's record to the history and keep the position, the best scores under their names too."""
         scores = {
@@ -102,9 +118,10 @@ class Run:
         self.save(names, last)
         if not self._log:
             return
-        self._log.add("epoch", record | {"step": self.learner.step})
+        self._log.epoch(record | {"step": self.learner.step})
         self.folder.write_results(self.history, self.best)
         plot_curves(self.history, self.folder.curves)
+        self._log.picture("curves", self.folder.curves)
         for split in ("training", "validation"):
             loss, accuracy = record[split]["loss"], record[split]["accuracy"]
             log.info("epoch %d: %s loss %.3f, accuracy %.1f%%", record["epoch"], split, loss, 100 * accuracy)

@@ -26,6 +26,10 @@ class RunFolder:
         return self.path / "curves.png"
 
     @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    @property
     def inputs(self) -> Path:
         return self.path / "inputs.png"
 

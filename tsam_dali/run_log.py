@@ -1,39 +1,90 @@
-"""metrics.jsonl: what a run found, a line for some steps of training and one for each epoch."""
+"""What a run says of itself while it runs: metrics.jsonl, TensorBoard and the trackers that the settings name."""
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
 
+from tsam_dali.config import Config
+from tsam_dali.trackers import Tracker, start_trackers
+
 
 class RunLog:
-    """Adds lines to metrics.jsonl in a run's folder; each says its `kind` and the `step` it was written after.
-
-    `steps`: epoch, loss, lr, clips_per_second, data_wait (share of the time), gradient_norm, memory_mb (peak).
-    `epoch`: epoch, training and validation (loss, accuracies, samples), lr, clips_per_second, data_wait.
+    """The log of one run, on rank 0.
 
     Args:
-        folder: of the run.
-        step: where the run begins or goes on; lines from beyond it, of steps that are done again, are dropped.
+        path: the run's folder; metrics.jsonl and tensorboard/ lie in it.
+        first_step: steps that are done already. Records beyond them are those of steps that are trained again; they go.
+        config: the settings; `training_param.trackers` names the trackers.
+        trackers: those to tell; default: TensorBoard and what the settings name.
     """
 
-    def __init__(self, folder: Path, step: int):
-        self._path = folder / "metrics.jsonl"
-        lines = self._path.read_text().splitlines() if step and self._path.is_file() else []
-        kept = [line for line in lines if _step(line) <= step]
-        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-        temporary.write_text("".join(f"{line}\n" for line in kept))
-        os.replace(temporary, self._path)
+    def __init__(self, path: Path, *, first_step: int, config: Config, trackers: list[Tracker] | None = None):
+        metrics = path / "metrics.jsonl"
+        keep_records(metrics, first_step)
+        self._file = metrics.open("a", encoding="utf-8")
+        self._trackers = start_trackers(path, first_step, config) if trackers is None else trackers
+        self._step = first_step
 
-    def add(self, kind: str, record: dict[str, Any]) -> None:
-        """Write a line."""
-        with self._path.open("a") as file:
-            file.write(json.dumps({"kind": kind, **record}) + "\n")
+    def steps(self, record: dict[str, Any]) -> None:
+        """A window: step (done so far), epoch, loss, lr, clips_per_second, data_wait, gradient_norm, memory_mb."""
+        self._write("steps", record)
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        """An epoch: epoch, step, training and validation (loss and accuracies), lr, clips_per_second, data_wait."""
+        self._write("epoch", record)
+
+    def picture(self, name: str, path: Path) -> None:
+        """Show a PNG file to the trackers."""
+        for tracker in self._trackers:
+            tracker.picture(name, path, self._step)
+
+    def close(self) -> None:
+        self._file.close()
+        for tracker in self._trackers:
+            tracker.close()
+
+    def _write(self, kind: str, record: dict[str, Any]) -> None:
+        self._step = record["step"]
+        self._file.write(json.dumps(_finite({"kind": kind, **record}), allow_nan=False) + "\n")
+        self._file.flush()
+        scalars = {f"{kind}/{name}": value for name, value in _flat(record).items() if name not in ("step", "epoch")}
+        for tracker in self._trackers:
+            tracker.scalars(scalars, self._step)
 
 
-def _step(line: str) -> float:
-    """The step of a line; infinite for one that was cut off when its run was killed."""
-    try:
-        return json.loads(line)["step"]
-    except ValueError:
-        return float("inf")
+def read_records(metrics: Path) -> list[dict[str, Any]]:
+    """The records of metrics.jsonl; a line that a killed process left unfinished is passed over."""
+    records = []
+    for line in metrics.read_text(encoding="utf-8").splitlines() if metrics.is_file() else ():
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return records
+
+
+def keep_records(metrics: Path, last_step: int) -> None:
+    """Drop the records beyond a step; the file changes whole or not at all."""
+    kept = [record for record in read_records(metrics) if record["step"] <= last_step]
+    temporary = metrics.with_name(f".{metrics.name}.{os.getpid()}")
+    temporary.write_text("".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8")
+    os.replace(temporary, metrics)
+
+
+def _flat(record: dict[str, Any], prefix: str = "") -> dict[str, float]:
+    flat: dict[str, float] = {}
+    for name, value in record.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}/")
+        elif isinstance(value, int | float):
+            flat[prefix + name] = value
+    return flat
+
+
+def _finite(value: Any) -> Any:
+    """NaN and infinity, which JSON does not know, as None; a gradient under fp16 scaling may be infinite."""
+    if isinstance(value, dict):
+        return {name: _finite(member) for name, member in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -20,7 +20,7 @@ import torch
 from pipelines.clips import Clip
 from pipelines.dataset import load_clips, num_classes
 from pipelines.loader import Batch, Loader, build_loader
-from tsam_dali import distributed, report
+from tsam_dali import distributed
 from tsam_dali.checkpoint import load_checkpoint
 from tsam_dali.command_line import add_config_arguments, config_arguments, friendly_errors, parser
 from tsam_dali.config import Config, load_config
@@ -31,17 +31,20 @@ from tsam_dali.interruption import EXIT_CODE, Interrupted, StopRequest
 from tsam_dali.learner import build_learner
 from tsam_dali.loss import class_weights, clip_losses
 from tsam_dali.metrics import Metrics, VideoScores
+from tsam_dali.mistakes import Mistake, WorstMistakes
 from tsam_dali.model import build_model
 from tsam_dali.optim import explain_rate
 from tsam_dali.progress import Progress
 from tsam_dali.resume import check_resume
 from tsam_dali.run import Run
 from tsam_dali.run_folder import RunFolder
+from tsam_dali.run_report import keep_inputs, write_run_report
 from tsam_dali.trainable import shared_batch_norm
 from tsam_dali.watch import Watch
 from tsam_dali.weights import load_pretrained, load_weights
 
 log = logging.getLogger("tsam_dali")
+SHOWN_MISTAKES = 12
 
 
 @friendly_errors
@@ -117,8 +120,10 @@ def train(
         epochs = range(len(run.history), 1 if args.dry_run else options.epochs)
         for epoch in epochs:
             trained = train_epoch(run, training, epoch, steps=1 if args.dry_run else None)
-            validated = validate_epoch(run, validation, epoch, steps=1 if args.dry_run else None)
-            run.end_epoch({"epoch": epoch, **trained, "validation": validated}, last=epoch == epochs[-1])
+            metrics, mistakes = validate_epoch(run, validation, epoch, steps=1 if args.dry_run else None)
+            run.end_epoch({"epoch": epoch, **trained, "validation": metrics.result()}, last=epoch == epochs[-1])
+            if job.is_main:
+                write_run_report(run, metrics, mistakes)
     training.close()
     validation.close()
     if job.is_main:
@@ -131,29 +136,32 @@ def train_epoch(run: Run, training: Loader, epoch: int, steps: int | None) -> di
     learner.start_epoch(epoch)
     left = steps or (epoch + 1) * len(training) - learner.step  # none, if the run was stopped while it validated
     progress = progress_bar(training, f"epoch {epoch} training", learner.config, learner.job, left)
+    first_step = learner.step
     if not train_one_epoch(learner, progress, Watch(run, progress, epoch)):
         run.save_and_stop()
     learner.finite.flush()
-    if progress.first_batch and epoch == 0 and learner.job.is_main:
-        draw_inputs(progress, run)
+    if progress.first_batch and learner.job.is_main:
+        keep_inputs(run, training, first_step, progress.first_batch)
     result = {"training": learner.metrics.reduced().result(), "lr": learner.rate}
     return result | {"clips_per_second": progress.clips_per_second, "data_wait": progress.data_wait}
 
 
-def validate_epoch(run: Run, validation: Loader, epoch: int, steps: int | None) -> dict[str, Any]:
-    """Loss and accuracies over all ranks of one pass over the validation clips."""
+def validate_epoch(run: Run, validation: Loader, epoch: int, steps: int | None) -> tuple[Metrics, list[Mistake]]:
+    """Sums over all ranks of one pass over the validation clips, and its worst mistakes."""
     learner = run.learner
     network = learner.averaged_network
     distributed.same_buffers(network)
     progress = progress_bar(validation, f"epoch {epoch} validation", learner.config, learner.job, steps)
-    metrics = Metrics(network.head.out_features, learner.job.device)
+    metrics, mistakes = Metrics(network.head.out_features, learner.job.device), WorstMistakes(SHOWN_MISTAKES)
 
     def use(logits: torch.Tensor, batch: Batch) -> None:
-        metrics.add(clip_losses(logits, batch.label), logits, batch.label, batch.ok)
+        losses = clip_losses(logits, batch.label)
+        metrics.add(losses, logits, batch.label, batch.ok)
+        mistakes.add(logits, losses, batch)
         run.stop_if_asked()
 
     evaluate(network, progress, learner.config, learner.job, use)
-    return metrics.reduced().result()
+    return metrics.reduced(), mistakes.gather()
 
 
 def resumed_state(
@@ -198,21 +206,14 @@ def progress_bar(batches: Loader, title: str, config: Config, job: Job, steps: i
     return Progress(batches, title, clips_per_step=clips_per_step, show=job.is_main, steps=steps)
 
 
-def draw_inputs(progress: Progress, run: Run) -> None:
-    """A contact sheet of the first batch that the network was trained on."""
-    batch, clips, names = progress.first_batch, run.clips["training"], run.learner.config.dataset.class_names
-    titles = [f"{names[clip.label] if names else clip.label}\n{clip.id}" for clip in map(clips.__getitem__, batch.row)]
-    audio = None if batch.audio is None else batch.audio.cpu().numpy()
-    report.plot_contact_sheet(batch.video.cpu().numpy(), audio, titles, run.folder.inputs)
-
-
 def summarize(run: Run, dry_run: bool) -> None:
     folder, history = run.folder, run.history
     if dry_run:
         print(f"dry run: one step of training and of validation and a checkpoint worked, see {folder.path}")
         return
     print(f"validation accuracy {history[-1]['validation']['accuracy']:.1%}, best {run.best['unbalanced']:.1%}")
-    print(f"curves: {folder.curves}\nwhat the network saw: {folder.inputs}\ncheckpoints: {folder.checkpoints.path}")
+    print(f"report: {folder.report}\ncurves: {folder.curves}\nwhat the network saw: {folder.inputs}")
+    print(f"checkpoints: {folder.checkpoints.path}")
 
 
 def validate(checkpoint: str, config: Config, job: Job, clips: dict[str, list[Clip]]) -> None:

@@ -1,0 +1,94 @@
+"""The wrong clips with the largest loss, kept on the device while a pass runs. Letters: B, S, A as in `Batch`."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+
+from pipelines.loader import Batch
+
+THUMBNAIL = 104
+"""Height of the pictures that are kept, in pixels."""
+
+
+class Mistake(NamedTuple):
+    """A clip that was classified wrongly."""
+
+    loss: float
+    row: int  # line of the clip list
+    label: int
+    prediction: int
+    probability: float  # of the prediction, 0..1
+    frames: np.ndarray  # uint8 (S, 3, h, w)
+    sounds: np.ndarray | None  # uint8 (A, 3, h, w), lowest band in row 0
+
+
+class WorstMistakes:
+    """Collects over the batches of a pass; shapes are fixed, so nothing is read from the device before `gather`."""
+
+    def __init__(self, k: int):
+        self._k = k
+        self._kept: dict[str, torch.Tensor] = {}
+
+    @torch.no_grad()
+    def add(self, logits: torch.Tensor, losses: torch.Tensor, batch: Batch) -> None:
+        """logits (B, C), losses (B,); padding and unreadable clips are no mistakes."""
+        probability, prediction = logits.float().softmax(1).max(1)
+        wrong = batch.ok & (prediction != batch.label)
+        loss, worst = torch.where(wrong, losses.float(), -torch.inf).topk(min(self._k, len(losses)))
+        new = {
+            "loss": loss,
+            "row": batch.row[worst],
+            "label": batch.label[worst],
+            "prediction": prediction[worst],
+            "probability": probability[worst],
+            "frames": thumbnails(batch.video[worst]),
+        }
+        if batch.audio is not None:
+            new["sounds"] = thumbnails(stretched(batch.audio[worst]))
+        if self._kept:
+            new = {name: torch.cat([self._kept[name], tensor]) for name, tensor in new.items()}
+            order = new["loss"].topk(min(self._k, len(new["loss"]))).indices
+            new = {name: tensor[order] for name, tensor in new.items()}
+        self._kept = new
+
+    def gather(self) -> list[Mistake]:
+        """The k worst over all ranks, largest loss first, on rank 0; nothing elsewhere. Every rank must call it."""
+        kept = {name: tensor.cpu().numpy() for name, tensor in self._kept.items()}
+        mine = [
+            Mistake(
+                loss=float(kept["loss"][i]),
+                row=int(kept["row"][i]),
+                label=int(kept["label"][i]),
+                prediction=int(kept["prediction"][i]),
+                probability=float(kept["probability"][i]),
+                frames=kept["frames"][i],
+                sounds=kept["sounds"][i] if "sounds" in kept else None,
+            )
+            for i in range(len(kept.get("loss", ())))
+            if kept["loss"][i] > -np.inf
+        ]
+        if not dist.is_initialized():
+            return mine
+        gathered = [[] for _ in range(dist.get_world_size())] if dist.get_rank() == 0 else None
+        dist.gather_object(mine, gathered)
+        everyone = [mistake for part in gathered or () for mistake in part]
+        return sorted(everyone, key=lambda mistake: (-mistake.loss, mistake.row))[: self._k]
+
+
+def thumbnails(pictures: torch.Tensor, height: int = THUMBNAIL) -> torch.Tensor:
+    """Pictures (B, T, 3, H, W), 0..1 -> uint8 (B, T, 3, h, w), h at most `height`."""
+    h, w = pictures.shape[-2:]
+    factor = min(1.0, height / h)
+    size = (round(h * factor), max(1, round(w * factor)))
+    small = F.interpolate(pictures.flatten(0, 1).float(), size, mode="bilinear", antialias=True)
+    return (small.clamp(0, 1) * 255).round().to(torch.uint8).unflatten(0, pictures.shape[:2])
+
+
+def stretched(pictures: torch.Tensor) -> torch.Tensor:
+    """Each plane of (..., H, W) from its lowest..highest value to 0..1; an even plane is black."""
+    low, high = pictures.aminmax(dim=-1, keepdim=True)
+    low, high = low.amin(-2, keepdim=True), high.amax(-2, keepdim=True)
+    return (pictures - low) / torch.where(high > low, high - low, 1)

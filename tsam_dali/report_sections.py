@@ -1,0 +1,121 @@
+"""The parts of a report: curves, throughput, confusion, classes, clips, settings. C classes, S and A segments."""
+
+import json
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pipelines.sampling import Plan
+from tsam_dali.mistakes import Mistake
+from tsam_dali.report import plot_confusion, plot_curves, plot_steps
+from tsam_dali.report_parts import Section, fill, picture_source, plot_source
+
+
+class FedClip(NamedTuple):
+    """A clip as the network was fed it."""
+
+    title: str
+    frames: np.ndarray  # uint8 (S, 3, h, w)
+    sounds: np.ndarray | None  # uint8 (A, 3, h, w), lowest band in row 0
+    plan: Plan | None = None
+
+
+def numbers_section(title: str, numbers: Sequence[tuple[str, str]], note: str = "") -> Section:
+    """A few large figures: pairs of (what it is, figure)."""
+    return Section(title, fill("numbers.html", numbers=numbers), note)
+
+
+def curves_section(epochs: Sequence[dict[str, Any]]) -> Section:
+    """Loss, accuracy and learning rate over the records of kind epoch."""
+    source = plot_source(lambda file: plot_curves(epochs, file))
+    return Section("Curves", fill("picture.html", picture=source, alt="loss, accuracy and learning rate by epoch"))
+
+
+def steps_section(steps: Sequence[dict[str, Any]]) -> Section:
+    """Loss, rate, throughput and waiting, gradient norm and memory over the records of kind steps."""
+    source = plot_source(lambda file: plot_steps(steps, file))
+    return Section("Throughput", fill("picture.html", picture=source, alt="windows of training steps"))
+
+
+def confusion_section(matrix: np.ndarray, class_names: Sequence[str]) -> Section:
+    """A confusion matrix (C, C), row = label, as a picture."""
+    source = plot_source(lambda file: plot_confusion(matrix, class_names, file))
+    return Section("Confusion", fill("picture.html", picture=source, alt="confusion matrix"))
+
+
+def classes_section(matrix: np.ndarray, class_names: Sequence[str]) -> Section:
+    """A table of all classes, the worst first, those without clips last."""
+    clips, right = matrix.sum(1), matrix.diagonal()
+    wrong = matrix - np.diag(right)
+    rows = [
+        {
+            "number": number,
+            "name": class_names[number],
+            "clips": int(clips[number]),
+            "recall": float(right[number] / max(1, clips[number])),
+            "mistaken": class_names[wrong[number].argmax()] if wrong[number].any() else "",
+            "times": int(wrong[number].max()),
+        }
+        for number in range(len(matrix))
+    ]
+    rows.sort(key=lambda row: (row["clips"] == 0, row["recall"], row["number"]))
+    return Section(
+        "Classes", fill("classes.html", rows=rows), "share of each class's clips that is correct, worst first"
+    )
+
+
+def fed_section(clips: Sequence[FedClip]) -> Section:
+    """What the network was fed: the frames of each clip, its sound beside them, and what was drawn for it."""
+    shown = [_shown(clip.title, "", clip.frames, clip.sounds, clip.plan) for clip in clips]
+    return Section("What the network saw", fill("clips.html", clips=shown), "log-mel pictures: low frequencies below")
+
+
+def mistakes_section(mistakes: Sequence[Mistake], class_names: Sequence[str], ids: Sequence[str]) -> Section:
+    """The wrong clips with the largest loss; `ids` are those of the rows."""
+    shown = [
+        _shown(
+            ids[mistake.row],
+            f"{class_names[mistake.label]}, taken for {class_names[mistake.prediction]} "
+            f"({mistake.probability:.0%} sure), loss {mistake.loss:.2f}",
+            mistake.frames,
+            mistake.sounds,
+        )
+        for mistake in mistakes
+    ]
+    return Section(
+        "Worst mistakes", fill("clips.html", clips=shown), "wrong clips of the validation, largest loss first"
+    )
+
+
+def settings_section(settings: dict[str, Any]) -> Section:
+    """The content of args.json."""
+    return Section("Settings", fill("settings.html", text=json.dumps(settings, indent=2, ensure_ascii=False)))
+
+
+def plan_text(plan: Plan) -> str:
+    """What was drawn for a clip, in words."""
+    y, x, height, width = plan.crop
+    parts = [f"crop {width} x {height} at x {x}, y {y}", "mirrored" if plan.flip else "not mirrored"]
+    parts.append("brightness {:.2f}, contrast {:.2f}, saturation {:.2f}, hue {:+.0f}°".format(*plan.colour))
+    if plan.blur_sigma:
+        parts.append(f"blur {plan.blur_sigma:.1f} pixels")
+    if any(plan.sound_cut):
+        parts.append("sound cut by {:.2f} s and {:.2f} s".format(*plan.sound_cut))
+    return " · ".join(parts)
+
+
+def _shown(
+    title: str, note: str, frames: np.ndarray, sounds: np.ndarray | None, plan: Plan | None = None
+) -> dict[str, Any]:
+    numbers = [f"frame {frame}" for frame in plan.frames] if plan else [f"segment {s + 1}" for s in range(len(frames))]
+    pictures = [] if sounds is None else [picture_source(sound[:, ::-1]) for sound in sounds]
+    return {
+        "title": title,
+        "note": note,
+        "frames": [
+            {"source": picture_source(frame), "caption": number} for frame, number in zip(frames, numbers, strict=True)
+        ],
+        "sounds": [{"source": source, "caption": f"sound {a + 1}"} for a, source in enumerate(pictures)],
+        "plan": plan_text(plan) if plan else "",
+    }

@@ -1,0 +1,130 @@
+"""TensorBoard, Weights & Biases and MLflow. None of them can stop a run: the first error is a warning, then silence."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from tsam_dali.config import Config
+
+log = logging.getLogger(__name__)
+
+
+class Tracker(Protocol):
+    """What is told of a run."""
+
+    def scalars(self, values: dict[str, float], step: int) -> None: ...
+
+    def picture(self, name: str, path: Path, step: int) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Guarded:
+    """A tracker whose errors are one warning; after it, nothing more is sent."""
+
+    def __init__(self, name: str, start: Callable[[], Tracker]):
+        self._name = name
+        self._tracker: Tracker | None = None
+        self._tracker = self._try(start)
+
+    def scalars(self, values: dict[str, float], step: int) -> None:
+        if self._tracker:
+            self._try(lambda: self._tracker.scalars(values, step))
+
+    def picture(self, name: str, path: Path, step: int) -> None:
+        if self._tracker:
+            self._try(lambda: self._tracker.picture(name, path, step))
+
+    def close(self) -> None:
+        if self._tracker:
+            self._try(self._tracker.close)
+
+    def _try(self, work: Callable[[], Any]) -> Any:
+        try:
+            return work()
+        except ImportError as error:
+            log.warning("%s is not installed, nothing is sent to it (%s)", self._name, error)
+        except Exception as error:
+            log.warning("%s failed, nothing more is sent to it (%s: %s)", self._name, type(error).__name__, error)
+        self._tracker = None
+        return None
+
+
+class TensorBoard:
+    """Event files in folder/tensorboard; events beyond `first_step` of an earlier start are hidden."""
+
+    def __init__(self, folder: Path, first_step: int):
+        from torch.utils.tensorboard import SummaryWriter
+
+        purge = first_step + 1 if first_step else None  # TensorBoard hides this step too; the last one done stays
+        self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=purge)
+
+    def scalars(self, values: dict[str, float], step: int) -> None:
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)
+
+    def picture(self, name: str, path: Path, step: int) -> None:
+        import numpy as np
+        from PIL import Image
+
+        with Image.open(path) as picture:
+            self._writer.add_image(name, np.asarray(picture.convert("RGB")), step, dataformats="HWC")
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class WeightsAndBiases:
+    """A run of W&B with the name of the folder; its environment variables say where it goes (WANDB_MODE=offline)."""
+
+    def __init__(self, folder: Path, config: Config):
+        import wandb
+
+        self._wandb = wandb
+        options = {"project": config.dataset.name, "id": folder.name, "name": folder.name, "resume": "allow"}
+        self._run = wandb.init(dir=str(folder), config=config.to_dict(), **options)
+
+    def scalars(self, values: dict[str, float], step: int) -> None:
+        self._run.log(values, step=step)
+
+    def picture(self, name: str, path: Path, step: int) -> None:
+        self._run.log({name: self._wandb.Image(str(path))}, step=step)
+
+    def close(self) -> None:
+        self._run.finish()
+
+
+class MLflow:
+    """A run of MLflow with the name of the folder; MLFLOW_TRACKING_URI, or else folder/mlflow.db, takes it."""
+
+    def __init__(self, folder: Path, config: Config):
+        import os
+
+        import mlflow
+
+        self._mlflow = mlflow
+        if "MLFLOW_TRACKING_URI" not in os.environ:
+            mlflow.set_tracking_uri(f"sqlite:///{folder.resolve() / 'mlflow.db'}")
+        mlflow.set_experiment(config.dataset.name)
+        mlflow.start_run(run_name=folder.name)
+        mlflow.log_dict(config.to_dict(), "settings.json")
+
+    def scalars(self, values: dict[str, float], step: int) -> None:
+        self._mlflow.log_metrics(values, step=step)
+
+    def picture(self, name: str, path: Path, step: int) -> None:
+        self._mlflow.log_artifact(str(path), f"{name}/{step}")
+
+    def close(self) -> None:
+        self._mlflow.end_run()
+
+
+def start_trackers(folder: Path, first_step: int, config: Config) -> list[Tracker]:
+    """TensorBoard and what `training_param.trackers` names."""
+    starts: dict[str, Callable[[], Tracker]] = {
+        "wandb": lambda: WeightsAndBiases(folder, config),
+        "mlflow": lambda: MLflow(folder, config),
+    }
+    others = [Guarded(name, starts[name]) for name in config.training_param.trackers]
+    return [Guarded("tensorboard", lambda: TensorBoard(folder, first_step)), *others]
