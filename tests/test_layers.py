@@ -24,7 +24,8 @@ LAYERS = [
     | layer("tsam_dali", "backbone checkpoint command_line describe distributed example learner metrics model optim")
     | layer(
         "tsam_dali", "option_arguments precision progress provenance report run_folder shift weight_formats weights"
-    ),
+    )
+    | layer("tsam_dali", "model_folder trained"),
     layer("tsam_dali", "engine"),
     layer("tsam_dali", "train"),
 ]
