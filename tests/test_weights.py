@@ -346,7 +346,7 @@ def test_damaged_and_foreign_files(tmp_path):
         torch.save(content, tmp_path / "foreign")
         assert f"found {found}, expected a checkpoint" in refused(tmp_path / "foreign")
     assert "cannot be opened" in refused(tmp_path / "missing")
-    assert "cannot be opened" in refused(tmp_path)
+    assert "has no config.json" in refused(tmp_path)
 
 
 PRETRAINED = """

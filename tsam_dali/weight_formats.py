@@ -22,6 +22,9 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from tsam_dali.checkpoint import CheckpointError
+from tsam_dali.model_folder import read_folder
+
 TSM_SETTINGS = {"f_div": 8, "shift_depth": 1, "edge": "zero"}
 
 
@@ -52,13 +55,16 @@ def read_weights(path: Path, classifier: str) -> WeightFile:
     """Read a weight file of any known format.
 
     Args:
-        path: a file written by `torch.save`, or safetensors.
+        path: a file written by `torch.save`, or safetensors; or a folder that `tsam_dali.export` wrote.
         classifier: name of the layer that classifies pictures in plain weights, "fc" for a ResNet.
 
     Raises:
         WeightsError: no such file, damaged, holds anything but tensors and plain values, or no known format.
     """
-    content = _read_safetensors(path) if _is_safetensors(path) else _read_pickle(path)
+    if path.is_dir():
+        content = _read_folder(path)
+    else:
+        content = _read_safetensors(path) if _is_safetensors(path) else _read_pickle(path)
     if isinstance(content, dict):
         if "nn_backbone" in (content.get("model_state") or {}):
             return _tsam(content["model_state"])
@@ -74,6 +80,13 @@ def read_weights(path: Path, classifier: str) -> WeightFile:
             return _plain(state, classifier)
     found = ", ".join(map(str, list(content)[:8])) if isinstance(content, dict) else f"a {type(content).__name__}"
     raise WeightsError(f"{path}: found {found or 'nothing'}, expected a checkpoint or a state dict of tensors")
+
+
+def _read_folder(path: Path) -> dict[str, Any]:
+    try:
+        return read_folder(path)
+    except CheckpointError as error:
+        raise WeightsError(str(error)) from error
 
 
 def _is_safetensors(path: Path) -> bool:

@@ -48,7 +48,8 @@ def load_weights(model: nn.Module, path: str | Path, head: bool = True) -> LoadR
 
     Args:
         model: from `build_model`; changed in place.
-        path: checkpoint or state dict of this project, TSAM, TSM, mmaction2's TSM, timm or torchvision.
+        path: checkpoint or state dict of this project, TSAM, TSM, mmaction2's TSM, timm or torchvision; or a folder
+            that `tsam_dali.export` wrote.
         head: also load the last layer, where the file has one for as many classes; else it stays as it is.
 
     Raises:

@@ -1,0 +1,84 @@
+"""A trained network as a folder that can be handed on: model.safetensors, config.json and a README.md for people.
+
+config.json holds what a checkpoint holds beside the weights of the network (`KEPT`), and the SHA-256 of
+model.safetensors. Settings that name places on the machine of the training keep only their last name.
+"""
+
+import hashlib
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from torch import Tensor
+
+from tsam_dali.checkpoint import FORMAT, CheckpointError
+
+WEIGHTS, SETTINGS, CARD = "model.safetensors", "config.json", "README.md"
+KEPT = ("config", "history", "best")
+
+
+def write_folder(folder: Path, tensors: dict[str, Tensor], about: dict[str, Any], card: str) -> None:
+    """Write a network to a new folder, whole or not at all.
+
+    Args:
+        folder: must not exist, or be empty.
+        tensors: the network's state dict.
+        about: settings and scores, the keys `KEPT`, as in a checkpoint.
+        card: text of README.md.
+
+    Raises:
+        CheckpointError: something lies there already, or the folder cannot be written.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise CheckpointError(f"{folder}: exists already, expected a new or an empty folder; choose another name")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
+            new = Path(temporary) / "new"
+            new.mkdir()
+            contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
+            safetensors.torch.save_file(contiguous, new / WEIGHTS, metadata={"format": "pt"})
+            settings = {"format": FORMAT, "sha256": _sha256(new / WEIGHTS)} | {key: about[key] for key in KEPT}
+            settings["config"] = _without_places(settings["config"])
+            (new / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n")
+            (new / CARD).write_text(card)
+            new.replace(folder)
+    except OSError as error:
+        raise CheckpointError(f"{folder}: cannot be written ({error.strerror})") from error
+
+
+def read_folder(folder: Path) -> dict[str, Any]:
+    """The state of a folder that `write_folder` wrote, with the keys of a checkpoint; tensors arrive on the CPU.
+
+    Raises:
+        CheckpointError: a file is missing, damaged, or not of this project.
+    """
+    for name in (SETTINGS, WEIGHTS):
+        if not (folder / name).is_file():
+            raise CheckpointError(f"{folder}: has no {name}; expected a folder written by tsam_dali.export")
+    try:
+        about = json.loads((folder / SETTINGS).read_text())
+    except ValueError as error:
+        raise CheckpointError(f"{folder / SETTINGS}: not a JSON file ({error})") from error
+    if not isinstance(about, dict) or about.get("format") != FORMAT or not about.keys() >= {"sha256", *KEPT}:
+        raise CheckpointError(f"{folder / SETTINGS}: not the settings of a network of tsam_dali")
+    if _sha256(folder / WEIGHTS) != about["sha256"]:
+        raise CheckpointError(f"{folder / WEIGHTS}: damaged, its SHA-256 is not the one in {SETTINGS}")
+    tensors = safetensors.torch.load_file(folder / WEIGHTS)
+    return {"format": FORMAT, "model": tensors} | {key: about[key] for key in KEPT}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _without_places(values: Any) -> Any:
+    """Settings in which each absolute path is cut down to its last name."""
+    if isinstance(values, dict):
+        return {key: _without_places(value) for key, value in values.items()}
+    if isinstance(values, str) and Path(values).is_absolute():
+        return Path(values).name
+    return values

@@ -1,0 +1,79 @@
+"""A trained network from what a run or an export left: its weights, settings, class names and scores.
+
+network, config, class_names = build_trained("results/first/checkpoints/balanced_best")
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tsam_dali.checkpoint import CheckpointError, load_checkpoint
+from tsam_dali.config import Config, ConfigError, config_from_dict
+from tsam_dali.model import build_model
+from tsam_dali.model_folder import read_folder
+
+SHOWN = 400  # characters of torch's message on weights that do not fit, which may name every tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What a checkpoint or an exported folder holds, without the state of the optimizer."""
+
+    config: Config
+    """The settings of the training."""
+    state: dict[str, Tensor]
+    """The weights that were validated (their moving average, where the run kept one), for `load_state_dict` of the
+    network that `build_model` makes from `config`."""
+    class_names: tuple[str, ...]
+    """A name for each class, in the order of the logits: "0", "1", ... where the data set names none."""
+    history: list[dict[str, Any]]
+    """A record of each whole epoch so far: `epoch` (counted from 0), scores of `training` and `validation`."""
+    best: dict[str, float]
+    """Best validation scores (0..1) of the run so far: `balanced` and `unbalanced` accuracy."""
+
+
+def read_trained(path: str | Path) -> Trained:
+    """Read a checkpoint of a run, or a folder written by `python -m tsam_dali.export --safetensors`.
+
+    Raises:
+        CheckpointError: it is missing, damaged, or none of ours.
+        ConfigError: its settings are unknown here.
+    """
+    path = Path(path)
+    state = read_folder(path) if path.is_dir() else load_checkpoint(path)
+    try:
+        config = config_from_dict(state["config"])
+    except ConfigError as error:
+        raise ConfigError([f"{path}: {problem}" for problem in error.problems]) from error
+    weights = state.get("ema", state["model"])
+    if "head.weight" not in weights:
+        raise CheckpointError(f"{path}: has no tensor head.weight, expected the last layer of a trained network")
+    num_class = len(weights["head.weight"])
+    names = config.dataset.class_names or tuple(map(str, range(num_class)))
+    if len(names) != num_class:
+        raise CheckpointError(f"{path}: got {len(names)} class names, expected {num_class}, one for each class")
+    return Trained(config=config, state=weights, class_names=names, history=state["history"], best=state["best"])
+
+
+def build_trained(path: str | Path, device: str | torch.device = "cpu") -> tuple[nn.Module, Config, tuple[str, ...]]:
+    """The trained network on a device, in evaluation mode; its settings; the name of each class.
+
+    Raises:
+        CheckpointError, ConfigError: as `read_trained`, or weights that do not fit their settings.
+    """
+    trained = read_trained(path)
+    return network_of(trained, path, device), trained.config, trained.class_names
+
+
+def network_of(trained: Trained, path: str | Path, device: str | torch.device = "cpu") -> nn.Module:
+    """The network of what was read from `path`; see `build_trained`."""
+    network = build_model(trained.config, len(trained.class_names))
+    try:
+        network.load_state_dict(trained.state)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path}: its weights do not fit its settings ({str(error)[:SHOWN]} ...)") from error
+    layout = torch.channels_last if trained.config.training_param.channels_last else torch.contiguous_format
+    return network.to(device, memory_format=layout).eval()
