@@ -25,7 +25,7 @@ LAYERS = [
     | layer(
         "tsam_dali", "option_arguments precision progress provenance report run_folder shift weight_formats weights"
     ),
-    layer("tsam_dali", "engine"),
+    layer("tsam_dali", "engine stream"),
     layer("tsam_dali", "train"),
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
