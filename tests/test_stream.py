@@ -29,3 +29,12 @@ def test_after_s_frames_the_stream_equals_the_clip(segments, depth, audio, edge)
 def test_a_network_that_needs_later_frames_is_an_error():
     with pytest.raises(ModelError, match="causal: got false, expected true"):
         Stream(network())
+
+
+def test_distances_that_a_clip_does_not_hold_stay_unused_in_longer_videos():
+    model = network("shift_temporal.causal=true", "model.video_segments=1", "model.audio_segments=0")
+    video, _ = clips(model, count=4)
+    stream = Stream(model)
+    with torch.no_grad():
+        expected = model(video)
+    assert torch.allclose(torch.stack([stream.push(clip[0]) for clip in video]), expected, rtol=0, atol=1e-5)
