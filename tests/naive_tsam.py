@@ -8,7 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def naive_shift(x: Tensor, segments: int, video_segments: int, f_div: int, depth: int, edge: str) -> Tensor:
+def naive_shift(
+    x: Tensor, segments: int, video_segments: int, f_div: int, depth: int, edge: str, causal: bool = False
+) -> Tensor:
     """x (B*T, C, H, W), shifted frame by frame; differentiable."""
     channels = x.shape[1]
     g = channels // f_div // depth
@@ -19,6 +21,8 @@ def naive_shift(x: Tensor, segments: int, video_segments: int, f_div: int, depth
         if t < video_segments:
             for d in range(1, depth + 1):
                 for first, source in ((2 * (d - 1) * g, t + d), ((2 * d - 1) * g, t - d)):
+                    if causal and source > t:
+                        continue
                     for channel in range(first, first + g):
                         if 0 <= source < video_segments:
                             picture[channel] = x[clip * segments + source, channel]

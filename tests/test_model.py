@@ -46,6 +46,22 @@ def test_logits_are_those_of_the_naive_network(arch, video, audio, f_div, depth,
     torch.testing.assert_close(model(*pictures), expected, rtol=1e-9, atol=1e-9)
 
 
+def test_a_causal_network():
+    model = network("shift_temporal.causal=true")
+    video, audio = clips(model)
+    options = model.shift_temporal
+    expected = naive_logits(
+        model.state_dict(),
+        video,
+        audio,
+        lambda x: naive_shift(x, 9, 8, options.f_div, options.shift_depth, "keep", True),
+        options.n_insert,
+        options.m_insert,
+    )
+    torch.testing.assert_close(model(video, audio), expected, rtol=1e-9, atol=1e-9)
+    assert "edge keep, from the past alone" in describe(model.to("meta"), 64)
+
+
 def test_logits_are_those_of_tsm():
     model = network(
         "model.audio_segments=0", "shift_temporal.f_div=8", "shift_temporal.shift_depth=1", "shift_temporal.edge=zero"

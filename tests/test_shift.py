@@ -30,13 +30,14 @@ def features(clips: int, segments: int, channels: int, layout: str = "contiguous
     f_div=st.sampled_from([2, 3, 4, 8]),
     depth=st.integers(1, 5),
     edge=st.sampled_from(["keep", "zero"]),
+    causal=st.booleans(),
     layout=st.sampled_from(sorted(LAYOUTS)),
 )
-def test_values_and_derivative(clips, video_segments, audio_segments, channels, f_div, depth, edge, layout):
+def test_values_and_derivative(clips, video_segments, audio_segments, channels, f_div, depth, edge, causal, layout):
     segments = video_segments + audio_segments
     x = features(clips, segments, channels, layout)
     before = x.detach().clone()
-    options = (segments, video_segments, f_div, depth, edge)
+    options = (segments, video_segments, f_div, depth, edge, causal)
     shifted, expected = temporal_shift(x, *options), naive_shift(x, *options)
     assert torch.equal(shifted, expected)
     assert torch.equal(x, before)
@@ -55,26 +56,40 @@ def test_worked_example_of_the_documentation():
     assert zeroed[::2] == [[1, 2, 3, 0], [0, 0, 1, 2], [0, 1, 2, 3]]
 
 
+def test_a_causal_shift_takes_nothing_from_later_frames():
+    x = torch.arange(4.0).view(4, 1, 1, 1).expand(4, 6, 1, 1)
+    kept = temporal_shift(x, 4, 4, 3, 1, "keep", True).view(4, 6).T.tolist()
+    zeroed = temporal_shift(x, 4, 4, 3, 1, "zero", True).view(4, 6).T.tolist()
+    assert kept[::2] == [[0, 1, 2, 3], [0, 0, 1, 2], [0, 1, 2, 3]]
+    assert zeroed[::2] == [[0, 1, 2, 3], [0, 0, 1, 2], [0, 1, 2, 3]]
+    clip = features(1, 6, 20)
+    for t in range(6):
+        (gradient,) = torch.autograd.grad(temporal_shift(clip, 6, 5, 2, 5, "keep", True)[t].sum(), clip)
+        assert not gradient[t + 1 :].any()
+
+
 @pytest.mark.parametrize("channels", [8, 16, 27])
 def test_depth_one_with_zero_edges_is_tsm(channels):
     x = features(2, 5, channels)
     assert torch.equal(temporal_shift(x, 5, 5, 8, 1, "zero"), tsm_shift(x, 5))
 
 
+@pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("edge", ["keep", "zero"])
 @pytest.mark.parametrize("video_segments", [2, 6])
-def test_gradcheck(edge, video_segments):
+def test_gradcheck(edge, causal, video_segments):
     x = features(1, video_segments + 1, 7)
-    options = (video_segments + 1, video_segments, 2, 3, edge)
+    options = (video_segments + 1, video_segments, 2, 3, edge, causal)
     assert torch.autograd.gradcheck(lambda x: temporal_shift(x, *options), x)
     assert torch.autograd.gradgradcheck(lambda x: temporal_shift(x, *options), x)
 
 
 @pytest.mark.parametrize("name", ["temporal_shift", "temporal_shift_backward"])
+@pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("edge", ["keep", "zero"])
-def test_operator_is_registered_correctly(name, edge):
+def test_operator_is_registered_correctly(name, edge, causal):
     operator = getattr(torch.ops.tsam_dali, name).default
-    torch.library.opcheck(operator, (features(2, 5, 16, "channels_last"), 5, 4, 4, 2, edge))
+    torch.library.opcheck(operator, (features(2, 5, 16, "channels_last"), 5, 4, 4, 2, edge, causal))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -140,17 +155,18 @@ def test_compiles_without_graph_break(edge):
     torch.testing.assert_close(*gradients)
 
 
+@pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("edge", ["keep", "zero"])
 @pytest.mark.parametrize("depth", [2, 7])
-def test_exports_to_operators_that_every_reader_knows(edge, depth):
-    shift = TemporalShift(20, segments=5, video_segments=4, f_div=2, depth=depth, edge=edge)
+def test_exports_to_operators_that_every_reader_knows(edge, causal, depth):
+    shift = TemporalShift(20, segments=5, video_segments=4, f_div=2, depth=depth, edge=edge, causal=causal)
     clips = 5 * torch.export.Dim("clips", min=1, max=100)
     program = torch.export.export(shift, (features(2, 5, 20).detach(),), dynamic_shapes={"x": {0: clips}})
     operators = {str(node.target) for node in program.graph.nodes if node.op == "call_function"}
     assert operators
     assert not [name for name in operators if "tsam" in name]
     x = features(3, 5, 20).detach()
-    assert torch.equal(program.module()(x), naive_shift(x, 5, 4, 2, depth, edge))
+    assert torch.equal(program.module()(x), naive_shift(x, 5, 4, 2, depth, edge, causal))
 
 
 def test_refuses_to_move_more_channels_than_there_are():

@@ -240,6 +240,18 @@ def test_settings_that_differ_are_reported(tmp_path):
     )
 
 
+def test_files_older_than_the_causal_shift_looked_both_ways(tmp_path):
+    tsam_file(tmp_path / "tsam.tar")
+    config = settings().to_dict()
+    save_checkpoint(tmp_path / "new", {"model": network().state_dict(), "config": config})
+    del config["shift_temporal"]["causal"]
+    save_checkpoint(tmp_path / "old", {"model": network().state_dict(), "config": config})
+    assert load_weights(video_network(), tmp_path / "old").notes == ()
+    for name in ("new", "old", "tsam.tar"):
+        notes = load_weights(video_network("shift_temporal.causal=true"), tmp_path / name).notes
+        assert "shift_temporal.causal is True, the file was trained with False" in notes
+
+
 @pytest.mark.parametrize("trained", [True, False])
 @pytest.mark.parametrize("here", [True, False])
 def test_weights_trained_with_and_without_shift(tmp_path, trained, here):

@@ -56,9 +56,11 @@ def insert_shift(backbone: nn.Module, options: ShiftTemporal, segments: int, vid
     """
     for block, layer in shift_places(backbone, options.n_insert, options.m_insert):
         channels = getattr(layer, "conv", layer).in_channels  # some families keep a convolution with its norm
-        TemporalShift(channels, segments, video_segments, options.f_div, options.shift_depth, options.edge).attach(
-            block, layer
+        shift = TemporalShift(
+            *(channels, segments, video_segments),
+            *(options.f_div, options.shift_depth, options.edge, options.causal),
         )
+        shift.attach(block, layer)
     if not any(shift.channels_per_distance for _, shift in shifts(backbone)):
         raise ModelError(
             "the shift moves no channel: no block with a residual branch and enough channels has "

@@ -33,7 +33,9 @@ def describe(network: nn.Module, size: int) -> str:
     multiply_adds = counter.get_total_flops() / 2  # the counter takes a multiplication and an addition as two
     shift = network.shift_temporal
     lines += [
-        f"shift: distances 1 to {shift.shift_depth}, edge {shift.edge}" if shift.status else "shift: none",
+        f"shift: distances 1 to {shift.shift_depth}, edge {shift.edge}{', from the past alone' if shift.causal else ''}"
+        if shift.status
+        else "shift: none",
         f"{parameters / 1e6:.1f} million parameters, {network.head.out_features} classes",
         f"a clip: {network.video_segments} frames + {network.audio_segments} pictures of sound, {size} x {size}, "
         f"{multiply_adds / 1e9:.1f} GFLOPs (a multiplication and its addition count as one)",

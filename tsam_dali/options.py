@@ -44,6 +44,8 @@ class ShiftTemporal:
     """Which one, counted from 0."""
     edge: Literal["keep", "zero"] = "keep"
     """Where the other frame does not exist: `keep` the frame's own values (TSAM) or `zero` (TSM)."""
+    causal: bool = False
+    """Take channels from earlier frames alone, at every distance; those that would come from later ones stay."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,8 @@ t + d, a later one, and the second from frame t - d. With S = 4 and D = 1, the f
     second group    -  0  1  2
     other channels  0  1  2  3
 
+A causal shift takes from the past alone: the first group of every pair stays as it is, like the other channels.
+
 Sources: TSM, https://arxiv.org/abs/1811.08383 (D = 1, f_div = 8, edge "zero"); TSAM for distances above one.
 """
 
@@ -27,23 +29,33 @@ class TemporalShift(nn.Module):
         f_div: C // f_div channels come from earlier frames and as many from later ones; at least 2.
         depth: D, the longest distance. A distance of S or more has no partner frame: its groups follow the edge rule.
         edge: "keep" or "zero", for frames without a partner.
+        causal: nothing comes from later frames.
 
     The module is a child of the block, but acts as a forward pre-hook of the layer (`attach`). So the layer keeps its
     place and its name, weights load from and save to plain timm state dicts, the block's own code stays as it is, and
     `print(model)` still shows where the shifts are. A wrapper around the layer would rename its weights.
     """
 
-    def __init__(self, channels: int, segments: int, video_segments: int, f_div: int, depth: int, edge: str) -> None:
+    def __init__(
+        self,
+        channels: int,
+        segments: int,
+        video_segments: int,
+        f_div: int,
+        depth: int,
+        edge: str,
+        causal: bool = False,
+    ) -> None:
         super().__init__()
         if f_div < 2:
             raise ValueError(f"f_div {f_div}: two times C // f_div channels cannot move, use 2 or more")
         self.channels, self.segments, self.video_segments = channels, segments, video_segments
-        self.f_div, self.depth, self.edge = f_div, depth, edge
+        self.f_div, self.depth, self.edge, self.causal = f_div, depth, edge, causal
 
     @property
     def channels_per_distance(self) -> int:
-        """Channels that a frame takes over from its two neighbours at one distance, 2 * g."""
-        return 2 * (self.channels // self.f_div // self.depth)
+        """Channels that a frame takes over from its neighbours at one distance: 2 * g, or g if causal."""
+        return (1 if self.causal else 2) * (self.channels // self.f_div // self.depth)
 
     def attach(self, block: nn.Module, layer: nn.Module) -> None:
         """Shift the input of `layer`, a part of `block`, from now on."""
@@ -55,16 +67,18 @@ class TemporalShift(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B*T, C, H, W) -> the same shape, dtype and memory format."""
-        return temporal_shift(x, self.segments, self.video_segments, self.f_div, self.depth, self.edge)
+        return temporal_shift(x, self.segments, self.video_segments, self.f_div, self.depth, self.edge, self.causal)
 
     def extra_repr(self) -> str:
         return (
             f"channels={self.channels}, segments={self.segments}, video_segments={self.video_segments}, "
-            f"f_div={self.f_div}, depth={self.depth}, edge={self.edge!r}"
+            f"f_div={self.f_div}, depth={self.depth}, edge={self.edge!r}, causal={self.causal}"
         )
 
 
-def temporal_shift(x: Tensor, segments: int, video_segments: int, f_div: int, depth: int, edge: str) -> Tensor:
+def temporal_shift(
+    x: Tensor, segments: int, video_segments: int, f_div: int, depth: int, edge: str, causal: bool = False
+) -> Tensor:
     """Shift x (B*T, C, H, W); arguments as for `TemporalShift`. The result never shares memory with x.
 
     One operator for autograd and the compiler: autograd's own derivative of slice assignments fills a tensor of x's
@@ -72,41 +86,47 @@ def temporal_shift(x: Tensor, segments: int, video_segments: int, f_div: int, de
     An exported graph must run without this package, so there the shift is made of slices and concatenations.
     """
     if compiler.is_exporting():
-        return _shift_by_cat(x, segments, video_segments, f_div, depth, edge)
-    return _shift(x, segments, video_segments, f_div, depth, edge)
+        return _shift_by_cat(x, segments, video_segments, f_div, depth, edge, causal)
+    return _shift(x, segments, video_segments, f_div, depth, edge, causal)
 
 
 @library.custom_op("tsam_dali::temporal_shift", mutates_args=())
-def _shift(x: Tensor, segments: int, video_segments: int, f_div: int, depth: int, edge: str) -> Tensor:
+def _shift(x: Tensor, segments: int, video_segments: int, f_div: int, depth: int, edge: str, causal: bool) -> Tensor:
     out = x.clone()
     for n, source, target in _pairs(x, out, segments, video_segments, f_div, depth):
         rest = video_segments - n
-        target[:, :rest, 0] = source[:, n:, 0]
+        if not causal:
+            target[:, :rest, 0] = source[:, n:, 0]
         target[:, n:, 1] = source[:, :rest, 1]
         if edge == "zero":
-            target[:, rest:, 0] = 0
             target[:, :n, 1] = 0
+            if not causal:
+                target[:, rest:, 0] = 0
     return out
 
 
 @library.custom_op("tsam_dali::temporal_shift_backward", mutates_args=())
-def _shift_backward(grad: Tensor, segments: int, video_segments: int, f_div: int, depth: int, edge: str) -> Tensor:
+def _shift_backward(
+    grad: Tensor, segments: int, video_segments: int, f_div: int, depth: int, edge: str, causal: bool
+) -> Tensor:
     """The transposed shift: each gradient goes back to the frame whose value was used."""
     out = grad.clone()
     for n, source, target in _pairs(grad, out, segments, video_segments, f_div, depth):
         rest = video_segments - n
         if edge == "zero":
-            target[:, n:, 0] = source[:, :rest, 0]
-            target[:, :n, 0] = 0
+            if not causal:
+                target[:, n:, 0] = source[:, :rest, 0]
+                target[:, :n, 0] = 0
             target[:, :rest, 1] = source[:, n:, 1]
             target[:, rest:, 1] = 0
             continue
         # A frame's value was used by its partner (frames n.. for the first group) and, where the frame had no partner
         # itself, by the frame too (frames rest.. for the first group): both, one or neither of them.
         few, many = min(n, rest), max(n, rest)
-        target[:, many:, 0] = _sum(source[:, many:, 0], source[:, many - n : rest, 0])
-        target[:, n:rest, 0] = source[:, : many - n, 0]
-        target[:, :few, 0] = 0
+        if not causal:
+            target[:, many:, 0] = _sum(source[:, many:, 0], source[:, many - n : rest, 0])
+            target[:, n:rest, 0] = source[:, : many - n, 0]
+            target[:, :few, 0] = 0
         target[:, :few, 1] = _sum(source[:, :few, 1], source[:, n : n + few, 1])
         target[:, n:rest, 1] = source[:, video_segments - (many - n) :, 1]
         target[:, many:, 1] = 0
@@ -143,7 +163,9 @@ for _forward, _transposed in ((_shift, _shift_backward), (_shift_backward, _shif
     )
 
 
-def _shift_by_cat(x: Tensor, segments: int, video_segments: int, f_div: int, depth: int, edge: str) -> Tensor:
+def _shift_by_cat(
+    x: Tensor, segments: int, video_segments: int, f_div: int, depth: int, edge: str, causal: bool
+) -> Tensor:
     clips = x.unflatten(0, (-1, segments))  # (B*T, C, H, W) -> (B, T, C, H, W)
     video, sound = clips[:, :video_segments], clips[:, video_segments:]
     channels = []
@@ -152,6 +174,7 @@ def _shift_by_cat(x: Tensor, segments: int, video_segments: int, f_div: int, dep
         no_later, no_earlier = source[:, rest:, 0], source[:, :n, 1]  # frames without a partner
         if edge == "zero":
             no_later, no_earlier = zeros_like(no_later), zeros_like(no_earlier)
-        channels += [cat([source[:, n:, 0], no_later], 1), cat([no_earlier, source[:, :rest, 1]], 1)]
+        first = source[:, :, 0] if causal else cat([source[:, n:, 0], no_later], 1)
+        channels += [first, cat([no_earlier, source[:, :rest, 1]], 1)]
     moved = sum(group.shape[2] for group in channels)
     return cat([cat([*channels, video[:, :, moved:]], 2), sound], 1).flatten(0, 1)  # -> (B*T, C, H, W)

@@ -150,7 +150,7 @@ def _differences(model: nn.Module, file: WeightFile) -> Iterator[str]:
         yield f"shift_temporal.status is {here}, the file was trained {'with' if shifted else 'without'} the shift"
     if not (shifted and model.shift_temporal.status):
         return
-    for key, value in file.shift.items():
+    for key, value in {"causal": False, **file.shift}.items():  # files that do not name it are older than the setting
         here = getattr(model.shift_temporal, key)
         if here != value:
             yield f"shift_temporal.{key} is {here!r}, the file was trained with {value!r}"

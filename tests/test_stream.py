@@ -1,0 +1,40 @@
+"""Frame by frame equals the whole clip."""
+
+import pytest
+import torch
+
+from tests.networks import clips, network, one_thread  # noqa: F401
+from tsam_dali.backbone import ModelError
+from tsam_dali.stream import Stream
+
+
+@pytest.mark.parametrize("edge", ["keep", "zero"])
+@pytest.mark.parametrize(("segments", "depth", "audio"), [(4, 1, 0), (4, 2, 1), (3, 4, 2)])
+def test_after_s_frames_the_stream_equals_the_clip(segments, depth, audio, edge):
+    model = network(
+        *("shift_temporal.causal=true", f"model.video_segments={segments}", f"shift_temporal.shift_depth={depth}"),
+        *(f"model.audio_segments={audio}", f"shift_temporal.edge={edge}"),
+    )
+    video, sound = clips(model, count=1)
+    with torch.no_grad():
+        expected = model(video, sound)[0]
+    stream = Stream(model, sound)
+    results = [stream.push(frame) for frame in video[0]]
+    assert torch.allclose(results[-1], expected, rtol=0, atol=1e-5)
+    assert not torch.allclose(results[-2], expected, rtol=0, atol=1e-3)
+    with torch.no_grad():
+        assert torch.equal(model(video, sound)[0], expected)  # the network is as it was
+
+
+def test_a_network_that_needs_later_frames_is_an_error():
+    with pytest.raises(ModelError, match="causal: got false, expected true"):
+        Stream(network())
+
+
+def test_distances_that_a_clip_does_not_hold_stay_unused_in_longer_videos():
+    model = network("shift_temporal.causal=true", "model.video_segments=1", "model.audio_segments=0")
+    video, _ = clips(model, count=4)
+    stream = Stream(model)
+    with torch.no_grad():
+        expected = model(video)
+    assert torch.allclose(torch.stack([stream.push(clip[0]) for clip in video]), expected, rtol=0, atol=1e-5)

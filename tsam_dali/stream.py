@@ -1,0 +1,82 @@
+"""A causal network frame by frame: what a shift takes from earlier frames is kept, so a frame costs one picture.
+
+As MIT's online TSM (https://arxiv.org/abs/1811.08383), here for every distance. S video segments, A audio segments.
+"""
+
+from collections import deque
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from tsam_dali.backbone import ModelError, shifts
+from tsam_dali.shift import TemporalShift
+
+
+class Stream:
+    """Logits after each frame of one video.
+
+    After the first S frames they equal those of the clip made of these frames. Later ones are the mean over the last S
+    frames (and the sound), whose shifts still look back beyond the window, where a clip would follow the edge rule.
+    Before, the mean is over the frames so far.
+
+    Args:
+        network: as made by `tsam_dali.model.build_model`, in evaluation mode; it stays as it is.
+        audio: pictures of the sound (1, A, 3, H, W), looked at once; None where A = 0.
+
+    Raises:
+        ModelError: the shift takes channels from later frames.
+    """
+
+    def __init__(self, network: nn.Module, audio: Tensor | None = None) -> None:
+        if network.shift_temporal.status and not network.shift_temporal.causal:
+            raise ModelError(
+                "shift_temporal.causal: got false, expected true; the network needs later frames and cannot run frame "
+                "by frame, train one with --set shift_temporal.causal=true"
+            )
+        if network.audio_segments != (0 if audio is None else audio.shape[1]):
+            got = 0 if audio is None else audio.shape[1]
+            raise ModelError(f"audio: got {got} segments, expected {network.audio_segments} (model.audio_segments)")
+        self._network = network
+        self._rings = [(shift, deque(maxlen=shift.depth)) for _, shift in shifts(network.backbone)]
+        self._frames: deque[Tensor] = deque(maxlen=network.video_segments)  # features (1, F) of each
+        self._sound = [] if audio is None else [self._features(audio[0], lambda shift, ring: _unchanged)]
+
+    @torch.no_grad()
+    def push(self, frame: Tensor) -> Tensor:
+        """The next frame (3, H, W), 0..1 -> logits (num_class,)."""
+        network = self._network
+        if network.normalize == "backbone":
+            frame = (frame - network.mean) / network.std
+        self._frames.append(self._features(frame[None], lambda shift, ring: partial(_shifted, shift, ring)))
+        return network.head(torch.cat([*self._frames, *self._sound]).mean(0))
+
+    @torch.no_grad()
+    def _features(self, pictures: Tensor, forward) -> Tensor:
+        """(N, 3, H, W) -> (N, F), with `forward(shift, ring)` in place of each shift."""
+        try:
+            for shift, ring in self._rings:
+                shift.forward = forward(shift, ring)
+            return self._network.backbone(pictures)
+        finally:
+            for shift, _ in self._rings:
+                shift.__dict__.pop("forward", None)
+
+
+def _shifted(shift: TemporalShift, ring: deque[Tensor], x: Tensor) -> Tensor:
+    """One frame (1, C, H, W) with channels of the frames in `ring`, the latest one last; `ring` takes it in."""
+    g = shift.channels // shift.f_div // shift.depth
+    out = x.clone()
+    groups = x[:, : 2 * shift.depth * g].unflatten(1, (shift.depth, 2, g))[:, :, 1]  # (1, D, g, H, W)
+    target = out[:, : 2 * shift.depth * g].unflatten(1, (shift.depth, 2, g))
+    for d in range(1, shift.depth + 1):
+        if d <= len(ring) and d < shift.video_segments:
+            target[:, d - 1, 1] = ring[-d][:, d - 1]
+        elif shift.edge == "zero":
+            target[:, d - 1, 1] = 0
+    ring.append(groups.clone())
+    return out
+
+
+def _unchanged(x: Tensor) -> Tensor:
+    return x
