@@ -4,7 +4,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipelines.clips import Clip, Dataset, Entry, InputError, ListError, check_labels, read_list
 from pipelines.frame_index import index_frames
@@ -23,49 +23,69 @@ class DataError(InputError):
     """Data that cannot be trained on."""
 
 
+class Loaded(NamedTuple):
+    """What `load_data` finds; each field has an item per split."""
+
+    clips: dict[str, list[Clip]]  # in the order of the list
+    entries: dict[str, list[Entry]]  # all lines of the list
+    left_out: dict[str, dict[str, str]]  # id -> why it is no clip
+
+
 def load_clips(config: Any) -> dict[str, list[Clip]]:
-    """The clips of both splits, {"training": [...], "validation": [...]}, in the order of the lists.
+    """The clips of both splits in the order of the lists, {"training": [...], "validation": [...]}; see `load_data`."""
+    return load_data(config, SPLITS).clips
+
+
+def load_data(config: Any, splits: Sequence[str]) -> Loaded:
+    """Read the lists of `splits` and look at every file they name.
 
     Videos, or frame folders (pipeline.source), that cannot be opened are left out with a warning; if a list holds more
     of them than pipeline.max_bad_fraction, that is an error. So is anything else that is wrong with the data.
 
     Args:
         config: the settings (`tsam_dali.config.Config`).
+        splits: "training", "validation" or both; labels are checked where both are there.
 
     Raises:
         DataError: with every problem found.
     """
     dataset, source = config.dataset, config.pipeline.source
-    problems = _folder_problems(dataset, source)
+    problems = _folder_problems(dataset, source, splits)
     if problems:
         raise DataError(problems)
     lists = {}
-    for split in SPLITS:
+    for split in splits:
         try:
             lists[split] = read_list(dataset.list_file(split))
         except ListError as error:
             problems += error.problems
     if problems:
         raise DataError(problems)
-    problems += check_labels(lists["training"], lists["validation"], dataset.class_names)
-    _warn_of_leaks(lists)
-    ids = list(dict.fromkeys(entry.id for split in SPLITS for entry in lists[split]))
+    if len(lists) == len(SPLITS):
+        problems += check_labels(lists["training"], lists["validation"], dataset.class_names)
+        _warn_of_leaks(lists)
+    ids = list(dict.fromkeys(entry.id for split in splits for entry in lists[split]))
     try:
         records = INDEXES[source](dataset, ids, workers=len(os.sched_getaffinity(0)))
     except InputError as error:
         raise DataError([*problems, *_shortened(error.problems)]) from None
     clips = {}
-    for split in SPLITS:
+    for split in splits:
         what = f"{WHAT[source]} of the {split} list"
         problems += _unreadable(what, lists[split], records, config.pipeline.max_bad_fraction)
         clips[split] = [
             _clip(dataset, entry, records[entry.id]) for entry in lists[split] if records[entry.id]["status"] == "ok"
         ]
+    reasons = {clip_id: record["reason"] for clip_id, record in records.items() if record["status"] != "ok"}
     if config.model.audio_segments:
-        problems += _attach_sound(config, clips)
+        found, without_sound = _attach_sound(config, clips)
+        problems, reasons = problems + found, reasons | without_sound
     if problems:
         raise DataError(problems)
-    return clips
+    left_out = {
+        split: {entry.id: reasons[entry.id] for entry in lists[split] if entry.id in reasons} for split in splits
+    }
+    return Loaded(clips, lists, left_out)
 
 
 def num_classes(clips: dict[str, list[Clip]]) -> int:
@@ -73,7 +93,7 @@ def num_classes(clips: dict[str, list[Clip]]) -> int:
     return max(clip.label for split in SPLITS for clip in clips[split]) + 1
 
 
-def _folder_problems(dataset: Dataset, source: str) -> list[str]:
+def _folder_problems(dataset: Dataset, source: str, splits: Sequence[str]) -> list[str]:
     if not dataset.root.is_dir():
         return [
             f"dataset.data_dir: {dataset.data_dir!r} is no folder (relative paths start at the working directory, "
@@ -83,7 +103,7 @@ def _folder_problems(dataset: Dataset, source: str) -> list[str]:
     name, folder = {"video": ("dir_videos", dataset.videos), "frames": ("dir_frames", dataset.frames)}[source]
     if not folder.is_dir():
         problems.append(f"dataset.{name}: {str(folder)!r} is no folder; pipeline.source is {source}")
-    for split in SPLITS:
+    for split in splits:
         if not dataset.list_file(split).is_file():
             problems.append(f"dataset: the {split} list {str(dataset.list_file(split))!r} does not exist")
     return problems
@@ -126,11 +146,14 @@ def _clip(dataset: Dataset, entry: Entry, record: Record) -> Clip:
     )
 
 
-def _attach_sound(config: Any, clips: dict[str, list[Clip]]) -> list[str]:
-    """Says of each clip whether the log-mel store has sound for it, and leaves out what has to be; in place."""
+def _attach_sound(config: Any, clips: dict[str, list[Clip]]) -> tuple[list[str], dict[str, str]]:
+    """Says of each clip whether the log-mel store has sound for it, and leaves out what has to be; in place.
+
+    Returns the problems, and why each clip was left out.
+    """
     store = MelStore(config.dataset.mels, config.data_augmentation.audio_image_param)
     from_video = config.pipeline.source == "video"
-    videos = {clip.id: clip.path if from_video else None for split in SPLITS for clip in clips[split]}
+    videos = {clip.id: clip.path if from_video else None for members in clips.values() for clip in members}
     problems, silent, failed = store.check(config.dataset, videos.items())
     if not from_video:
         problems += explain_cut_names(config.dataset.audios, ".wav", silent, videos)[0]
@@ -139,16 +162,18 @@ def _attach_sound(config: Any, clips: dict[str, list[Clip]]) -> list[str]:
         log.warning("%d clips have no sound (model.missing_audio: %s)", len(silent), missing_audio)
     if missing_audio == "error":
         problems += _shortened([f"{clip_id}: has no sound, and model.missing_audio is error" for clip_id in silent])
-    for split in SPLITS:
-        total, remedy = len(clips[split]), "repair it, or put a .wav into dir_audios, and precompute the sound again"
-        reasons = [f"{clip.id}: {failed[clip.id]}; {remedy}" for clip in clips[split] if clip.id in failed]
+    left_out = dict(failed)
+    if missing_audio == "drop":
+        left_out |= dict.fromkeys(silent, "has no sound, and model.missing_audio is drop")
+    for split, members in clips.items():
+        remedy = "repair it, or put a .wav into dir_audios, and precompute the sound again"
+        reasons = [f"{clip.id}: {failed[clip.id]}; {remedy}" for clip in members if clip.id in failed]
         what = f"clips of the {split} list have sound that cannot be read"
-        problems += _leave_out(what, reasons, total, config.pipeline.max_bad_fraction)
-        left_out = failed.keys() | (silent if missing_audio == "drop" else set())
-        clips[split] = [clip._replace(sound=clip.id not in silent) for clip in clips[split] if clip.id not in left_out]
-        if total and not clips[split] and not problems:
+        problems += _leave_out(what, reasons, len(members), config.pipeline.max_bad_fraction)
+        clips[split] = [clip._replace(sound=clip.id not in silent) for clip in members if clip.id not in left_out]
+        if members and not clips[split] and not problems:
             problems.append(f"no clip of the {split} list has sound, and model.missing_audio is drop")
-    return problems
+    return problems, left_out
 
 
 def _shortened(lines: Sequence[str], most: int = 20) -> list[str]:

@@ -19,6 +19,7 @@ from pipelines.mel_store import MelStore
 from pipelines.order import EvaluationOrder, TrainingOrder
 from pipelines.processes import no_main_module
 from pipelines.source import ClipSource
+from pipelines.views import Views
 from pipelines.ways_in import PrunedVideo, WayIn, WholeVideo, choose_way_in
 
 log = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ def build_loader(
     rank: int = 0,
     world: int = 1,
     local_world: int | None = None,
-    views: int = 1,
+    views: Views | None = None,
     rank_batch: int | None = None,
 ) -> "Loader":
     """The batches of one rank.
@@ -58,7 +59,7 @@ def build_loader(
         clips: those of the split; default: what `pipelines.dataset.load_clips` finds.
         device: where the tensors end up; with a CUDA device the common tail runs there too.
         rank, world, local_world: number of this process, of all, and of those on this machine.
-        views: clips per video in a validation; view 0 is the centre clip.
+        views: of each video in a validation, one a pass; default: the centre clip alone.
         rank_batch: clips per rank in a validation step; default: this rank's part of batch_size.
 
     Raises:
@@ -69,12 +70,13 @@ def build_loader(
         raise ValueError(f"split {split!r}: expected one of {', '.join(SPLITS)}")
     if clips is None:
         clips = load_clips(config)[split]
+    views = views or Views()
     batch_size, seed = config.training_param.batch_size, config.training_param.seed
     if split == "training":
         order = TrainingOrder(num_clips=len(clips), batch_size=batch_size, seed=seed, rank=rank, world=world)
     else:
         rank_batch = rank_batch or max(1, batch_size // world)
-        order = EvaluationOrder(num_clips=len(clips), rank_batch=rank_batch, rank=rank, world=world, views=views)
+        order = EvaluationOrder(num_clips=len(clips), rank_batch=rank_batch, rank=rank, world=world, views=len(views))
     images = config.data_augmentation
     source = ClipSource(
         clips=clips,
@@ -87,6 +89,7 @@ def build_loader(
         audio=images.audio_augmentation,
         audio_segments=config.model.audio_segments,
         mels=MelStore(config.dataset.mels, images.audio_image_param),
+        views=views,
     )
     look = images.video_augmentation
     tail = Tail(

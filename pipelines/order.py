@@ -16,7 +16,7 @@ class Position(NamedTuple):
 
     row: int  # line of the clip list; -1: padding
     epoch: int = 0
-    view: int = 0  # number of the clip in a multi-clip evaluation
+    view: int = 0  # in a multi-clip evaluation, see `pipelines.views`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,8 @@ class TrainingOrder:
 class EvaluationOrder:
     """Every clip once a pass in the order of the list, padded so that all ranks have the same full batches.
 
-    In a multi-clip evaluation pass number p takes clip p % views of each video.
+    In a multi-clip evaluation pass number p takes view p % views of each video. Whole batches are dealt out to the
+    ranks, so which clips share a batch depends on rank_batch alone, not on the number of ranks.
     """
 
     num_clips: int

@@ -16,6 +16,7 @@ from pipelines.mel import silent_picture
 from pipelines.mel_store import MelStore
 from pipelines.order import EvaluationOrder, Position, TrainingOrder
 from pipelines.processes import end_with_parent
+from pipelines.views import Views
 from pipelines.ways_in import WayIn
 
 REASON_BYTES = 240
@@ -72,6 +73,7 @@ class ClipSource:
     audio: sampling.AudioAugmentation
     audio_segments: int
     mels: MelStore
+    views: Views = field(default_factory=Views)  # of an evaluation
     first_step: int = 0  # at which the pipeline starts
     bad: Mapping[int, str] = field(default_factory=dict)  # rows that are not to be read -> why
     fields: tuple[str, ...] = Sample._fields  # what the graph uses of a sample
@@ -109,7 +111,7 @@ class ClipSource:
         if self.training:
             draws = {"seed": self.seed, "epoch": position.epoch, "row": position.row}
             return sampling.training_plan(*shape, self.video, self.audio, **draws)
-        return sampling.evaluation_plan(*shape, seed=self.seed, row=position.row, view=position.view)
+        return self.views.plan(*shape, seed=self.seed, row=position.row, view=position.view)
 
     def _read(self, position: Position) -> Sample:
         clip, plan = self.clips[position.row], self.plan(position)

@@ -14,7 +14,7 @@ def layer(package: str, names: str) -> set[str]:
 
 LAYERS = [
     layer("pipelines", "clips ffmpeg frame_folder jpeg order parallel processes record_file sampling sandbox")
-    | layer("pipelines", "tsam_names")
+    | layer("pipelines", "tsam_names views")
     | layer("pipelines.lists", "build classes formats media paths published rows split write"),
     layer("pipelines", "copy_folder decode demux headers index_file mel mel_file mel_store mel_summary mp4 nvdec")
     | layer("pipelines", "packets pictures probe remux sound sound_track source training_copy video_file ways_in")
@@ -26,10 +26,12 @@ LAYERS = [
     | layer("tsam_dali", "progress provenance report report_page report_parts report_sections resume run_folder")
     | layer("tsam_dali", "model_folder trained")
     | layer("tsam_dali", "stream")
+    | layer("tsam_dali", "scores video_scores")
     | layer("tsam_dali", "run_log shift trackers trainable weight_formats weights"),
     layer("tsam_dali", "engine run"),
-    layer("tsam_dali", "run_report watch window"),
-    layer("tsam_dali", "train"),
+    layer("tsam_dali", "evaluation run_report watch window"),
+    layer("tsam_dali", "evaluation_files"),
+    layer("tsam_dali", "evaluate train"),
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 WORKERS = ["pipelines.source", "pipelines.probe", "pipelines.sandbox"]

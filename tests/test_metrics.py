@@ -5,8 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix
 
-from pipelines.loader import Batch
-from tsam_dali.metrics import Metrics, VideoScores
+from tsam_dali.metrics import Metrics
 
 
 @pytest.fixture
@@ -38,16 +37,3 @@ def test_metrics_agree_with_scikit_learn(batch):
 def test_nothing_gives_zeros():
     result = Metrics(3, torch.device("cpu")).result()
     assert result == {"loss": 0.0, "accuracy": 0.0, "balanced_accuracy": 0.0, "samples": 0}
-
-
-def test_video_scores_sum_the_clips_of_each_video():
-    def batch(row, ok):
-        row, ok = torch.tensor(row), torch.tensor(ok)
-        return Batch(torch.empty(0), None, torch.zeros_like(row), row, ok)
-
-    scores = VideoScores([0, 1, 1], 2, torch.device("cpu"))
-    scores.add(torch.tensor([[1.0, 0.0], [0.4, 0.6], [9.0, 0.0]]), batch([0, 1, -1], [True, True, False]))
-    assert scores.result() == {"accuracy": 1.0, "balanced_accuracy": 1.0, "samples": 2}
-    scores.add(torch.tensor([[0.0, 0.5], [1.0, 0.0], [0.0, 1.0]]), batch([0, 1, 2], [True, True, False]))
-    torch.testing.assert_close(scores.logits, torch.tensor([[1, 0.5], [1.4, 0.6], [0, 0]]))
-    assert scores.result() == {"accuracy": 0.5, "balanced_accuracy": 0.5, "samples": 2}

@@ -85,6 +85,20 @@ def load_config(data: str | Path, config: str | Path, overrides: Sequence[str] =
     return config_from_dict(sections, problems)
 
 
+def change_config(config: Config, data: str | Path | None = None, overrides: Sequence[str] = ()) -> Config:
+    """The settings of a trained network, for other data: `data` and `overrides` are those of `load_config`.
+
+    Raises:
+        ConfigError: with every problem found.
+    """
+    sections = config.to_dict()
+    if data:
+        del sections["dataset"]
+        sections |= _read_json(data)
+    problems = [problem for override in overrides for problem in _apply_override(sections, override)]
+    return config_from_dict(sections, problems)
+
+
 def config_from_dict(sections: dict[str, Any], problems: Sequence[str] = ()) -> Config:
     """Nested dicts, as in the JSON files -> Config; raises ConfigError with all problems, the given ones first."""
     problems = [*problems, *_unknown_keys(Config, sections)]

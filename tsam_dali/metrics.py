@@ -4,7 +4,6 @@ from typing import Any
 
 import torch
 
-from pipelines.loader import Batch
 from tsam_dali.distributed import sum_over_ranks
 
 
@@ -44,30 +43,6 @@ class Metrics:
     def result(self) -> dict[str, Any]:
         """loss and accuracies (0..1) as numbers. Of a sum over all ranks, see `reduced`."""
         return {"loss": self.loss_sum.item() / max(1, int(self.confusion.sum()))} | accuracies(self.confusion)
-
-
-class VideoScores:
-    """Logits of each video, summed over its clips. Letters: N videos, C classes."""
-
-    def __init__(self, labels: list[int], num_class: int, device: torch.device):
-        self.labels = torch.tensor(labels)
-        self.logits = torch.zeros(len(labels), num_class, device=device)
-        self.clips = torch.zeros(len(labels), device=device)
-
-    def add(self, logits: torch.Tensor, batch: Batch) -> None:
-        """logits (B, C); padding and unreadable clips add nothing."""
-        row = batch.row.clamp(min=0)
-        self.logits.index_add_(0, row, logits * batch.ok[:, None])
-        self.clips.index_add_(0, row, batch.ok.float())
-
-    def result(self) -> dict[str, Any]:
-        """Accuracies so far, over all ranks; every rank must call it. `samples`: videos with at least one clip."""
-        logits, clips = sum_over_ranks(self.logits.clone()).cpu(), sum_over_ranks(self.clips.clone()).cpu()
-        scored = clips > 0
-        confusion = torch.zeros(logits.shape[1], logits.shape[1], dtype=torch.int64)
-        cells = (self.labels[scored], logits[scored].argmax(1))
-        confusion.index_put_(cells, torch.ones(int(scored.sum()), dtype=torch.int64), accumulate=True)
-        return accuracies(confusion)
 
 
 def accuracies(confusion: torch.Tensor) -> dict[str, Any]:

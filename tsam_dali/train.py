@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from pipelines.clips import Clip
-from pipelines.dataset import load_clips, num_classes
+from pipelines.dataset import load_clips, load_data, num_classes
 from pipelines.loader import Batch, Loader, build_loader
 from tsam_dali import distributed
 from tsam_dali.checkpoint import load_checkpoint
@@ -26,11 +26,12 @@ from tsam_dali.command_line import add_config_arguments, config_arguments, frien
 from tsam_dali.config import Config, load_config
 from tsam_dali.distributed import Job
 from tsam_dali.engine import evaluate, train_one_epoch
+from tsam_dali.evaluation import choose_views, evaluate_videos
 from tsam_dali.example import ensure_example, ensure_example_sound
 from tsam_dali.interruption import EXIT_CODE, Interrupted, StopRequest
 from tsam_dali.learner import build_learner
 from tsam_dali.loss import class_weights, clip_losses
-from tsam_dali.metrics import Metrics, VideoScores
+from tsam_dali.metrics import Metrics
 from tsam_dali.mistakes import Mistake, WorstMistakes
 from tsam_dali.model import build_model
 from tsam_dali.optim import explain_rate
@@ -217,26 +218,17 @@ def summarize(run: Run, dry_run: bool) -> None:
 
 
 def validate(checkpoint: str, config: Config, job: Job, clips: dict[str, list[Clip]]) -> None:
-    """Score a checkpoint: clip 1 is the middle one, further clips are drawn, logits are summed."""
+    """Score a checkpoint with the protocol `tsam`: clip 1 is the middle one, further clips are drawn."""
     num_class = num_classes(clips)
     network = build_model(config, num_class)
     loaded = load_weights(network, checkpoint)
     if loaded.new:
         raise ValueError(f"{loaded}\n--validate needs a checkpoint with a last layer for the {num_class} classes here")
     log.info("%s", loaded)
-    network.to(job.device)
-    views = config.model_validation
-    scores = VideoScores([clip.label for clip in clips["validation"]], num_class, job.device)
-    batches = loader(config, "validation", clips, job, views=views)
-    for view in range(views):
-        evaluate(network, progress_bar(batches, f"clip {view + 1} of {views}", config, job), config, job, scores.add)
-        result = scores.result()
-        if job.is_main:
-            print(
-                f"{view + 1} clips: accuracy {result['accuracy']:.2%}, balanced {result['balanced_accuracy']:.2%} "
-                f"on {result['samples']} of {len(clips['validation'])} videos"
-            )
-    batches.close()
+    layout = torch.channels_last if config.training_param.channels_last else torch.contiguous_format
+    network.to(job.device, memory_format=layout)
+    data = distributed.on_rank_0(lambda: load_data(config, ["validation"]))
+    evaluate_videos(network, config, job, data, choose_views("tsam", config), tell=print)
 
 
 if __name__ == "__main__":

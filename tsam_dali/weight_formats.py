@@ -68,7 +68,9 @@ def read_weights(path: Path, classifier: str) -> WeightFile:
     if isinstance(content, dict):
         if "nn_backbone" in (content.get("model_state") or {}):
             return _tsam(content["model_state"])
-        state = next((content[key] for key in ("model", "state_dict") if isinstance(content.get(key), dict)), content)
+        state = next(
+            (content[key] for key in ("ema", "model", "state_dict") if isinstance(content.get(key), dict)), content
+        )
         state = _strip({key: value for key, value in state.items() if isinstance(value, Tensor)})
         if any(key.startswith("base_model.") for key in state):
             return _tsm(state)

@@ -1,0 +1,108 @@
+"""Score a checkpoint on the validation list of a data set: each video once, whatever the number of ranks.
+
+examples:
+  python -m tsam_dali.evaluate --checkpoint results/first/checkpoints/balanced_best
+      the data that it was trained beside, as many clips per video as model_validation says
+  torchrun --nproc_per_node 4 -m tsam_dali.evaluate --checkpoint CKPT --data my_data.json --protocol tsm-dense --crops 3
+      ten dense clips with three crops each, as published for Kinetics, on four GPUs
+  python -m tsam_dali.evaluate --checkpoint CKPT --no_audio
+      with silence in place of the sound, and what the sound contributes
+
+protocols:
+  tsam       N clips (model_validation): the middle frames and the centre crop, then drawn frames and crops
+  tsm-dense  10 clips: windows of 64 frames from evenly spaced starting points, centre crop
+  centre     1 clip: the middle frames and the centre crop, as in the validation of a training (with --clips N: tsam)
+"""
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+from pipelines.clips import Dataset
+from pipelines.dataset import load_data
+from tsam_dali import distributed
+from tsam_dali.command_line import friendly_errors, parser
+from tsam_dali.config import change_config
+from tsam_dali.evaluation import BATCH_SIZE, SPLIT, Evaluation, choose_views, describe, evaluate_videos
+from tsam_dali.evaluation_files import write_evaluation
+from tsam_dali.provenance import provenance
+from tsam_dali.trained import network_of, read_trained
+
+
+@friendly_errors
+def main() -> None:
+    args = parse_arguments()
+    trained = read_trained(args.checkpoint)
+    # Unreadable videos are listed, however many there are.
+    config = change_config(trained.config, args.data, ["pipeline.max_bad_fraction=1", *args.set])
+    check_class_names(trained.config.dataset, config.dataset)
+    job = distributed.start(args.device)
+    network = network_of(dataclasses.replace(trained, config=config), args.checkpoint, job.device)
+    data = distributed.on_rank_0(lambda: load_data(config, [SPLIT]))
+    views = choose_views(args.protocol, config, args.clips, args.crops)
+    options = {"average": args.average, "no_audio": args.no_audio, "batch_size": args.batch_size}
+    evaluation = evaluate_videos(network, config, job, data, views, **options, tell=print)
+    if job.is_main:
+        folder = Path(args.output or f"{args.checkpoint.rstrip('/')}_evaluation")
+        about = {"views": dataclasses.asdict(views), **options, "config": config.to_dict(), **provenance()}
+        write_evaluation(folder, evaluation, trained.class_names, about)
+        summarize(evaluation, folder)
+    distributed.stop()
+
+
+def parse_arguments() -> argparse.Namespace:
+    command = parser("python -m tsam_dali.evaluate", __doc__)
+    add = command.add_argument
+    add("--checkpoint", metavar="CKPT", required=True, help="checkpoint of a run, or a folder of weights with a card")
+    add("--data", metavar="FILE", help="JSON file of the data set (default: the data set of the training)")
+    add("--protocol", choices=["tsam", "tsm-dense", "centre"], default="tsam", help="see above (default: %(default)s)")
+    add("--clips", metavar="N", type=positive, help="clips per video (default: the protocol's)")
+    three = "3: squares at both ends and in the middle of the longer side, as high as the video (default: 1)"
+    add("--crops", type=int, choices=[1, 3], help=three)
+    average = "what is averaged over the views of a video (default: %(default)s)"
+    add("--average", choices=["logits", "probabilities"], default="logits", help=average)
+    add("--no_audio", action="store_true", help="silence in place of the sound; also scored: with sound")
+    add("--output", metavar="DIR", help="folder of the results (default: CKPT_evaluation)")
+    change = "change a setting, e.g. pipeline.decode=gpu; may be repeated"
+    add("--set", metavar="SECTION.KEY=VALUE", action="append", default=[], help=change)
+    size = "clips in a step of each rank (default: %(default)s)"
+    add("--batch_size", metavar="N", type=positive, default=BATCH_SIZE, help=size)
+    add("--device", help="cpu or cuda (default: cuda if there is one)")
+    return command.parse_args()
+
+
+def positive(text: str) -> int:
+    """A whole number from 1, for argparse."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text}")
+    return number
+
+
+def check_class_names(trained: Dataset, here: Dataset) -> None:
+    """Labels must mean here what they meant in the training, as far as both name their classes."""
+    for label, (before, now) in enumerate(zip(trained.class_names, here.class_names, strict=False)):
+        if before != now:
+            raise ValueError(
+                f"dataset.class_names: label {label} is {now!r} here, but {before!r} in the checkpoint; give the lists "
+                "the checkpoint's labels"
+            )
+
+
+def summarize(evaluation: Evaluation, folder: Path) -> None:
+    """Say on the terminal what was found and where the rest lies."""
+    scores = evaluation.scores
+    print(
+        f"{describe(scores)}\nmean class accuracy {scores['mean_class_accuracy']:.2%}, "
+        f"calibration error (ECE) {scores['calibration_error']:.2%}"
+    )
+    if evaluation.with_sound:
+        gain = evaluation.with_sound["accuracy"] - scores["accuracy"]
+        print(f"with sound: {describe(evaluation.with_sound)}; the sound contributes {100 * gain:+.2f} points")
+    for clip_id, reason in evaluation.unreadable.items():
+        print(f"not scored: {clip_id}: {reason}")
+    print(f"lines, tables and pictures: {folder}")
+
+
+if __name__ == "__main__":
+    main()

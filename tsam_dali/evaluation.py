@@ -1,0 +1,167 @@
+"""Scores of a network on the validation list: each video once, from one or more views.
+
+The batches hold the same videos whatever the number of ranks, so their scores are the same too.
+"""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from pipelines.clips import Entry
+from pipelines.dataset import Loaded
+from pipelines.loader import Batch, build_loader
+from pipelines.views import Protocol, Views
+from tsam_dali.config import Config
+from tsam_dali.distributed import Job
+from tsam_dali.engine import evaluate
+from tsam_dali.progress import Progress
+from tsam_dali.scores import score
+from tsam_dali.video_scores import Average, VideoProbabilities, VideoScores
+
+SPLIT = "validation"
+BATCH_SIZE = 16
+"""Clips in a step of each rank."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What an evaluation found. Rows are those of `data.clips`."""
+
+    data: Loaded
+    label: np.ndarray  # int (N,)
+    unreadable: dict[str, str]  # id -> why, of the videos without a score, in the order of the list
+    found: VideoProbabilities
+    after: list[dict[str, Any]]  # scores after 1, 2, ... clips; see `tsam_dali.scores.score`
+    with_sound: dict[str, Any] | None  # scores with sound after all clips, where `found` is without
+
+    @property
+    def scores(self) -> dict[str, Any]:
+        return self.after[-1]
+
+    def scored_videos(self) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities (n, C) and labels (n,) of the videos with a score."""
+        return _scored(self.found, self.label)
+
+    @property
+    def entries(self) -> list[Entry]:
+        """All lines of the list."""
+        return self.data.entries[SPLIT]
+
+
+def choose_views(protocol: Protocol, config: Config, clips: int | None = None, crops: int | None = None) -> Views:
+    """The views of a protocol; `clips` and `crops` come before its own numbers."""
+    own = {"tsam": config.model_validation, "tsm-dense": 10, "centre": 1}
+    return Views(protocol=protocol, clips=clips or own[protocol], crops=crops or 1)
+
+
+def evaluate_videos(
+    network: nn.Module,
+    config: Config,
+    job: Job,
+    data: Loaded,
+    views: Views,
+    *,
+    average: Average = "logits",
+    no_audio: bool = False,
+    batch_size: int = BATCH_SIZE,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Evaluation:
+    """Score all videos of the validation list, on all ranks together; every rank must call it.
+
+    Args:
+        network: on the job's device.
+        data: what `pipelines.dataset.load_data` found; videos that turn out unreadable now are listed as well.
+        average: what is averaged over the views of a video.
+        no_audio: the network hears silence (log(eps) everywhere, as of a clip without sound); it is scored with sound
+            too.
+        batch_size: clips in a step of each rank; the number of ranks must not change it.
+        tell: called on rank 0 with a line of text after each clip.
+
+    Raises:
+        ValueError: a label that the network does not know, a network without sound, or no video can be read.
+    """
+    num_class = network.head.out_features
+    _check(config, data, num_class, no_audio)
+    clips, expected = data.clips[SPLIT], len(data.entries[SPLIT])
+    label = np.array([clip.label for clip in clips])
+    sums = [VideoScores(len(clips), num_class, average, job.device) for _ in range(1 + no_audio)]
+    silence = math.log(config.data_augmentation.audio_image_param.eps)
+    every = dataclasses.replace(config, pipeline=dataclasses.replace(config.pipeline, max_bad_fraction=1.0))
+    place = {"device": job.device, "rank": job.rank, "world": job.world, "local_world": job.local_world}
+    after = []
+    with build_loader(every, SPLIT, clips, views=views, rank_batch=batch_size, **place) as loader:
+        for clip in range(views.clips):
+            for crop in range(views.crops):
+                title = f"clip {clip + 1} of {views.clips}" + (f", crop {crop + 1}" if views.crops > 1 else "")
+                progress = Progress(loader, title, clips_per_step=batch_size * job.world, show=job.is_main)
+                turn = itertools.cycle(sums)
+                batches = _silent_then_heard(progress, silence) if no_audio else progress
+                evaluate(network, batches, config, job, lambda logits, batch, turn=turn: next(turn).add(logits, batch))
+            found, *heard = [videos.result() for videos in sums]
+            after.append(_scores(found, label, expected))
+            if job.is_main:
+                tell(f"{clip + 1} clips: {describe(after[-1])}")
+        bad = _all_bad(loader.bad)
+    reasons = data.left_out[SPLIT] | {clips[row].id: bad[row] for row in bad if not found.views[row]}
+    return Evaluation(
+        data=data,
+        label=label,
+        unreadable={entry.id: reasons[entry.id] for entry in data.entries[SPLIT] if entry.id in reasons},
+        found=found,
+        after=after,
+        with_sound=_scores(heard[0], label, expected) if no_audio else None,
+    )
+
+
+def describe(scores: dict[str, Any]) -> str:
+    """Accuracies, and of how many videos they are."""
+    return (
+        f"accuracy {scores['accuracy']:.2%}, balanced {scores['balanced_accuracy']:.2%}, top-5 {scores['top5']:.2%} "
+        f"on {scores['scored']} of {scores['expected']} videos"
+    )
+
+
+def _check(config: Config, data: Loaded, num_class: int, no_audio: bool) -> None:
+    for entry in data.entries[SPLIT]:
+        if entry.label >= num_class:
+            raise ValueError(
+                f"validation list, line {entry.line}: {entry.id} has label {entry.label}, but the network has "
+                f"{num_class} classes, 0 to {num_class - 1}"
+            )
+    if no_audio and not config.model.audio_segments:
+        raise ValueError("no_audio: this network hears nothing anyway (model.audio_segments is 0)")
+
+
+def _silent_then_heard(batches: Iterable[Batch], silence: float) -> Iterator[Batch]:
+    """Each batch twice: with silent pictures in place of its sound, and as it is."""
+    for batch in batches:
+        yield batch._replace(audio=torch.full_like(batch.audio, silence))
+        yield batch
+
+
+def _scored(found: VideoProbabilities, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of the videos with a readable view: probabilities (n, C), label (n,)."""
+    return found.probabilities[found.views > 0], label[found.views > 0]
+
+
+def _scores(found: VideoProbabilities, label: np.ndarray, expected: int) -> dict[str, Any]:
+    if not found.views.any():
+        raise ValueError(f"none of the {expected} videos of the validation list can be read")
+    return score(*_scored(found, label), expected)
+
+
+def _all_bad(bad: dict[int, str]) -> dict[int, str]:
+    """Row -> reason, over all ranks."""
+    if not dist.is_initialized():
+        return bad
+    parts: list[dict[int, str]] = [{}] * dist.get_world_size()
+    dist.all_gather_object(parts, bad)
+    return {row: reason for part in parts for row, reason in part.items()}

@@ -1,0 +1,93 @@
+"""The files of an evaluation: a line per video, a summary, a table of the classes, the confusion matrix."""
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import confusion_matrix
+
+from tsam_dali.evaluation import SPLIT, Evaluation
+from tsam_dali.report import plot_confusion
+from tsam_dali.report_page import write_page
+from tsam_dali.report_parts import Section
+from tsam_dali.report_sections import classes_section, confusion_section, numbers_section, settings_section
+from tsam_dali.scores import CALIBRATION_BINS, class_table, top
+
+DECIMALS = 6
+"""Of the probabilities in the lines."""
+
+
+def write_evaluation(folder: Path, evaluation: Evaluation, names: Sequence[str], about: dict[str, Any]) -> None:
+    """Write predictions.jsonl, summary.json, classes.csv, confusion.png and report.html, in place of those of an earlier one.
+
+    Args:
+        names: C class names.
+        about: what else the summary says: checkpoint, views, versions, ...
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in prediction_lines(evaluation, names))
+    (folder / "predictions.jsonl").write_text(lines, encoding="utf-8")
+    (folder / "summary.json").write_text(json.dumps(summary(evaluation) | about, indent=4) + "\n")
+    probabilities, label = evaluation.scored_videos()
+    table = class_table(probabilities, label, [entry.label for entry in evaluation.entries], names)
+    with (folder / "classes.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, table[0].keys())
+        writer.writeheader()
+        writer.writerows(table)
+    matrix = confusion_matrix(label, probabilities.argmax(1), labels=range(len(names)))
+    plot_confusion(matrix, names, folder / "confusion.png")
+    write_page(folder / "report.html", "Evaluation", _sections(evaluation, matrix, names, about))
+
+
+def _sections(
+    evaluation: Evaluation, matrix: np.ndarray, names: Sequence[str], about: dict[str, Any]
+) -> Iterator[Section]:
+    """Of the HTML page: the scores, the confusion matrix, the classes, how it was scored."""
+    scores = evaluation.scores
+    numbers = [(name.replace("_", " "), f"{scores[name]:.1%}") for name in accuracies(evaluation)]
+    numbers += [("calibration error", f"{scores['calibration_error']:.1%}")]
+    note = f"{scores['scored']} of {scores['expected']} videos"
+    yield numbers_section("Scores", numbers, note)
+    yield confusion_section(matrix, names)
+    yield classes_section(matrix, names)
+    yield settings_section(about)
+
+
+def summary(evaluation: Evaluation) -> dict[str, Any]:
+    """The scores, those after 1..N clips, what the sound contributes, and the videos without a score."""
+    record = {"scores": evaluation.scores, "calibration_bins": CALIBRATION_BINS, "after_clips": evaluation.after}
+    if evaluation.with_sound:
+        gain = {name: evaluation.with_sound[name] - evaluation.scores[name] for name in accuracies(evaluation)}
+        record["with_sound"] = evaluation.with_sound
+        record["sound_contributes"] = gain
+    return record | {"unreadable": evaluation.unreadable}
+
+
+def accuracies(evaluation: Evaluation) -> list[str]:
+    """Names of the scores that are shares of videos."""
+    return [name for name in evaluation.scores if name not in ("scored", "expected", "calibration_error")]
+
+
+def prediction_lines(evaluation: Evaluation, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """A record for each video of the list, in its order; those that cannot be read say why, and have no prediction."""
+    rows = {clip.id: row for row, clip in enumerate(evaluation.data.clips[SPLIT])}
+    best = top(evaluation.found.probabilities, 5)
+    for entry in evaluation.entries:
+        record = {"id": entry.id, "label": entry.label, "name": names[entry.label]}
+        if entry.id in evaluation.unreadable:
+            yield record | {"prediction": None, "unreadable": evaluation.unreadable[entry.id]}
+            continue
+        row = rows[entry.id]
+        first, *_ = classes = best[row].tolist()
+        yield record | {
+            "prediction": first,
+            "prediction_name": names[first],
+            "top5": [
+                {"label": c, "name": names[c], "probability": round(evaluation.found.probabilities[row, c], DECIMALS)}
+                for c in classes
+            ],
+            "views": int(evaluation.found.views[row]),
+        }

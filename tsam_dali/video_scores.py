@@ -1,0 +1,47 @@
+"""What the network says of each video, added up over its views and the ranks."""
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+
+from pipelines.loader import Batch
+from tsam_dali.distributed import sum_over_ranks
+
+Average = Literal["logits", "probabilities"]
+
+
+class VideoProbabilities(NamedTuple):
+    """Letters: N videos, C classes."""
+
+    probabilities: np.ndarray  # float64 (N, C); zeros for a video without a readable view
+    views: np.ndarray  # readable views, int64 (N,)
+
+
+class VideoScores:
+    """Sums over the views of N videos, on the device of the network. Letters: B views of a batch, C classes.
+
+    Each video belongs to one rank, which adds up its views in their order: the sums do not depend on the number of
+    ranks, to the last bit.
+    """
+
+    def __init__(self, num_videos: int, num_class: int, average: Average, device: torch.device):
+        self._average = average
+        self._sums = torch.zeros(num_videos, num_class, dtype=torch.float64, device=device)
+        self._views = torch.zeros(num_videos, dtype=torch.int64, device=device)
+
+    def add(self, logits: torch.Tensor, batch: Batch) -> None:
+        """logits (B, C); padding and unreadable clips add nothing."""
+        row, values = batch.row.clamp(min=0), logits.double()
+        if self._average == "probabilities":
+            values = values.softmax(1)
+        self._sums.index_add_(0, row, torch.where(batch.ok[:, None], values, 0))
+        self._views.index_add_(0, row, batch.ok.long())
+
+    def result(self) -> VideoProbabilities:
+        """The averages so far, over all ranks; every rank must call it."""
+        sums, views = sum_over_ranks(self._sums.clone()), sum_over_ranks(self._views.clone())
+        means = sums / views.clamp(min=1)[:, None]
+        if self._average == "logits":
+            means = torch.where(views[:, None] > 0, means.softmax(1), 0)
+        return VideoProbabilities(means.cpu().numpy(), views.cpu().numpy())
