@@ -24,7 +24,7 @@ bench-full: $(INSTALLED)
 	$(BIN)/python -m benchmarks.memory
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -q -m slow
