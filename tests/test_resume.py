@@ -61,7 +61,8 @@ def interrupt(words, folder, step, number):
     while status(folder)["step"] < step and process.poll() is None and time.monotonic() < ends:
         time.sleep(0.005)
     process.send_signal(number)
-    process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=120)
+    print(errors)  # shown where a test fails
     return process.returncode
 
 
