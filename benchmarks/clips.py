@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from pipelines.clips import DEMUXERS, InputError
+from pipelines.clips import InputError
+from pipelines.media_files import DEMUXERS
 from tools.make_realistic_clips import make_clips
 
 CACHE = Path(__file__).resolve().parent / "clips"

@@ -21,7 +21,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from pipelines.clips import read_list
+from pipelines.list_file import read_list
 from pipelines.mel import N_FFT, SHORTEST_CUT, AudioImage
 from pipelines.sampling import Colour, Plan, training_plan
 

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from pipelines.clips import Clip, Dataset, Entry, InputError, ListError, check_labels, read_list
+from pipelines.clips import Clip, Dataset, InputError, ListError
 from pipelines.frame_index import index_frames
 from pipelines.index import Record, index_videos
+from pipelines.list_file import Entry, check_labels, read_list
 from pipelines.mel_store import MelStore
 from pipelines.tsam_names import explain_cut_names
 

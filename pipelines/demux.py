@@ -13,8 +13,8 @@ from av.codec import CodecContext
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from pipelines.clips import DEMUXERS
 from pipelines.headers import header_reader
+from pipelines.media_files import DEMUXERS
 from pipelines.mp4 import SampleTable, sample_table
 from pipelines.packets import Fact, Packet, Run, gather_facts, order_shown, select
 from pipelines.video_file import VideoError, damaged, open_video, video_stream

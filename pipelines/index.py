@@ -12,8 +12,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from pipelines.clips import Dataset, ListError, find_videos
+from pipelines.clips import Dataset, ListError
 from pipelines.index_file import compact_index, index_writer, read_index
+from pipelines.media_files import find_videos
 from pipelines.probe import Checked, probe_video
 from pipelines.record_file import Record
 from pipelines.sandbox import FAULTS, Fault, Limits, map_limited

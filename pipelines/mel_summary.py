@@ -13,7 +13,8 @@ from typing import Literal
 
 import numpy as np
 
-from pipelines.clips import Dataset, ListError, find_video
+from pipelines.clips import Dataset, ListError
+from pipelines.media_files import find_video
 from pipelines.mel import AudioImage, log_mel_columns
 from pipelines.mel_file import CHANNELS, columns_path, fingerprint, save_columns
 from pipelines.record_file import record_writer

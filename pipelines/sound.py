@@ -8,7 +8,7 @@ import av
 import numpy as np
 import soundfile
 
-from pipelines.clips import DEMUXERS
+from pipelines.media_files import DEMUXERS
 
 
 class NoSoundError(ValueError):

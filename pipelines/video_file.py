@@ -10,7 +10,7 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from pipelines.clips import DEMUXERS
+from pipelines.media_files import DEMUXERS
 
 ISO_MEDIA_BOXES = b"ftyp moov mdat free skip wide pnot styp moof sidx uuid udta junk pict prfl".split()
 """Boxes with which an MP4 or MOV file may begin."""

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.clips import Dataset, Entry, ListError, check_labels, find_video, id_problem, read_list
+from pipelines.clips import Dataset, ListError
+from pipelines.list_file import Entry, check_labels, id_problem, read_list
+from pipelines.media_files import find_video
 
 
 @pytest.fixture

@@ -16,10 +16,11 @@ import av
 import numpy as np
 import pytest
 
-from pipelines.clips import Dataset, ListError, video_ids
+from pipelines.clips import Dataset, ListError
 from pipelines.dataset import load_clips
 from pipelines.decode import probe
 from pipelines.index import index_videos
+from pipelines.media_files import video_ids
 from pipelines.nvdec import nvdec_decodes, prunable
 from pipelines.probe import probe_video
 from pipelines.sandbox import Limits, map_limited
@@ -224,7 +225,8 @@ def test_interrupted_and_continued(dataset, number):
     for i in range(60):
         os.link(dataset.videos / "a.mp4", dataset.videos / f"{i}.mp4")
     script = (
-        "import sys; from pipelines.clips import *; from pipelines.index import *; from tests import probes\n"
+        "import sys; from pipelines.clips import *; from pipelines.media_files import *\n"
+        "from pipelines.index import *; from tests import probes\n"
         "dataset, probe = Dataset(data_dir=sys.argv[1]), partial(probes.slowly, calls=sys.argv[2])\n"
         "index_videos(dataset, video_ids(dataset), 2, probe=probe)"
     )

@@ -13,8 +13,8 @@ def layer(package: str, names: str) -> set[str]:
 
 
 LAYERS = [
-    layer("pipelines", "clips ffmpeg frame_folder jpeg order parallel processes record_file sampling sandbox")
-    | layer("pipelines", "tsam_names views")
+    layer("pipelines", "clips ffmpeg frame_folder jpeg list_file media_files order parallel processes record_file")
+    | layer("pipelines", "sampling sandbox tsam_names views")
     | layer("pipelines.lists", "build classes formats media paths published rows split write"),
     layer("pipelines", "copy_folder decode demux headers index_file mel mel_file mel_store mel_summary mp4 nvdec")
     | layer("pipelines", "packets pictures probe remux sound sound_track source training_copy video_file ways_in")

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipelines.clips import read_list
 from pipelines.dataset import load_clips
+from pipelines.list_file import read_list
 from tests.media import write_video
 from tests.processes import ROOT, run
 from tools.make_lists import main

@@ -19,8 +19,10 @@ from collections.abc import Collection
 
 import joblib
 
-from pipelines.clips import DEMUXERS, Dataset, ListError, find_videos, read_list, video_ids
+from pipelines.clips import Dataset, ListError
 from pipelines.index import INDEX_NAME, index_videos
+from pipelines.list_file import read_list
+from pipelines.media_files import DEMUXERS, find_videos, video_ids
 from pipelines.nvdec import nvdec_decodes, prunable
 from pipelines.record_file import Record
 from pipelines.sandbox import FAULTS, Limits

@@ -15,9 +15,10 @@ from pathlib import Path
 import joblib
 from tqdm import tqdm
 
-from pipelines.clips import Dataset, ListError, read_list
+from pipelines.clips import Dataset, ListError
 from pipelines.copy_folder import RECORDS_NAME, make_copy, not_made
 from pipelines.index import index_videos
+from pipelines.list_file import read_list
 from pipelines.parallel import in_processes
 from pipelines.record_file import Record, record_writer
 from pipelines.training_copy import CopyOptions

@@ -14,7 +14,8 @@ from pathlib import Path
 import joblib
 from tqdm import tqdm
 
-from pipelines.clips import Dataset, ListError, read_list
+from pipelines.clips import Dataset, ListError
+from pipelines.list_file import read_list
 from pipelines.mel import AudioImage
 from pipelines.mel_file import columns_path, fingerprint
 from pipelines.mel_summary import read_summary, sound_file, state, store_sound, summary_writer

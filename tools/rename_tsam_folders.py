@@ -10,7 +10,8 @@ then 1.
 import sys
 from pathlib import Path
 
-from pipelines.clips import read_list, video_ids
+from pipelines.list_file import read_list
+from pipelines.media_files import video_ids
 from pipelines.tsam_names import find_cut_names
 from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, parser
 from tsam_dali.config import load_config

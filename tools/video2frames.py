@@ -19,8 +19,9 @@ import ffmpeg
 import joblib
 from tqdm import tqdm
 
-from pipelines.clips import DEMUXERS, ListError, find_video, video_ids
+from pipelines.clips import ListError
 from pipelines.ffmpeg import FfmpegError, passthrough, run_ffmpeg
+from pipelines.media_files import DEMUXERS, find_video, video_ids
 from pipelines.sound import SoundError, has_sound
 from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, parser
 from tsam_dali.config import load_config

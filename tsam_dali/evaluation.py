@@ -15,8 +15,8 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from pipelines.clips import Entry
 from pipelines.dataset import Loaded
+from pipelines.list_file import Entry
 from pipelines.loader import Batch, build_loader
 from pipelines.views import Protocol, Views
 from tsam_dali.config import Config

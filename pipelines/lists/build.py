@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipelines.clips import ListError, id_problem
+from pipelines.clips import ListError
+from pipelines.list_file import id_problem
 from pipelines.lists.classes import ClassTable, labels_in_order
 from pipelines.lists.media import MediaFolder
 from pipelines.lists.rows import Listing, Row

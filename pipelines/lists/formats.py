@@ -5,7 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from pipelines.clips import DEMUXERS, ListError, text_lines
+from pipelines.clips import ListError
+from pipelines.list_file import text_lines
 from pipelines.lists.media import MediaFolder, read_folder
 from pipelines.lists.paths import PathOptions, read_paths, read_tsm
 from pipelines.lists.published import (
@@ -18,6 +19,7 @@ from pipelines.lists.published import (
     read_ucf101,
 )
 from pipelines.lists.rows import Listing
+from pipelines.media_files import DEMUXERS
 
 
 class Source(NamedTuple):

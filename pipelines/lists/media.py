@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from pipelines.clips import DEMUXERS, Dataset, ListError
+from pipelines.clips import Dataset, ListError
 from pipelines.lists.rows import SPLITS, Listing, Row, class_key, without_ending
+from pipelines.media_files import DEMUXERS
 
 PICTURES = (".jpg", ".jpeg", ".png")
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from pipelines.clips import DEMUXERS
 from pipelines.lists.rows import Listing, Row, without_ending
+from pipelines.media_files import DEMUXERS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from pipelines.clips import DEMUXERS, text_lines
+from pipelines.list_file import text_lines
+from pipelines.media_files import DEMUXERS
 
 SPLITS = {
     **dict.fromkeys(("train", "training"), "training"),

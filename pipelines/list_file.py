@@ -1,0 +1,113 @@
+"""List files: one `ID label` a line."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from pipelines.clips import ListError
+
+
+class Entry(NamedTuple):
+    """One line of a list file."""
+
+    id: str
+    label: int
+    line: int
+
+
+def read_list(path: str | Path) -> list[Entry]:
+    """Read a list file: one `ID label` a line; blank lines, `#` comments, CRLF and a byte order mark are fine.
+
+    An id may hold spaces (the label is what follows the last one). A line that repeats an id with the same label is
+    left out.
+
+    Raises:
+        ListError: with every problem of the file, each as `file:line: what is wrong`.
+    """
+    entries: list[Entry] = []
+    problems: list[str] = []
+    label_of: dict[str, Entry] = {}
+    for number, text in text_lines(path):
+        where = f"{path}:{number}"
+        if text is None:
+            problems.append(f"{where}: not UTF-8 text")
+            continue
+        if not text or text.startswith("#"):
+            continue
+        problem = _line_problem(text)
+        if problem:
+            problems.append(f"{where}: {problem}")
+            continue
+        clip_id, label = text.rsplit(None, 1)
+        entry = Entry(clip_id, int(label), number)
+        first = label_of.setdefault(clip_id, entry)
+        if first is entry:
+            entries.append(entry)
+        elif first.label != entry.label:
+            problems.append(f"{where}: {clip_id!r} has label {label}, but line {first.line} gives it {first.label}")
+    if not entries and not problems:
+        problems.append(f"{path}: the list is empty; expected one `ID label` a line")
+    if problems:
+        raise ListError(problems)
+    return entries
+
+
+def text_lines(path: str | Path) -> Iterator[tuple[int, str | None]]:
+    """The lines of a text file: (line number from 1, stripped text or None where the bytes are not UTF-8).
+
+    Raises:
+        ListError: the file cannot be read.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise ListError([f"{path}: cannot be read ({error.strerror}); check data_dir and the list's name"]) from error
+    for number, raw in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
+        try:
+            yield number, raw.decode("utf-8").strip()
+        except UnicodeDecodeError:
+            yield number, None
+
+
+def _line_problem(text: str) -> str | None:
+    """What is wrong with one line of a list, or None."""
+    parts = text.rsplit(None, 1)
+    if len(parts) != 2:
+        return f"expected `ID label`, got {text!r}"
+    clip_id, label = parts
+    if not (label.isascii() and label.isdecimal() and len(label) <= 9):
+        return f"the label must be a whole number from 0, got {label!r}"
+    return id_problem(clip_id)
+
+
+def id_problem(clip_id: str) -> str | None:
+    """Why an id cannot stand in a list, or None."""
+    if not clip_id.isprintable():
+        return f"the id holds control characters: {clip_id!r}"
+    if not clip_id or clip_id != clip_id.strip() or clip_id.startswith("#"):
+        return f"an id must not be empty, begin with # or begin or end with a space: {clip_id!r}"
+    if clip_id.startswith(("/", "~")) or ".." in clip_id.split("/"):
+        return f"the id leaves the data folder: {clip_id!r}"
+    return None
+
+
+def check_labels(training: Sequence[Entry], validation: Sequence[Entry], class_names: Sequence[str] = ()) -> list[str]:
+    """Problems of the labels of two lists (empty: none): labels are 0..k-1 without gaps, k from the training list."""
+    present = {entry.label for entry in training}
+    num_class = max(present) + 1
+    problems = []
+    gaps = [label for label in range(min(num_class, 100_000)) if label not in present]
+    if gaps:
+        shown = ", ".join(map(str, gaps[:10])) + (", ..." if len(gaps) > 10 else "")
+        problems.append(
+            f"training list: labels run from 0 to {num_class - 1}, but no clip has label {shown}; "
+            "labels must be consecutive integers starting from 0"
+        )
+    unknown = sorted({entry.label for entry in validation} - set(range(num_class)))
+    if unknown:
+        problems.append(
+            f"validation list: labels {unknown[:10]} do not occur in the training list (0 to {num_class - 1})"
+        )
+    if class_names and len(class_names) != num_class:
+        problems.append(f"dataset.class_names: {len(class_names)} names for {num_class} classes in the training list")
+    return problems

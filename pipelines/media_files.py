@@ -1,0 +1,80 @@
+"""The video of each id, and which files count as videos."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+from pipelines.clips import Dataset, ListError
+
+# File ending -> the demuxer that may open it (FFmpeg's name). Forcing the demuxer keeps a playlist named x.mp4 from
+# being opened as a playlist. The order is the order in which the endings of an id are tried.
+DEMUXERS = {
+    ".mp4": "mp4",
+    ".m4v": "mp4",
+    ".mov": "mov",
+    ".mkv": "matroska",
+    ".webm": "matroska",
+    ".avi": "avi",
+}
+
+
+def find_video(dataset: Dataset, clip_id: str) -> Path:
+    """The file of an id: `dir_videos/ID.mp4`, or the one file with another known ending.
+
+    Raises:
+        ListError: there is no such file.
+    """
+    for ending in DEMUXERS:
+        path = dataset.videos / f"{clip_id}{ending}"
+        if os.path.lexists(path):
+            return path
+    raise ListError([_no_video(dataset, clip_id)])
+
+
+def find_videos(dataset: Dataset, clip_ids: Iterable[str]) -> tuple[dict[str, str], list[str]]:
+    """The same for many ids, each folder listed once: the file of each, relative to data_dir; and a line of text for
+    each id that has none. A link that leads nowhere is a file.
+    """
+    videos = str(PurePosixPath(dataset.dir_videos))
+    files, problems = {}, []
+    names_in: dict[str, frozenset[str]] = {}
+    for clip_id in clip_ids:
+        folder, slash, name = clip_id.rpartition("/")
+        if folder not in names_in:
+            names_in[folder] = _names(os.path.join(dataset.data_dir, videos, folder))
+        names = names_in[folder]
+        for ending in DEMUXERS:
+            if name + ending in names:
+                files[clip_id] = f"{videos}/{folder}{slash}{name}{ending}"
+                break
+        else:
+            problems.append(_no_video(dataset, clip_id))
+    return files, problems
+
+
+def _no_video(dataset: Dataset, clip_id: str) -> str:
+    return f"{dataset.videos / clip_id}: no video with one of the endings {' '.join(DEMUXERS)}"
+
+
+def _names(folder: str) -> frozenset[str]:
+    """Of everything in a folder; none if it cannot be listed."""
+    try:
+        return frozenset(os.listdir(folder))
+    except OSError:
+        return frozenset()
+
+
+def video_ids(dataset: Dataset) -> list[str]:
+    """The ids of all videos in dir_videos and its sub-folders, also those that are links, sorted."""
+    root, ids, seen = str(dataset.videos), set(), set()
+    for folder, folders, names in os.walk(root, followlinks=True):
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in seen:  # links can make a circle
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        for name in (*folders, *names):
+            stem, ending = os.path.splitext(name)
+            if ending in DEMUXERS:
+                ids.add(os.path.relpath(os.path.join(folder, stem), root))
+    return sorted(ids)
