@@ -16,12 +16,16 @@ ablation: $(INSTALLED)
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.decode --rounds 3 --clips 3 --segments 8 --output results/bench/decode.json
 	$(BIN)/python -m benchmarks.loader --rounds 3 --clips 3 --output results/bench/loader.json
+	$(BIN)/python -m benchmarks.shift --rounds 3 --output results/bench/shift.json
+	$(BIN)/python -m benchmarks.step --rounds 3 --segments 4 --output results/bench/step.json
 
 bench-full: $(INSTALLED)
 	$(BIN)/python -m benchmarks.decode
 	$(BIN)/python -m benchmarks.copies
 	$(BIN)/python -m benchmarks.loader
 	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.shift
+	$(BIN)/python -m benchmarks.step
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -q -n 2

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 from PIL import Image
 
 from benchmarks.decode import difference
@@ -17,10 +18,12 @@ from benchmarks.decoders import DECODERS
 from benchmarks.measure import MissingVariantError, VariantError, quartiles, running, take_turns
 from benchmarks.processes import cpu_seconds, memory_mb, open_files, tree
 from benchmarks.tsam_reader import augmented, log_mel, mel_filters
+from benchmarks.tsam_shift import clone_shift
 from pipelines.decode import decode_frames
 from pipelines.mel import AudioImage, log_mel_picture
 from pipelines.sampling import Colour, Crop, Plan
 from tests.media import write_video
+from tests.naive_tsam import naive_shift
 from tests.processes import run
 from tests.sound_media import noise
 from tests.variants import Counter, unavailable
@@ -221,3 +224,37 @@ def test_the_command_of_a_result_names_no_folder_of_this_machine(tmp_path, monke
     words = ["/usr/bin/python", "-m", "x", f"raw={tmp_path}/a/videos", "/elsewhere/b/videos", "../c", "lr=1"]
     monkeypatch.setattr(sys, "orig_argv", words)
     assert provenance()["command"].split(" ", 1)[1] == "-m x raw=a/videos .../videos ../c lr=1"
+
+
+@pytest.mark.parametrize(("segments", "video_segments", "depth"), [(9, 8, 4), (5, 5, 1), (4, 3, 5)])
+def test_the_shift_of_the_baseline(segments, video_segments, depth):
+    x = torch.randn(2 * segments, 40, 2, 3, generator=torch.manual_seed(0))
+    options = (segments, video_segments, 4, depth)
+    assert torch.equal(clone_shift(x, *options), naive_shift(x, *options, "keep"))
+
+
+@pytest.mark.slow
+def test_shift(tmp_path):
+    output = tmp_path / "shift.json"
+    options = ["--shape", "9", "16", "4", "4", "--rounds", "1", "--repeats", "1", "--threads", "1", "--output", output]
+    found = results(run("-m", "benchmarks.shift", *options), output)
+    figures = {tuple(f[key] for key in ("dtype", "layout", "direction", "way")): f for f in found["figures"]}
+    assert len(figures) == 18
+    tensor = 9 * 16 * 4 * 4 * 4 / 1e6
+    floor = figures["float32", "channels_last", "backward", "plain copy"]
+    assert floor["megabytes"] == pytest.approx(2 * tensor, abs=0.06)
+    assert floor["cpu_relative_to_copy"]["median"] == 1
+    assert figures["float32", "channels_last", "backward", "ours"]["megabytes"] < 5 * tensor
+
+
+@pytest.mark.slow
+def test_step(tmp_path):
+    output = tmp_path / "step.json"
+    sizes = ["--arch", "resnet10t", "--pixels", "32", "--segments", "4", "--rounds", "1", "--threads", "1"]
+    variants = ["--variants", "float32-channels_last-eager-2", "bf16-channels_last-eager-1"]
+    found = results(run("-m", "benchmarks.step", *sizes, *variants, "--output", output), output)
+    figures = {figure["variant"]: figure for figure in found["figures"]}
+    assert set(figures) | set(found["method"]["missing"]) == {"TSAM's way", *variants[1:]}
+    assert figures["TSAM's way"]["wall_speedup"]["median"] == 1
+    assert figures["float32-channels_last-eager-2"]["clips_per_second"]["median"] > 0
+    assert figures["float32-channels_last-eager-2"]["peak_mb"] > 100

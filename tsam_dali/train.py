@@ -31,6 +31,7 @@ from tsam_dali.example import ensure_example, ensure_example_sound
 from tsam_dali.interruption import EXIT_CODE, Interrupted, StopRequest
 from tsam_dali.learner import build_learner
 from tsam_dali.loss import class_weights, clip_losses
+from tsam_dali.memory import keep_freed_memory
 from tsam_dali.metrics import Metrics
 from tsam_dali.mistakes import Mistake, WorstMistakes
 from tsam_dali.model import build_model
@@ -51,6 +52,7 @@ SHOWN_MISTAKES = 12
 @friendly_errors
 def main() -> None:
     args = parse_arguments()
+    keep_freed_memory()
     config = load_config(args.data, args.config, args.set)
     folder = RunFolder(config, "dry_run" if args.dry_run else args.run_id)
     stop = StopRequest().install()

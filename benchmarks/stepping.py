@@ -1,0 +1,117 @@
+"""One step of training in the manners that `benchmarks.step` measures, each in a process of its own. On the CPU."""
+
+import resource
+import time
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from benchmarks.measure import MissingVariantError
+from benchmarks.processes import memory_mb
+from benchmarks.tsam_shift import clone_shift
+from pipelines.loader import Batch
+from tsam_dali.config import load_config
+from tsam_dali.distributed import Job
+from tsam_dali.engine import train_one_epoch
+from tsam_dali.learner import build_learner
+from tsam_dali.memory import keep_freed_memory
+from tsam_dali.model import build_model
+from tsam_dali.precision import autocast
+from tsam_dali.shift import TemporalShift
+
+CONFIG = Path(__file__).resolve().parent.parent / "config"
+NUM_CLASS = 400
+
+
+class Manner(NamedTuple):
+    """How a step is done."""
+
+    amp: str = "off"
+    channels_last: bool = False
+    compile: bool = False
+    accumulate: int = 1
+    ours: bool = True  # our shift, and freed memory is kept; else TSAM's shift and malloc as it is
+
+
+class Size(NamedTuple):
+    """What a step works on."""
+
+    arch: str
+    batch_size: int
+    segments: int  # of video; there is one of sound
+    pixels: int
+    threads: int
+
+
+TSAM = "TSAM's way"
+PRECISIONS = {"float32": "off", "bf16": "bf16", "fp16": "fp16"}
+MANNERS = {TSAM: Manner(ours=False)} | {
+    f"{precision}-{layout}-{mode}-{parts}": Manner(
+        PRECISIONS[precision], layout == "channels_last", mode == "compile", parts
+    )
+    for precision, layout, mode, parts in product(
+        PRECISIONS, ("contiguous", "channels_last"), ("eager", "compile"), (1, 2)
+    )
+}
+
+
+class Stepping:
+    """Training of a network from scratch on one synthetic batch, with the trainer's own loop."""
+
+    def __init__(self, manner: Manner, size: Size):
+        if manner.ours:
+            keep_freed_memory()
+        torch.set_num_threads(size.threads)
+        settings = {
+            "model.arch": size.arch,
+            "model.pretrain": "none",
+            "model.video_segments": size.segments,
+            "training_param.batch_size": size.batch_size,
+            "training_param.amp": manner.amp,
+            "training_param.compile": str(manner.compile).lower(),
+            "training_param.accumulate": manner.accumulate,
+        }
+        overrides = [f"{key}={value}" for key, value in settings.items()]
+        config = load_config(CONFIG / "kinetics400_data.json", CONFIG / "kinetics400_config.json", overrides)
+        job = Job(0, 1, 1, torch.device("cpu"))
+        with autocast(config.training_param, job.device):
+            if manner.amp != "off" and not torch.is_autocast_enabled("cpu"):
+                raise MissingVariantError("this CPU has no instructions for bf16")
+        torch.manual_seed(0)
+        network = build_model(config, NUM_CLASS)
+        layout = torch.channels_last if manner.channels_last else torch.contiguous_format
+        network.to(memory_format=layout)
+        if not manner.ours:
+            _use_clone_shift(network)
+        self._learner = build_learner(network, config, job, steps_per_epoch=1000)
+        self._batch = _batch(size)
+
+    def step(self) -> dict[str, float]:
+        """One step: its wall and CPU seconds, and page faults."""
+        before, wall, cpu = _page_faults(), time.perf_counter(), time.process_time()
+        train_one_epoch(self._learner, [self._batch], lambda _step: False)
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        return {"wall": wall, "cpu": cpu, "page_faults": _page_faults() - before}
+
+    def peak_mb(self) -> float:
+        """The largest resident memory of the process so far, in MB."""
+        return memory_mb("self")["peak"]
+
+
+def _use_clone_shift(network: torch.nn.Module) -> None:
+    for shift in network.modules():
+        if isinstance(shift, TemporalShift):
+            shift.forward = lambda x, s=shift: clone_shift(x, s.segments, s.video_segments, s.f_div, s.depth)
+
+
+def _batch(size: Size) -> Batch:
+    """Random pictures and labels, in the layout in which the loader gives them."""
+    pictures = torch.rand(size.batch_size, size.segments + 1, 3, size.pixels, size.pixels)
+    rows = torch.arange(size.batch_size)
+    return Batch(pictures[:, :-1], pictures[:, -1:], rows % NUM_CLASS, rows, torch.ones_like(rows, dtype=torch.bool))
+
+
+def _page_faults() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
