@@ -25,6 +25,7 @@ LAYERS = [
     | layer("tsam_dali", "interruption learner loss metrics mistakes mixup model optim option_arguments precision")
     | layer("tsam_dali", "progress provenance report report_page report_parts report_sections resume run_folder")
     | layer("tsam_dali", "model_folder trained")
+    | layer("tsam_dali", "export export_formats model_card preprocessing")
     | layer("tsam_dali", "stream")
     | layer("tsam_dali", "scores video_scores")
     | layer("tsam_dali", "run_log shift trackers trainable weight_formats weights"),
