@@ -6,8 +6,8 @@ examples:
   python -m tsam_dali.export --checkpoint results/first/checkpoints/balanced_best --safetensors shared
       model.safetensors, config.json and a model card; --fine_tune and --checkpoint take the folder
 
-A file is written only if it gives the logits of PyTorch; `tsam_dali.export_formats.read_preprocessing` reads from it how
-its inputs are made.
+A file is written only if it gives the logits of PyTorch; `tsam_dali.export_formats.read_preprocessing` reads from it
+how its inputs are made.
 """
 
 import argparse

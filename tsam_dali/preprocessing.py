@@ -39,7 +39,7 @@ def preprocessing(trained: Trained, network: nn.Module) -> dict[str, Any]:
         sound = {
             "shape": ["batch", network.audio_segments, *options.spec_size],
             "channels": config.model.audio_segments,
-            "log_mel": dataclasses.asdict(options) | {"n_fft": N_FFT, "rule": SOUND},
+            "log_mel": _lists(dataclasses.asdict(options)) | {"n_fft": N_FFT, "rule": SOUND},
         }
     return {
         "video": video,
@@ -48,6 +48,11 @@ def preprocessing(trained: Trained, network: nn.Module) -> dict[str, Any]:
         "class_names": list(trained.class_names),
         "shift_temporal": dataclasses.asdict(config.shift_temporal),
     }
+
+
+def _lists(values: dict[str, Any]) -> dict[str, Any]:
+    """JSON knows no tuples: what is read from a file equals what was written."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
 
 
 def _normalisation(network: nn.Module) -> dict[str, Any]:
