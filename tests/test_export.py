@@ -1,0 +1,108 @@
+"""Exported networks give PyTorch's logits, say what their inputs are, and appear whole or not at all."""
+
+import sys
+
+import pytest
+import torch
+
+from tests.checkpoints import checkpoint
+from tests.networks import one_thread  # noqa: F401 (a fixture)
+from tsam_dali import export, export_formats
+from tsam_dali.export_formats import ExportError, read_preprocessing, write_network
+from tsam_dali.preprocessing import preprocessing
+from tsam_dali.trained import build_trained, network_of, read_trained
+
+NAMES = 'dataset.class_names=["left","right","up","down"]'
+SILENT = "model.audio_segments=0"
+
+
+def parts(path):
+    trained = read_trained(path)
+    network = network_of(trained, path)
+    return network, preprocessing(trained, network)
+
+
+def call(monkeypatch, *words):
+    monkeypatch.setattr(sys, "argv", ["export", *map(str, words)])
+    export.main()
+
+
+@pytest.mark.parametrize(
+    "overrides", [(), (SILENT, "shift_temporal.edge=zero"), ("shift_temporal.causal=true", "model.normalize=backbone")]
+)
+def test_pt2_gives_the_logits_and_the_preprocessing(tmp_path, overrides):
+    network, about = parts(checkpoint(tmp_path / "checkpoint", NAMES, *overrides))
+    path = tmp_path / "out" / "network.pt2"
+    assert write_network(path, network, about) < 1e-4
+    assert read_preprocessing(path) == about
+    assert about["class_names"] == ["left", "right", "up", "down"]
+    assert about["video"]["shape"] == ["batch", 3, 3, 32, 32]
+    assert (about["audio"] is None) == (SILENT in overrides)
+    pictures = [torch.rand(5, *about[name]["shape"][1:]) for name in ("video", "audio") if about[name]]
+    torch.testing.assert_close(torch.export.load(path).module()(*pictures), network(*pictures), rtol=1e-4, atol=1e-4)
+    assert [file.name for file in path.parent.iterdir()] == ["network.pt2"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "overrides",
+    [(SILENT,), ("shift_temporal.edge=zero", "model.normalize=backbone"), (SILENT, "shift_temporal.causal=true")],
+)
+def test_onnx_gives_the_logits_and_the_preprocessing(tmp_path, overrides):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    network, about = parts(checkpoint(tmp_path / "checkpoint", NAMES, *overrides))
+    path = tmp_path / "network.onnx"
+    assert write_network(path, network, about) < 1e-4
+    assert read_preprocessing(path) == about
+    pictures = {name: torch.rand(5, *about[name]["shape"][1:]) for name in ("video", "audio") if about[name]}
+    session = onnxruntime.InferenceSession(path)
+    assert [item.name for item in session.get_inputs()] == list(pictures)
+    (logits,) = session.run(["logits"], {name: item.numpy() for name, item in pictures.items()})
+    with torch.no_grad():
+        torch.testing.assert_close(torch.from_numpy(logits), network(*pictures.values()), rtol=1e-4, atol=1e-4)
+
+
+def test_a_file_that_fails_its_check_is_not_left(tmp_path, monkeypatch):
+    network, about = parts(checkpoint(tmp_path / "checkpoint", SILENT))
+    monkeypatch.setattr(export_formats, "_load_pt2", lambda _: lambda pictures: network(*pictures.values()) + 0.01)
+    folder = tmp_path / "out"
+    with pytest.raises(ExportError, match=r"not written, logits of 1 clips differ by 0\.01"):
+        write_network(folder / "network.pt2", network, about)
+    assert not list(folder.iterdir())
+
+
+def test_a_missing_package_names_the_extra(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(SystemExit):
+        call(monkeypatch, "--checkpoint", tmp_path / "none", tmp_path / "network.onnx")
+    assert "needs the package onnxruntime; install the extra: pip install -e '.[export]'" in capsys.readouterr().err
+
+
+def test_another_suffix_and_a_damaged_checkpoint(tmp_path, monkeypatch, capsys):
+    path = checkpoint(tmp_path / "checkpoint", SILENT)
+    path.write_bytes(path.read_bytes()[:-100])
+    for name, message in (("network.pth", "expected .onnx or .pt2"), ("network.pt2", "damaged")):
+        with pytest.raises(SystemExit):
+            call(monkeypatch, "--checkpoint", path, tmp_path / name)
+        assert message in capsys.readouterr().err
+        assert not (tmp_path / name).exists()
+
+
+def test_foreign_files_are_named(tmp_path):
+    path = tmp_path / "network.pt2"
+    path.write_bytes(b"nothing")
+    with pytest.raises(ExportError, match="cannot be read"):
+        read_preprocessing(path)
+
+
+def test_folder_with_a_model_card(tmp_path, monkeypatch):
+    path = checkpoint(tmp_path / "checkpoint", NAMES, "dataset.name=arrows")
+    call(monkeypatch, "--checkpoint", path, "--safetensors", tmp_path / "shared")
+    network, _, names = build_trained(tmp_path / "shared")
+    before = build_trained(path)[0].state_dict()
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+    assert names == ("left", "right", "up", "down")
+    card = (tmp_path / "shared" / "README.md").read_text()
+    for text in ("Data set: arrows", "on 96 videos of validation: accuracy 62.5%", "MIT", "3. down", "build_trained("):
+        assert text in card
+    assert "None" not in card

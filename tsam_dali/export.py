@@ -1,0 +1,56 @@
+"""Hand on a trained network: as one file that runs without this project, or as a folder with its weights.
+
+examples:
+  python -m tsam_dali.export --checkpoint results/first/checkpoints/balanced_best network.onnx
+      for onnxruntime (needs the extra `export`); network.pt2 is the same for torch.export.load
+  python -m tsam_dali.export --checkpoint results/first/checkpoints/balanced_best --safetensors shared
+      model.safetensors, config.json and a model card; --fine_tune and --checkpoint take the folder
+
+A file is written only if it gives the logits of PyTorch; `tsam_dali.export_formats.read_preprocessing` reads from it
+how its inputs are made.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+from tsam_dali.command_line import friendly_errors, parser
+from tsam_dali.export_formats import check_format, write_network
+from tsam_dali.model_card import model_card
+from tsam_dali.model_folder import write_folder
+from tsam_dali.preprocessing import preprocessing
+from tsam_dali.trained import network_of, read_trained
+
+
+@friendly_errors
+def main() -> None:
+    args = parse_arguments()
+    logging.getLogger().setLevel(logging.WARNING)  # the ONNX exporter tells of every constant
+    if args.out:
+        check_format(args.out)  # before the checkpoint is read
+    trained = read_trained(args.checkpoint)
+    network = network_of(trained, args.checkpoint)
+    about = preprocessing(trained, network)
+    if args.out:
+        difference = write_network(args.out, network, about)
+        print(f"{args.out}: logits differ by at most {difference:.2g} from PyTorch's")
+    if args.safetensors:
+        kept = {"config": trained.config.to_dict(), "history": trained.history, "best": trained.best}
+        write_folder(args.safetensors, trained.state, kept, model_card(trained, about))
+        print(f"{args.safetensors}: weights, settings and model card")
+
+
+def parse_arguments() -> argparse.Namespace:
+    command = parser("python -m tsam_dali.export", __doc__)
+    add = command.add_argument
+    add("out", nargs="?", type=Path, metavar="OUT", help="file to write, OUT.onnx or OUT.pt2")
+    add("--checkpoint", metavar="CKPT", required=True, help="checkpoint of a run, or a folder of --safetensors")
+    add("--safetensors", metavar="DIR", type=Path, help="new folder for weights, settings and model card")
+    args = command.parse_args()
+    if not args.out and not args.safetensors:
+        command.error("nothing to write: give OUT.onnx, OUT.pt2 or --safetensors DIR")
+    return args
+
+
+if __name__ == "__main__":
+    main()

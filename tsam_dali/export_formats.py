@@ -1,0 +1,159 @@
+"""A network as one file that runs without this project: ONNX for onnxruntime, .pt2 for PyTorch.
+
+Both take `video` (B, S, 3, H, W) and, for a network with sound, `audio` (B, A, 3, H, W), float32, for any number B of
+clips, and give `logits` (B, classes). What the inputs must be is kept in the file, see `read_preprocessing`.
+"""
+
+import importlib
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+ONNX, PT2 = ".onnx", ".pt2"
+KEY = "tsam_dali.preprocessing"
+"""Under this name the file keeps the JSON text: ONNX in its metadata_props, .pt2 in its extra files."""
+PACKAGES = ("onnx", "onnxruntime", "onnxscript")
+BATCHES = (1, 3)
+"""Numbers of clips of the check; the graph is traced with another one."""
+TOLERANCE = 1e-4
+"""Largest difference of the logits, as a share of the largest logit where that is above one."""
+
+
+class ExportError(ValueError):
+    """A network that cannot be exported, or an exported file that cannot be read."""
+
+
+def write_network(path: Path, network: nn.Module, about: dict[str, Any]) -> float:
+    """Write a network to `path`, .onnx or .pt2. The file takes its name when what it computes has been compared.
+
+    Args:
+        network: in evaluation mode, float32, on the CPU.
+        about: as from `tsam_dali.preprocessing.preprocessing`.
+
+    Returns:
+        The largest difference to the logits of PyTorch.
+
+    Raises:
+        ExportError: another suffix, missing packages, other logits than PyTorch's, or a place that takes no file.
+    """
+    check_format(path)
+    write, load = (_write_onnx, _load_onnx) if path.suffix == ONNX else (_write_pt2, _load_pt2)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+            temporary = Path(folder) / path.name
+            write(temporary, _program(network, about), json.dumps(about))
+            difference = _compare(path, network, load(temporary), about)
+            temporary.replace(path)
+    except OSError as error:
+        raise ExportError(f"{path}: cannot be written ({error.strerror})") from error
+    return difference
+
+
+def check_format(path: Path) -> None:
+    """Raises ExportError: the suffix names no format, or packages for it are missing."""
+    if path.suffix not in (ONNX, PT2):
+        raise ExportError(f"{path}: got the suffix {path.suffix!r}, expected {ONNX} or {PT2}")
+    if path.suffix == ONNX:
+        _need(*PACKAGES)
+
+
+def read_preprocessing(path: str | Path) -> dict[str, Any]:
+    """What an exported file says of its inputs: the values of `tsam_dali.preprocessing.preprocessing`.
+
+    Without this project: `json.loads` of the entry KEY of onnxruntime's `get_modelmeta().custom_metadata_map`, or of
+    `extra_files` after `torch.export.load(path, extra_files=extra_files)` with `{KEY: ""}`.
+
+    Raises:
+        ExportError: another suffix, missing packages, or a file that is damaged or was not exported here.
+    """
+    path = Path(path)
+    check_format(path)
+    extra = {KEY: ""}
+    try:
+        if path.suffix == ONNX:
+            import onnx
+
+            extra |= {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+        else:
+            torch.export.load(path, extra_files=extra)
+    except Exception as error:  # the readers raise errors of many kinds for damaged files
+        raise ExportError(f"{path}: cannot be read ({error})") from error
+    if not extra[KEY]:
+        raise ExportError(f"{path}: has no {KEY}, expected a file written by tsam_dali.export")
+    return json.loads(extra[KEY])
+
+
+def _need(*packages: str) -> None:
+    for package in packages:
+        try:
+            importlib.import_module(package)
+        except ImportError as error:
+            raise ExportError(
+                f"{ONNX} needs the package {package}; install the extra: pip install -e '.[export]'"
+            ) from error
+
+
+def _inputs(about: dict[str, Any], clips: int) -> dict[str, Tensor]:
+    """Random pictures, by the names of the inputs."""
+    draws = torch.Generator().manual_seed(clips)
+    shapes = {name: about[name]["shape"][1:] for name in ("video", "audio") if about[name]}
+    return {name: torch.rand(clips, *shape, generator=draws) for name, shape in shapes.items()}
+
+
+def _program(network: nn.Module, about: dict[str, Any]) -> torch.export.ExportedProgram:
+    pictures = _inputs(about, 2)
+    batch = torch.export.Dim("batch")
+    with torch.no_grad():
+        return torch.export.export(
+            network, tuple(pictures.values()), dynamic_shapes={name: {0: batch} for name in pictures}
+        )
+
+
+def _write_onnx(path: Path, program: torch.export.ExportedProgram, about: str) -> None:
+    exported = torch.onnx.export(program, dynamo=True, external_data=False, output_names=["logits"], verbose=False)
+    exported.model.metadata_props[KEY] = about
+    exported.save(path, external_data=False)
+
+
+def _load_onnx(path: Path) -> Callable[[dict[str, Tensor]], Tensor]:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+    def run(pictures: dict[str, Tensor]) -> Tensor:
+        return torch.from_numpy(session.run(["logits"], {name: item.numpy() for name, item in pictures.items()})[0])
+
+    return run
+
+
+def _write_pt2(path: Path, program: torch.export.ExportedProgram, about: str) -> None:
+    torch.export.save(program, path, extra_files={KEY: about})
+
+
+def _load_pt2(path: Path) -> Callable[[dict[str, Tensor]], Tensor]:
+    module = torch.export.load(path).module()
+    return lambda pictures: module(*pictures.values())
+
+
+def _compare(
+    path: Path, network: nn.Module, run: Callable[[dict[str, Tensor]], Tensor], about: dict[str, Any]
+) -> float:
+    largest = 0.0
+    for clips in BATCHES:
+        pictures = _inputs(about, clips)
+        with torch.no_grad():
+            expected, got = network(*pictures.values()), run(pictures)
+        difference = (got - expected).abs().max().item()
+        if not difference <= TOLERANCE * max(1.0, expected.abs().max().item()):  # also for a difference of nan
+            raise ExportError(
+                f"{path}: not written, logits of {clips} clips differ by {difference:.2g} from PyTorch's, expected at "
+                f"most {TOLERANCE:g}"
+            )
+        largest = max(largest, difference)
+    return largest

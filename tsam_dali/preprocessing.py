@@ -1,0 +1,66 @@
+"""What must be done to a video and its sound before an exported network sees them, as plain values for JSON."""
+
+import dataclasses
+from typing import Any
+
+from torch import nn
+
+from pipelines.mel import N_FFT
+from tsam_dali.trained import Trained
+
+FRAMES = "the middle of each of S equal parts: frame int(n / S / 2 + n / S * s) of n, counted from 0, s = 0..S-1"
+CROP = "the square in the middle with the frame's short side as its side"
+RESIZE = "to H x W, bilinear with antialias"
+SOUND = (
+    "power of Hann windows (periodic, centred in n_fft samples or their own length if longer, sound reflected at both "
+    "ends), HTK mel bands from 0 Hz to half the sample rate without normalisation, log(power + eps); one window per "
+    "colour plane; band 0 is the top row, time runs along the width; resized bilinearly with antialias to spec_size. "
+    "The sound is cut into num_segments pieces that overlap by 1 / m_segments of their length; all pieces of the first "
+    "channel come before those of the second, one channel alone is shown twice"
+)
+
+
+def preprocessing(trained: Trained, network: nn.Module) -> dict[str, Any]:
+    """Inputs, classes and shift of a trained network; `audio` is None for one without sound segments."""
+    config = trained.config
+    size = config.data_augmentation.video_image_param.output_size
+    video = {
+        "shape": ["batch", network.video_segments, 3, size, size],
+        "frames": FRAMES,
+        "crop": CROP,
+        "resize": RESIZE,
+        "colour_order": "RGB",
+        "pixel_range": [0.0, 1.0],
+        "normalisation": _normalisation(network),
+    }
+    sound = None
+    if network.audio_segments:
+        options = config.data_augmentation.audio_image_param
+        sound = {
+            "shape": ["batch", network.audio_segments, *options.spec_size],
+            "channels": config.model.audio_segments,
+            "log_mel": _lists(dataclasses.asdict(options)) | {"n_fft": N_FFT, "rule": SOUND},
+        }
+    return {
+        "video": video,
+        "audio": sound,
+        "output": {"name": "logits", "shape": ["batch", len(trained.class_names)], "probabilities": "softmax"},
+        "class_names": list(trained.class_names),
+        "shift_temporal": dataclasses.asdict(config.shift_temporal),
+    }
+
+
+def _lists(values: dict[str, Any]) -> dict[str, Any]:
+    """JSON knows no tuples: what is read from a file equals what was written."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+
+
+def _normalisation(network: nn.Module) -> dict[str, Any]:
+    """The graph holds it: nobody has to do it before, and nobody may do it twice."""
+    if network.normalize == "none":
+        return {"applied": "none"}
+    return {
+        "applied": "inside the network",
+        "mean": network.mean.flatten().tolist(),
+        "std": network.std.flatten().tolist(),
+    }
