@@ -10,6 +10,8 @@ from tsam_dali.report import DPI
 
 IN_A_ROW = 8
 """Frames."""
+HIGHEST = 3
+"""Inches of a frame."""
 
 
 def draw_prediction(seen: Seen, path: str | Path) -> Figure:
@@ -22,9 +24,10 @@ def draw_prediction(seen: Seen, path: str | Path) -> Figure:
     frames = seen.video.clamp(0, 1).permute(0, 2, 3, 1).numpy()  # (S, 3, H, W) -> (S, H, W, 3)
     columns = min(IN_A_ROW, len(frames))
     rows = -(-len(frames) // columns)
-    figure = Figure(figsize=(12, 3.4 + rows * 12 / columns), layout="constrained")
+    height = rows * min(12 / columns, HIGHEST)
+    figure = Figure(figsize=(12, 3.4 + height), layout="constrained")
     figure.suptitle(Path(seen.prediction.path).name)
-    above, below = figure.subfigures(2, 1, height_ratios=[rows * 12 / columns, 3.4])
+    above, below = figure.subfigures(2, 1, height_ratios=[height, 3.4])
     for number, axes in enumerate(above.subplots(rows, columns, squeeze=False).flat):
         axes.axis("off")
         if number < len(frames):
