@@ -57,8 +57,10 @@ def test_predictions_are_those_of_the_evaluation(file, example):
     data = load_data(predictor.config, ["validation"])
     job = Job(0, 1, 1, torch.device("cpu"))
     expected = evaluate_videos(predictor.network, predictor.config, job, data, Views()).found.probabilities
-    for row, clip in enumerate(data.clips["validation"][:4]):
-        prediction = predictor.predict(clip.path)
+    paths = [clip.path for clip in data.clips["validation"]]
+    for row, seen in enumerate(predictor.predict_all(paths)):
+        prediction = seen.prediction
+        assert prediction.path == paths[row]
         assert prediction.has_sound
         assert [one.name for one in prediction.classes] == [
             predictor.class_names[one.label] for one in prediction.classes
