@@ -16,8 +16,8 @@ LAYERS = [
     layer("pipelines", "clips ffmpeg frame_folder jpeg list_file media_files order parallel processes record_file")
     | layer("pipelines", "sampling sandbox tsam_names views")
     | layer("pipelines.lists", "build classes formats media paths published rows split write"),
-    layer("pipelines", "copy_folder decode demux headers index_file mel mel_file mel_store mel_summary mp4 nvdec")
-    | layer("pipelines", "packets pictures probe remux sound sound_track source training_copy video_file ways_in")
+    layer("pipelines", "copy_folder decode demux file_sound headers index_file mel mel_file mel_store mel_summary mp4")
+    | layer("pipelines", "nvdec packets pictures probe remux sound sound_track source training_copy video_file ways_in")
     | layer("pipelines", "whole_file")
     | layer("tsam_dali", "config options"),
     layer("pipelines", "colour culprits dataset frame_index graph index loader")
@@ -28,10 +28,10 @@ LAYERS = [
     | layer("tsam_dali", "memory stream")
     | layer("tsam_dali", "scores video_scores")
     | layer("tsam_dali", "run_log shift trackers trainable weight_formats weights"),
-    layer("tsam_dali", "engine run"),
+    layer("tsam_dali", "engine prediction_inputs predictor run"),
     layer("tsam_dali", "evaluation run_report watch window"),
-    layer("tsam_dali", "evaluation_files"),
-    layer("tsam_dali", "evaluate train"),
+    layer("tsam_dali", "evaluation_files prediction_files prediction_picture"),
+    layer("tsam_dali", "evaluate predict train"),
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 WORKERS = ["pipelines.source", "pipelines.probe", "pipelines.sandbox"]

@@ -1,4 +1,4 @@
-"""What all commands share: their parser, the settings' arguments, errors that a person can read."""
+"""What all commands share: their parser, the settings' arguments, numbers, errors that a person can read."""
 
 import argparse
 import functools
@@ -29,6 +29,14 @@ def add_config_arguments(command: argparse.ArgumentParser) -> None:
 def config_arguments(args: argparse.Namespace) -> list[str]:
     """The arguments of `add_config_arguments` as they were given, for another command that takes them."""
     return ["--data", args.data, "--config", args.config, *(word for change in args.set for word in ("--set", change))]
+
+
+def positive(text: str) -> int:
+    """A whole number from 1, for argparse."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text}")
+    return number
 
 
 def friendly_errors(main: Callable[[], None]) -> Callable[[], None]:

@@ -21,7 +21,7 @@ from pathlib import Path
 from pipelines.clips import Dataset
 from pipelines.dataset import load_data
 from tsam_dali import distributed
-from tsam_dali.command_line import friendly_errors, parser
+from tsam_dali.command_line import friendly_errors, parser, positive
 from tsam_dali.config import change_config
 from tsam_dali.evaluation import BATCH_SIZE, SPLIT, Evaluation, choose_views, describe, evaluate_videos
 from tsam_dali.evaluation_files import write_evaluation
@@ -69,14 +69,6 @@ def parse_arguments() -> argparse.Namespace:
     add("--batch_size", metavar="N", type=positive, default=BATCH_SIZE, help=size)
     add("--device", help="cpu or cuda (default: cuda if there is one)")
     return command.parse_args()
-
-
-def positive(text: str) -> int:
-    """A whole number from 1, for argparse."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text}")
-    return number
 
 
 def check_class_names(trained: Dataset, here: Dataset) -> None:

@@ -1,0 +1,137 @@
+"""Predictions: those of the evaluation for the same checkpoint; files, folders and lists; broken ones; pictures."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+from PIL import Image
+
+import tsam_dali
+from pipelines.clips import InputError
+from pipelines.dataset import load_data
+from pipelines.views import Views
+from tests.checkpoints import TINY, checkpoint
+from tests.media import write_video
+from tests.networks import one_thread  # noqa: F401 (a fixture)
+from tests.processes import run
+from tsam_dali.distributed import Job
+from tsam_dali.evaluation import evaluate_videos
+from tsam_dali.prediction_inputs import find_inputs
+from tsam_dali.predictor import PredictionError
+
+MELS = "dataset.dir_mels=mels_tiny"
+
+
+@pytest.fixture(scope="module")
+def file(example, tmp_path_factory):
+    """A checkpoint beside the example's data."""
+    changes = (f"dataset.data_dir={example}", MELS, "pipeline.workers=0")
+    return checkpoint(tmp_path_factory.mktemp("run") / "latest", *changes)
+
+
+@pytest.fixture(scope="module")
+def folder(example, tmp_path_factory):
+    """A folder with a video of the example, one without sound and two that are broken."""
+    folder = tmp_path_factory.mktemp("videos")
+    shutil.copy(sorted((example / "videos").glob("*.mp4"))[0], folder / "a.mp4")
+    write_video(folder / "b.mp4", 12)
+    (folder / "sub").mkdir()
+    (folder / "sub/cut.mp4").write_bytes((folder / "a.mp4").read_bytes()[:1000])
+    (folder / "sub/empty.webm").touch()
+    return folder
+
+
+def predict(file, *arguments):
+    return run("-m", "tsam_dali.predict", "--checkpoint", file, *arguments)
+
+
+def test_predictions_are_those_of_the_evaluation(file, example):
+    changes = [part for change in (*TINY, MELS) for part in ("--set", change)]
+    made = run("tools/precompute_audio.py", "--data", example / "data.json", *changes)
+    assert made.returncode == 0, made.stderr
+    predictor = tsam_dali.load(file)
+    data = load_data(predictor.config, ["validation"])
+    job = Job(0, 1, 1, torch.device("cpu"))
+    expected = evaluate_videos(predictor.network, predictor.config, job, data, Views()).found.probabilities
+    paths = [clip.path for clip in data.clips["validation"]]
+    for row, seen in enumerate(predictor.predict_all(paths)):
+        prediction = seen.prediction
+        assert prediction.path == paths[row]
+        assert prediction.has_sound
+        assert [one.name for one in prediction.classes] == [
+            predictor.class_names[one.label] for one in prediction.classes
+        ]
+        for one in prediction.classes:
+            assert one.probability == pytest.approx(expected[row, one.label], abs=1e-3)
+        assert len(prediction.classes) == 4
+
+
+def test_topk_and_silence(file, folder):
+    prediction = tsam_dali.load(file).predict(folder / "b.mp4", topk=2)
+    assert len(prediction.classes) == 2
+    assert prediction.classes[0].probability >= prediction.classes[1].probability
+    assert not prediction.has_sound
+
+
+def test_a_missing_file_is_an_error(file, folder):
+    with pytest.raises(PredictionError, match=r"none\.mp4: no such file"):
+        tsam_dali.load(file).predict(folder / "none.mp4")
+
+
+def test_importing_the_package_imports_no_torch():
+    code = "import sys, tsam_dali; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_folder_with_broken_files_is_finished(file, folder, tmp_path):
+    done = predict(file, folder, "--output", tmp_path / "p.csv", "--pictures", tmp_path, "--topk", 3)
+    assert done.returncode == 0, done.stderr
+    assert "2 of 4 videos read" in done.stderr
+    assert done.stderr.count("not read: ") == 2
+    with (tmp_path / "p.csv").open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    names = [row["path"].removeprefix(f"{folder}/") for row in rows]
+    assert names == ["a.mp4"] * 3 + ["b.mp4"] * 3 + ["sub/cut.mp4", "sub/empty.webm"]
+    assert [row["rank"] for row in rows] == ["1", "2", "3", "1", "2", "3", "", ""]
+    assert [bool(row["error"]) for row in rows] == [False] * 6 + [True] * 2
+    pictures = sorted(path.name for path in tmp_path.glob("*.png"))
+    assert pictures == ["0001_a.png", "0002_b.png"]
+    assert Image.open(tmp_path / "0001_a.png").width == 1440
+
+
+def test_nothing_that_can_be_read_exits_with_1(file, folder):
+    done = predict(file, folder / "sub")
+    assert done.returncode == 1
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["path"] for line in lines] == [str(folder / "sub/cut.mp4"), str(folder / "sub/empty.webm")]
+    assert all(line["error"] for line in lines)
+
+
+def test_unknown_files_are_named(file, folder):
+    done = predict(file, folder / "none.mp4", folder / "nowhere")
+    assert done.returncode == 2
+    assert done.stderr.count("no such file or folder") == 2
+
+
+def test_inputs_are_files_folders_and_lists(folder, tmp_path):
+    (tmp_path / "list.txt").write_text(f"# mine\n{folder}/b.mp4\nbeside.mp4\n\n")
+    found = find_inputs([str(folder / "b.mp4"), str(folder), str(tmp_path / "list.txt")])
+    names = ("b.mp4", "a.mp4", "sub/cut.mp4", "sub/empty.webm")
+    assert found == [*(str(folder / name) for name in names), str(tmp_path / "beside.mp4")]
+
+
+def test_inputs_that_are_none(folder, tmp_path):
+    (tmp_path / "picture.jpg").write_bytes(b"\xff\xd8\xff\xe0")
+    (tmp_path / "list.txt").write_text("\n")
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(InputError) as error:
+        find_inputs([str(tmp_path / name) for name in ("picture.jpg", "list.txt", "nothing")])
+    assert [problem.split(": ")[1][:15] for problem in error.value.problems] == [
+        "neither a known",
+        "the list is emp",
+        "no video in thi",
+    ]

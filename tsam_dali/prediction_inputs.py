@@ -1,0 +1,51 @@
+"""Files, folders and lists -> the videos that are meant."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipelines.clips import DEMUXERS, InputError, ListError, text_lines
+
+
+def find_inputs(arguments: Sequence[str]) -> list[str]:
+    """The paths of all videos, each once, in the order of the arguments; those of a folder sorted.
+
+    Args:
+        arguments: each is a video, a folder (with all videos in it and in its sub-folders), or a text file with one
+            path a line, relative to the folder of the text file. Whether the lines' files exist is not looked at.
+
+    Raises:
+        InputError: naming every argument that is none of these.
+    """
+    paths: list[str] = []
+    problems: list[str] = []
+    for argument in arguments:
+        try:
+            paths += _videos(Path(argument))
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(problems)
+    return list(dict.fromkeys(paths))
+
+
+def _videos(path: Path) -> list[str]:
+    if path.is_dir():
+        found = sorted(str(file) for file in path.rglob("*") if file.suffix.lower() in DEMUXERS)
+        if not found:
+            raise InputError([f"{path}: no video in this folder; expected files that end in {' '.join(DEMUXERS)}"])
+        return found
+    if not os.path.lexists(path):
+        raise InputError([f"{path}: no such file or folder"])
+    return [str(path)] if path.suffix.lower() in DEMUXERS else _lines(path)
+
+
+def _lines(path: Path) -> list[str]:
+    texts = [text for _, text in text_lines(path)]
+    if None in texts:
+        expected = f"a video ({' '.join(DEMUXERS)}), a folder, or a text file with one path a line"
+        raise ListError([f"{path}: neither a known video ending nor UTF-8 text; expected {expected}"])
+    found = [str(path.parent / text) for text in texts if text and not text.startswith("#")]
+    if not found:
+        raise ListError([f"{path}: the list is empty; expected one path a line"])
+    return found
