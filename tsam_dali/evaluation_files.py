@@ -21,7 +21,7 @@ DECIMALS = 6
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation, names: Sequence[str], about: dict[str, Any]) -> None:
-    """Write predictions.jsonl, summary.json, classes.csv, confusion.png and report.html, in place of those of an earlier one.
+    """Write predictions.jsonl, summary.json, classes.csv, confusion.png and report.html, in place of earlier ones.
 
     Args:
         names: C class names.
