@@ -23,7 +23,10 @@ LAYERS = [
     layer("pipelines", "colour culprits dataset frame_index graph index loader")
     | layer("tsam_dali", "backbone checkpoint checkpoint_folder command_line describe distributed example finite")
     | layer("tsam_dali", "interruption learner loss metrics mistakes mixup model optim option_arguments precision")
-    | layer("tsam_dali", "progress provenance report report_page report_parts report_sections resume run_folder")
+    | layer(
+        "tsam_dali",
+        "progress provenance published_weights report report_page report_parts report_sections resume run_folder",
+    )
     | layer("tsam_dali", "model_folder trained")
     | layer("tsam_dali", "memory stream")
     | layer("tsam_dali", "scores video_scores")

@@ -104,7 +104,8 @@ def test_tsam_checkpoint_gives_tsams_logits(tmp_path):
         0,
     )
     torch.testing.assert_close(model(*pictures), expected)
-    assert (report.format, report.new, report.ignored, report.notes) == ("TSAM", (), (), ())
+    assert (report.format, report.new, report.notes) == ("TSAM", (), ())
+    assert report.ignored == ("data_state", "optimizer_state_dict", "model_state.nn_input")
     assert set(report.loaded) == set(model.state_dict())
 
 
@@ -196,6 +197,33 @@ def test_old_files_without_batch_counters_fit(tmp_path):
     state = {key: value for key, value in network().state_dict().items() if not key.endswith("num_batches_tracked")}
     torch.save(state, tmp_path / "old.pth")
     assert len(load_weights(video_network(), tmp_path / "old.pth").loaded) == len(state)
+
+
+def test_keys_that_are_not_used_are_named(tmp_path):
+    for write in (tsm_file, mmaction_file):
+        write(tmp_path / "file.pth")
+        content = torch.load(tmp_path / "file.pth")
+        content["state_dict"]["module.extra" if write is tsm_file else "extra"] = torch.ones(1)
+        torch.save(content, tmp_path / "more.pth")
+        assert "extra" in load_weights(video_network(), tmp_path / "more.pth").ignored
+    torch.save(network().state_dict() | {"extra": torch.ones(1)}, tmp_path / "own.pth")
+    assert load_weights(video_network(), tmp_path / "own.pth").ignored == ("extra",)
+
+
+def test_a_shift_setting_unknown_here_is_a_note(tmp_path):
+    config = settings().to_dict()
+    config["shift_temporal"]["wrap"] = 3
+    save_checkpoint(tmp_path / "newer", {"model": network().state_dict(), "config": config})
+    notes = load_weights(video_network(), tmp_path / "newer").notes
+    assert notes == ("shift_temporal.wrap is unknown here, the file was trained with 3",)
+
+
+@pytest.mark.parametrize("arch", ["resnetv2_50", "regnety_016", "convnext_tiny"])
+def test_other_families_are_named_in_the_error(tmp_path, arch):
+    with torch.device("meta"):
+        shapes = timm.create_model(arch, num_classes=0).state_dict()
+    torch.save({name: torch.zeros(()).expand(value.shape) for name, value in shapes.items()}, tmp_path / "file.pth")
+    assert f"the file fits {arch}" in refused(tmp_path / "file.pth")
 
 
 def test_another_number_of_classes_keeps_the_new_head(tmp_path):

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import pickle
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,9 +23,9 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     The file appears under its name when it is complete and on the disk; `path`.sha256 holds its digest in the form that
     `sha256sum -c` reads. A run killed at any moment leaves the previous file as it was.
     """
-    with _replacing(path) as temporary:
+    with replacing(path) as temporary:
         torch.save({"format": FORMAT, **state}, temporary)
-        digest = _sha256(temporary)
+        digest = sha256(temporary)
         _digest_file(path).unlink(missing_ok=True)  # the old digest must never stand beside the new file
     _write_digest(path, digest)
 
@@ -34,7 +33,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 def copy_checkpoint(source: Path, target: Path) -> None:
     """Copy a checkpoint and its digest, as safely as `save_checkpoint` writes one."""
     digest = _digest_file(source).read_text().split()[0]
-    with _replacing(target) as temporary:
+    with replacing(target) as temporary:
         shutil.copyfile(source, temporary)
         _digest_file(target).unlink(missing_ok=True)
     _write_digest(target, digest)
@@ -60,21 +59,23 @@ def load_checkpoint(path: Path, digest_needed: bool = False) -> dict[str, Any]:
         raise CheckpointError(f"{path}: no such checkpoint")
     digest_file = _digest_file(path.resolve())
     if digest_file.is_file():
-        if digest_file.read_text(errors="replace").split()[:1] != [_sha256(path)]:
+        if digest_file.read_text(errors="replace").split()[:1] != [sha256(path)]:
             raise CheckpointError(f"{path}: damaged, its SHA-256 is not the one in {digest_file.name}")
     elif digest_needed:
         raise CheckpointError(f"{path}: not whole, {digest_file.name} is missing")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError) as error:
-        raise CheckpointError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from error
+    except Exception as error:  # damaged bytes can fail in any way
+        raise CheckpointError(
+            f"{path}: cannot be read ({(str(error) or type(error).__name__).splitlines()[0]})"
+        ) from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise CheckpointError(f"{path}: not a checkpoint of tsam_dali (other weights: --fine_tune reads them)")
     return state
 
 
 def _write_digest(path: Path, digest: str) -> None:
-    with _replacing(_digest_file(path)) as temporary:
+    with replacing(_digest_file(path)) as temporary:
         temporary.write_text(f"{digest}  {path.name}\n")
 
 
@@ -82,13 +83,13 @@ def _digest_file(path: Path) -> Path:
     return path.with_name(f"{path.name}.sha256")
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path) -> Iterator[Path]:
     """A temporary name beside `path`; what was written there is synced and takes the name `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

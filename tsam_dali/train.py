@@ -37,6 +37,7 @@ from tsam_dali.mistakes import Mistake, WorstMistakes
 from tsam_dali.model import build_model
 from tsam_dali.optim import explain_rate
 from tsam_dali.progress import Progress
+from tsam_dali.published_weights import weight_path
 from tsam_dali.resume import check_resume
 from tsam_dali.run import Run
 from tsam_dali.run_folder import RunFolder
@@ -59,9 +60,12 @@ def main() -> None:
     try:
         job = distributed.start(args.device)
         clips = distributed.on_rank_0(lambda: prepare_data(args, config))
+        if name := args.validate or args.fine_tune:
+            weights = str(distributed.on_rank_0(lambda: weight_path(name, args.download)))
         if args.validate:
-            validate(args.validate, config, job, clips)
+            validate(weights, config, job, clips)
         else:
+            args.fine_tune = weights if args.fine_tune else None
             train(args, config, job, clips, folder, stop)
     except Interrupted as signal:
         log.warning("%s; %d steps are done and kept, --resume auto goes on from there", signal, folder.step)
@@ -81,6 +85,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--force", action="store_true", help="go on although settings or lists differ from the checkpoint's")
     add("--fine_tune", metavar="CKPT", help="first weights, of any known format; another number of classes: a new head")
     add("--validate", metavar="CKPT", help="no training: score a checkpoint on model_validation clips of each video")
+    add("--download", action="store_true", help="fetch kinetics400, something_v1 or miil_21k, TSAM's weights, by name")
     add("--device", help="cpu or cuda (default: cuda if there is one)")
     add("--dry_run", action="store_true", help="one step of training and validation, one checkpoint, then stop")
     args = command.parse_args()

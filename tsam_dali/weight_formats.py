@@ -67,7 +67,7 @@ def read_weights(path: Path, classifier: str) -> WeightFile:
         content = _read_safetensors(path) if _is_safetensors(path) else _read_pickle(path)
     if isinstance(content, dict):
         if "nn_backbone" in (content.get("model_state") or {}):
-            return _tsam(content["model_state"])
+            return _tsam(content)
         state = next(
             (content[key] for key in ("ema", "model", "state_dict") if isinstance(content.get(key), dict)), content
         )
@@ -137,6 +137,11 @@ def _part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
 
 
+def _others(state: dict[str, Any], *used: str) -> tuple[str, ...]:
+    """Keys that begin with none of `used`."""
+    return tuple(key for key in state if not key.startswith(used))
+
+
 def _unwrap(state: dict[str, Tensor], wrapped: str) -> tuple[dict[str, Tensor], frozenset[str]]:
     """Take away the name of the wrapper around shifted convolutions; returns the state and the shifted blocks."""
     pattern = re.compile(rf"^(.+)\.conv1\.{wrapped}\.")
@@ -150,16 +155,25 @@ def _own(state: dict[str, Tensor], config: dict[str, Any] | None) -> WeightFile:
         format="tsam_dali",
         backbone=_part(state, "backbone."),
         head=_part(state, "head."),
+        ignored=_others(state, "backbone.", "head."),
         shift=settings.get("shift_temporal", {}),
         normalize=settings.get("model", {}).get("normalize"),
     )
 
 
-def _tsam(parts: dict[str, dict[str, Tensor]]) -> WeightFile:
-    backbone, shifted = _unwrap(_part(_strip(parts["nn_backbone"]), "base_model."), "layer")
-    head = _strip(parts.get("last_fc", {}))
+def _tsam(content: dict[str, Any]) -> WeightFile:
+    parts = content["model_state"]
+    state = _strip(parts["nn_backbone"])
+    backbone, shifted = _unwrap(_part(state, "base_model."), "layer")
+    unused_parts = (f"model_state.{name}" for name in parts if name not in ("nn_backbone", "last_fc"))
     return WeightFile(
-        format="TSAM", backbone=backbone, head=head, shifted=shifted, shift={"edge": "keep"}, normalize="none"
+        format="TSAM",
+        backbone=backbone,
+        head=_strip(parts.get("last_fc", {})),
+        ignored=(*_others(content, "model_state"), *unused_parts, *_others(state, "base_model.")),
+        shifted=shifted,
+        shift={"edge": "keep"},
+        normalize="none",
     )
 
 
@@ -168,7 +182,13 @@ def _tsm(state: dict[str, Tensor]) -> WeightFile:
     head = _part(state, "new_fc.") or _part(backbone, "fc.")  # without dropout TSM keeps the backbone's own layer
     backbone = {key: value for key, value in backbone.items() if not key.startswith("fc.")}
     return WeightFile(
-        format="TSM", backbone=backbone, head=head, shifted=shifted, shift=TSM_SETTINGS, normalize="backbone"
+        format="TSM",
+        backbone=backbone,
+        head=head,
+        ignored=_others(state, "base_model.", "new_fc."),
+        shifted=shifted,
+        shift=TSM_SETTINGS,
+        normalize="backbone",
     )
 
 
@@ -179,12 +199,11 @@ def _mmaction(state: dict[str, Tensor]) -> WeightFile:
         key = re.sub(r"conv(\d)\.bn\.", r"bn\1.", re.sub(r"(conv\d)\.conv\.", r"\1.", key))
         renamed[key.replace("downsample.conv.", "downsample.0.").replace("downsample.bn.", "downsample.1.")] = value
     backbone, shifted = _unwrap(renamed, "net")
-    ignored = tuple(key for key in state if not key.startswith(("backbone.", "cls_head.fc_cls.")))
     return WeightFile(
         format="mmaction2 TSM",
         backbone=backbone,
         head=_part(state, "cls_head.fc_cls."),
-        ignored=ignored,
+        ignored=_others(state, "backbone.", "cls_head.fc_cls."),
         shifted=shifted,
         shift=TSM_SETTINGS,
         normalize="backbone",

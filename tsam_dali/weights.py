@@ -15,6 +15,7 @@ from tsam_dali.weight_formats import WeightFile, WeightsError, read_weights
 COMMON = (  # architectures that weight files are compared with, to name the right one in an error
     *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet10t", "resnet50d", "seresnet50"),
     *("resnext50_32x4d", "wide_resnet50_2", "mobilenetv2_100", "mobilenetv3_large_100", "efficientnet_b0"),
+    *("resnetv2_50", "regnety_016", "convnext_tiny"),
 )
 SHOWN = 6  # names of a kind in an error; files of another architecture differ in hundreds
 
@@ -151,8 +152,9 @@ def _differences(model: nn.Module, file: WeightFile) -> Iterator[str]:
     if not (shifted and model.shift_temporal.status):
         return
     for key, value in {"causal": False, **file.shift}.items():  # files that do not name it are older than the setting
-        here = getattr(model.shift_temporal, key)
-        if here != value:
+        if not hasattr(model.shift_temporal, key):
+            yield f"shift_temporal.{key} is unknown here, the file was trained with {value!r}"
+        elif (here := getattr(model.shift_temporal, key)) != value:
             yield f"shift_temporal.{key} is {here!r}, the file was trained with {value!r}"
     blocks = {name for name, _ in shifts(model.backbone)}
     if file.shifted is not None and file.shifted != blocks:

@@ -1,0 +1,29 @@
+"""Foreign weights become a checkpoint that loads with the same tensors; nothing is replaced unasked."""
+
+import torch
+
+from tests.processes import ROOT, run
+from tests.test_weights import tsm_file, video_network
+from tsam_dali.checkpoint import load_checkpoint
+from tsam_dali.weights import load_weights
+
+TOOL = ROOT / "tools" / "import_weights.py"
+ARCH = ("--set", "model.arch=resnet18")
+
+
+def test_a_tsm_file_becomes_a_checkpoint(tmp_path):
+    source, target = tmp_path / "tsm.pth", tmp_path / "own"
+    tsm_file(source)
+    done = run(TOOL, source, target, *ARCH)
+    assert done.returncode == 0, done.stderr
+    assert "TSM weights" in done.stdout
+    assert load_checkpoint(target)["config"]["shift_temporal"]["edge"] == "zero"
+    direct, imported = video_network(), video_network()
+    load_weights(direct, source)
+    report = load_weights(imported, target)
+    assert (report.format, report.new) == ("tsam_dali", ())
+    torch.testing.assert_close(imported.state_dict(), direct.state_dict(), rtol=0, atol=0)
+    again = run(TOOL, source, target, *ARCH)
+    assert again.returncode == 2
+    assert "replace it with --force" in again.stderr
+    assert run(TOOL, source, target, *ARCH, "--force").returncode == 0

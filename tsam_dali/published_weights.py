@@ -1,0 +1,73 @@
+"""TSAM's published weights by name: fetched when asked for, checked against what was first fetched ever after."""
+
+import http.client
+import urllib.request
+from pathlib import Path
+
+from tqdm import tqdm
+
+from tsam_dali.checkpoint import replacing, sha256
+from tsam_dali.weight_formats import WeightsError
+
+ADDRESS = (
+    "https://bitbucket.org/AlexeyAntonov74/resnet50_pretrained_weights/raw/cc2bc64184212a0c0b710ab27f78b54ec7c06adb"
+)
+PUBLISHED = {  # as in TSAM's code, https://github.com/aav-antonov/TSAM; no checksums are published
+    "miil_21k": "resnet50_miil_21k.pth",
+    "kinetics400": "resnet50_kinetics400.ckpt.pth.tar",
+    "something_v1": "resnet50_something_v1.tar",
+}
+FOLDER = Path("weights")
+TIMEOUT_SECONDS = 30
+CHUNK = 1 << 20
+
+
+def weight_path(name: str, download: bool, folder: Path = FOLDER, address: str = ADDRESS) -> Path:
+    """The file of a published name; any other text is a path and comes back as it is.
+
+    Args:
+        name: a key of `PUBLISHED`, or a path.
+        download: whether a file that is not in `folder` yet may be fetched from `address`.
+
+    Raises:
+        WeightsError: the file is not there, cannot be fetched whole, or has changed since it was first used.
+    """
+    if name not in PUBLISHED or Path(name).exists():
+        return Path(name)
+    path, url = folder / PUBLISHED[name], f"{address}/{PUBLISHED[name]}"
+    if not path.is_file():
+        if not download:
+            raise WeightsError(f"{name}: {path} is missing; add --download, or put {url} there yourself")
+        _fetch(url, path)
+    _check(path)
+    return path
+
+
+def _fetch(url: str, path: Path) -> None:
+    """Fetch a file; it appears under its name when it is whole."""
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer, replacing(path) as temporary:
+            size = int(answer.headers["Content-Length"] or 0)
+            with temporary.open("wb") as file, tqdm(total=size, unit="B", unit_scale=True, desc=path.name) as bar:
+                while chunk := answer.read(CHUNK):
+                    file.write(chunk)
+                    bar.update(len(chunk))
+                if size and file.tell() != size:
+                    raise WeightsError(f"{url}: got {file.tell()} bytes, expected {size}; try again")
+    except (OSError, http.client.HTTPException) as error:
+        raise WeightsError(
+            f"{url}: cannot be fetched ({error}); check the network, or put the file at {path} yourself"
+        ) from error
+
+
+def _check(path: Path) -> None:
+    """Compare with the digest beside the file, which the first use writes."""
+    digest_file, digest = path.with_name(f"{path.name}.sha256"), sha256(path)
+    if not digest_file.is_file():
+        with replacing(digest_file) as temporary:
+            temporary.write_text(f"{digest}  {path.name}\n")
+    elif digest_file.read_text(errors="replace").split()[:1] != [digest]:
+        raise WeightsError(
+            f"{path}: changed since it was first used, its SHA-256 is not the one in {digest_file.name}; "
+            "delete both and fetch it again"
+        )
