@@ -28,13 +28,13 @@ LAYERS = [
         "progress provenance published_weights report report_page report_parts report_sections resume run_folder",
     )
     | layer("tsam_dali", "model_folder trained")
-    | layer("tsam_dali", "memory stream")
+    | layer("tsam_dali", "export_formats memory model_card preprocessing stream")
     | layer("tsam_dali", "scores video_scores")
     | layer("tsam_dali", "run_log shift trackers trainable weight_formats weights"),
     layer("tsam_dali", "engine prediction_inputs predictor run"),
     layer("tsam_dali", "evaluation run_report watch window"),
     layer("tsam_dali", "evaluation_files prediction_files prediction_picture"),
-    layer("tsam_dali", "evaluate predict train"),
+    layer("tsam_dali", "evaluate export predict train"),
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 WORKERS = ["pipelines.source", "pipelines.probe", "pipelines.sandbox"]
