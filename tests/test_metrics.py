@@ -24,7 +24,7 @@ def test_metrics_agree_with_scikit_learn(batch):
     metrics = Metrics(5, torch.device("cpu"))
     for part in zip(*(tensor.chunk(3) for tensor in batch), strict=True):
         metrics.add(*part)
-    result = metrics.reduce().result()
+    result = metrics.reduced().result()
     truth, prediction = label[ok].numpy(), logits.argmax(1)[ok].numpy()
     assert result["samples"] == int(ok.sum())
     assert result["loss"] == pytest.approx(losses[ok].mean().item())

@@ -4,7 +4,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.clips import DEMUXERS, InputError, ListError, text_lines
+from pipelines.clips import InputError, ListError
+from pipelines.list_file import text_lines
+from pipelines.media_files import DEMUXERS
 
 
 def find_inputs(arguments: Sequence[str]) -> list[str]:
