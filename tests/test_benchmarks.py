@@ -88,7 +88,7 @@ def test_wrong_folder_is_an_error_that_names_it(tmp_path):
 
 @pytest.mark.parametrize("name", list(DECODERS))
 def test_decoders_give_the_wanted_frames(name, videos):
-    """In another order than the file's, repeats included."""
+    """In another order than the file's, repeats included. The other decoders are optional: skipped where absent."""
     try:
         decoder = DECODERS[name]()
     except MissingVariantError as reason:

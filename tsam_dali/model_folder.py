@@ -4,7 +4,6 @@ config.json holds what a checkpoint holds beside the weights of the network (`KE
 model.safetensors. Settings that name places on the machine of the training keep only their last name.
 """
 
-import hashlib
 import json
 import tempfile
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 import safetensors.torch
 from torch import Tensor
 
-from tsam_dali.checkpoint import FORMAT, CheckpointError
+from tsam_dali.checkpoint import FORMAT, CheckpointError, sha256
 
 WEIGHTS, SETTINGS, CARD = "model.safetensors", "config.json", "README.md"
 KEPT = ("config", "history", "best")
@@ -40,7 +39,7 @@ def write_folder(folder: Path, tensors: dict[str, Tensor], about: dict[str, Any]
             new.mkdir()
             contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
             safetensors.torch.save_file(contiguous, new / WEIGHTS, metadata={"format": "pt"})
-            settings = {"format": FORMAT, "sha256": _sha256(new / WEIGHTS)} | {key: about[key] for key in KEPT}
+            settings = {"format": FORMAT, "sha256": sha256(new / WEIGHTS)} | {key: about[key] for key in KEPT}
             settings["config"] = _without_places(settings["config"])
             (new / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n")
             (new / CARD).write_text(card)
@@ -64,15 +63,10 @@ def read_folder(folder: Path) -> dict[str, Any]:
         raise CheckpointError(f"{folder / SETTINGS}: not a JSON file ({error})") from error
     if not isinstance(about, dict) or about.get("format") != FORMAT or not about.keys() >= {"sha256", *KEPT}:
         raise CheckpointError(f"{folder / SETTINGS}: not the settings of a network of tsam_dali")
-    if _sha256(folder / WEIGHTS) != about["sha256"]:
+    if sha256(folder / WEIGHTS) != about["sha256"]:
         raise CheckpointError(f"{folder / WEIGHTS}: damaged, its SHA-256 is not the one in {SETTINGS}")
     tensors = safetensors.torch.load_file(folder / WEIGHTS)
     return {"format": FORMAT, "model": tensors} | {key: about[key] for key in KEPT}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _without_places(values: Any) -> Any:
