@@ -17,7 +17,7 @@ from pipelines.dataset import SPLITS, load_clips
 from pipelines.graph import Tail, build_pipeline
 from pipelines.mel_store import MelStore
 from pipelines.order import EvaluationOrder, TrainingOrder
-from pipelines.processes import no_main_module
+from pipelines.processes import STOPPING, deaf_to, no_main_module
 from pipelines.source import ClipSource
 from pipelines.views import Views
 from pipelines.ways_in import PrunedVideo, WayIn, WholeVideo, choose_way_in
@@ -212,7 +212,7 @@ class Loader:
             prefetch=self._prefetch,
         )
         others = set(multiprocessing.active_children())
-        with no_main_module():
+        with no_main_module(), deaf_to(*STOPPING):
             pipeline.build()
         self._processes = [process for process in multiprocessing.active_children() if process not in others]
         return DALIGenericIterator(

@@ -2,6 +2,7 @@
 
 import ctypes
 import multiprocessing
+import os
 import signal
 import sys
 import threading
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 
+STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)  # what people and clusters end a job with
 PR_SET_PDEATHSIG = 1  # of Linux
 _lock = threading.Lock()
 
@@ -30,20 +32,35 @@ def no_main_module() -> Iterator[None]:
             sys.modules["__main__"] = main
 
 
-def end_with_parent() -> None:
-    """Let the system end this process when its parent ends, however that happens; nothing in a main process.
+def serve_parent() -> None:
+    """Let this worker live exactly as long as its parent wants; nothing in a main process.
 
-    A worker that waits for work would not notice that its parent was killed.
+    It ends when its parent ends, however that happens: one that waits for work would not notice. And it ends on SIGTERM
+    from its parent, but not when a launcher signals all processes of a job: the parent may still need it to come to a
+    good end, and would wait for ever in a condition that a worker died in. Start it `deaf_to` the `STOPPING` signals.
     """
-    if multiprocessing.parent_process() is not None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        threading.Thread(target=_heed, args=(parent.pid,), daemon=True).start()
+
+
+def _heed(parent: int) -> None:
+    """End this process at the first SIGTERM that `parent` sends; take the other signals away."""
+    while True:
+        found = signal.sigwaitinfo(STOPPING)
+        if found.si_signo == signal.SIGTERM and found.si_pid == parent:
+            os._exit(128 + signal.SIGTERM)
 
 
 @contextmanager
-def deaf_to_interrupts() -> Iterator[None]:
-    """Start worker processes that Ctrl-C, which all processes of a terminal get, does not end; their parent does."""
-    resource_tracker.ensure_running()  # started by the first spawned process, it would unblock the signal
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def deaf_to(*signals: signal.Signals) -> Iterator[None]:
+    """Start worker processes that do not get these signals.
+
+    Ctrl-C goes to all processes of a terminal, a launcher's SIGTERM to all of a job; the parent decides what they mean.
+    """
+    resource_tracker.ensure_running()  # started by the first spawned process, it would unblock the signals
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:
         yield
     finally:

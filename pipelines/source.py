@@ -15,7 +15,7 @@ from pipelines.clips import Clip
 from pipelines.mel import silent_picture
 from pipelines.mel_store import MelStore
 from pipelines.order import EvaluationOrder, Position, TrainingOrder
-from pipelines.processes import end_with_parent
+from pipelines.processes import serve_parent
 from pipelines.views import Views
 from pipelines.ways_in import WayIn
 
@@ -80,7 +80,7 @@ class ClipSource:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Arrive in a worker."""
-        end_with_parent()
+        serve_parent()
         self.__dict__.update(state)
 
     def __call__(self, sample_info) -> tuple[np.ndarray, ...]:

@@ -3,7 +3,8 @@
 import signal
 from types import FrameType
 
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+from pipelines.processes import STOPPING
+
 EXIT_CODE = 75  # of a run that was stopped and can be gone on with: "try again later" in sysexits.h
 
 
@@ -27,7 +28,7 @@ class StopRequest:
 
     def install(self) -> "StopRequest":
         """Handle the signals from now on; only the main thread can."""
-        for number in SIGNALS:
+        for number in STOPPING:
             signal.signal(number, self._note)
         return self
 

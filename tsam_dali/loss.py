@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor
 
 
@@ -22,6 +21,8 @@ def class_weights(labels: Sequence[int], num_class: int, kind: str) -> Tensor | 
     """Weights float32 (C,): None for "none"; "balanced" as in scikit-learn, clips / (classes * clips of the class)."""
     if kind == "none":
         return None
+    from sklearn.utils.class_weight import compute_class_weight  # takes a second: not for runs without
+
     weights = compute_class_weight("balanced", classes=np.arange(num_class), y=np.asarray(labels))
     return torch.tensor(weights, dtype=torch.float32)
 

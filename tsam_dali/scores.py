@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import precision_recall_fscore_support, recall_score
 
 CALIBRATION_BINS = 15
 """Bins of equal width over the confidence 0..1, as in Guo et al., "On calibration of modern neural networks" (2017)."""
@@ -20,6 +19,8 @@ def score(probabilities: np.ndarray, label: np.ndarray, expected: int) -> dict[s
         probabilities: (N, C).
         label: int (N,).
     """
+    from sklearn.metrics import recall_score  # takes a second: not for training, which scores without
+
     prediction = probabilities.argmax(1)
     return {
         "accuracy": float((prediction == label).mean()),
@@ -58,6 +59,8 @@ def class_table(
         expected: labels of all videos of the list.
         names: C names.
     """
+    from sklearn.metrics import precision_recall_fscore_support
+
     classes, prediction = range(len(names)), probabilities.argmax(1)
     figures = precision_recall_fscore_support(label, prediction, labels=classes, zero_division=0)
     videos = np.bincount(expected, minlength=len(names))

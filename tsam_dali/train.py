@@ -68,9 +68,10 @@ def main() -> None:
             args.fine_tune = weights if args.fine_tune else None
             train(args, config, job, clips, folder, stop)
     except Interrupted as signal:
-        log.warning("%s; %d steps are done and kept, --resume auto goes on from there", signal, folder.step)
-        if distributed.is_main() and not args.validate:
-            folder.write_status("preempted", str(signal))
+        if distributed.is_main():
+            log.warning("%s; %d steps are done and kept, --resume auto goes on from there", signal, folder.step)
+            if not args.validate:
+                folder.write_status("preempted", str(signal))
         sys.exit(EXIT_CODE)
     distributed.stop()
 
