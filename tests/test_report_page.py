@@ -102,6 +102,7 @@ def test_what_cannot_be_drawn_is_a_warning(tmp_path, caplog):
     assert "Confusion could not be drawn" in caplog.text
     assert "could not be drawn" in text
     assert "Worst mistakes" in text
+    (tmp_path / "none").write_text("a file where the run's folder should be")
     with caplog.at_level(logging.WARNING):
         write_report(tmp_path / "none", class_names=[], confusion=None, mistakes=[], clip_ids=[], fed=[])
     assert "report.html could not be written" in caplog.text

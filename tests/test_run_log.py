@@ -3,12 +3,14 @@
 import json
 import logging
 import sys
+import threading
 import types
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tsam_dali import trackers
 from tsam_dali.config import config_from_dict
 from tsam_dali.run_log import RunLog, read_records
 from tsam_dali.trackers import start_trackers
@@ -16,10 +18,10 @@ from tsam_dali.trackers import start_trackers
 SCORES = {"loss": 1.0, "accuracy": 0.5, "balanced_accuracy": 0.4, "samples": 8}
 
 
-def settings(trackers=()):
+def settings(names=()):
     lists = {"file_train_list": "training.txt", "file_val_list": "validation.txt"}
     return config_from_dict(
-        {"dataset": {"name": "x", "data_dir": "data", **lists}, "training_param": {"trackers": list(trackers)}}
+        {"dataset": {"name": "x", "data_dir": "data", **lists}, "training_param": {"trackers": list(names)}}
     )
 
 
@@ -133,5 +135,32 @@ def test_a_tracker_that_fails_later_is_silent_from_then_on(tmp_path, monkeypatch
     tracker = start_trackers(tmp_path, 0, settings(["wandb"]))[-1]
     for step in range(1, 5):
         tracker.scalars({"loss": np.float64(1.0)}, step)
+    tracker.close()
     assert calls == [1, 2]
     assert caplog.text.count("connection lost") == 1
+
+
+def test_a_tracker_that_hangs_costs_a_run_a_moment_at_its_end(tmp_path, monkeypatch, caplog):
+    fake = types.ModuleType("wandb")
+    fake.init = lambda **options: threading.Event().wait()
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    monkeypatch.setattr(trackers, "CLOSE_SECONDS", 0.1)
+    monkeypatch.setattr(trackers, "MOST_WAITING", 3)
+    tracker = start_trackers(tmp_path, 0, settings(["wandb"]))[-1]
+    for step in range(10):
+        tracker.scalars({"loss": 1.0}, step)
+    tracker.close()
+    assert "wandb does not answer" in caplog.text
+
+
+def test_a_full_disk_does_not_stop_the_log(tmp_path, monkeypatch, caplog):
+    log = RunLog(tmp_path, first_step=0, config=settings(), trackers=[])
+    log.steps(window(5))
+    file = log._file
+    log._file = open("/dev/full", "wb", buffering=0)  # noqa: SIM115
+    log.steps(window(10))
+    log._file = file
+    log.steps(window(15))
+    log.close()
+    assert steps_of(tmp_path) == [("steps", 5), ("steps", 15)]
+    assert "step 10 is missing in /dev/full" in caplog.text

@@ -80,6 +80,7 @@ def test_what_a_run_leaves(two_epochs):
     assert settings["versions"]["torch"] == torch.__version__.split("+")[0]
     result = json.loads((folder / "result.json").read_text())
     assert list(result["history_score"]) == ["0", "1"]
+    assert result["class_names"] == ["left low", "left high", "right low", "right high"]
     lines = epochs(folder)
     assert [line["training"]["samples"] for line in lines] == [24, 24]
     assert [line["validation"]["samples"] for line in lines] == [9, 9]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
+import torch
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -120,7 +121,7 @@ def plot_contact_sheet(
     pictures = video[:rows].clip(0, 1)
     names = [f"frame {s + 1}" for s in range(video.shape[1])]
     if audio is not None:
-        pictures = np.concatenate([pictures, _stretched(audio[:rows])[..., ::-1, :]], axis=1)
+        pictures = np.concatenate([pictures, stretched(torch.from_numpy(audio[:rows])).numpy()[..., ::-1, :]], axis=1)
         names += ["sound"] if audio.shape[1] == 1 else [f"sound {a + 1}" for a in range(audio.shape[1])]
     pictures = pictures.transpose(0, 1, 3, 4, 2)  # (B, T, 3, H, W) -> (B, T, H, W, 3)
 
@@ -140,11 +141,11 @@ def plot_contact_sheet(
     return figure
 
 
-def _stretched(pictures: np.ndarray) -> np.ndarray:
-    """Scale each plane of (..., H, W) from its lowest..highest value to 0..1; an even plane is black."""
-    low = pictures.min((-2, -1), keepdims=True)
-    span = pictures.max((-2, -1), keepdims=True) - low
-    return (pictures - low) / np.where(span > 0, span, 1)
+def stretched(pictures: torch.Tensor) -> torch.Tensor:
+    """Each plane of (..., H, W) from its lowest..highest value to 0..1; an even plane is black."""
+    low, high = pictures.aminmax(dim=-1, keepdim=True)
+    low, high = low.amin(-2, keepdim=True), high.amax(-2, keepdim=True)
+    return (pictures - low) / torch.where(high > low, high - low, 1)
 
 
 def plot_confusion(matrix: np.ndarray, class_names: Sequence[str], path: str | Path | BinaryIO) -> Figure:

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tsam_dali import report_sections as parts
+from tsam_dali.checkpoint import replacing
 from tsam_dali.mistakes import Mistake
 from tsam_dali.report_parts import Section, drawn, fill
 from tsam_dali.run_log import read_records
@@ -24,9 +24,8 @@ def page(title: str, sections: Iterable[Section]) -> str:
 
 def write_page(path: Path, title: str, sections: Iterable[Section]) -> None:
     """Write `page` to `path`, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(page(title, sections), encoding="utf-8")
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        temporary.write_text(page(title, sections), encoding="utf-8")
 
 
 def write_report(

@@ -119,7 +119,7 @@ class Run:
         if not self._log:
             return
         self._log.epoch(record | {"step": self.learner.step})
-        self.folder.write_results(self.history, self.best)
+        self.folder.write_results(self.history, self.best, self.class_names)
         plot_curves(self.history, self.folder.curves)
         self._log.picture("curves", self.folder.curves)
         for split in ("training", "validation"):

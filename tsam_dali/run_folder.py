@@ -5,12 +5,16 @@ import logging
 import os
 import platform
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tsam_dali.checkpoint import replacing
 from tsam_dali.checkpoint_folder import CheckpointFolder
 from tsam_dali.config import Config, ConfigError
 from tsam_dali.provenance import provenance
+
+log = logging.getLogger(__name__)
 
 
 class RunFolder:
@@ -58,11 +62,13 @@ class RunFolder:
         """status.json: `state` is "running", "preempted" (stopped by a signal; go on with --resume auto), "finished" or
         "failed"; `step` says how many steps are done and kept."""
         place = {"host": platform.node(), "process": os.getpid(), "time": time.strftime("%Y-%m-%d %H:%M:%S %z")}
-        self.path.mkdir(parents=True, exist_ok=True)
-        self._write("status.json", {"state": state, "step": self.step, "reason": reason} | place)
+        try:
+            self._write("status.json", {"state": state, "step": self.step, "reason": reason} | place)
+        except OSError as error:  # such as a full disk; a run is worth more than its status
+            log.warning("%s cannot be written: %s", self.path / "status.json", error)
 
-    def write_results(self, history: list[dict[str, Any]], best: dict[str, float]) -> None:
-        """TSAM's result.json (scores 0..1, `unbalanced` is plain accuracy)."""
+    def write_results(self, history: list[dict[str, Any]], best: dict[str, float], class_names: Sequence[str]) -> None:
+        """TSAM's result.json (scores 0..1, `unbalanced` is plain accuracy) and the names of the classes."""
         scores = {
             record["epoch"]: {
                 name: {"balanced": record[part]["balanced_accuracy"], "unbalanced": record[part]["accuracy"]}
@@ -70,9 +76,8 @@ class RunFolder:
             }
             for record in history
         }
-        self._write("result.json", {"best_score": best, "history_score": scores})
+        self._write("result.json", {"best_score": best, "history_score": scores, "class_names": list(class_names)})
 
     def _write(self, name: str, content: dict[str, Any]) -> None:
-        temporary = self.path / f".{name}.{os.getpid()}"
-        temporary.write_text(json.dumps(content, indent=4) + "\n")
-        os.replace(temporary, self.path / name)
+        with replacing(self.path / name) as temporary:
+            temporary.write_text(json.dumps(content, indent=4) + "\n")

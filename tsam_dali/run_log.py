@@ -1,13 +1,16 @@
 """What a run says of itself while it runs: metrics.jsonl, TensorBoard and the trackers that the settings name."""
 
 import json
+import logging
 import math
-import os
 from pathlib import Path
 from typing import Any
 
+from tsam_dali.checkpoint import replacing
 from tsam_dali.config import Config
 from tsam_dali.trackers import Tracker, start_trackers
+
+log = logging.getLogger(__name__)
 
 
 class RunLog:
@@ -23,7 +26,7 @@ class RunLog:
     def __init__(self, path: Path, *, first_step: int, config: Config, trackers: list[Tracker] | None = None):
         metrics = path / "metrics.jsonl"
         keep_records(metrics, first_step)
-        self._file = metrics.open("a", encoding="utf-8")
+        self._file = metrics.open("ab", buffering=0)
         self._trackers = start_trackers(path, first_step, config) if trackers is None else trackers
         self._step = first_step
 
@@ -47,8 +50,12 @@ class RunLog:
 
     def _write(self, kind: str, record: dict[str, Any]) -> None:
         self._step = record["step"]
-        self._file.write(json.dumps(_finite({"kind": kind, **record}), allow_nan=False) + "\n")
-        self._file.flush()
+        try:
+            # Straight to the file: what a buffer cannot get rid of would be tried again, and fail again, in `close`.
+            line = json.dumps(_finite({"kind": kind, **record}), allow_nan=False) + "\n"
+            self._file.write(line.encode())
+        except OSError as error:  # such as a full disk; a run is worth more than its log
+            log.warning("step %d is missing in %s: %s", record["step"], self._file.name, error)
         scalars = {f"{kind}/{name}": value for name, value in _flat(record).items() if name not in ("step", "epoch")}
         for tracker in self._trackers:
             tracker.scalars(scalars, self._step)
@@ -68,9 +75,8 @@ def read_records(metrics: Path) -> list[dict[str, Any]]:
 def keep_records(metrics: Path, last_step: int) -> None:
     """Drop the records beyond a step; the file changes whole or not at all."""
     kept = [record for record in read_records(metrics) if record["step"] <= last_step]
-    temporary = metrics.with_name(f".{metrics.name}.{os.getpid()}")
-    temporary.write_text("".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8")
-    os.replace(temporary, metrics)
+    with replacing(metrics) as temporary:
+        temporary.write_text("".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8")
 
 
 def _flat(record: dict[str, Any], prefix: str = "") -> dict[str, float]:

@@ -4,8 +4,8 @@ import numpy as np
 
 from pipelines.loader import Batch, Loader
 from tsam_dali.metrics import Metrics
-from tsam_dali.mistakes import Mistake, stretched, thumbnails
-from tsam_dali.report import plot_contact_sheet
+from tsam_dali.mistakes import Mistake, thumbnails
+from tsam_dali.report import plot_contact_sheet, stretched
 from tsam_dali.report_page import write_report
 from tsam_dali.report_sections import FedClip
 from tsam_dali.run import Run

@@ -1,13 +1,19 @@
-"""TensorBoard, Weights & Biases and MLflow. None of them can stop a run: the first error is a warning, then silence."""
+"""TensorBoard, Weights & Biases and MLflow. None can stop a run: the first error is a warning, then silence; one that
+hangs is waited for only a little, at the end."""
 
 import logging
+import queue
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 from tsam_dali.config import Config
 
 log = logging.getLogger(__name__)
+MOST_WAITING = 10_000  # calls that a tracker has not taken yet; more are lost
+CLOSE_SECONDS = 20  # for the rest when a run ends; a cluster's grace is often 30
 
 
 class Tracker(Protocol):
@@ -21,34 +27,41 @@ class Tracker(Protocol):
 
 
 class Guarded:
-    """A tracker whose errors are one warning; after it, nothing more is sent."""
+    """A tracker in a thread of its own, whose errors are one warning; after it, nothing more is sent."""
 
     def __init__(self, name: str, start: Callable[[], Tracker]):
         self._name = name
-        self._tracker: Tracker | None = None
-        self._tracker = self._try(start)
+        self._calls: queue.Queue[tuple[Any, ...]] = queue.Queue(MOST_WAITING)
+        self._thread = threading.Thread(target=self._serve, args=(start,), daemon=True)
+        self._thread.start()
 
     def scalars(self, values: dict[str, float], step: int) -> None:
-        if self._tracker:
-            self._try(lambda: self._tracker.scalars(values, step))
+        self._send("scalars", values, step)
 
     def picture(self, name: str, path: Path, step: int) -> None:
-        if self._tracker:
-            self._try(lambda: self._tracker.picture(name, path, step))
+        self._send("picture", name, path, step)
 
     def close(self) -> None:
-        if self._tracker:
-            self._try(self._tracker.close)
+        self._send("close")
+        self._thread.join(CLOSE_SECONDS)
+        if self._thread.is_alive():
+            log.warning("%s does not answer, what it has not taken yet is lost", self._name)
 
-    def _try(self, work: Callable[[], Any]) -> Any:
+    def _send(self, *call: Any) -> None:
+        with suppress(queue.Full):
+            self._calls.put_nowait(call)
+
+    def _serve(self, start: Callable[[], Tracker]) -> None:
         try:
-            return work()
+            tracker = start()
+            name = ""
+            while name != "close":
+                name, *arguments = self._calls.get()
+                getattr(tracker, name)(*arguments)
         except ImportError as error:
             log.warning("%s is not installed, nothing is sent to it (%s)", self._name, error)
         except Exception as error:
             log.warning("%s failed, nothing more is sent to it (%s: %s)", self._name, type(error).__name__, error)
-        self._tracker = None
-        return None
 
 
 class TensorBoard:

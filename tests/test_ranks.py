@@ -1,0 +1,48 @@
+"""Loss and metrics do not depend on the number of ranks, also where some clips cannot be read."""
+
+import json
+import shutil
+
+import pytest
+
+from tests.processes import TORCHRUN, run
+
+SMALL = (
+    *("--set", "training_param.batch_size=6", "--set", "training_param.epochs=1", "--set", "pipeline.workers=1"),
+    *("--set", "model.video_segments=2", "--set", "model.audio_segments=0", "--set", "model.dropout=0"),
+    *("--set", "training_param.batch_norm=frozen", "--set", "pipeline.max_bad_fraction=0.5"),
+    *("--set", "data_augmentation.video_image_param.output_size=32"),
+)
+
+
+@pytest.fixture(scope="module")
+def data(example, tmp_path_factory):
+    """13 + 1 clips to train on and 7 + 1 to validate with, of which the last ones are damaged."""
+    folder = tmp_path_factory.mktemp("odd")
+    (folder / "videos").mkdir()
+    for split, count in (("training", 13), ("validation", 7)):
+        lines = (example / f"{split}.txt").read_text().splitlines()[:count]
+        for line in lines:
+            name = f"{line.split()[0]}.mp4"
+            shutil.copy(example / "videos" / name, folder / "videos" / name)
+        whole = (example / "videos" / f"{lines[0].split()[0]}.mp4").read_bytes()
+        (folder / f"videos/{split}_broken.mp4").write_bytes(whole[: len(whole) // 2])
+        (folder / f"{split}.txt").write_text("\n".join([*lines, f"{split}_broken 1"]) + "\n")
+    settings = json.loads((example / "data.json").read_text())
+    settings["dataset"]["data_dir"] = str(folder)
+    (folder / "data.json").write_text(json.dumps(settings))
+    return folder
+
+
+@pytest.mark.slow
+def test_loss_and_metrics_are_the_same_on_one_two_and_three_ranks(data):
+    records = []
+    for world in (1, 2, 3):
+        common = ("--data", data / "data.json", "--set", f"results_folder={data}", "--run_id", f"ranks_{world}")
+        done = run(*TORCHRUN, world, "-m", "tsam_dali.train", *common, *SMALL)
+        assert done.returncode == 0, done.stderr
+        records.append(json.loads((data / f"ranks_{world}/metrics.jsonl").read_text().splitlines()[-1]))
+    for record in records:
+        assert record["validation"]["samples"] == 7
+        assert record["training"] == pytest.approx(records[0]["training"], rel=1e-4)
+        assert record["validation"] == pytest.approx(records[0]["validation"], rel=1e-4)
