@@ -62,6 +62,19 @@ def open_files(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
+def shared_memory(pid: int) -> set[str]:
+    """Names in /dev/shm that one process has open or mapped; names that are deleted already are left out."""
+    try:
+        opened = [os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()]
+        mapped = [
+            line.split(maxsplit=5)[5] for line in Path(f"/proc/{pid}/maps").read_text().splitlines() if "/" in line
+        ]
+    except OSError:  # it has just ended
+        return set()
+    paths = {path for path in (*opened, *mapped) if path.startswith("/dev/shm/")}
+    return {path.removeprefix("/dev/shm/") for path in paths if not path.endswith(" (deleted)")}
+
+
 def _cpu_ticks(pid: int) -> int:
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
