@@ -13,11 +13,13 @@ from typing import Any
 from tqdm import tqdm
 
 from pipelines.clips import Dataset, ListError
-from pipelines.index_file import compact_index, index_writer, read_index
+from pipelines.index_file import compact_index, index_writer, read_index, take_in_parts
 from pipelines.media_files import find_videos
+from pipelines.parallel import map_limited_on_dask
 from pipelines.probe import Checked, probe_video
 from pipelines.record_file import Record
 from pipelines.sandbox import FAULTS, Fault, Limits, map_limited
+from pipelines.shard import Shard
 
 INDEX_NAME = "index.jsonl"
 
@@ -39,6 +41,8 @@ def index_videos(
     limits: Limits = Limits(),  # noqa: B008, it is frozen
     again: Collection[str] = ("unreadable",),
     probe: Callable[..., dict[str, Any]] = probe_video,
+    shard: Shard | None = None,
+    dask: str = "",
 ) -> dict[str, Record]:
     """The records of the given clips, by id, in their order; new and changed files are probed, with a progress bar.
 
@@ -53,6 +57,8 @@ def index_videos(
         limits: of each file.
         again: statuses of which known records are not believed, as they may depend on more than the file.
         probe: `probe_video`, or another function of a path and `checked`.
+        shard: new records go into its part file; the clips are chosen by the caller.
+        dask: address of the scheduler of a Dask cluster whose workers probe, in place of child processes here.
 
     Raises:
         ListError: naming every id that has no file.
@@ -61,6 +67,8 @@ def index_videos(
     if missing:
         raise ListError(missing)
     path = dataset.root / INDEX_NAME
+    if shard is None:
+        take_in_parts(path)
     known = read_index(path)
     records, todo = {}, {}
     for clip_id, file in files.items():
@@ -78,13 +86,18 @@ def index_videos(
         else:
             records[clip_id] = record
     if todo:
-        results = map_limited(partial(probe, checked=checked), list(todo), workers, limits)
-        with closing(results), index_writer(path) as add:
+        own = shard.part(path) if shard else path
+        function = partial(probe, checked=checked)
+        if dask:
+            results = map_limited_on_dask(function, list(todo), limits, dask)
+        else:
+            results = map_limited(function, list(todo), workers, limits)
+        with closing(results), index_writer(own) as add:
             for location, result in tqdm(results, total=len(todo), desc="indexing videos", unit="clip"):
                 record = todo[location] | (_of_fault(location, result) if isinstance(result, Fault) else result)
                 add(record)
                 records[record["id"]] = record
-        compact_index(path)
+        compact_index(own)
     return {clip_id: records[clip_id] for clip_id in files}
 
 

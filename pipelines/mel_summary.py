@@ -3,7 +3,6 @@
 Lines are only ever added; the last one of a clip counts.
 """
 
-import json
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +16,8 @@ from pipelines.clips import Dataset, ListError
 from pipelines.media_files import find_video
 from pipelines.mel import AudioImage, log_mel_columns
 from pipelines.mel_file import CHANNELS, columns_path, fingerprint, save_columns
-from pipelines.record_file import record_writer
+from pipelines.record_file import read_records, record_writer
+from pipelines.shard import Shard
 from pipelines.sound import NoSoundError, SoundError, read_sound
 
 log = logging.getLogger(__name__)
@@ -95,25 +95,20 @@ def store_sound(dataset: Dataset, clip_id: str, source: Path, options: AudioImag
 
 
 @contextmanager
-def summary_writer(folder: Path) -> Iterator[Callable[[Record], None]]:
+def summary_writer(folder: Path, shard: Shard | None = None) -> Iterator[Callable[[Record], None]]:
     """Gives the function that adds a record to the summary; each is on the disk when the function returns."""
-    with record_writer(folder / SUMMARY_NAME) as write:
+    with record_writer(folder / SUMMARY_NAME, shard) as write:
         yield lambda record: write(asdict(record))
 
 
 def read_summary(folder: Path) -> dict[str, Record]:
     """The latest record of each clip, by id; empty where there is no summary."""
-    records = {}
-    path = folder / SUMMARY_NAME
-    if path.is_file():
-        with path.open(encoding="utf-8", errors="replace") as lines:
-            for line in lines:
-                try:
-                    record = Record(**json.loads(line))
-                except (ValueError, TypeError):  # an interrupted run leaves half a line at most
-                    log.warning("%s: a damaged line is ignored; its clip counts as missing", path)
-                    continue
-                records[record.id] = record
+    records, path = {}, folder / SUMMARY_NAME
+    for clip_id, record in read_records(path).items():
+        try:
+            records[clip_id] = Record(**record)
+        except TypeError:
+            log.warning("%s: a damaged line is ignored; its clip counts as missing", path)
     return records
 
 
