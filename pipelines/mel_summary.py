@@ -4,6 +4,7 @@ Lines are only ever added; the last one of a clip counts.
 """
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -12,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 
+from pipelines import storage
 from pipelines.clips import Dataset, ListError
 from pipelines.media_files import find_video
 from pipelines.mel import AudioImage, log_mel_columns
@@ -33,14 +35,14 @@ class Record:
     status: Literal["ok", "silent", "failed"]
     source: str  # name of the file that the sound came from, without its folder
     size: int  # of that file, in bytes
-    mtime_ns: int  # of that file
+    mtime_ns: int | str  # of that file; of an object: its ETag
     fingerprint: str
     reason: str = ""  # why it failed
     channels: int = 0  # stored; a sound whose left and right are equal is stored once
     seconds: float = 0.0
 
 
-def sound_file(dataset: Dataset, clip_id: str, video: str | Path | None = None) -> Path:
+def sound_file(dataset: Dataset, clip_id: str, video: str | Path | None = None) -> str | Path:
     """Where the sound of a clip comes from: `dir_audios/ID.wav` if there is one, else the video. A clip that has
     neither, but a frame folder, is silent: that folder stands for its sound.
 
@@ -51,7 +53,7 @@ def sound_file(dataset: Dataset, clip_id: str, video: str | Path | None = None) 
     if wav.is_file():
         return wav
     if video:
-        return Path(video)
+        return video
     try:
         return find_video(dataset, clip_id)
     except ListError:
@@ -60,14 +62,13 @@ def sound_file(dataset: Dataset, clip_id: str, video: str | Path | None = None) 
         raise
 
 
-def store_sound(dataset: Dataset, clip_id: str, source: Path, options: AudioImage) -> Record:
+def store_sound(dataset: Dataset, clip_id: str, source: str | Path, options: AudioImage) -> Record:
     """Compute and store the columns of one clip; a file that cannot be read gives a record that says why."""
     settings, path = fingerprint(options), columns_path(dataset.mels, clip_id)
     status, reason, columns = "ok", "", None
     size, mtime_ns = 0, 0
     try:
-        stat = source.stat()  # before reading: what changes meanwhile is then seen as outdated
-        size, mtime_ns = stat.st_size, stat.st_mtime_ns
+        size, mtime_ns = storage.state(source)  # before reading: what changes meanwhile is then seen as outdated
         sound, rate = read_sound(source)
         sound = sound[:CHANNELS]
         if np.array_equal(sound[0], sound[-1]):
@@ -84,7 +85,7 @@ def store_sound(dataset: Dataset, clip_id: str, source: Path, options: AudioImag
     return Record(
         id=clip_id,
         status=status,
-        source=source.name,
+        source=os.path.basename(source),
         size=size,
         mtime_ns=mtime_ns,
         fingerprint=settings,
@@ -112,12 +113,12 @@ def read_summary(folder: Path) -> dict[str, Record]:
     return records
 
 
-def state(record: Record | None, source: Path, columns: Path, settings: str) -> str:
+def state(record: Record | None, source: storage.State | None, columns: Path, settings: str) -> str:
     """How usable a clip's stored sound is.
 
     Args:
         record: what the summary knows of the clip, if anything.
-        source: the file that its sound comes from now.
+        source: state of the file that its sound comes from now; None: it is not there.
         columns: the file of its columns.
         settings: the fingerprint of the wanted options.
 
@@ -129,11 +130,7 @@ def state(record: Record | None, source: Path, columns: Path, settings: str) -> 
         return "missing"
     if record.fingerprint != settings:
         return "other settings"
-    try:
-        stat = source.stat()
-    except OSError:
-        return "outdated"
-    if (record.size, record.mtime_ns) != (stat.st_size, stat.st_mtime_ns):
+    if (record.size, record.mtime_ns) != source:
         return "outdated"
     if record.status != "failed" and not columns.is_file():
         return "missing"

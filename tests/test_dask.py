@@ -56,6 +56,7 @@ def test_index_in_limited_child_processes_of_the_workers(folder, address):
     done = tool("index_videos", folder, address, "--memory", 1, "--timeout", 0.001)
     assert done.returncode == 0, done.stderr
     assert "timeout" in done.stdout
+    (folder / "data/index.jsonl").unlink()
 
 
 def test_copies_and_sound(folder, address):

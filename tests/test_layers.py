@@ -14,7 +14,8 @@ def layer(package: str, names: str) -> set[str]:
 
 LAYERS = [
     layer(
-        "pipelines", "clips ffmpeg frame_folder jpeg list_file media_files order parallel processes record_file shard"
+        "pipelines",
+        "clips ffmpeg frame_folder jpeg list_file media_files order parallel processes record_file shard storage",
     )
     | layer("pipelines", "sampling sandbox tsam_names views")
     | layer("pipelines.lists", "build classes formats media paths published rows split write"),

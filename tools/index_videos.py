@@ -43,7 +43,9 @@ def main() -> None:
     all_ids = video_ids(dataset) if args.all else _listed_ids(dataset)
     if not all_ids:
         raise ListError([f"{dataset.videos}: no video with one of the endings {' '.join(DEMUXERS)}"])
-    _check_writable(dataset)
+    path = dataset.root / INDEX_NAME
+    path = args.shard.part(path) if args.shard else path
+    _check_writable(path)
     files, missing = find_videos(dataset, chosen(all_ids, args.shard))
     try:
         records = index_videos(
@@ -59,8 +61,7 @@ def main() -> None:
     except KeyboardInterrupt:
         print("interrupted; what is found out is kept: run it again to go on", file=sys.stderr)
         sys.exit(130)
-    path = dataset.root / INDEX_NAME
-    _report(args.shard.part(path) if args.shard else path, records.values())
+    _report(path, records.values())
     if missing:
         more = len(missing) - MOST_SHOWN
         raise ListError(missing[:MOST_SHOWN] + [f"... and {more} more clips without a file"] * (more > 0))
@@ -103,8 +104,7 @@ def _listed_ids(dataset: Dataset) -> list[str]:
     return list(ids)
 
 
-def _check_writable(dataset: Dataset) -> None:
-    path = dataset.root / INDEX_NAME
+def _check_writable(path: Path) -> None:
     try:
         path.open("ab").close()
     except OSError as error:

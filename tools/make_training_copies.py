@@ -16,11 +16,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from pipelines.clips import Dataset, ListError
-from pipelines.copy_folder import RECORDS_NAME, make_copy, not_made
+from pipelines.copy_folder import RECORDS_NAME, Sources, make_copy, not_made
 from pipelines.index import index_videos
 from pipelines.list_file import read_list
 from pipelines.parallel import in_processes
 from pipelines.record_file import Record, record_writer
+from pipelines.storage import is_remote, location
 from pipelines.training_copy import CopyOptions
 from tsam_dali.cluster_arguments import add_cluster_arguments, chosen, reachable
 from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, parser
@@ -46,7 +47,9 @@ def main() -> None:
     options = options_of(args, CopyOptions)
     name = args.folder or f"{dataset.dir_videos.rstrip('/')}_{options.short_side}"
     folder = dataset.root / name
-    if folder.resolve() == dataset.videos.resolve():
+    if is_remote(name):
+        raise ValueError("--folder: copies are written into data_dir; name a folder there, and upload them afterwards")
+    if not is_remote(dataset.videos) and folder.resolve() == dataset.videos.resolve():
         raise ValueError(f"--folder {name}: is the folder of the originals; choose another one")
 
     sources, failures = _originals(dataset, args)
@@ -70,7 +73,7 @@ def main() -> None:
         sys.exit(1)
 
 
-def _originals(dataset: Dataset, args: argparse.Namespace) -> tuple[dict[str, Path], list[str]]:
+def _originals(dataset: Dataset, args: argparse.Namespace) -> tuple[Sources, list[str]]:
     """The video of each clip of this run, and what is wrong with those that cannot be opened.
 
     Raises:
@@ -86,7 +89,8 @@ def _originals(dataset: Dataset, args: argparse.Namespace) -> tuple[dict[str, Pa
         raise ListError(problems)
     clip_ids = chosen(dict.fromkeys(entry.id for entry in entries), args.shard)
     records = index_videos(dataset, clip_ids, args.workers, shard=args.shard, dask=args.dask)
-    good = {clip_id: dataset.root / record["file"] for clip_id, record in records.items() if record["status"] == "ok"}
+    places = {clip_id: location(dataset.data_dir, record["file"]) for clip_id, record in records.items()}
+    good = {clip_id: place for clip_id, place in places.items() if records[clip_id]["status"] == "ok"}
     return good, [record["reason"] for record in records.values() if record["status"] != "ok"]
 
 

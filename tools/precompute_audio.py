@@ -7,6 +7,7 @@ that have only a folder of frames. Clips that failed are listed at the end with 
 the exit status is then 1.
 """
 
+import os
 import sys
 from collections import Counter
 from pathlib import Path
@@ -15,11 +16,13 @@ from tqdm import tqdm
 
 from pipelines.clips import Dataset, ListError
 from pipelines.list_file import read_list
+from pipelines.media_files import find_videos
 from pipelines.mel import AudioImage
 from pipelines.mel_file import columns_path, fingerprint
 from pipelines.mel_summary import read_summary, sound_file, state, store_sound, summary_writer
 from pipelines.parallel import in_processes
 from pipelines.shard import Shard
+from pipelines.storage import location, states
 from pipelines.tsam_names import explain_cut_names
 from tsam_dali.cluster_arguments import add_cluster_arguments, chosen, reachable
 from tsam_dali.command_line import add_config_arguments, friendly_errors, parser
@@ -64,27 +67,31 @@ def main() -> None:
         sys.exit(1)
 
 
-def _sources(dataset: Dataset, shard: Shard | None) -> tuple[dict[str, Path], list[str]]:
+def _sources(dataset: Dataset, shard: Shard | None) -> tuple[dict[str, str | Path], list[str]]:
     """Where the sound of each clip of this run comes from, and what is wrong with ids that have no file of their
     name.
     """
     lists = [read_list(dataset.list_file(split)) for split in ("training", "validation")]
     sources, failures = {}, []
-    for clip_id in chosen(dict.fromkeys(entry.id for entries in lists for entry in entries), shard):
+    clip_ids = chosen(dict.fromkeys(entry.id for entries in lists for entry in entries), shard)
+    videos, _ = find_videos(dataset, clip_ids)
+    for clip_id in clip_ids:
+        video = location(dataset.data_dir, videos[clip_id]) if clip_id in videos else None
         try:
-            sources[clip_id] = sound_file(dataset, clip_id)
+            sources[clip_id] = sound_file(dataset, clip_id, video)
         except ListError as error:
             failures += error.problems
-    without = [clip_id for clip_id, source in sources.items() if source.is_dir()]
+    without = [clip_id for clip_id, source in sources.items() if os.path.isdir(source)]
     return sources, failures + explain_cut_names(dataset.audios, ".wav", without, sources)[0]
 
 
-def _not_done(dataset: Dataset, sources: dict[str, Path], options: AudioImage) -> dict[str, Path]:
+def _not_done(dataset: Dataset, sources: dict[str, str | Path], options: AudioImage) -> dict[str, str | Path]:
     known, folder, settings = read_summary(dataset.mels), dataset.mels, fingerprint(options)
+    found = states(sources.values())
     return {
         clip_id: source
         for clip_id, source in sources.items()
-        if state(known.get(clip_id), source, columns_path(folder, clip_id), settings) not in ("ok", "silent")
+        if state(known.get(clip_id), found[source], columns_path(folder, clip_id), settings) not in ("ok", "silent")
     }
 
 
