@@ -17,7 +17,7 @@ from tsam_dali.checkpoint import load_checkpoint
 
 FOLDER = ROOT / "docs/clusters"
 SMALL = (
-    *("--set", "training_param.batch_size=6", "--set", "training_param.epochs=1", "--set", "pipeline.workers=1"),
+    *("--set", "training_param.batch_size=6", "--set", "training_param.epochs=1", "--set", "pipeline.workers=0"),
     *("--set", "model.video_segments=2", "--set", "model.audio_segments=0", "--set", "model.arch=resnet10t"),
     *("--set", "data_augmentation.video_image_param.output_size=32"),
 )
@@ -29,7 +29,9 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-def test_two_nodes_end_with_the_weights_of_one(example, tmp_path):
+@pytest.mark.slow
+def test_two_nodes_end_with_the_weights_of_one(example, tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # torchrun's default for several ranks on a machine, not for one
     common = ("-m", "tsam_dali.train", "--data", example / "data.json", "--set", f"results_folder={tmp_path}", *SMALL)
     place = ("--rdzv_backend", "c10d", "--rdzv_endpoint", f"127.0.0.1:{free_port()}", "--rdzv_id", "7")
     agent = ("-m", "torch.distributed.run", "--nnodes", 2, "--nproc_per_node", 1, *place)
@@ -84,6 +86,7 @@ def test_the_job_asks_for_its_signal_early_enough_to_save():
     assert 60 <= int(re.search(r"^GRACE=(\d+)", text, re.MULTILINE)[1]) < seconds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("restarts", [0, 50])
 def test_a_job_that_is_stopped_is_queued_again_but_not_for_ever(example, slurm, tmp_path, restarts):
     slurm = slurm | {"DATA": str(example / "data.json"), "SLURM_RESTART_COUNT": str(restarts)}
