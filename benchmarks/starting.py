@@ -7,6 +7,7 @@ import json
 import resource
 import sys
 import time
+from itertools import pairwise
 
 began = time.perf_counter()
 from pipelines.dataset import load_clips  # noqa: E402
@@ -36,7 +37,7 @@ def main() -> None:
         for place in range(order.rank_batch):
             source.plan(order.position(last, place))
         marks.append(time.perf_counter())
-    seconds = [later - earlier for earlier, later in zip(marks, marks[1:], strict=False)]
+    seconds = [later - earlier for earlier, later in pairwise(marks)]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
     print(json.dumps({"seconds": seconds, "peak": peak}))
 
