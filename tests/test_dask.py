@@ -59,6 +59,7 @@ def test_index_in_limited_child_processes_of_the_workers(folder, address):
     (folder / "data/index.jsonl").unlink()
 
 
+@pytest.mark.slow
 def test_copies_and_sound(folder, address):
     (folder / "data/training.txt").write_text("".join(f"clip{i} {i % 2}\n" for i in range(4)))
     done = tool("make_training_copies", folder, address, "--short_side", 32)

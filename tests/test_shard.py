@@ -106,6 +106,7 @@ def test_shards_of_the_index_come_together(folder):
     assert part_files(data / "index.jsonl") == []
 
 
+@pytest.mark.slow
 def test_shards_of_copies_and_sound(folder):
     """A later run without --shard finds nothing left to do."""
     config = ("--config", "config/example_config.json")

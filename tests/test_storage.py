@@ -87,6 +87,7 @@ def test_index_sound_and_a_batch_equal_those_of_the_folder(folder):
         assert torch.equal(getattr(local, field), getattr(remote, field)), field
 
 
+@pytest.mark.slow
 def test_copies_of_objects(folder):
     done = run("tools/make_training_copies.py", "--data", folder / "s3.json", "--folder", "copies", "--short_side", 96)
     assert done.returncode == 0, done.stderr
