@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from pipelines.storage import is_remote
+
 
 class InputError(ValueError):
     """What a user gave cannot be used. `problems` holds one line of text for each thing that is wrong."""
@@ -30,7 +32,7 @@ class Dataset:
     name: str = ""
     """Free text that names the data set in outputs."""
     dir_videos: str = "videos"
-    """Folder of the videos, inside data_dir."""
+    """Folder of the videos, inside data_dir; or s3://bucket/prefix (extra s3), where all else stays in data_dir."""
     dir_frames: str = "frames"
     """Folder of extracted JPEG frames, inside data_dir."""
     dir_audios: str = "audios"
@@ -51,8 +53,9 @@ class Dataset:
         return Path(self.data_dir)
 
     @property
-    def videos(self) -> Path:
-        return self.root / self.dir_videos
+    def videos(self) -> Path | str:
+        """A folder, or the address of a prefix in an object store."""
+        return self.dir_videos.rstrip("/") if is_remote(self.dir_videos) else self.root / self.dir_videos
 
     @property
     def frames(self) -> Path:

@@ -3,12 +3,16 @@
 Lines are only ever added; the last one of a clip counts.
 """
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 
 from pipelines.record_file import Record, read_records
+from pipelines.storage import State, state, states
 from pipelines.training_copy import CopyError, CopyOptions, write_copy
 
+Sources = dict[str, str | Path]
+"""id -> original."""
 RECORDS_NAME = "copies.jsonl"
 
 
@@ -16,9 +20,11 @@ def copy_path(folder: Path, clip_id: str) -> Path:
     return folder / f"{clip_id}.mp4"
 
 
-def make_copy(folder: Path, clip_id: str, source: Path, options: CopyOptions) -> Record:
+def make_copy(folder: Path, clip_id: str, source: str | Path, options: CopyOptions) -> Record:
     """Make the copy of one clip; its record, with `reason` where none could be made."""
-    record = _origin(clip_id, source, options)  # before reading: what changes meanwhile is then seen as outdated
+    record = _origin(
+        clip_id, source, state(source), options
+    )  # before reading: what changes meanwhile is then seen as outdated
     target = copy_path(folder, clip_id)
     try:
         frames = write_copy(source, target, options)
@@ -27,20 +33,22 @@ def make_copy(folder: Path, clip_id: str, source: Path, options: CopyOptions) ->
     return record | {"status": "ok", "frames": frames, "bytes": target.stat().st_size}
 
 
-def not_made(folder: Path, sources: dict[str, Path], options: CopyOptions) -> dict[str, Path]:
+def not_made(folder: Path, sources: Sources, options: CopyOptions) -> Sources:
     """The clips of `sources` (id -> original) of which there is no copy of the present file with these options."""
-    known = read_records(folder / RECORDS_NAME)
+    known, found = read_records(folder / RECORDS_NAME), states(sources.values())
     return {
         clip_id: source
         for clip_id, source in sources.items()
-        if not _is_made(known.get(clip_id), folder, source, options)
+        if not _is_made(known.get(clip_id), folder, source, found[source], options)
     }
 
 
-def _is_made(record: Record | None, folder: Path, source: Path, options: CopyOptions) -> bool:
-    if record is None or record["status"] != "ok":
+def _is_made(
+    record: Record | None, folder: Path, source: str | Path, found: State | None, options: CopyOptions
+) -> bool:
+    if record is None or record["status"] != "ok" or found is None:
         return False
-    expected = _origin(record["id"], source, options)
+    expected = _origin(record["id"], source, found, options)
     try:
         size = copy_path(folder, record["id"]).stat().st_size
     except OSError:
@@ -48,7 +56,6 @@ def _is_made(record: Record | None, folder: Path, source: Path, options: CopyOpt
     return size == record["bytes"] and all(record.get(key) == value for key, value in expected.items())
 
 
-def _origin(clip_id: str, source: Path, options: CopyOptions) -> Record:
-    stat = source.stat()
-    made_from = {"source": source.name, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+def _origin(clip_id: str, source: str | Path, found: State, options: CopyOptions) -> Record:
+    made_from = {"source": os.path.basename(source), "size": found[0], "mtime_ns": found[1]}
     return {"id": clip_id, **made_from, "options": asdict(options)}

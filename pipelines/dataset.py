@@ -11,6 +11,7 @@ from pipelines.frame_index import index_frames
 from pipelines.index import Record, index_videos
 from pipelines.list_file import Entry, check_labels, read_list
 from pipelines.mel_store import MelStore
+from pipelines.storage import is_remote, location
 from pipelines.tsam_names import explain_cut_names
 
 log = logging.getLogger(__name__)
@@ -95,6 +96,10 @@ def num_classes(clips: dict[str, list[Clip]]) -> int:
 
 
 def _folder_problems(dataset: Dataset, source: str, splits: Sequence[str]) -> list[str]:
+    if is_remote(dataset.data_dir):
+        return [
+            f"dataset.data_dir: {dataset.data_dir!r}: lists and index need a folder; give s3:// as dataset.dir_videos"
+        ]
     if not dataset.root.is_dir():
         return [
             f"dataset.data_dir: {dataset.data_dir!r} is no folder (relative paths start at the working directory, "
@@ -102,7 +107,7 @@ def _folder_problems(dataset: Dataset, source: str, splits: Sequence[str]) -> li
         ]
     problems = []
     name, folder = {"video": ("dir_videos", dataset.videos), "frames": ("dir_frames", dataset.frames)}[source]
-    if not folder.is_dir():
+    if not is_remote(folder) and not folder.is_dir():
         problems.append(f"dataset.{name}: {str(folder)!r} is no folder; pipeline.source is {source}")
     for split in splits:
         if not dataset.list_file(split).is_file():
@@ -139,7 +144,7 @@ def _clip(dataset: Dataset, entry: Entry, record: Record) -> Clip:
     return Clip(
         id=entry.id,
         label=entry.label,
-        path=os.path.join(dataset.data_dir, record["file"]),
+        path=location(dataset.data_dir, record["file"]),
         frames=record["frames"],
         height=record["height"],
         width=record["width"],

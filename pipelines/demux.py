@@ -17,10 +17,8 @@ from pipelines.headers import header_reader
 from pipelines.media_files import DEMUXERS
 from pipelines.mp4 import SampleTable, sample_table
 from pipelines.packets import Fact, Packet, Run, gather_facts, order_shown, select
+from pipelines.storage import KEEP_BYTES, fetch, is_remote
 from pipelines.video_file import VideoError, damaged, open_video, video_stream
-
-KEEP_BYTES = 64 << 20
-"""Packets of larger videos are not kept in memory but read a second time."""
 
 
 class Packets(Protocol):
@@ -134,6 +132,8 @@ def _read_whole(path: str | Path) -> bytes | None:
     if DEMUXERS.get(Path(path).suffix.lower()) not in ("mp4", "mov"):
         return None
     try:
+        if is_remote(path):
+            return fetch(path)
         status = os.stat(path)
         if stat.S_ISREG(status.st_mode) and status.st_size <= KEEP_BYTES:
             return Path(path).read_bytes()

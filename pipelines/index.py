@@ -4,7 +4,6 @@ A record is used again for as long as size and time of its file are unchanged. V
 limits on time and memory: one that hangs a decoder or brings it down gets a status like any other fault.
 """
 
-import os
 from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
 from functools import partial
@@ -13,11 +12,14 @@ from typing import Any
 from tqdm import tqdm
 
 from pipelines.clips import Dataset, ListError
-from pipelines.index_file import compact_index, index_writer, read_index
+from pipelines.index_file import compact_index, index_writer, read_index, take_in_parts
 from pipelines.media_files import find_videos
+from pipelines.parallel import map_limited_on_dask
 from pipelines.probe import Checked, probe_video
 from pipelines.record_file import Record
 from pipelines.sandbox import FAULTS, Fault, Limits, map_limited
+from pipelines.shard import Shard
+from pipelines.storage import location, states
 
 INDEX_NAME = "index.jsonl"
 
@@ -39,11 +41,14 @@ def index_videos(
     limits: Limits = Limits(),  # noqa: B008, it is frozen
     again: Collection[str] = ("unreadable",),
     probe: Callable[..., dict[str, Any]] = probe_video,
+    shard: Shard | None = None,
+    dask: str = "",
 ) -> dict[str, Record]:
     """The records of the given clips, by id, in their order; new and changed files are probed, with a progress bar.
 
-    A record holds id, file (relative to data_dir), size (bytes), mtime_ns, checked (how far, see `Checked`), status
-    ("ok" or a named fault); then `VideoInfo`'s fields if ok, else reason. Each is kept as soon as it is there.
+    A record holds id, file (relative to data_dir, or an address), size (bytes), mtime_ns (of an object: its ETag),
+    checked (how far, see `Checked`), status ("ok" or a named fault); then `VideoInfo`'s fields if ok, else reason. Each
+    is kept as soon as it is there.
 
     Args:
         dataset: where the videos are.
@@ -53,6 +58,8 @@ def index_videos(
         limits: of each file.
         again: statuses of which known records are not believed, as they may depend on more than the file.
         probe: `probe_video`, or another function of a path and `checked`.
+        shard: new records go into its part file; the clips are chosen by the caller.
+        dask: address of the scheduler of a Dask cluster whose workers probe, in place of child processes here.
 
     Raises:
         ListError: naming every id that has no file.
@@ -61,11 +68,15 @@ def index_videos(
     if missing:
         raise ListError(missing)
     path = dataset.root / INDEX_NAME
+    if shard is None:
+        take_in_parts(path)
     known = read_index(path)
     records, todo = {}, {}
+    place_of = {file: location(dataset.data_dir, file) for file in files.values()}
+    found = states(place_of.values())
     for clip_id, file in files.items():
-        location = os.path.join(dataset.data_dir, file)
-        size, mtime_ns = _state(location)
+        place = place_of[file]
+        size, mtime_ns = found[place] or (0, 0)  # no file at the end of a link
         record = known.get(file)
         if (
             record is None
@@ -74,17 +85,22 @@ def index_videos(
             or not _checked_enough(record, checked)
             or record.get("status") in again
         ):
-            todo[location] = {"id": clip_id, "file": file, "size": size, "mtime_ns": mtime_ns, "checked": checked}
+            todo[place] = {"id": clip_id, "file": file, "size": size, "mtime_ns": mtime_ns, "checked": checked}
         else:
             records[clip_id] = record
     if todo:
-        results = map_limited(partial(probe, checked=checked), list(todo), workers, limits)
-        with closing(results), index_writer(path) as add:
-            for location, result in tqdm(results, total=len(todo), desc="indexing videos", unit="clip"):
-                record = todo[location] | (_of_fault(location, result) if isinstance(result, Fault) else result)
+        own = shard.part(path) if shard else path
+        function = partial(probe, checked=checked)
+        if dask:
+            results = map_limited_on_dask(function, list(todo), limits, dask)
+        else:
+            results = map_limited(function, list(todo), workers, limits)
+        with closing(results), index_writer(own) as add:
+            for place, result in tqdm(results, total=len(todo), desc="indexing videos", unit="clip"):
+                record = todo[place] | (_of_fault(place, result) if isinstance(result, Fault) else result)
                 add(record)
                 records[record["id"]] = record
-        compact_index(path)
+        compact_index(own)
     return {clip_id: records[clip_id] for clip_id in files}
 
 
@@ -94,14 +110,5 @@ def _checked_enough(record: Record, checked: Checked) -> bool:
     return found == checked or (found == "decoded" and record.get("status") not in FAULTS)
 
 
-def _state(location: str) -> tuple[int, int]:
-    """Size and time of a file; zeros if there is none at the end of a link."""
-    try:
-        status = os.stat(location)
-    except OSError:
-        return 0, 0
-    return status.st_size, status.st_mtime_ns
-
-
-def _of_fault(location: str, fault: Fault) -> Record:
-    return {"status": fault.status, "reason": f"{location}: {fault.reason}; {ADVICE[fault.status]}"}
+def _of_fault(place: str, fault: Fault) -> Record:
+    return {"status": fault.status, "reason": f"{place}: {fault.reason}; {ADVICE[fault.status]}"}

@@ -3,10 +3,10 @@
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from pipelines.record_file import Record, encoded, open_to_append, read_records, write_records
+from pipelines.record_file import Record, encoded, merge_parts, open_to_append, read_records, write_records
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,12 @@ def index_writer(path: Path) -> Iterator[Callable[[Record], None]]:
                 file = stack.enter_context(open(os.devnull, "wb"))
 
         yield add
+
+
+def take_in_parts(path: Path) -> None:
+    """Put what shards have found into the index itself; where that cannot be written, it stays in their files."""
+    with suppress(OSError):
+        merge_parts(path, "file")
 
 
 def compact_index(path: Path) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from pipelines.clips import Dataset, ListError
+from pipelines.storage import is_remote, remote_files, remote_names
 
 # File ending -> the demuxer that may open it (FFmpeg's name). Forcing the demuxer keeps a playlist named x.mp4 from
 # being opened as a playlist. The order is the order in which the endings of an id are tried.
@@ -18,12 +19,17 @@ DEMUXERS = {
 }
 
 
-def find_video(dataset: Dataset, clip_id: str) -> Path:
+def find_video(dataset: Dataset, clip_id: str) -> Path | str:
     """The file of an id: `dir_videos/ID.mp4`, or the one file with another known ending.
 
     Raises:
         ListError: there is no such file.
     """
+    if is_remote(dataset.videos):
+        files, problems = find_videos(dataset, [clip_id])
+        if problems:
+            raise ListError(problems)
+        return files[clip_id]
     for ending in DEMUXERS:
         path = dataset.videos / f"{clip_id}{ending}"
         if os.path.lexists(path):
@@ -32,16 +38,21 @@ def find_video(dataset: Dataset, clip_id: str) -> Path:
 
 
 def find_videos(dataset: Dataset, clip_ids: Iterable[str]) -> tuple[dict[str, str], list[str]]:
-    """The same for many ids, each folder listed once: the file of each, relative to data_dir; and a line of text for
-    each id that has none. A link that leads nowhere is a file.
+    """The same for many ids, each folder listed once: the file of each, relative to data_dir or an address; and a line
+    of text for each id that has none. A link that leads nowhere is a file.
+
+    Raises:
+        ListError: an object store cannot be reached.
     """
-    videos = str(PurePosixPath(dataset.dir_videos))
+    remote = is_remote(dataset.videos)
+    videos = dataset.videos if remote else str(PurePosixPath(dataset.dir_videos))
     files, problems = {}, []
     names_in: dict[str, frozenset[str]] = {}
     for clip_id in clip_ids:
         folder, slash, name = clip_id.rpartition("/")
         if folder not in names_in:
-            names_in[folder] = _names(os.path.join(dataset.data_dir, videos, folder))
+            below = f"{videos}/{folder}" if remote else os.path.join(dataset.data_dir, videos, folder)
+            names_in[folder] = _names(below)
         names = names_in[folder]
         for ending in DEMUXERS:
             if name + ending in names:
@@ -53,19 +64,35 @@ def find_videos(dataset: Dataset, clip_ids: Iterable[str]) -> tuple[dict[str, st
 
 
 def _no_video(dataset: Dataset, clip_id: str) -> str:
-    return f"{dataset.videos / clip_id}: no video with one of the endings {' '.join(DEMUXERS)}"
+    return f"{dataset.videos}/{clip_id}: no video with one of the endings {' '.join(DEMUXERS)}"
 
 
 def _names(folder: str) -> frozenset[str]:
     """Of everything in a folder; none if it cannot be listed."""
+    if is_remote(folder):
+        try:
+            return frozenset(remote_names(folder.rstrip("/")))
+        except OSError as error:
+            raise ListError([unreachable(folder, error)]) from error
     try:
         return frozenset(os.listdir(folder))
     except OSError:
         return frozenset()
 
 
+def unreachable(folder: str, error: OSError) -> str:
+    """What to tell of an object store that does not answer."""
+    return f"{folder}: cannot be listed ({error}); check the bucket's name, AWS_ENDPOINT_URL and the keys (AWS_...)"
+
+
 def video_ids(dataset: Dataset) -> list[str]:
     """The ids of all videos in dir_videos and its sub-folders, also those that are links, sorted."""
+    if is_remote(dataset.videos):
+        try:
+            named = map(os.path.splitext, remote_files(dataset.videos))
+            return sorted({stem for stem, ending in named if ending in DEMUXERS})
+        except OSError as error:
+            raise ListError([unreachable(dataset.videos, error)]) from error
     root, ids, seen = str(dataset.videos), set(), set()
     for folder, folders, names in os.walk(root, followlinks=True):
         status = os.stat(folder)

@@ -12,6 +12,7 @@ from pipelines.clips import Dataset
 from pipelines.mel import AudioImage, picture, silent_picture
 from pipelines.mel_file import columns_path, fingerprint, load_columns
 from pipelines.mel_summary import read_summary, sound_file, state
+from pipelines.storage import states
 
 _REMEDY = "make it with: python tools/precompute_audio.py --data D.json --config C.json"
 _PROBLEMS = {
@@ -61,9 +62,11 @@ class MelStore:
         """
         records, settings = read_summary(self.folder), fingerprint(self.options)
         clips = defaultdict(list)  # state -> ids
-        for clip_id, video in dict(videos).items():
-            source = sound_file(dataset, clip_id, video)
-            clips[state(records.get(clip_id), source, columns_path(self.folder, clip_id), settings)].append(clip_id)
+        sources = {clip_id: sound_file(dataset, clip_id, video) for clip_id, video in dict(videos).items()}
+        found = states(sources.values())
+        for clip_id, source in sources.items():
+            columns = columns_path(self.folder, clip_id)
+            clips[state(records.get(clip_id), found[source], columns, settings)].append(clip_id)
 
         problems = []
         for kind, text in _PROBLEMS.items():

@@ -3,8 +3,8 @@
 Lines are only ever added; the last one of a clip counts.
 """
 
-import json
 import logging
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -13,11 +13,13 @@ from typing import Literal
 
 import numpy as np
 
+from pipelines import storage
 from pipelines.clips import Dataset, ListError
 from pipelines.media_files import find_video
 from pipelines.mel import AudioImage, log_mel_columns
 from pipelines.mel_file import CHANNELS, columns_path, fingerprint, save_columns
-from pipelines.record_file import record_writer
+from pipelines.record_file import read_records, record_writer
+from pipelines.shard import Shard
 from pipelines.sound import NoSoundError, SoundError, read_sound
 
 log = logging.getLogger(__name__)
@@ -33,14 +35,14 @@ class Record:
     status: Literal["ok", "silent", "failed"]
     source: str  # name of the file that the sound came from, without its folder
     size: int  # of that file, in bytes
-    mtime_ns: int  # of that file
+    mtime_ns: int | str  # of that file; of an object: its ETag
     fingerprint: str
     reason: str = ""  # why it failed
     channels: int = 0  # stored; a sound whose left and right are equal is stored once
     seconds: float = 0.0
 
 
-def sound_file(dataset: Dataset, clip_id: str, video: str | Path | None = None) -> Path:
+def sound_file(dataset: Dataset, clip_id: str, video: str | Path | None = None) -> str | Path:
     """Where the sound of a clip comes from: `dir_audios/ID.wav` if there is one, else the video. A clip that has
     neither, but a frame folder, is silent: that folder stands for its sound.
 
@@ -51,7 +53,7 @@ def sound_file(dataset: Dataset, clip_id: str, video: str | Path | None = None) 
     if wav.is_file():
         return wav
     if video:
-        return Path(video)
+        return video
     try:
         return find_video(dataset, clip_id)
     except ListError:
@@ -60,14 +62,13 @@ def sound_file(dataset: Dataset, clip_id: str, video: str | Path | None = None) 
         raise
 
 
-def store_sound(dataset: Dataset, clip_id: str, source: Path, options: AudioImage) -> Record:
+def store_sound(dataset: Dataset, clip_id: str, source: str | Path, options: AudioImage) -> Record:
     """Compute and store the columns of one clip; a file that cannot be read gives a record that says why."""
     settings, path = fingerprint(options), columns_path(dataset.mels, clip_id)
     status, reason, columns = "ok", "", None
     size, mtime_ns = 0, 0
     try:
-        stat = source.stat()  # before reading: what changes meanwhile is then seen as outdated
-        size, mtime_ns = stat.st_size, stat.st_mtime_ns
+        size, mtime_ns = storage.state(source)  # before reading: what changes meanwhile is then seen as outdated
         sound, rate = read_sound(source)
         sound = sound[:CHANNELS]
         if np.array_equal(sound[0], sound[-1]):
@@ -84,7 +85,7 @@ def store_sound(dataset: Dataset, clip_id: str, source: Path, options: AudioImag
     return Record(
         id=clip_id,
         status=status,
-        source=source.name,
+        source=os.path.basename(source),
         size=size,
         mtime_ns=mtime_ns,
         fingerprint=settings,
@@ -95,34 +96,29 @@ def store_sound(dataset: Dataset, clip_id: str, source: Path, options: AudioImag
 
 
 @contextmanager
-def summary_writer(folder: Path) -> Iterator[Callable[[Record], None]]:
+def summary_writer(folder: Path, shard: Shard | None = None) -> Iterator[Callable[[Record], None]]:
     """Gives the function that adds a record to the summary; each is on the disk when the function returns."""
-    with record_writer(folder / SUMMARY_NAME) as write:
+    with record_writer(folder / SUMMARY_NAME, shard) as write:
         yield lambda record: write(asdict(record))
 
 
 def read_summary(folder: Path) -> dict[str, Record]:
     """The latest record of each clip, by id; empty where there is no summary."""
-    records = {}
-    path = folder / SUMMARY_NAME
-    if path.is_file():
-        with path.open(encoding="utf-8", errors="replace") as lines:
-            for line in lines:
-                try:
-                    record = Record(**json.loads(line))
-                except (ValueError, TypeError):  # an interrupted run leaves half a line at most
-                    log.warning("%s: a damaged line is ignored; its clip counts as missing", path)
-                    continue
-                records[record.id] = record
+    records, path = {}, folder / SUMMARY_NAME
+    for clip_id, record in read_records(path).items():
+        try:
+            records[clip_id] = Record(**record)
+        except TypeError:
+            log.warning("%s: a damaged line is ignored; its clip counts as missing", path)
     return records
 
 
-def state(record: Record | None, source: Path, columns: Path, settings: str) -> str:
+def state(record: Record | None, source: storage.State | None, columns: Path, settings: str) -> str:
     """How usable a clip's stored sound is.
 
     Args:
         record: what the summary knows of the clip, if anything.
-        source: the file that its sound comes from now.
+        source: state of the file that its sound comes from now; None: it is not there.
         columns: the file of its columns.
         settings: the fingerprint of the wanted options.
 
@@ -134,11 +130,7 @@ def state(record: Record | None, source: Path, columns: Path, settings: str) -> 
         return "missing"
     if record.fingerprint != settings:
         return "other settings"
-    try:
-        stat = source.stat()
-    except OSError:
-        return "outdated"
-    if (record.size, record.mtime_ns) != (stat.st_size, stat.st_mtime_ns):
+    if (record.size, record.mtime_ns) != source:
         return "outdated"
     if record.status != "failed" and not columns.is_file():
         return "missing"

@@ -1,18 +1,34 @@
-"""Work on many files in several processes."""
+"""Work on many files in several processes: on this machine, or on those of a Dask cluster."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from typing import Any
 
 import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+from pipelines.sandbox import Limits, map_limited
 
-def in_processes(function: Callable[..., Any], jobs: Iterable[tuple], workers: int) -> Iterator[Any]:
+FILES_PER_TASK = 20
+"""That a Dask worker takes at a time: a task costs milliseconds, the child process with limits about a second."""
+SECONDS_TO_CONNECT = 20
+
+
+def in_processes(function: Callable[..., Any], jobs: Iterable[tuple], workers: int, dask: str = "") -> Iterator[Any]:
     """`function(*job)` of every job, each result as soon as it is there.
 
+    Args:
+        function: of a module that can be imported.
+        jobs: its arguments.
+        workers: processes.
+        dask: address of a Dask cluster's scheduler, whose workers take the jobs in place of processes here.
+
     Raises:
-        ValueError: a process was killed.
+        ValueError: a process was killed, or there is no such cluster.
     """
+    if dask:
+        yield from _on_dask(function, jobs, dask, FILES_PER_TASK)
+        return
     calls = (joblib.delayed(function)(*job) for job in jobs)
     try:
         yield from joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(calls)
@@ -21,3 +37,48 @@ def in_processes(function: Callable[..., Any], jobs: Iterable[tuple], workers: i
             "a worker process was killed, perhaps for want of memory; what is done is kept: run it again, with a "
             "smaller --workers"
         ) from error
+
+
+def map_limited_on_dask(
+    function: Callable[[Any], Any], items: Sequence[Any], limits: Limits, address: str
+) -> Iterator[tuple[Any, Any]]:
+    """`pipelines.sandbox.map_limited` by the workers of a Dask cluster, each with a child process of its own."""
+    jobs = ((function, chunk, limits) for chunk in _chunks(items))
+    with closing(_on_dask(_map_chunk, jobs, address, 1)) as chunks:
+        for results in chunks:
+            yield from results
+
+
+def _chunks(items: Sequence[Any]) -> Iterator[list[Any]]:
+    return (list(items[i : i + FILES_PER_TASK]) for i in range(0, len(items), FILES_PER_TASK))
+
+
+def _map_chunk(function: Callable[[Any], Any], items: list[Any], limits: Limits) -> list[tuple[Any, Any]]:
+    return list(map_limited(function, items, 1, limits))
+
+
+def _on_dask(function: Callable[..., Any], jobs: Iterable[tuple], address: str, per_task: int) -> Iterator[Any]:
+    calls = (joblib.delayed(function)(*job) for job in jobs)
+    with _client(address) as client:
+        try:
+            with joblib.parallel_config("dask", client=client, wait_for_workers_timeout=SECONDS_TO_CONNECT):
+                yield from joblib.Parallel(batch_size=per_task, return_as="generator_unordered")(calls)
+        except TimeoutError as error:
+            raise ValueError(f"--dask {address}: no worker has joined the cluster; start some") from error
+
+
+@contextmanager
+def _client(address: str) -> Iterator[Any]:
+    try:
+        from distributed import Client, KilledWorker
+    except ModuleNotFoundError as error:
+        raise ValueError('--dask: the package "distributed" is missing; pip install "tsam_dali[dask]"') from error
+    try:
+        client = Client(address, timeout=SECONDS_TO_CONNECT, set_as_default=False)
+    except (OSError, ValueError) as error:  # OSError: also that of a time that has passed
+        raise ValueError(f"--dask {address}: no scheduler answers there ({error})") from error
+    with client:
+        try:
+            yield client
+        except KilledWorker as error:
+            raise ValueError(f"--dask {address}: {error}; what is done is kept: run it again") from error

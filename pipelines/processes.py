@@ -32,6 +32,21 @@ def no_main_module() -> Iterator[None]:
             sys.modules["__main__"] = main
 
 
+@contextmanager
+def children_allowed() -> Iterator[None]:
+    """Start processes also where multiprocessing forbids it: in a daemonic process, as the workers of Dask are.
+
+    It forbids that because such children would outlive their parent; not so children that notice its end by themselves.
+    """
+    settings = multiprocessing.current_process()._config
+    before = settings.get("daemon")
+    settings["daemon"] = False
+    try:
+        yield
+    finally:
+        settings["daemon"] = before
+
+
 def serve_parent() -> None:
     """Let this worker live exactly as long as its parent wants; nothing in a main process.
 

@@ -1,45 +1,97 @@
-"""A file of records, one JSON object with an `id` a line: what has been found out once about each clip."""
+"""A file of records, one JSON object with an `id` a line: what has been found out once about each clip.
 
+Runs that share the clips (`pipelines.shard`) write a part file each; whoever reads the file reads its parts, too, and a
+run of all clips puts them together.
+"""
+
+import fcntl
 import json
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from pipelines.shard import Shard, part_files
 
 log = logging.getLogger(__name__)
 
 Record = dict[str, Any]
+LINES_AT_ONCE = 1000
 
 
 def read_records(path: Path, key: str = "id") -> dict[str, Record]:
-    """The latest record of each id, or of another field; empty where there is no file. A line cut short by an
-    interruption is ignored.
+    """The latest record of each id, or of another field, in the file and its parts; empty where there is none. A line
+    cut short by an interruption is ignored.
     """
     records = {}
-    if path.is_file():
-        with path.open(encoding="utf-8", errors="replace") as lines:
-            for line in lines:
-                try:
-                    record = json.loads(line)
-                    records[record[key]] = record
-                except (ValueError, KeyError, TypeError):
-                    log.warning("%s: a damaged line is ignored; its clip is looked at again", path)
+    for file in (path, *part_files(path)):
+        records |= _read_file(file, key)
     return records
 
 
+def _read_file(path: Path, key: str) -> dict[str, Record]:
+    records = {}
+    if path.is_file():
+        with path.open(encoding="utf-8", errors="replace") as lines:
+            while some := list(islice(lines, LINES_AT_ONCE)):
+                for record in _decoded(some):
+                    try:
+                        records[record[key]] = record
+                    except (KeyError, TypeError):
+                        log.warning("%s: a damaged line is ignored; its clip is looked at again", path)
+    return records
+
+
+def _decoded(lines: list[str]) -> list[Any]:
+    """What each line says; None for what is no JSON. Lines that are read together share the names of their fields, in
+    memory the larger part of a record.
+    """
+    with suppress(ValueError):
+        values = json.loads(f"[{','.join(lines)}]")
+        if len(values) == len(lines):
+            return values
+    values = []
+    for line in lines:
+        try:
+            values.append(json.loads(line))
+        except ValueError:
+            values.append(None)
+    return values
+
+
 @contextmanager
-def record_writer(path: Path) -> Iterator[Callable[[Record], None]]:
-    """Gives the function that adds a record to a file; each is on its way to the disk when the function returns."""
+def record_writer(path: Path, shard: Shard | None = None) -> Iterator[Callable[[Record], None]]:
+    """Gives the function that adds a record to a file, or to its part for a shard; each is on its way to the disk when
+    the function returns.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open_to_append(path) as file:
+    if shard is None:
+        merge_parts(path)
+    with open_to_append(shard.part(path) if shard else path) as file:
         yield lambda record: file.write(encoded(record))
 
 
+def merge_parts(path: Path, key: str = "id") -> None:
+    """Put the part files into the file, but not those that a run still adds to."""
+    for part in part_files(path):
+        with part.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:  # in use; or a file system without locks, on which parts stay what they are
+                continue
+            with open_to_append(path) as whole:
+                whole.writelines(map(encoded, _read_file(part, key).values()))
+            part.unlink()
+
+
 def open_to_append(path: Path) -> BinaryIO:
-    """The file of records, without a buffer, at the beginning of a line."""
+    """The file of records, without a buffer, at the beginning of a line; marked as one that is added to."""
     file = path.open("ab+", buffering=0)
+    with suppress(OSError):
+        fcntl.flock(file, fcntl.LOCK_SH)
     if file.tell():
         file.seek(-1, os.SEEK_END)
         if file.read(1) != b"\n":  # an interrupted run left half a line

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from joblib import Parallel, delayed
 
-from pipelines.processes import deaf_to, no_main_module
+from pipelines.processes import children_allowed, deaf_to, no_main_module
 
 ITEMS_PER_CHILD = 200  # a fork costs about as much as reading the packets of some files
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -116,7 +116,7 @@ class _Server:
         self._connection, theirs = multiprocessing.Pipe()
         arguments = (theirs, self._function, self._limits)
         self._process = multiprocessing.get_context("spawn").Process(target=_serve, args=arguments, daemon=True)
-        with no_main_module(), deaf_to(signal.SIGINT):
+        with children_allowed(), no_main_module(), deaf_to(signal.SIGINT):
             self._process.start()
         theirs.close()
 

@@ -1,6 +1,7 @@
 """The sound of a file, decoded: .wav through libsndfile, videos through FFmpeg's libraries."""
 
 import itertools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import soundfile
 
 from pipelines.media_files import DEMUXERS
+from pipelines.storage import is_remote, open_remote
 
 
 class NoSoundError(ValueError):
@@ -34,11 +36,10 @@ def read_sound(path: str | Path) -> tuple[np.ndarray, int]:
         NoSoundError: there is no sound in the file, or it is a frame folder.
         SoundError: naming the file and the reason.
     """
-    path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         raise NoSoundError(f"{path}: a frame folder has no sound")
     try:
-        sound, rate = _read_wav(path) if path.suffix.lower() == ".wav" else _read_video(path)
+        sound, rate = _read_wav(path) if _ending(path) == ".wav" else _read_video(path)
     except (av.FFmpegError, soundfile.SoundFileError) as error:
         raise SoundError(f"{path}: the sound cannot be read ({_reason(error)})") from error
     if sound.size == 0:
@@ -55,28 +56,37 @@ def has_sound(path: str | Path) -> bool:
         SoundError: the file cannot be opened.
     """
     try:
-        with _open(Path(path)) as container:
+        with _open(path) as container:
             return bool(container.streams.audio)
     except av.FFmpegError as error:
         raise SoundError(f"{path}: cannot be opened ({_reason(error)})") from error
 
 
-def _read_wav(path: Path) -> tuple[np.ndarray, int]:
+def _ending(path: str | Path) -> str:
+    return os.path.splitext(path)[1].lower()
+
+
+def _read_wav(path: str | Path) -> tuple[np.ndarray, int]:
     sound, rate = soundfile.read(path, dtype="float32", always_2d=True)  # (samples, channels)
     return np.ascontiguousarray(sound.T), rate
 
 
-def _open(path: Path) -> av.container.InputContainer:
+def _open(path: str | Path) -> av.container.InputContainer:
     """Open a video with the demuxer of its ending, so that no other kind of file is read in its place."""
-    demuxer = DEMUXERS.get(path.suffix.lower())
+    demuxer = DEMUXERS.get(_ending(path))
     if demuxer is None:
         raise SoundError(f"{path}: unknown ending; expected .wav or a video: {' '.join(DEMUXERS)}")
-    if path.exists() and not path.is_file():  # opening a FIFO would wait for a writer
+    if is_remote(path):
+        try:
+            return av.open(open_remote(path), format=demuxer)
+        except OSError as error:
+            raise SoundError(f"{path}: cannot be read ({error})") from error
+    if os.path.exists(path) and not os.path.isfile(path):  # opening a FIFO would wait for a writer
         raise SoundError(f"{path}: is a folder, FIFO or device; expected a video file")
     return av.open(str(path), format=demuxer)
 
 
-def _read_video(path: Path) -> tuple[np.ndarray, int]:
+def _read_video(path: str | Path) -> tuple[np.ndarray, int]:
     with _open(path) as container:
         stream = container.streams.best("audio")
         frames = _frames(container, stream) if stream else iter(())

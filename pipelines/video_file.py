@@ -3,14 +3,16 @@
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from pipelines.media_files import DEMUXERS
+from pipelines.storage import is_remote, open_remote
 
 ISO_MEDIA_BOXES = b"ftyp moov mdat free skip wide pnot styp moof sidx uuid udta junk pict prfl".split()
 """Boxes with which an MP4 or MOV file may begin."""
@@ -37,12 +39,14 @@ def open_video(path: str | Path) -> Iterator[InputContainer]:
         VideoError: `missing`, `not_a_file`, `unknown_ending`, `empty`, `unreadable`, `not_a_video`, `truncated` or
             `damaged` (the container cannot be read).
     """
-    demuxer = _check_file(path)
+    demuxer = _demuxer(path)
+    remote = _fetched(path) if is_remote(path) else None
+    _check_content(path, demuxer, remote)
     try:
-        container = av.open(f"file:{os.path.abspath(path)}", format=demuxer, metadata_errors="replace")
+        container = av.open(remote or f"file:{os.path.abspath(path)}", format=demuxer, metadata_errors="replace")
     except (av.FFmpegError, ValueError, MemoryError) as error:
         raise damaged(path, error) from error
-    with container:
+    with remote or nullcontext(), container:
         yield container
 
 
@@ -65,12 +69,25 @@ def damaged(path: str | Path, error: object) -> VideoError:
     return VideoError("damaged", f"{path}: damaged ({error}); fetch it again or leave it out of the list")
 
 
-def _check_file(path: str | Path) -> str:
-    """The demuxer for a file that looks like what its ending says."""
+def _fetched(path: str) -> BinaryIO:
+    try:
+        return open_remote(path)
+    except FileNotFoundError as error:
+        raise VideoError("missing", str(error)) from error
+    except OSError as error:
+        raise VideoError("unreadable", f"{path}: cannot be read ({error}); check the bucket and its keys") from error
+
+
+def _demuxer(path: str | Path) -> str:
     demuxer = DEMUXERS.get(Path(path).suffix.lower())
     if demuxer is None:
         raise VideoError("unknown_ending", f"{path}: expected one of the endings {' '.join(DEMUXERS)}")
-    size, head, declared_size = _measure(path, demuxer)
+    return demuxer
+
+
+def _check_content(path: str | Path, demuxer: str, remote: BinaryIO | None) -> None:
+    """Raise VideoError unless a file looks like what its ending says, and is as long as it says of itself."""
+    size, head, declared_size = _measure(path, demuxer) if remote is None else _measure_open(remote, demuxer)
     if size == 0:
         raise VideoError("empty", f"{path}: holds no bytes; fetch it again")
     if declared_size is None:
@@ -78,18 +95,15 @@ def _check_file(path: str | Path) -> str:
     if declared_size > size:
         message = f"{path}: cut short, {size} of at least {declared_size} bytes are there; fetch it again"
         raise VideoError("truncated", message)
-    return demuxer
 
 
 def _measure(path: str | Path, demuxer: str) -> tuple[int, bytes, int | None]:
     """Size of a file in bytes, its first bytes, and the size that it must have by what it says of itself."""
-    declared = {"mp4": _iso_media_size, "mov": _iso_media_size, "matroska": _matroska_size, "avi": _riff_size}
     try:
         status = os.stat(path)
         if stat.S_ISREG(status.st_mode):  # opening a FIFO would wait for a writer
             with open(path, "rb") as file:
-                head = file.read(16)
-                return status.st_size, head, declared[demuxer](file, head)
+                return _measure_open(file, demuxer)
     except FileNotFoundError as error:
         raise VideoError("missing", f"{path}: no such file") from error
     except (OSError, ValueError) as error:  # ValueError: a name that cannot be one
@@ -99,12 +113,22 @@ def _measure(path: str | Path, demuxer: str) -> tuple[int, bytes, int | None]:
     raise VideoError("not_a_file", f"{path}: is a folder, FIFO or device; expected a video file")
 
 
+def _measure_open(file: BinaryIO, demuxer: str) -> tuple[int, bytes, int | None]:
+    declared = {"mp4": _iso_media_size, "mov": _iso_media_size, "matroska": _matroska_size, "avi": _riff_size}
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    head = file.read(16)
+    declared_size = declared[demuxer](file, head)
+    file.seek(0)
+    return size, head, declared_size
+
+
 def _iso_media_size(file, head: bytes) -> int | None:
     """Size in bytes that an MP4 or MOV file must have to hold its boxes; None: it is none (ISO/IEC 14496-12, 4.2)."""
     if head[4:8] not in ISO_MEDIA_BOXES:
         return None
     size = position = 0
-    end = os.fstat(file.fileno()).st_size
+    end = file.seek(0, os.SEEK_END)
     while position < end:
         file.seek(position)
         head = file.read(16)

@@ -13,7 +13,10 @@ def layer(package: str, names: str) -> set[str]:
 
 
 LAYERS = [
-    layer("pipelines", "clips ffmpeg frame_folder jpeg list_file media_files order parallel processes record_file")
+    layer(
+        "pipelines",
+        "clips ffmpeg frame_folder jpeg list_file media_files order parallel processes record_file shard storage",
+    )
     | layer("pipelines", "sampling sandbox tsam_names views")
     | layer("pipelines.lists", "build classes formats media paths published rows split write"),
     layer("pipelines", "copy_folder decode demux file_sound headers index_file mel mel_file mel_store mel_summary mp4")
@@ -21,7 +24,10 @@ LAYERS = [
     | layer("pipelines", "whole_file")
     | layer("tsam_dali", "config options"),
     layer("pipelines", "colour culprits dataset frame_index graph index loader")
-    | layer("tsam_dali", "backbone checkpoint checkpoint_folder command_line describe distributed example finite")
+    | layer(
+        "tsam_dali",
+        "backbone checkpoint checkpoint_folder cluster_arguments command_line describe distributed example finite",
+    )
     | layer("tsam_dali", "interruption learner loss metrics mistakes mixup model optim option_arguments precision")
     | layer(
         "tsam_dali",

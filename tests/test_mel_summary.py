@@ -12,6 +12,7 @@ from pipelines.mel import AudioImage, log_mel_picture
 from pipelines.mel_file import columns_path, fingerprint, load_columns
 from pipelines.mel_store import MelStore
 from pipelines.mel_summary import SUMMARY_NAME, read_summary, sound_file, state, store_sound, summary_writer
+from pipelines.storage import states
 from tests.sound_media import noise, tone, write_clip
 
 OPTIONS = AudioImage(n_mels=16, spec_size=(3, 12, 20))
@@ -28,6 +29,11 @@ def dataset(tmp_path):
     soundfile.write(dataset.audios / "sub/wav.wav", noise(0.3, 8000, 2).T, 8000)
     write_clip(dataset.videos / "silent.mp4", None)
     return dataset
+
+
+def found(path):
+    """The state of a file, or None."""
+    return states([path])[path]
 
 
 def store_all(dataset, *clip_ids):
@@ -112,7 +118,7 @@ def test_a_file_that_cannot_be_read(dataset):
 
 def current_state(dataset, clip_id):
     record = read_summary(dataset.mels).get(clip_id)
-    return state(record, sound_file(dataset, clip_id), columns_path(dataset.mels, clip_id), fingerprint(OPTIONS))
+    return state(record, found(sound_file(dataset, clip_id)), columns_path(dataset.mels, clip_id), fingerprint(OPTIONS))
 
 
 def test_changes_of_the_source_are_seen(dataset):
@@ -137,7 +143,7 @@ def test_a_source_that_is_gone(dataset):
     record = read_summary(dataset.mels)["video"]
     video = dataset.videos / "video.mp4"
     video.unlink()
-    assert state(record, video, columns_path(dataset.mels, "video"), fingerprint(OPTIONS)) == "outdated"
+    assert state(record, found(video), columns_path(dataset.mels, "video"), fingerprint(OPTIONS)) == "outdated"
 
 
 def test_the_store_moves_with_its_data_set(dataset, tmp_path_factory):

@@ -8,16 +8,16 @@ limits.
 Each file is read in a child process. One that takes too long or too much memory, or ends the process, is named so
 (timeout, out_of_memory, crashed, failed); such files are tried again by each run of this tool. What is known already is
 not looked at again, unless its file has changed or --decode asks for more. The tool can be interrupted at any moment:
-run it again to go on. Exit status: 0 when all is looked at, also where files are faulty; 2 if the input cannot be used
-or a clip has no file (the others are indexed first); 130 after Ctrl-C.
+run it again to go on. With --shard the lines go into a part file, index.0-of-4.jsonl, which counts like the index; the
+next run without --shard, and the next training, put it into the index. Exit status: 0 when all is looked at, also where
+files are faulty; 2 if the input cannot be used or a clip has no file (the others are indexed first); 130 after Ctrl-C.
 """
 
 import argparse
 import sys
 from collections import Counter
 from collections.abc import Collection
-
-import joblib
+from pathlib import Path
 
 from pipelines.clips import Dataset, ListError
 from pipelines.index import INDEX_NAME, index_videos
@@ -26,6 +26,7 @@ from pipelines.media_files import DEMUXERS, find_videos, video_ids
 from pipelines.nvdec import nvdec_decodes, prunable
 from pipelines.record_file import Record
 from pipelines.sandbox import FAULTS, Limits
+from tsam_dali.cluster_arguments import add_cluster_arguments, chosen, reachable
 from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, parser
 from tsam_dali.config import load_config
 from tsam_dali.example import ensure_example
@@ -38,11 +39,14 @@ def main() -> None:
     args = parse_arguments()
     dataset = load_config(args.data, args.data).dataset  # the data file says all that is needed here
     ensure_example(dataset)
-    clip_ids = video_ids(dataset) if args.all else _listed_ids(dataset)
-    if not clip_ids:
+    dataset = reachable(dataset, args.dask)
+    all_ids = video_ids(dataset) if args.all else _listed_ids(dataset)
+    if not all_ids:
         raise ListError([f"{dataset.videos}: no video with one of the endings {' '.join(DEMUXERS)}"])
-    _check_writable(dataset)
-    files, missing = find_videos(dataset, clip_ids)
+    path = dataset.root / INDEX_NAME
+    path = args.shard.part(path) if args.shard else path
+    _check_writable(path)
+    files, missing = find_videos(dataset, chosen(all_ids, args.shard))
     try:
         records = index_videos(
             dataset,
@@ -51,11 +55,13 @@ def main() -> None:
             checked="decoded" if args.decode else "demuxed",
             limits=Limits(args.timeout, args.memory),
             again=("unreadable", *FAULTS),
+            shard=args.shard,
+            dask=args.dask,
         )
     except KeyboardInterrupt:
         print("interrupted; what is found out is kept: run it again to go on", file=sys.stderr)
         sys.exit(130)
-    _report(dataset, records.values())
+    _report(path, records.values())
     if missing:
         more = len(missing) - MOST_SHOWN
         raise ListError(missing[:MOST_SHOWN] + [f"... and {more} more clips without a file"] * (more > 0))
@@ -72,7 +78,7 @@ def parse_arguments() -> argparse.Namespace:
         "confirms the number of frames; sound is not decoded"
     )
     add("--decode", action="store_true", help=decode)
-    add("--workers", metavar="N", type=int, default=joblib.cpu_count(), help="files at a time (default: one per core)")
+    add_cluster_arguments(command)
     limits = Limits()
     seconds = "time for one file in seconds; raise it to --decode long videos (default: %(default)g)"
     add("--timeout", metavar="SECONDS", type=float, default=limits.seconds, help=seconds)
@@ -98,15 +104,14 @@ def _listed_ids(dataset: Dataset) -> list[str]:
     return list(ids)
 
 
-def _check_writable(dataset: Dataset) -> None:
-    path = dataset.root / INDEX_NAME
+def _check_writable(path: Path) -> None:
     try:
         path.open("ab").close()
     except OSError as error:
         raise ListError([f"{path}: cannot be written ({error.strerror}); the index is kept beside the data"]) from error
 
 
-def _report(dataset: Dataset, records: Collection[Record]) -> None:
+def _report(path: Path, records: Collection[Record]) -> None:
     table = Counter((record["status"], record.get("codec", "")) for record in records)
     print(f"{'status':<15}{'codec':<15}{'clips':>9}")
     for (status, codec), count in sorted(table.items(), key=lambda row: (row[0][0] != "ok", -row[1])):
@@ -123,7 +128,7 @@ def _report(dataset: Dataset, records: Collection[Record]) -> None:
             print(_printable(f"  {record['status']}: {record['reason']}"))
         if len(faulty) > MOST_SHOWN:
             print(f"  ... and {len(faulty) - MOST_SHOWN} more")
-    print(f"all {len(records)} records, with reasons: {dataset.root / INDEX_NAME}")
+    print(f"all {len(records)} records, with reasons: {path}")
 
 
 def _printable(text: str) -> str:

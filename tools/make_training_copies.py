@@ -9,19 +9,21 @@ with the same --set. What is done already is skipped: run it again after an inte
 are listed at the end with the reason, and tried again next time; the exit status is then 1.
 """
 
+import argparse
 import sys
 from pathlib import Path
 
-import joblib
 from tqdm import tqdm
 
 from pipelines.clips import Dataset, ListError
-from pipelines.copy_folder import RECORDS_NAME, make_copy, not_made
+from pipelines.copy_folder import RECORDS_NAME, Sources, make_copy, not_made
 from pipelines.index import index_videos
 from pipelines.list_file import read_list
 from pipelines.parallel import in_processes
 from pipelines.record_file import Record, record_writer
+from pipelines.storage import is_remote, location
 from pipelines.training_copy import CopyOptions
+from tsam_dali.cluster_arguments import add_cluster_arguments, chosen, reachable
 from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, parser
 from tsam_dali.config import load_config
 from tsam_dali.example import ensure_example
@@ -36,24 +38,27 @@ def main() -> None:
     add("--data", metavar="FILE", default=EXAMPLE_DATA, help="JSON file of the data set (default: %(default)s)")
     add("--folder", help="folder of the copies, inside data_dir (default: dir_videos and the short side: videos_256)")
     add_option_arguments(command, CopyOptions)
-    add("--workers", type=int, default=joblib.cpu_count(), help="processes (default: one per core)")
+    add_cluster_arguments(command)
     add("--force", action="store_true", help="make copies that are there already, too")
     args = command.parse_args()
     dataset = load_config(args.data, args.data).dataset  # the data file says all that is needed here
     ensure_example(dataset)
+    dataset = reachable(dataset, args.dask)
     options = options_of(args, CopyOptions)
     name = args.folder or f"{dataset.dir_videos.rstrip('/')}_{options.short_side}"
     folder = dataset.root / name
-    if folder.resolve() == dataset.videos.resolve():
+    if is_remote(name):
+        raise ValueError("--folder: copies are written into data_dir; name a folder there, and upload them afterwards")
+    if not is_remote(dataset.videos) and folder.resolve() == dataset.videos.resolve():
         raise ValueError(f"--folder {name}: is the folder of the originals; choose another one")
 
-    sources, failures = _originals(dataset, args.workers)
+    sources, failures = _originals(dataset, args)
     todo = sources if args.force else not_made(folder, sources, options)
     records: list[Record] = []
     jobs = ((folder, clip_id, source, options) for clip_id, source in todo.items())
     try:
-        with record_writer(folder / RECORDS_NAME) as write:
-            copies = in_processes(make_copy, jobs, args.workers)
+        with record_writer(folder / RECORDS_NAME, args.shard) as write:
+            copies = in_processes(make_copy, jobs, args.workers, args.dask)
             for record in tqdm(copies, total=len(todo), desc="training copies", unit="clip"):
                 write(record)
                 records.append(record)
@@ -68,8 +73,8 @@ def main() -> None:
         sys.exit(1)
 
 
-def _originals(dataset: Dataset, workers: int) -> tuple[dict[str, Path], list[str]]:
-    """The video of each clip of both lists, and what is wrong with those that cannot be opened.
+def _originals(dataset: Dataset, args: argparse.Namespace) -> tuple[Sources, list[str]]:
+    """The video of each clip of this run, and what is wrong with those that cannot be opened.
 
     Raises:
         ListError: with every problem of the lists.
@@ -82,8 +87,10 @@ def _originals(dataset: Dataset, workers: int) -> tuple[dict[str, Path], list[st
             problems += error.problems
     if problems:
         raise ListError(problems)
-    records = index_videos(dataset, list(dict.fromkeys(entry.id for entry in entries)), workers)
-    good = {clip_id: dataset.root / record["file"] for clip_id, record in records.items() if record["status"] == "ok"}
+    clip_ids = chosen(dict.fromkeys(entry.id for entry in entries), args.shard)
+    records = index_videos(dataset, clip_ids, args.workers, shard=args.shard, dask=args.dask)
+    places = {clip_id: location(dataset.data_dir, record["file"]) for clip_id, record in records.items()}
+    good = {clip_id: place for clip_id, place in places.items() if records[clip_id]["status"] == "ok"}
     return good, [record["reason"] for record in records.values() if record["status"] != "ok"]
 
 

@@ -7,20 +7,24 @@ that have only a folder of frames. Clips that failed are listed at the end with 
 the exit status is then 1.
 """
 
+import os
 import sys
 from collections import Counter
 from pathlib import Path
 
-import joblib
 from tqdm import tqdm
 
 from pipelines.clips import Dataset, ListError
 from pipelines.list_file import read_list
+from pipelines.media_files import find_videos
 from pipelines.mel import AudioImage
 from pipelines.mel_file import columns_path, fingerprint
 from pipelines.mel_summary import read_summary, sound_file, state, store_sound, summary_writer
 from pipelines.parallel import in_processes
+from pipelines.shard import Shard
+from pipelines.storage import location, states
 from pipelines.tsam_names import explain_cut_names
+from tsam_dali.cluster_arguments import add_cluster_arguments, chosen, reachable
 from tsam_dali.command_line import add_config_arguments, friendly_errors, parser
 from tsam_dali.config import load_config
 from tsam_dali.example import ensure_example
@@ -31,20 +35,21 @@ def main() -> None:
     command = parser("precompute_audio.py", __doc__)
     command.epilog = "example: python tools/precompute_audio.py --data D.json --config C.json --workers 16"
     add_config_arguments(command)
-    command.add_argument("--workers", type=int, default=joblib.cpu_count(), help="processes (default: one per core)")
+    add_cluster_arguments(command)
     command.add_argument("--force", action="store_true", help="compute what is done already, too")
     args = command.parse_args()
     config = load_config(args.data, args.config, args.set)
     ensure_example(config.dataset)
+    dataset = reachable(config.dataset, args.dask)
     options = config.data_augmentation.audio_image_param
 
-    sources, failures = _sources(config.dataset)
-    todo = sources if args.force else _not_done(config.dataset, sources, options)
-    jobs = ((config.dataset, clip_id, source, options) for clip_id, source in todo.items())
-    records = in_processes(store_sound, jobs, args.workers)
+    sources, failures = _sources(dataset, args.shard)
+    todo = sources if args.force else _not_done(dataset, sources, options)
+    jobs = ((dataset, clip_id, source, options) for clip_id, source in todo.items())
+    records = in_processes(store_sound, jobs, args.workers, args.dask)
     counts: Counter[str] = Counter()
     try:
-        with summary_writer(config.dataset.mels) as write:
+        with summary_writer(dataset.mels, args.shard) as write:
             for record in tqdm(records, total=len(todo), desc="log-mel columns", unit="clip"):
                 write(record)
                 counts[record.status] += 1
@@ -54,7 +59,7 @@ def main() -> None:
         print(f"interrupted after {counts.total()} of {len(todo)} clips; run it again to go on", file=sys.stderr)
         sys.exit(130)
     print(
-        f"{config.dataset.mels}: {counts['ok']} clips stored, {counts['silent']} stored as silent, "
+        f"{dataset.mels}: {counts['ok']} clips stored, {counts['silent']} stored as silent, "
         f"{len(sources) - len(todo)} were done already, {len(failures)} failed"
     )
     if failures:
@@ -62,27 +67,31 @@ def main() -> None:
         sys.exit(1)
 
 
-def _sources(dataset: Dataset) -> tuple[dict[str, Path], list[str]]:
-    """Where the sound of each clip of both lists comes from, and what is wrong with ids that have no file of their
+def _sources(dataset: Dataset, shard: Shard | None) -> tuple[dict[str, str | Path], list[str]]:
+    """Where the sound of each clip of this run comes from, and what is wrong with ids that have no file of their
     name.
     """
     lists = [read_list(dataset.list_file(split)) for split in ("training", "validation")]
     sources, failures = {}, []
-    for clip_id in dict.fromkeys(entry.id for entries in lists for entry in entries):
+    clip_ids = chosen(dict.fromkeys(entry.id for entries in lists for entry in entries), shard)
+    videos, _ = find_videos(dataset, clip_ids)
+    for clip_id in clip_ids:
+        video = location(dataset.data_dir, videos[clip_id]) if clip_id in videos else None
         try:
-            sources[clip_id] = sound_file(dataset, clip_id)
+            sources[clip_id] = sound_file(dataset, clip_id, video)
         except ListError as error:
             failures += error.problems
-    without = [clip_id for clip_id, source in sources.items() if source.is_dir()]
+    without = [clip_id for clip_id, source in sources.items() if os.path.isdir(source)]
     return sources, failures + explain_cut_names(dataset.audios, ".wav", without, sources)[0]
 
 
-def _not_done(dataset: Dataset, sources: dict[str, Path], options: AudioImage) -> dict[str, Path]:
+def _not_done(dataset: Dataset, sources: dict[str, str | Path], options: AudioImage) -> dict[str, str | Path]:
     known, folder, settings = read_summary(dataset.mels), dataset.mels, fingerprint(options)
+    found = states(sources.values())
     return {
         clip_id: source
         for clip_id, source in sources.items()
-        if state(known.get(clip_id), source, columns_path(folder, clip_id), settings) not in ("ok", "silent")
+        if state(known.get(clip_id), found[source], columns_path(folder, clip_id), settings) not in ("ok", "silent")
     }
 
 

@@ -23,6 +23,7 @@ from pipelines.clips import ListError
 from pipelines.ffmpeg import FfmpegError, passthrough, run_ffmpeg
 from pipelines.media_files import DEMUXERS, find_video, video_ids
 from pipelines.sound import SoundError, has_sound
+from pipelines.storage import is_remote
 from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, parser
 from tsam_dali.config import load_config
 from tsam_dali.example import ensure_example
@@ -53,9 +54,11 @@ def main() -> None:
         command.error(f"--fps: expected 0 or more frames per second, got {args.fps:g}")
     dataset = load_config(args.data, args.data).dataset  # the data file says all that is needed here
     ensure_example(dataset)
+    if is_remote(dataset.videos):
+        raise ValueError(f"dataset.dir_videos: {dataset.videos}: the ffmpeg program needs files in a folder")
 
     def extract(clip_id: str) -> Result:
-        video = find_video(dataset, clip_id).absolute()
+        video = Path(find_video(dataset, clip_id)).absolute()
         target = dataset.audios / f"{clip_id}.wav" if args.audio else dataset.frames / clip_id
         if target.exists() and not args.force:
             return Result(clip_id, "existed")
