@@ -21,7 +21,7 @@ from tests.processes import run
 from tsam_dali.distributed import Job
 from tsam_dali.evaluation import evaluate_videos
 from tsam_dali.prediction_inputs import find_inputs
-from tsam_dali.predictor import PredictionError
+from tsam_dali.predictions import PredictionError
 
 MELS = "dataset.dir_mels=mels_tiny"
 

@@ -39,6 +39,14 @@ def positive(text: str) -> int:
     return number
 
 
+def positive_number(text: str) -> float:
+    """A number above 0, for argparse."""
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text}")
+    return number
+
+
 def friendly_errors(main: Callable[[], None]) -> Callable[[], None]:
     """Print what is wrong with a user's input (any ValueError) without a traceback, once a job; exit with 2."""
 
