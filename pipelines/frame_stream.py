@@ -1,6 +1,7 @@
 """Frames and sound of a video as they come: from a file, a pipe or a camera."""
 
 import logging
+import math
 import os
 import stat
 import sys
@@ -23,6 +24,8 @@ PIPE = "-"
 PIPE_FORMATS = "matroska,webm,mpegts"
 """Containers that may come through a pipe; all can be read without going back."""
 CAMERA_FORMAT = "v4l2"
+ROUNDING = 1e-6
+"""Seconds by which a sum of times may be off."""
 
 
 class StreamFrame(NamedTuple):
@@ -62,9 +65,9 @@ def read_stream(source: str, fps: float, seconds: float) -> Iterator[StreamFrame
                 time = frame.time if frame.time is not None else count / (rate or fps)
                 first, count = time if first is None else first, count + 1
                 shown_until = time - first + (1 / rate if rate else 0)
-                if shown_until <= due - 1e-6:
+                if shown_until <= due + ROUNDING:
                     continue
-                due = (int(shown_until * fps - 0.5 + 1e-6) + 1.5) / fps
+                due = (math.ceil((shown_until - ROUNDING) * fps - 0.5) + 0.5) / fps
                 crop = centre_crop(*shown_size(frame))
                 part = to_rgb(frame)[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width]
                 yield StreamFrame(time - first, np.ascontiguousarray(part), *sound.latest())

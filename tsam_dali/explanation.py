@@ -15,7 +15,7 @@ CELLS = 4
 
 
 class Explanation(NamedTuple):
-    """What speaks for a class, and where; the maps of all segments have one scale, 0..1."""
+    """What speaks for a class, and where: maps 0..1, the frames on one scale and the sound on its own."""
 
     label: int
     video: Tensor  # float32 (S, H, W)
@@ -41,15 +41,17 @@ def explain(network: nn.Module, video: Tensor, audio: Tensor | None, label: int)
     # A batch of one clip for the network is a batch of T pictures for its layers: (T, 1, h, w).
     found = method.attribute(inputs, target=label, relu_attributions=True).detach().float().cpu()
     maps = interpolate(found, size, mode="bilinear", align_corners=False)[:, 0]  # (T, H, W)
-    maps = maps / maps.max().clamp(min=torch.finfo(maps.dtype).tiny)
-    total = maps.sum((1, 2))
-    segments = len(video)
+    total, segments = maps.sum((1, 2)), len(video)
     return Explanation(
         label=label,
-        video=maps[:segments],
-        audio=None if audio is None else maps[segments:],
-        share=total / total.sum().clamp(min=torch.finfo(maps.dtype).tiny),
+        video=_part(maps[:segments], maps[:segments].max()),
+        audio=None if audio is None else _part(maps[segments:], maps[segments:].max()),
+        share=_part(total, total.sum()),
     )
+
+
+def _part(values: Tensor, whole: Tensor) -> Tensor:
+    return values / whole.clamp(min=torch.finfo(values.dtype).tiny)
 
 
 def _layer(network: nn.Module, side: int) -> nn.Module:

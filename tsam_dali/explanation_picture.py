@@ -17,7 +17,9 @@ STRONGEST = 0.7
 
 
 def draw_explanation(seen: Seen, explanation: Explanation, path: str | Path) -> Figure:
-    """Draw as a PNG: heat over the grey frames and over the middle one of the sound's three windows, on one scale.
+    """Draw as a PNG: heat over the grey frames and over the middle one of the sound's three windows.
+
+    Frames have one scale and the sound its own; the numbers say how much of all that speaks for the class is where.
 
     Args:
         seen: what `Predictor.predict_all` found.
@@ -39,7 +41,7 @@ def draw_explanation(seen: Seen, explanation: Explanation, path: str | Path) -> 
             axes.imshow(frames[number], cmap="gray", vmin=0, vmax=1)
             heat = _heat(axes, explanation.video[number].numpy())
             axes.set_title(f"frame {number + 1}: {explanation.share[number]:.0%}", fontsize=9)
-    above.colorbar(heat, ax=grid, label="speaks for the class", ticks=[0, 0.5, 1], shrink=0.9)
+    above.colorbar(heat, ax=grid, label="part of the strongest place", ticks=[0, 0.5, 1], shrink=0.9)
     for number, axes in enumerate(below[0].subplots(1, len(sounds), squeeze=False)[0] if below else ()):
         axes.imshow(sounds[number], origin="lower", aspect="auto", cmap="gray")
         _heat(axes, explanation.audio[number].numpy(), origin="lower", aspect="auto")
