@@ -36,7 +36,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tsam_dali import distributed
-from tsam_dali.command_line import friendly_errors, parser, positive, positive_number
+from tsam_dali.command_line import friendly_errors, make_folder, parser, positive, positive_number
 from tsam_dali.prediction_files import FILE, MOMENT, TIMELINE, Csv, JsonLines
 from tsam_dali.prediction_inputs import find_inputs
 from tsam_dali.predictions import Unreadable
@@ -55,7 +55,7 @@ def main() -> None:
         watch(predictor, args)
         return
     for folder in filter(None, (args.pictures, args.explain)):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     unreadable = []
     if args.window:
         found_all = predictor.timeline_all(paths, args.window, args.stride, args.topk)
@@ -124,8 +124,12 @@ def open_output(path: Path | None, columns: tuple[str, ...]) -> Iterator[JsonLin
     if path is None:
         yield JsonLines(sys.stdout, columns)
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
+    make_folder(path.parent)
+    try:
+        file = path.open("w", newline="", encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be written ({error.strerror}); choose another --output") from error
+    with file:
         yield WRITERS[path.suffix](file, columns)
 
 
