@@ -14,7 +14,7 @@ from tsam_dali.checkpoint import replacing
 from tsam_dali.evaluation import SPLIT, Evaluation
 from tsam_dali.report import plot_confusion
 from tsam_dali.report_page import write_page
-from tsam_dali.report_parts import Section, fill
+from tsam_dali.report_parts import Section
 from tsam_dali.report_sections import classes_section, confusion_section, numbers_section, settings_section
 from tsam_dali.scores import CALIBRATION_BINS, class_table, top
 
@@ -61,6 +61,8 @@ def _sections(
     numbers = [(name.replace("_", " "), f"{scores[name]:.1%}") for name in accuracies(evaluation)]
     numbers += [("calibration error", f"{scores['calibration_error']:.1%}")]
     note = f"{scores['scored']} of {scores['expected']} videos"
+    if evaluation.unreadable:
+        note += f"; not scored: {', '.join(evaluation.unreadable)}"
     yield numbers_section("Scores", numbers, note)
     if len(evaluation.after) > 1:
         clips = [(f"{count} clips", f"{after['accuracy']:.1%}") for count, after in enumerate(evaluation.after, 1)]
@@ -70,9 +72,6 @@ def _sections(
             (f"{name.replace('_', ' ')} with sound", evaluation.with_sound[name]) for name in accuracies(evaluation)
         )
         yield numbers_section("With sound", [(name, f"{share:.1%}") for name, share in parts], note)
-    if evaluation.unreadable:
-        lines = "\n".join(f"{clip_id}: {reason}" for clip_id, reason in evaluation.unreadable.items())
-        yield Section("Not scored", fill("settings.html", text=lines))
     yield confusion_section(matrix, names)
     yield classes_section(matrix, names)
     yield settings_section(about)
