@@ -98,6 +98,7 @@ def test_a_folder_that_cannot_be_made_is_named_before_the_work(tmp_path, monkeyp
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_ten_clips_are_not_worse_than_one(tmp_path):
     """A network between chance and certainty, so that the clips have something to add."""
     data = ("--data", tmp_path / "data/data.json")
