@@ -70,7 +70,7 @@ def _to_rgb(
     path: str | Path, wanted: list[int], pictures: dict[int, av.VideoFrame], size: tuple[int, int], crop: Crop
 ) -> np.ndarray:
     video = np.empty((len(wanted), crop.height, crop.width, 3), np.uint8)
-    to_rgb = _RGBConverter()
+    to_rgb = RGBConverter()
     for number, picture in pictures.items():
         if shown_size(picture) != tuple(size):
             sizes = f"{shown_size(picture)}, but {tuple(size)} is expected"
@@ -122,7 +122,7 @@ def _first_and_count(demuxed: Demuxed, codec: CodecContext) -> tuple[av.VideoFra
     return first, 1 + sum(1 for _ in pictures)
 
 
-class _RGBConverter:
+class RGBConverter:
     """Decoded picture -> RGB as shown, uint8 (H, W, 3)."""
 
     def __init__(self):

@@ -44,9 +44,23 @@ def read_sound(path: str | Path) -> tuple[np.ndarray, int]:
         raise SoundError(f"{path}: the sound cannot be read ({_reason(error)})") from error
     if sound.size == 0:
         raise NoSoundError(f"{path}: has no sound")
-    if not np.isfinite(sound).all():
-        raise SoundError(f"{path}: the sound holds values that are no finite numbers; extract it again")
+    _check_finite(path, sound)
     return sound, rate
+
+
+def sound_pieces(path: str | Path) -> Iterator[tuple[np.ndarray, int]]:
+    """The sound of a video as `read_sound` gives it, piece by piece: (channels, samples) and samples per second; none
+    where there is no sound.
+
+    Raises:
+        SoundError: naming the file and the reason.
+    """
+    try:
+        for piece, rate in _pieces(Path(path)):
+            _check_finite(path, piece)
+            yield piece, rate
+    except av.FFmpegError as error:
+        raise SoundError(f"{path}: the sound cannot be read ({_reason(error)})") from error
 
 
 def has_sound(path: str | Path) -> bool:
@@ -87,19 +101,26 @@ def _open(path: str | Path) -> av.container.InputContainer:
 
 
 def _read_video(path: str | Path) -> tuple[np.ndarray, int]:
+    pieces = list(_pieces(path))
+    if not pieces:
+        return np.empty((0, 0), np.float32), 0
+    return np.concatenate([piece for piece, _ in pieces], axis=1), pieces[0][1]
+
+
+def _pieces(path: str | Path) -> Iterator[tuple[np.ndarray, int]]:
     with _open(path) as container:
         stream = container.streams.best("audio")
         frames = _frames(container, stream) if stream else iter(())
         first = next(frames, None)
         if first is None:
-            return np.empty((0, 0), np.float32), 0
+            return
         # Of the frame, not of the container: for some AAC streams the container names half the rate.
         layout, rate = first.layout, first.sample_rate
-        pieces = []
         for _, run in itertools.groupby(itertools.chain([first], frames), lambda f: (f.layout.name, f.sample_rate)):
             resampler = av.AudioResampler(format="fltp", layout=layout, rate=rate)
-            pieces += [piece.to_ndarray() for frame in [*run, None] for piece in resampler.resample(frame)]
-    return np.concatenate(pieces, axis=1), rate
+            for frame in itertools.chain(run, [None]):
+                for piece in resampler.resample(frame):
+                    yield piece.to_ndarray(), rate
 
 
 def _frames(container: av.container.InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame]:
@@ -115,6 +136,11 @@ def _frames(container: av.container.InputContainer, stream: av.AudioStream) -> I
         yield from frames
     if failure is not None and not decoded:
         raise failure
+
+
+def _check_finite(path: str | Path, sound: np.ndarray) -> None:
+    if not np.isfinite(sound).all():
+        raise SoundError(f"{path}: the sound holds values that are no finite numbers; extract it again")
 
 
 def _reason(error: Exception) -> str:

@@ -17,11 +17,11 @@ LAYERS = [
         "pipelines",
         "clips ffmpeg frame_folder jpeg list_file media_files order parallel processes record_file shard storage",
     )
-    | layer("pipelines", "sampling sandbox tsam_names views")
+    | layer("pipelines", "sampling sandbox tsam_names views windows")
     | layer("pipelines.lists", "build classes formats media paths published rows split write"),
     layer("pipelines", "copy_folder decode demux file_sound headers index_file mel mel_file mel_store mel_summary mp4")
     | layer("pipelines", "nvdec packets pictures probe remux sound sound_track source training_copy video_file ways_in")
-    | layer("pipelines", "whole_file")
+    | layer("pipelines", "frame_stream frame_times sound_windows whole_file")
     | layer("tsam_dali", "config options"),
     layer("pipelines", "colour culprits dataset frame_index graph index loader")
     | layer(
@@ -34,12 +34,12 @@ LAYERS = [
         "progress provenance published_weights report report_page report_parts report_sections resume run_folder",
     )
     | layer("tsam_dali", "model_folder trained")
-    | layer("tsam_dali", "export_formats memory model_card preprocessing stream")
+    | layer("tsam_dali", "explanation export_formats memory model_card predictions preprocessing stream")
     | layer("tsam_dali", "scores video_scores")
     | layer("tsam_dali", "run_log shift trackers trainable weight_formats weights"),
-    layer("tsam_dali", "engine prediction_inputs predictor run"),
-    layer("tsam_dali", "evaluation run_report watch window"),
-    layer("tsam_dali", "evaluation_files prediction_files prediction_picture"),
+    layer("tsam_dali", "engine file_clips live prediction_files prediction_inputs run timeline"),
+    layer("tsam_dali", "evaluation predictor run_report timeline_picture watch window"),
+    layer("tsam_dali", "evaluation_files explanation_picture prediction_picture"),
     layer("tsam_dali", "evaluate export predict train"),
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -20,8 +21,9 @@ from tests.networks import one_thread  # noqa: F401 (a fixture)
 from tests.processes import run
 from tsam_dali.distributed import Job
 from tsam_dali.evaluation import evaluate_videos
+from tsam_dali.predict import main
 from tsam_dali.prediction_inputs import find_inputs
-from tsam_dali.predictor import PredictionError
+from tsam_dali.predictions import PredictionError
 
 MELS = "dataset.dir_mels=mels_tiny"
 
@@ -122,6 +124,26 @@ def test_inputs_are_files_folders_and_lists(folder, tmp_path):
     found = find_inputs([str(folder / "b.mp4"), str(folder), str(tmp_path / "list.txt")])
     names = ("b.mp4", "a.mp4", "sub/cut.mp4", "sub/empty.webm")
     assert found == [*(str(folder / name) for name in names), str(tmp_path / "beside.mp4")]
+
+
+def test_places_that_cannot_be_written_are_named(file, folder, tmp_path, monkeypatch, capsys):
+    for option, place, message in (
+        ("--output", folder / "a.mp4/x.csv", "cannot be made"),
+        ("--explain", folder / "a.mp4", "cannot be made"),
+        ("--output", tmp_path / "d.csv", "cannot be written"),
+    ):
+        (tmp_path / "d.csv").mkdir(exist_ok=True)
+        arguments = ["predict", "--checkpoint", file, folder / "a.mp4", option, place, "--device", "cpu"]
+        monkeypatch.setattr("sys.argv", list(map(str, arguments)))
+        with pytest.raises(SystemExit, match="2"):
+            main()
+        assert message in capsys.readouterr().err
+
+
+def test_a_fifo_is_no_list(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(InputError, match="streams are read with --live"):
+        find_inputs([str(tmp_path / "fifo")])
 
 
 def test_inputs_that_are_none(folder, tmp_path):

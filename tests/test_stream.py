@@ -26,6 +26,40 @@ def test_after_s_frames_the_stream_equals_the_clip(segments, depth, audio, edge)
         assert torch.equal(model(video, sound)[0], expected)  # the network is as it was
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("shift_temporal.n_insert=2", "shift_temporal.shift_depth=2"),
+        ("shift_temporal.n_insert=2", "shift_temporal.m_insert=1", "shift_temporal.shift_depth=3"),
+        ("model.arch=mobilenetv2_050", "shift_temporal.shift_depth=2"),
+        ("model.arch=mobilenetv3_small_050", "shift_temporal.n_insert=2"),
+        ("model.arch=efficientnet_b0", "shift_temporal.shift_depth=2", "model.normalize=backbone"),
+        ("model.arch=convnext_atto",),
+    ],
+)
+def test_other_places_and_families(settings):
+    model = network("shift_temporal.causal=true", "model.video_segments=4", *settings)
+    video, sound = clips(model, count=1)
+    stream = Stream(model, sound)
+    with torch.no_grad():
+        expected = model(video, sound)[0]
+    results = [stream.push(frame) for frame in video[0]]
+    assert torch.allclose(results[-1], expected, rtol=0, atol=1e-5)
+
+
+def test_the_sound_can_change():
+    model = network("shift_temporal.causal=true", "model.video_segments=3")
+    video, sound = clips(model, count=1)
+    stream = Stream(model, torch.zeros_like(sound))
+    for frame in video[0, :2]:
+        stream.push(frame)
+    stream.hear(sound)
+    with torch.no_grad():
+        assert torch.allclose(stream.push(video[0, 2]), model(video, sound)[0], rtol=0, atol=1e-5)
+    with pytest.raises(ModelError, match="got 0 segments, expected 1"):
+        stream.hear(None)
+
+
 def test_a_network_that_needs_later_frames_is_an_error():
     with pytest.raises(ModelError, match="causal: got false, expected true"):
         Stream(network())

@@ -67,7 +67,8 @@ def load_checkpoint(path: Path, digest_needed: bool = False) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged bytes can fail in any way
         raise CheckpointError(
-            f"{path}: cannot be read ({(str(error) or type(error).__name__).splitlines()[0]})"
+            f"{path}: damaged, or no checkpoint at all; it cannot be read "
+            f"({(str(error) or type(error).__name__).splitlines()[0]})"
         ) from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise CheckpointError(f"{path}: not a checkpoint of tsam_dali (other weights: --fine_tune reads them)")

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 EXAMPLE_DATA, EXAMPLE_CONFIG = "config/example_data.json", "config/example_config.json"
 
@@ -37,6 +38,26 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text}")
     return number
+
+
+def positive_number(text: str) -> float:
+    """A number above 0, for argparse."""
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text}")
+    return number
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder for results, with its parents, if it is not there.
+
+    Raises:
+        ValueError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"{path}: this folder cannot be made ({error.strerror}); choose another place") from error
 
 
 def friendly_errors(main: Callable[[], None]) -> Callable[[], None]:

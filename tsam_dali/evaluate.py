@@ -21,7 +21,7 @@ from pathlib import Path
 from pipelines.clips import Dataset
 from pipelines.dataset import load_data
 from tsam_dali import distributed
-from tsam_dali.command_line import friendly_errors, parser, positive
+from tsam_dali.command_line import friendly_errors, make_folder, parser, positive
 from tsam_dali.config import change_config
 from tsam_dali.evaluation import BATCH_SIZE, SPLIT, Evaluation, choose_views, describe, evaluate_videos
 from tsam_dali.evaluation_files import write_evaluation
@@ -38,12 +38,13 @@ def main() -> None:
     check_class_names(trained.config.dataset, config.dataset)
     job = distributed.start(args.device)
     network = network_of(dataclasses.replace(trained, config=config), args.checkpoint, job.device)
+    folder = Path(args.output or f"{args.checkpoint.rstrip('/')}_evaluation")
+    distributed.on_rank_0(lambda: make_folder(folder))  # before the work, not after it
     data = distributed.on_rank_0(lambda: load_data(config, [SPLIT]))
     views = choose_views(args.protocol, config, args.clips, args.crops)
     options = {"average": args.average, "no_audio": args.no_audio, "batch_size": args.batch_size}
     evaluation = evaluate_videos(network, config, job, data, views, **options, tell=print)
     if job.is_main:
-        folder = Path(args.output or f"{args.checkpoint.rstrip('/')}_evaluation")
         about = {"views": dataclasses.asdict(views), **options, "config": config.to_dict(), **provenance()}
         write_evaluation(folder, evaluation, trained.class_names, about)
         summarize(evaluation, folder)
@@ -86,7 +87,7 @@ def summarize(evaluation: Evaluation, folder: Path) -> None:
     scores = evaluation.scores
     print(
         f"{describe(scores)}\nmean class accuracy {scores['mean_class_accuracy']:.2%}, "
-        f"calibration error (ECE) {scores['calibration_error']:.2%}"
+        f"calibration error (ECE) {scores['calibration_error']:.2%}, on the same videos"
     )
     if evaluation.with_sound:
         gain = evaluation.with_sound["accuracy"] - scores["accuracy"]

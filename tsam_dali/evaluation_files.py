@@ -1,6 +1,7 @@
 """The files of an evaluation: a line per video, a summary, a table of the classes, the confusion matrix."""
 
 import csv
+import io
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import confusion_matrix
 
+from tsam_dali.checkpoint import replacing
 from tsam_dali.evaluation import SPLIT, Evaluation
 from tsam_dali.report import plot_confusion
 from tsam_dali.report_page import write_page
@@ -23,23 +25,32 @@ DECIMALS = 6
 def write_evaluation(folder: Path, evaluation: Evaluation, names: Sequence[str], about: dict[str, Any]) -> None:
     """Write predictions.jsonl, summary.json, classes.csv, confusion.png and report.html, in place of earlier ones.
 
+    Each takes its name when it is whole and on the disk.
+
     Args:
         names: C class names.
         about: what else the summary says: checkpoint, views, versions, ...
     """
-    folder.mkdir(parents=True, exist_ok=True)
     lines = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in prediction_lines(evaluation, names))
-    (folder / "predictions.jsonl").write_text(lines, encoding="utf-8")
-    (folder / "summary.json").write_text(json.dumps(summary(evaluation) | about, indent=4) + "\n")
+    _write(folder / "predictions.jsonl", lines)
+    record = summary(evaluation) | {"class_names": list(names)} | about
+    _write(folder / "summary.json", json.dumps(record, indent=4, ensure_ascii=False) + "\n")
     probabilities, label = evaluation.scored_videos()
     table = class_table(probabilities, label, [entry.label for entry in evaluation.entries], names)
-    with (folder / "classes.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, table[0].keys())
-        writer.writeheader()
-        writer.writerows(table)
+    rows = io.StringIO(newline="")
+    writer = csv.DictWriter(rows, table[0].keys())
+    writer.writeheader()
+    writer.writerows(table)
+    _write(folder / "classes.csv", rows.getvalue())
     matrix = confusion_matrix(label, probabilities.argmax(1), labels=range(len(names)))
-    plot_confusion(matrix, names, folder / "confusion.png")
+    with replacing(folder / "confusion.png") as temporary, temporary.open("wb") as file:
+        plot_confusion(matrix, names, file)
     write_page(folder / "report.html", "Evaluation", _sections(evaluation, matrix, names, about))
+
+
+def _write(path: Path, text: str) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")
 
 
 def _sections(
@@ -50,7 +61,17 @@ def _sections(
     numbers = [(name.replace("_", " "), f"{scores[name]:.1%}") for name in accuracies(evaluation)]
     numbers += [("calibration error", f"{scores['calibration_error']:.1%}")]
     note = f"{scores['scored']} of {scores['expected']} videos"
+    if evaluation.unreadable:
+        note += f"; not scored: {', '.join(evaluation.unreadable)}"
     yield numbers_section("Scores", numbers, note)
+    if len(evaluation.after) > 1:
+        clips = [(f"{count} clips", f"{after['accuracy']:.1%}") for count, after in enumerate(evaluation.after, 1)]
+        yield numbers_section("Accuracy after 1, 2, ... clips", clips, note)
+    if evaluation.with_sound:
+        parts = (
+            (f"{name.replace('_', ' ')} with sound", evaluation.with_sound[name]) for name in accuracies(evaluation)
+        )
+        yield numbers_section("With sound", [(name, f"{share:.1%}") for name, share in parts], note)
     yield confusion_section(matrix, names)
     yield classes_section(matrix, names)
     yield settings_section(about)

@@ -56,7 +56,10 @@ def read_folder(folder: Path) -> dict[str, Any]:
     """
     for name in (SETTINGS, WEIGHTS):
         if not (folder / name).is_file():
-            raise CheckpointError(f"{folder}: has no {name}; expected a folder written by tsam_dali.export")
+            raise CheckpointError(
+                f"{folder}: has no {name}; expected a folder written by "
+                "tsam_dali.export; the checkpoints of a run are files, such as RUN/checkpoints/balanced_best"
+            )
     try:
         about = json.loads((folder / SETTINGS).read_text())
     except ValueError as error:

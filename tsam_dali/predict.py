@@ -7,9 +7,26 @@ examples:
       all videos of a folder and its sub-folders, and those of a list with one path a line, as a table
   python -m tsam_dali.predict --checkpoint CKPT my_videos/ --output predictions.jsonl --pictures pictures/
       and a PNG for each file: what the network saw, and the bars of its classes
+  python -m tsam_dali.predict --checkpoint CKPT long.mp4 --window 10 --stride 5 --output t.jsonl --pictures plots/
+      the classes of every ten seconds, each heard with its own sound, and a PNG with their probabilities over time
+  python -m tsam_dali.predict --checkpoint CKPT my_videos/ --explain maps/
+      and a PNG for each file: where in the frames and in the sound the network found its first class (Grad-CAM)
+  python -m tsam_dali.predict --checkpoint CKPT --live /dev/video0 --fps 4
+      a line after every frame that is fed, while a camera runs; CKPT was trained with shift_temporal.causal=true
+  ffmpeg -i rtsp://ADDRESS -f matroska - | python -m tsam_dali.predict --checkpoint CKPT --live -
+      the same for a stream that another program reads
 
 Settings and class names are those of the checkpoint. Videos that cannot be read are listed at the end; the exit status
 is 1 only if none could be read.
+
+windows:
+  They begin every STRIDE seconds. The last one ends with the video: it begins earlier than its turn, or takes in a rest
+  of less than a tenth of a window. A video that is shorter than a window is one window.
+
+live:
+  Fed are the frames shown at (k + 1/2) / FPS seconds, k = 0, 1, ...; the probabilities are the mean over the last S of
+  them (model.video_segments), or over all before there are S. FPS should be that of the training: S by the seconds of a
+  training clip. A network with sound also hears the last S / FPS seconds of the source's sound; a camera is silent.
 """
 
 import argparse
@@ -19,10 +36,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tsam_dali import distributed
-from tsam_dali.command_line import friendly_errors, parser, positive
-from tsam_dali.prediction_files import Csv, JsonLines
+from tsam_dali.command_line import friendly_errors, make_folder, parser, positive, positive_number
+from tsam_dali.prediction_files import FILE, MOMENT, TIMELINE, Csv, JsonLines
 from tsam_dali.prediction_inputs import find_inputs
-from tsam_dali.predictor import Predictor, Unreadable
+from tsam_dali.predictions import Unreadable
+from tsam_dali.predictor import Predictor, Seen
+from tsam_dali.timeline import SeenTimeline
 
 WRITERS = {".jsonl": JsonLines, ".csv": Csv}
 
@@ -32,20 +51,25 @@ def main() -> None:
     args = parse_arguments()
     paths = find_inputs(args.inputs)
     predictor = Predictor(args.checkpoint, distributed.start(args.device).device)
+    if args.live:
+        watch(predictor, args)
+        return
+    for folder in filter(None, (args.pictures, args.explain)):
+        make_folder(folder)
     unreadable = []
-    with open_output(args.output) as output:
-        for number, found in enumerate(predictor.predict_all(paths, args.topk), 1):
+    if args.window:
+        found_all = predictor.timeline_all(paths, args.window, args.stride, args.topk)
+    else:
+        found_all = predictor.predict_all(paths, args.topk)
+    with open_output(args.output, TIMELINE if args.window else FILE) as output:
+        for number, found in enumerate(found_all, 1):
             if isinstance(found, Unreadable):
                 unreadable.append(found)
                 output.write(found)
                 continue
-            output.write(found.prediction)
-            if args.pictures:
-                from tsam_dali.prediction_picture import draw_prediction  # matplotlib, which most calls do without
-
-                # Numbered, as files of several folders may have the same name.
-                name = f"{number:04d}_{Path(found.prediction.path).stem}.png"
-                draw_prediction(found, args.pictures / name)
+            output.write(found[0])
+            # Numbered, as files of several folders may have the same name.
+            draw(predictor, found, args, f"{number:04d}_{Path(found[0].path).stem}.png")
     print(f"{len(paths) - len(unreadable)} of {len(paths)} videos read", file=sys.stderr)
     for file in unreadable:
         print(f"not read: {file.error}", file=sys.stderr)
@@ -56,16 +80,34 @@ def main() -> None:
 def parse_arguments() -> argparse.Namespace:
     command = parser("python -m tsam_dali.predict", __doc__)
     add = command.add_argument
-    add("inputs", metavar="FILE|FOLDER|LIST", nargs="+", help="videos, folders of them, text files with a path a line")
+    add("inputs", metavar="FILE|FOLDER|LIST", nargs="*", help="videos, folders of them, text files with a path a line")
     add("--checkpoint", metavar="CKPT", required=True, help="checkpoint of a run, or a folder of weights with a card")
     add("--topk", metavar="K", type=positive, default=5, help="classes per video (default: %(default)s)")
     output = "ends in .jsonl (a line per video) or .csv (a row per class); default: JSON lines on the terminal"
     add("--output", metavar="FILE", type=output_path, help=output)
-    add("--pictures", metavar="DIR", type=Path, help="a PNG per video: frames, sound and the bars of its classes")
+    pictures = "a PNG per video: frames, sound and the bars of its classes; with --window, their course"
+    add("--pictures", metavar="DIR", type=Path, help=pictures)
+    add("--explain", metavar="DIR", type=Path, help="a PNG per video: what spoke for its first class, and where")
+    add("--window", metavar="SECONDS", type=positive_number, help="predict windows of this length, see above")
+    stride = "from the start of a window to that of the next (default: half a window)"
+    add("--stride", metavar="SECONDS", type=positive_number, help=stride)
+    live = "in place of files: a video, - (a pipe) or a camera, predicted frame by frame while it comes, see above"
+    add("--live", metavar="FILE|-|DEVICE", help=live)
+    fps = "frames per second that --live feeds (default: S frames in 10 seconds)"
+    add("--fps", metavar="FPS", type=positive_number, help=fps)
     add("--device", help="cpu or cuda (default: cuda if there is one)")
     args = command.parse_args()
-    if args.pictures:
-        args.pictures.mkdir(parents=True, exist_ok=True)
+    if bool(args.inputs) == bool(args.live):
+        command.error("expected videos (FILE, FOLDER or LIST), or else --live")
+    if args.stride and not args.window:
+        command.error("--stride is that of windows: give --window SECONDS, too")
+    if args.fps and not args.live:
+        command.error("--fps is that of a stream: give --live, too; --window and --stride divide files")
+    if args.live and (args.window or args.pictures or args.explain):
+        command.error("--live gives lines only, no --window, --pictures or --explain")
+    if args.window and args.explain:
+        command.error("--explain explains whole files: leave out --window, or cut the video first")
+    args.stride = args.stride or (args.window and args.window / 2)
     return args
 
 
@@ -77,14 +119,43 @@ def output_path(text: str) -> Path:
 
 
 @contextlib.contextmanager
-def open_output(path: Path | None) -> Iterator[JsonLines | Csv]:
+def open_output(path: Path | None, columns: tuple[str, ...]) -> Iterator[JsonLines | Csv]:
     """The writer of the predictions; None: JSON lines on the terminal."""
     if path is None:
-        yield JsonLines(sys.stdout)
+        yield JsonLines(sys.stdout, columns)
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        yield WRITERS[path.suffix](file)
+    make_folder(path.parent)
+    try:
+        file = path.open("w", newline="", encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be written ({error.strerror}); choose another --output") from error
+    with file:
+        yield WRITERS[path.suffix](file, columns)
+
+
+def draw(predictor: Predictor, found: Seen | SeenTimeline, args: argparse.Namespace, name: str) -> None:
+    """The pictures that were asked for. Imported here: most calls do without matplotlib and captum."""
+    if isinstance(found, SeenTimeline):
+        if args.pictures:
+            from tsam_dali.timeline_picture import draw_timeline
+
+            draw_timeline(found, predictor.class_names, args.pictures / name)
+        return
+    if args.pictures:
+        from tsam_dali.prediction_picture import draw_prediction
+
+        draw_prediction(found, args.pictures / name)
+    if args.explain:
+        from tsam_dali.explanation_picture import draw_explanation
+
+        draw_explanation(found, predictor.explain(found), args.explain / name)
+
+
+def watch(predictor: Predictor, args: argparse.Namespace) -> None:
+    """A line after each frame of a stream, until it ends or Ctrl-C."""
+    with open_output(args.output, MOMENT) as output, contextlib.suppress(KeyboardInterrupt):
+        for moment in predictor.live(args.live, args.fps, args.topk):
+            output.write(moment)
 
 
 if __name__ == "__main__":

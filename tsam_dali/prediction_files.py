@@ -5,37 +5,55 @@ import json
 from dataclasses import asdict
 from typing import Any, TextIO
 
-from tsam_dali.predictor import Prediction, Unreadable
+from tsam_dali.predictions import Classes, Moment, Prediction, Timeline, Unreadable
 
-COLUMNS = ("path", "rank", "label", "name", "probability", "has_sound", "error")
-"""Of the CSV, which has a row for each class of a file; rank 1 is the most probable one."""
+Found = Prediction | Timeline | Moment | Unreadable
+
+FILE = ("path", "rank", "label", "name", "probability", "has_sound", "error")
+"""Columns of the CSV, which has a row for each class of a file; rank 1 is the most probable one."""
+TIMELINE = ("path", "start", "end", "rank", "label", "name", "probability", "has_sound", "error")
+"""Of that for timelines, with a row for each class of a window."""
+MOMENT = ("time", "frame", "rank", "label", "name", "probability")
+"""Of that for streams, with a row for each class at a time."""
 
 
 class JsonLines:
-    """A line per file: the fields of `Prediction` or of `Unreadable`. Each is there as soon as it is known."""
+    """A line per file or moment: its fields. Each is there as soon as it is known."""
 
-    def __init__(self, file: TextIO) -> None:
+    def __init__(self, file: TextIO, _columns: tuple[str, ...]) -> None:
         self._file = file
 
-    def write(self, found: Prediction | Unreadable) -> None:
+    def write(self, found: Found) -> None:
         print(json.dumps(asdict(found), ensure_ascii=False), file=self._file, flush=True)
 
 
 class Csv:
-    """A row per class of a file, or one with the error."""
+    """A row per class, or one with the error."""
 
-    def __init__(self, file: TextIO) -> None:
+    def __init__(self, file: TextIO, columns: tuple[str, ...]) -> None:
         self._file = file
-        self._rows = csv.DictWriter(file, COLUMNS)
+        self._rows = csv.DictWriter(file, columns)
         self._rows.writeheader()
 
-    def write(self, found: Prediction | Unreadable) -> None:
+    def write(self, found: Found) -> None:
         self._rows.writerows(_rows(found))
         self._file.flush()
 
 
-def _rows(found: Prediction | Unreadable) -> list[dict[str, Any]]:
-    if isinstance(found, Unreadable):
-        return [asdict(found)]
-    about = {"path": found.path, "has_sound": found.has_sound}
-    return [about | {"rank": rank} | asdict(one) for rank, one in enumerate(found.classes, 1)]
+def _rows(found: Found) -> list[dict[str, Any]]:
+    match found:
+        case Unreadable():
+            return [asdict(found)]
+        case Moment():
+            return _ranked(found.classes, {"time": found.time, "frame": found.frame})
+        case Prediction():
+            return _ranked(found.classes, {"path": found.path, "has_sound": found.has_sound})
+    rows = []
+    for window in found.windows:
+        about = {"path": found.path, "start": window.start, "end": window.end, "has_sound": found.has_sound}
+        rows += [about | {"error": window.error}] if window.error else _ranked(window.classes, about)
+    return rows
+
+
+def _ranked(classes: Classes, about: dict[str, Any]) -> list[dict[str, Any]]:
+    return [about | {"rank": rank} | asdict(one) for rank, one in enumerate(classes, 1)]

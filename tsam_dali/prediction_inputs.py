@@ -39,7 +39,11 @@ def _videos(path: Path) -> list[str]:
         return found
     if not os.path.lexists(path):
         raise InputError([f"{path}: no such file or folder"])
-    return [str(path)] if path.suffix.lower() in DEMUXERS else _lines(path)
+    if path.suffix.lower() in DEMUXERS:
+        return [str(path)]
+    if not path.is_file():  # opening a FIFO would wait for a writer
+        raise InputError([f"{path}: is no file; streams are read with --live"])
+    return _lines(path)
 
 
 def _lines(path: Path) -> list[str]:

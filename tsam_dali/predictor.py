@@ -2,66 +2,32 @@
 
 predictor = tsam_dali.load("results/first/checkpoints/balanced_best")
 print(predictor.predict("a.mp4").classes[0])
+print(predictor.timeline("long.mp4", window=10, stride=5).windows[0])
 
-S video segments, A audio segments, C classes.
+S video segments, A audio segments.
 """
 
-import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
-from pipelines.clips import Clip
-from pipelines.file_sound import FileSound
-from pipelines.loader import build_loader
+from pipelines.frame_times import probe_times
 from pipelines.probe import probe_video
-from pipelines.sandbox import Fault, Limits, map_limited
+from pipelines.sound import SoundError
 from tsam_dali.config import change_config
-from tsam_dali.precision import autocast
+from tsam_dali.file_clips import file_clip, look_at, probe_files
+from tsam_dali.live import follow
+from tsam_dali.predictions import Moment, Prediction, PredictionError, Timeline, Unreadable, best_classes
+from tsam_dali.timeline import SeenTimeline, make_timeline
 from tsam_dali.trained import build_trained
 
-BATCH_SIZE = 8
-"""Clips in a step."""
+if TYPE_CHECKING:
+    from tsam_dali.explanation import Explanation
+
 SETTINGS = ("pipeline.source=video", "pipeline.decode=cpu", "pipeline.max_bad_fraction=1")
-
-
-class PredictionError(ValueError):
-    """A file that cannot be read."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClassProbability:
-    """One class for one file."""
-
-    label: int
-    """Its number, as in the lists of the training."""
-    name: str
-    probability: float
-    """0..1."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prediction:
-    """What the network says of a file."""
-
-    path: str
-    classes: tuple[ClassProbability, ...]
-    """The most probable ones, the best first."""
-    has_sound: bool
-    """Whether the file has a sound track; one without is heard as silence."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Unreadable:
-    """A file without a prediction."""
-
-    path: str
-    error: str
-    """Why."""
 
 
 class Seen(NamedTuple):
@@ -70,6 +36,15 @@ class Seen(NamedTuple):
     prediction: Prediction
     video: Tensor  # float32 (S, 3, H, W), 0..1
     audio: Tensor | None  # float32 (A, 3, H, W), log-mel pictures
+
+
+class _Look(NamedTuple):
+    """One clip that went through the network, or (`error`) could not be read."""
+
+    probabilities: Tensor  # float32 (C,)
+    video: Tensor
+    audio: Tensor | None
+    error: str
 
 
 class Predictor:
@@ -94,55 +69,77 @@ class Predictor:
     def predict_all(self, paths: Sequence[str | Path], topk: int = 5) -> Iterator[Seen | Unreadable]:
         """The same for many videos, in their order, each once; what cannot be read is no error here."""
         names = list(dict.fromkeys(map(str, paths)))
-        clips, errors = _probe(names)
-        seen = self._predict(clips, topk)
+        records, errors = probe_files(probe_video, names)
+        clips = [file_clip(name, record) for name, record in records.items()]
+        looks = zip(clips, look_at(self.network, self.config, self.device, clips), strict=True)
         for name in names:
-            yield Unreadable(path=name, error=errors[name]) if name in errors else next(seen)
+            if name in errors:
+                yield Unreadable(path=name, error=errors[name])
+                continue
+            clip, look = next(looks)
+            if look.error:
+                yield Unreadable(path=name, error=look.error)
+                continue
+            classes = best_classes(look.probabilities, self.class_names, topk)
+            yield Seen(Prediction(path=name, classes=classes, has_sound=clip.sound), look.video, look.audio)
 
-    @torch.no_grad()
-    def _predict(self, clips: list[Clip], topk: int) -> Iterator[Seen | Unreadable]:
-        if not clips:
-            return
-        with build_loader(
-            self.config, "validation", clips, device=self.device, rank_batch=min(BATCH_SIZE, len(clips))
-        ) as loader:
-            loader.source.mels = FileSound(self.config.data_augmentation.audio_image_param)
-            for batch in loader:
-                with autocast(self.config.training_param, self.device):
-                    logits = self.network(batch.video, batch.audio)
-                probabilities = logits.float().softmax(1).cpu()
-                for place, row in enumerate(batch.row.tolist()):
-                    if row < 0:
-                        continue
-                    if row in loader.bad:
-                        yield Unreadable(path=clips[row].path, error=loader.bad[row])
-                        continue
-                    audio = None if batch.audio is None else batch.audio[place].cpu()
-                    prediction = self._prediction(clips[row], probabilities[place], topk)
-                    yield Seen(prediction, batch.video[place].cpu(), audio)
+    def timeline(self, path: str | Path, window: float, stride: float, topk: int = 5) -> Timeline:
+        """The classes of a long video, window by window; each window is heard with its own sound.
 
-    def _prediction(self, clip: Clip, probabilities: Tensor, topk: int) -> Prediction:
-        best = probabilities.topk(min(topk, len(probabilities)))
-        classes = tuple(
-            ClassProbability(label=label, name=self.class_names[label], probability=probability)
-            for label, probability in zip(best.indices.tolist(), best.values.tolist(), strict=True)
-        )
-        return Prediction(path=clip.path, classes=classes, has_sound=clip.sound)
+        Args:
+            path: a video.
+            window: seconds that a window lasts, above 0. The last one ends with the video; a shorter video is one
+                window. See `pipelines.windows.window_spans`.
+            stride: seconds from the start of a window to that of the next, above 0.
+            topk: classes of each window.
 
+        Raises:
+            PredictionError: the file is missing, or no window of it can be read.
+        """
+        (found,) = self.timeline_all([path], window, stride, topk)
+        if isinstance(found, Unreadable):
+            raise PredictionError(found.error)
+        return found.timeline
 
-def _probe(paths: list[str]) -> tuple[list[Clip], dict[str, str]]:
-    """The videos that can be opened, in their order; path -> why not, of the others. In child processes, as a file may
-    hang a decoder or bring it down."""
-    workers = len(os.sched_getaffinity(0))
-    records = dict(map_limited(probe_video, paths, workers, Limits()))
-    clips, errors = [], {}
-    for path in paths:
-        record = records[path]
-        if isinstance(record, Fault):
-            errors[path] = f"{path}: {record.reason}"
-        elif record["status"] != "ok":
-            errors[path] = record["reason"]
-        else:
-            size = {key: record[key] for key in ("frames", "height", "width")}
-            clips.append(Clip(id=path, label=0, path=path, sound=record["sound_rate"] > 0, **size))
-    return clips, errors
+    def timeline_all(
+        self, paths: Sequence[str | Path], window: float, stride: float, topk: int = 5
+    ) -> Iterator[SeenTimeline | Unreadable]:
+        """The same for many videos, in their order, each once; what cannot be read is no error here."""
+        if not (window > 0 and stride > 0):
+            raise ValueError(f"window {window} and stride {stride}: expected seconds above 0")
+        names = list(dict.fromkeys(map(str, paths)))
+        records, errors = probe_files(probe_times, names)
+        own = self.network, self.config, self.class_names, self.device
+        for name in names:
+            if name in errors:
+                yield Unreadable(path=name, error=errors[name])
+                continue
+            try:
+                yield make_timeline(*own, name, records[name], window=window, stride=stride, topk=topk)
+            except (SoundError, PredictionError) as error:
+                yield Unreadable(path=name, error=str(error))
+
+    def live(self, source: str | Path, fps: float | None = None, topk: int = 5) -> Iterator[Moment]:
+        """The classes after each frame of a stream, while it comes; for networks trained with a causal shift.
+
+        Args:
+            source: a video file, "-" (a pipe) or a camera such as /dev/video0; see
+                `pipelines.frame_stream.read_stream`.
+            fps: frames per second that are fed, as in the training: video_segments by the seconds of a clip. Default:
+                that of clips of ten seconds.
+            topk: classes of each moment.
+
+        Raises:
+            tsam_dali.backbone.ModelError: the network needs later frames.
+            pipelines.video_file.VideoError: the source cannot be read.
+        """
+        heard = follow(self.network, self.config, self.device, str(source), fps)
+        for frame, (time, probabilities) in enumerate(heard, 1):
+            yield Moment(time=round(time, 3), frame=frame, classes=best_classes(probabilities, self.class_names, topk))
+
+    def explain(self, seen: Seen, label: int | None = None) -> "Explanation":
+        """Where in the frames and in the sound of a prediction a class (default: the first one) was found."""
+        from tsam_dali.explanation import explain  # captum takes seconds
+
+        chosen = seen.prediction.classes[0].label if label is None else label
+        return explain(self.network, seen.video, seen.audio, chosen)

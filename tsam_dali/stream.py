@@ -22,10 +22,10 @@ class Stream:
 
     Args:
         network: as made by `tsam_dali.model.build_model`, in evaluation mode; it stays as it is.
-        audio: pictures of the sound (1, A, 3, H, W), looked at once; None where A = 0.
+        audio: pictures of the sound (1, A, 3, H, W), looked at once, until `hear` brings others; None where A = 0.
 
     Raises:
-        ModelError: the shift takes channels from later frames.
+        ModelError: the shift takes channels from later frames, or another number of sound segments.
     """
 
     def __init__(self, network: nn.Module, audio: Tensor | None = None) -> None:
@@ -34,12 +34,21 @@ class Stream:
                 "shift_temporal.causal: got false, expected true; the network needs later frames and cannot run frame "
                 "by frame, train one with --set shift_temporal.causal=true"
             )
-        if network.audio_segments != (0 if audio is None else audio.shape[1]):
-            got = 0 if audio is None else audio.shape[1]
-            raise ModelError(f"audio: got {got} segments, expected {network.audio_segments} (model.audio_segments)")
         self._network = network
         self._rings = [(shift, deque(maxlen=shift.depth)) for _, shift in shifts(network.backbone)]
         self._frames: deque[Tensor] = deque(maxlen=network.video_segments)  # features (1, F) of each
+        self.hear(audio)
+
+    @torch.no_grad()
+    def hear(self, audio: Tensor | None) -> None:
+        """Other pictures of the sound from now on, in place of those before; they cost A pictures.
+
+        Raises:
+            ModelError: another number of sound segments.
+        """
+        got, expected = 0 if audio is None else audio.shape[1], self._network.audio_segments
+        if got != expected:
+            raise ModelError(f"audio: got {got} segments, expected {expected} (model.audio_segments)")
         self._sound = [] if audio is None else [self._features(audio[0], lambda shift, ring: _unchanged)]
 
     @torch.no_grad()

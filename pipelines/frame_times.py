@@ -1,0 +1,38 @@
+"""When the frames of a video are shown."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.demux import demux
+from pipelines.probe import probe_video
+from pipelines.video_file import VideoError, open_video, video_stream
+
+
+def probe_times(path: str | Path) -> dict[str, Any]:
+    """What `pipelines.probe.probe_video` finds and, if that is ok, `times`: see `frame_times`."""
+    record = probe_video(path)
+    if record["status"] != "ok":
+        return record
+    try:
+        return record | {"times": frame_times(path, record["frames"], record["fps"])}
+    except VideoError as error:
+        return {"status": error.status, "reason": str(error)}
+
+
+def frame_times(path: str | Path, frames: int, fps: float) -> np.ndarray:
+    """Seconds from the first frame to each frame, float64 (frames,); by the mean rate where packets have no times.
+
+    Raises:
+        VideoError: `no_times`, or as `pipelines.demux.demux`.
+    """
+    with open_video(path) as container:
+        stream = video_stream(path, container)
+        demuxed = demux(path, container, stream)
+        pts = [demuxed.facts[i].pts for i in demuxed.shown or ()]
+        if len(pts) == frames:
+            return (np.array(pts) - pts[0]) * float(stream.time_base)
+    if not fps:
+        raise VideoError("no_times", f"{path}: neither its packets nor its header tell the time of a frame; convert it")
+    return np.arange(frames) / fps

@@ -1,0 +1,103 @@
+"""Grad-CAM: what it must be where it can be computed by hand, and that it points to what the class depends on."""
+
+import json
+
+import pytest
+import torch
+from PIL import Image
+
+import tsam_dali
+from tests.checkpoints import checkpoint
+from tests.media import write_video
+from tests.networks import network, one_thread  # noqa: F401 (a fixture)
+from tsam_dali.explanation import explain
+from tsam_dali.predict import main
+
+PLAIN = ("shift_temporal.status=false", "model.video_segments=2", "model.audio_segments=1")
+
+
+def features(model, pictures):
+    """The last stage's maps (N, F, h, w)."""
+    return model.backbone.forward_features(pictures)
+
+
+def test_a_mean_and_a_linear_layer_are_explained_by_their_weights():
+    """Here Grad-CAM is Zhou's class activation map: the weights of the class times the features, where positive."""
+    model = network(*PLAIN, num_class=3)
+    pictures = torch.rand(3, 3, 128, 128, dtype=torch.float64, generator=torch.manual_seed(0))
+    found = explain(model, pictures[:2], pictures[2:], 1)
+    with torch.no_grad():
+        maps = torch.einsum("f,nfhw->nhw", model.head.weight[1], features(model, pictures)).relu()
+    expected = torch.nn.functional.interpolate(maps[None], (128, 128), mode="bilinear")[0]
+    assert torch.allclose(found.video.double(), expected[:2] / expected[:2].max(), atol=1e-5)
+    assert torch.allclose(found.audio.double(), expected[2:] / expected[2:].max(), atol=1e-5)
+    assert torch.allclose(found.share.double(), expected.sum((1, 2)) / expected.sum(), atol=1e-5)
+
+
+class Colours(torch.nn.Module):
+    """Stands for a backbone: features are the mean red, green and blue, their maps have squares of 8 pixels."""
+
+    feature_info = ({"module": "maps", "reduction": 8},)
+
+    def __init__(self):
+        super().__init__()
+        self.maps = torch.nn.Conv2d(3, 3, 8, stride=8, groups=3, bias=False)
+        torch.nn.init.constant_(self.maps.weight, 1 / 64)
+
+    def forward(self, pictures):
+        return self.maps(pictures).mean((2, 3))
+
+
+@pytest.mark.parametrize(("label", "segment", "corner"), [(0, 0, (0, 1)), (1, 1, (1, 0)), (2, 2, (1, 1))])
+def test_the_map_lights_up_where_the_class_is(label, segment, corner):
+    """A red square in a corner of frame 1, a green one in frame 2, a blue one in the sound; a class for each colour."""
+    model = network(*PLAIN, num_class=3)
+    model.backbone, model.head = Colours().double(), torch.nn.Linear(3, 3).double()
+    with torch.no_grad():
+        model.head.weight.copy_(torch.eye(3) - 0.1)
+    pictures = torch.zeros(3, 3, 64, 64, dtype=torch.float64)
+    pictures[0, 0, :32, 32:] = pictures[1, 1, 32:, :32] = pictures[2, 2, 32:, 32:] = 1
+    found = explain(model, pictures[:2], pictures[2:], label)
+    maps = torch.cat([found.video, found.audio])
+    assert found.share.tolist() == pytest.approx([float(place == segment) for place in range(3)])
+    y, x = corner
+    inside = maps[segment, 32 * y : 32 * y + 32, 32 * x : 32 * x + 32]
+    assert inside.sum() / maps.sum() > 0.85  # enlarged smoothly, it reaches a little beyond its edges
+    assert inside[8:24, 8:24].min() == pytest.approx(1)
+
+
+def test_what_speaks_for_nothing_is_zero_and_small_pictures_take_an_earlier_stage():
+    model = network(*PLAIN, num_class=2)
+    pictures = torch.rand(3, 3, 32, 32, dtype=torch.float64, generator=torch.manual_seed(0))
+    sizes = []
+    handle = model.backbone.layer2.register_forward_hook(lambda _module, _inputs, out: sizes.append(out.shape[-2:]))
+    assert explain(model, pictures[:2], pictures[2:], 0).video.max() == pytest.approx(1)
+    assert sizes[0] == (4, 4)
+    handle.remove()
+    with torch.no_grad():
+        model.head.weight.zero_()
+    found = explain(model, pictures[:2], pictures[2:], 0)
+    assert (found.video.max(), found.audio.max(), found.share.max()) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("arch", ["resnetv2_18", "regnety_002", "efficientnet_b0", "mobilenetv3_small_100"])
+def test_other_families(arch):
+    model = network(f"model.arch={arch}", "model.video_segments=2", "model.audio_segments=0")
+    found = explain(model, torch.rand(2, 3, 64, 64, dtype=torch.float64), None, 0)
+    assert (found.video.shape, found.audio) == ((2, 64, 64), None)
+
+
+def test_the_command_draws_each_file(tmp_path, monkeypatch, capsys):
+    file = checkpoint(tmp_path / "latest", "pipeline.workers=0")
+    video = write_video(tmp_path / "a.mp4", 10, sound=True)
+    arguments = ["predict", "--checkpoint", str(file), str(video), "--explain", str(tmp_path / "maps")]
+    monkeypatch.setattr("sys.argv", [*arguments, "--device", "cpu"])
+    main()
+    assert json.loads(capsys.readouterr().out)["classes"]
+    assert Image.open(tmp_path / "maps/0001_a.png").width == 1560
+    predictor = tsam_dali.load(file)
+    (seen,) = predictor.predict_all([video])
+    found = predictor.explain(seen)
+    assert found.label == seen.prediction.classes[0].label
+    assert (found.video.shape, found.audio.shape) == ((3, 32, 32), (1, 32, 32))
+    assert predictor.explain(seen, label=3).label == 3

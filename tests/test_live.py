@@ -1,0 +1,151 @@
+"""Streams: which frames and which sound are fed, and that their predictions are those of the whole clip."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import threading
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+import tsam_dali
+from pipelines.decode import decode_frames
+from pipelines.frame_stream import read_stream
+from pipelines.sampling import validation_frames
+from pipelines.sound import read_sound
+from pipelines.video_file import VideoError
+from tests.checkpoints import checkpoint
+from tests.media import frame_numbers, write_video
+from tests.networks import one_thread  # noqa: F401 (a fixture)
+from tests.processes import ROOT
+from tests.sound_media import noise, write_clip
+from tsam_dali.backbone import ModelError
+from tsam_dali.live import follow, prepare
+from tsam_dali.predict import main
+
+CAUSAL = ("shift_temporal.causal=true", "pipeline.workers=0")
+
+
+@pytest.fixture(scope="module")
+def deaf(tmp_path_factory):
+    """A causal network without sound."""
+    return checkpoint(tmp_path_factory.mktemp("run") / "latest", *CAUSAL, "model.audio_segments=0")
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    return write_video(tmp_path_factory.mktemp("videos") / "a.mkv", 40, size=(96, 96), fps=10)
+
+
+def fed(source, fps):
+    frames = list(read_stream(str(source), fps, 1.0))
+    return [frame.time for frame in frames], frame_numbers(np.stack([frame.picture for frame in frames])).tolist()
+
+
+@pytest.mark.parametrize("segments", [3, 8, 16])
+def test_the_frames_are_those_of_a_validation(video, segments):
+    times, numbers = fed(video, segments / 4)
+    assert numbers == validation_frames(40, segments).tolist()
+    assert np.allclose(times, np.array(numbers) / 10)
+
+
+def test_a_source_with_fewer_frames_gives_all_and_a_jump_costs_none(video, tmp_path):
+    assert fed(video, 25)[1] == list(range(40))
+    jump = write_video(tmp_path / "jump.mkv", 6, size=(96, 96), pts=[0, 100, 200, 5000, 5100, 5200], fps=10)
+    assert fed(jump, 5)[1] == [1, 3, 4]
+
+
+def test_a_stream_predicts_what_the_whole_clip_gives(deaf, video):
+    predictor = tsam_dali.load(deaf)
+    moments = list(predictor.live(video, fps=3 / 4))
+    assert [moment.frame for moment in moments] == [1, 2, 3]
+    clip = torch.stack([prepare(frame, 32) for frame in decode_frames(video, validation_frames(40, 3))])
+    with torch.no_grad():
+        expected = predictor.network(clip[None]).softmax(1)[0]
+    for one in moments[-1].classes:
+        assert one.probability == pytest.approx(expected[one.label].item(), abs=1e-5)
+        assert one.name == predictor.class_names[one.label]
+    # Through DALI, whose resize differs in the outermost pixels.
+    whole = {one.label: one.probability for one in predictor.predict(video).classes}
+    assert all(one.probability == pytest.approx(whole[one.label], abs=0.05) for one in moments[-1].classes)
+
+
+def test_the_sound_of_the_past_is_heard(tmp_path):
+    path = write_clip(tmp_path / "a.mkv", noise(1.2, 8000), 8000, frames=12)
+    whole, frames = read_sound(path)[0][0], list(read_stream(str(path), 5, 0.4))
+    latest = [frame.sound[0] for frame in frames]
+    assert {frame.rate for frame in frames[1:]} == {8000}
+    assert max(len(sound) for sound in latest) == 0.4 * 8000
+    eight = np.lib.stride_tricks.sliding_window_view(whole, 8)
+    ends = [np.flatnonzero((eight == sound[-8:]).all(1))[0] + 8 for sound in latest[1:]]
+    assert all(a < b for a, b in pairwise(ends))
+    for end, sound in zip(ends, latest[1:], strict=True):
+        assert np.array_equal(sound, whole[max(0, end - len(sound)) : end])
+    listening = tsam_dali.load(checkpoint(tmp_path / "latest", *CAUSAL))
+    heard = []
+    listening.network.backbone.register_forward_pre_hook(lambda _module, inputs: heard.append(inputs[0]))
+    network, config = listening.network, listening.config
+    assert len(list(follow(network, config, torch.device("cpu"), str(path), 5))) == len(frames)
+    assert len(heard) == 1 + 2 * len(frames)  # silence; then sound and frame by turns
+    assert len(heard[0].unique()) == 1
+    assert len(heard[-2].unique()) > 100
+
+
+def test_a_fifo_is_read_as_it_is_written(video, tmp_path):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    writer = threading.Thread(target=lambda: fifo.write_bytes(video.read_bytes()))
+    writer.start()
+    assert fed(fifo, 2)[1] == validation_frames(40, 8).tolist()
+    writer.join()
+
+
+def test_sources_that_cannot_be_read(tmp_path):
+    (tmp_path / "text.mp4").write_text("no video")
+    for source, message in (
+        (tmp_path / "none.mp4", "no such file"),
+        (tmp_path / "text.mp4", "not mp4"),
+        ("/dev/null", "expected a camera"),
+    ):
+        with pytest.raises(VideoError, match=message):
+            next(read_stream(str(source), 1, 1))
+
+
+def test_the_command_reads_a_pipe(deaf, video):
+    command = [sys.executable, "-m", "tsam_dali.predict", "--checkpoint", deaf, "--live", "-", "--fps", "1"]
+    with video.open("rb") as pipe:
+        done = subprocess.run(command, stdin=pipe, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(line["time"], line["frame"]) for line in lines] == [(0.5, 1), (1.5, 2), (2.5, 3), (3.5, 4)]
+    assert len(lines[0]["classes"]) == 4
+
+
+def test_the_command_writes_tables_and_names_what_is_wrong(deaf, video, tmp_path, monkeypatch, capsys):
+    def command(checkpoint_file, source):
+        options = ("--topk", "1", "--fps", "0.5", "--output", str(tmp_path / "live.csv"), "--device", "cpu")
+        arguments = ["predict", "--checkpoint", str(checkpoint_file), "--live", str(source), *options]
+        monkeypatch.setattr("sys.argv", arguments)
+        main()
+
+    command(deaf, video)
+    with (tmp_path / "live.csv").open(newline="") as lines:
+        assert [(row["time"], row["frame"], row["rank"]) for row in csv.DictReader(lines)] == [
+            ("1.0", "1", "1"),
+            ("3.0", "2", "1"),
+        ]
+    with pytest.raises(SystemExit, match="2"):
+        command(deaf, tmp_path / "none.mp4")
+    assert "none.mp4: no such file" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        command(checkpoint(tmp_path / "latest"), video)
+    assert "causal: got false, expected true" in capsys.readouterr().err
+
+
+def test_a_network_that_needs_later_frames_is_an_error_before_the_source_is_opened(tmp_path):
+    with pytest.raises(ModelError, match="causal"):
+        next(tsam_dali.load(checkpoint(tmp_path / "latest")).live("none.mp4"))

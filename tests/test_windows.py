@@ -1,0 +1,90 @@
+"""Windows of long videos: their seconds, their frames, their sound."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from pipelines.frame_times import frame_times, probe_times
+from pipelines.mel import AudioImage, log_mel_columns, picture, silent_picture
+from pipelines.sampling import validation_frames
+from pipelines.sound import SoundError, read_sound
+from pipelines.sound_windows import window_pictures
+from pipelines.windows import Span, WindowViews, span_frames, window_spans
+from tests.media import write_video
+from tests.sound_media import noise, write_clip
+
+SMALL = AudioImage(n_mels=16, spec_size=(3, 24, 24))
+
+
+@pytest.mark.parametrize(
+    ("duration", "window", "stride", "expected"),
+    [
+        (25, 10, 5, [(0, 10), (5, 15), (10, 20), (15, 25)]),
+        (27, 10, 5, [(0, 10), (5, 15), (10, 20), (15, 25), (17, 27)]),
+        (25.4, 10, 5, [(0, 10), (5, 15), (10, 20), (15, 25.4)]),
+        (10.04, 10, 5, [(0, 10.04)]),
+        (4, 10, 5, [(0, 4)]),
+        (23, 5, 10, [(0, 5), (10, 15), (18, 23)]),  # windows that leave gaps
+        (17, 5, 10, [(0, 5), (10, 15)]),
+    ],
+)
+def test_windows_by_hand(duration, window, stride, expected):
+    assert np.allclose(window_spans(duration, window, stride), expected)
+
+
+def test_windows_cover_the_video_whatever_its_length():
+    for duration in np.linspace(0.1, 40, 200):
+        spans = window_spans(duration, 7.5, 2.5)
+        assert spans[0].start == 0
+        assert spans[-1].end == duration
+        assert all(after.start <= before.end for before, after in pairwise(spans))
+        if duration > 8.25:
+            assert all(7.5 - 1e-9 <= end - start <= 8.25 for start, end in spans)
+
+
+def test_frames_of_a_window():
+    times = np.arange(100) / 10
+    assert span_frames(times, Span(2, 5)) == (20, 50)
+    assert span_frames(times, Span(0.1 * 3, 5)) == (3, 50)  # a rounding away from the frame's time
+    assert span_frames(np.array([0, 1, 9.0]), Span(3, 6)) == (1, 2)  # no frame begins: the one that is still shown
+    views = WindowViews(frames=[(0, 30), (70, 100)])
+    plan = views.plan(100, 48, 64, 4, seed=0, row=1, view=0)
+    assert plan.frames.tolist() == (70 + validation_frames(30, 4)).tolist()
+    assert plan.crop == (0, 8, 48, 48)
+
+
+def test_times_of_frames(tmp_path):
+    even = write_video(tmp_path / "even.mp4", 20, fps=10)
+    assert np.allclose(probe_times(even)["times"], np.arange(20) / 10)
+    shown = [0, 40, 80, 1000, 1040, 3000]
+    uneven = write_video(tmp_path / "uneven.mp4", 6, pts=shown)
+    assert np.allclose(probe_times(uneven)["times"], np.array(shown) / 1000)
+    without = write_video(tmp_path / "without.avi", 20, fps=10, codec="mpeg4")
+    assert np.allclose(frame_times(without, 20, 10.0), np.arange(20) / 10)
+    (tmp_path / "text.mp4").write_text("no video")
+    assert probe_times(tmp_path / "text.mp4")["status"] == "not_a_video"
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_window_is_heard_with_its_own_sound(tmp_path, channels):
+    path = write_clip(tmp_path / "a.mkv", noise(6, 8000, channels), 8000)
+    sound, rate = read_sound(path)
+    spans = [Span(0, 2), Span(1, 3.5), Span(3, 5), Span(4, 6), Span(5.99, 6), Span(7, 9)]
+    found = list(window_pictures(path, spans, SMALL, 2))
+    assert len(found) == len(spans)
+    for (start, end), shown in zip(spans[:4], found, strict=False):
+        piece = sound[:2, round(start * rate) : round(end * rate)]
+        assert np.array_equal(shown, picture(log_mel_columns(piece, rate, SMALL), SMALL, 2))
+    silence = silent_picture(SMALL, 2)
+    assert np.array_equal(found[4], silence)  # 80 samples
+    assert np.array_equal(found[5], silence)
+
+
+def test_a_video_without_sound_is_silent_and_a_broken_one_an_error(tmp_path):
+    path = write_clip(tmp_path / "a.mp4", None)
+    (shown,) = window_pictures(path, [Span(0, float("inf"))], SMALL, 1)
+    assert np.array_equal(shown, silent_picture(SMALL, 1))
+    (tmp_path / "b.mp4").write_text("no video")
+    with pytest.raises(SoundError, match=r"b\.mp4: the sound cannot be read"):
+        next(window_pictures(tmp_path / "b.mp4", [Span(0, 1)], SMALL, 1))

@@ -1,0 +1,60 @@
+"""Where a network looked: Grad-CAM (https://arxiv.org/abs/1610.02391) for every frame and for the sound.
+
+S video segments, A audio segments, T = S + A.
+"""
+
+from typing import NamedTuple
+
+import torch
+from captum.attr import LayerGradCam
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+CELLS = 4
+"""Cells along a side that a map needs before it is enlarged: fewer say nothing about where."""
+
+
+class Explanation(NamedTuple):
+    """What speaks for a class, and where: maps 0..1, the frames on one scale and the sound on its own."""
+
+    label: int
+    video: Tensor  # float32 (S, H, W)
+    audio: Tensor | None  # float32 (A, H, W)
+    share: Tensor  # float32 (T,): part of each segment in all that speaks for the class; zeros, if nothing does
+
+
+def explain(network: nn.Module, video: Tensor, audio: Tensor | None, label: int) -> Explanation:
+    """The places that raise the logit of a class.
+
+    The features are those of the network's last stage or, of small pictures, of the last stage whose maps still have
+    CELLS cells along a side.
+
+    Args:
+        network: as made by `tsam_dali.model.build_model`, in evaluation mode.
+        video: float32 (S, 3, H, W), 0..1.
+        audio: float32 (A, 3, H, W), or None.
+        label: number of the class.
+    """
+    device, size = next(network.parameters()).device, video.shape[-2:]
+    inputs = tuple(part[None].to(device) for part in (video, audio) if part is not None)
+    method = LayerGradCam(network, _layer(network, min(size)))
+    # A batch of one clip for the network is a batch of T pictures for its layers: (T, 1, h, w).
+    found = method.attribute(inputs, target=label, relu_attributions=True).detach().float().cpu()
+    maps = interpolate(found, size, mode="bilinear", align_corners=False)[:, 0]  # (T, H, W)
+    total, segments = maps.sum((1, 2)), len(video)
+    return Explanation(
+        label=label,
+        video=_part(maps[:segments], maps[:segments].max()),
+        audio=None if audio is None else _part(maps[segments:], maps[segments:].max()),
+        share=_part(total, total.sum()),
+    )
+
+
+def _part(values: Tensor, whole: Tensor) -> Tensor:
+    return values / whole.clamp(min=torch.finfo(values.dtype).tiny)
+
+
+def _layer(network: nn.Module, side: int) -> nn.Module:
+    stages = network.backbone.feature_info
+    chosen = [stage for stage in stages if side // stage["reduction"] >= CELLS] or stages[:1]
+    return network.backbone.get_submodule(chosen[-1]["module"])

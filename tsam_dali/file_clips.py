@@ -1,0 +1,91 @@
+"""Videos that no list names: from their files through a trained network. S video and A audio segments, C classes."""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pipelines.clips import Clip
+from pipelines.file_sound import FileSound
+from pipelines.loader import build_loader
+from pipelines.sandbox import Fault, Limits, map_limited
+from pipelines.views import Views
+from tsam_dali.config import Config
+from tsam_dali.precision import autocast
+
+BATCH_SIZE = 8
+"""Clips in a step."""
+
+
+class Look(NamedTuple):
+    """One clip that went through the network, or (`error`) could not be read."""
+
+    probabilities: Tensor  # float32 (C,)
+    video: Tensor
+    audio: Tensor | None
+    error: str
+
+
+def probe_files(
+    probe: Callable[[str], dict[str, Any]], paths: list[str]
+) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """Path -> record of the videos that can be opened, in their order; path -> why not, of the others. In child
+    processes, as a file may hang a decoder or bring it down."""
+    found = dict(map_limited(probe, paths, len(os.sched_getaffinity(0)), Limits()))
+    records, errors = {}, {}
+    for path in paths:
+        record = found[path]
+        if isinstance(record, Fault):
+            errors[path] = f"{path}: {record.reason}"
+        elif record["status"] != "ok":
+            errors[path] = record["reason"]
+        else:
+            records[path] = record
+    return records, errors
+
+
+def file_clip(path: str, record: dict[str, Any]) -> Clip:
+    size = {key: record[key] for key in ("frames", "height", "width")}
+    return Clip(id=path, label=0, path=path, sound=record["sound_rate"] > 0, **size)
+
+
+@torch.no_grad()
+def look_at(
+    network: nn.Module,
+    config: Config,
+    device: torch.device,
+    clips: list[Clip],
+    views: Views | None = None,
+    sounds: Iterator[np.ndarray] | None = None,
+) -> Iterator[Look]:
+    """What a network in evaluation mode says of each clip, in their order.
+
+    Args:
+        network: on `device`.
+        config: its settings, which read videos.
+        device: where it runs.
+        clips: their ids are the paths of their files.
+        views: what is seen of each; default: the middle frames and the centre crop.
+        sounds: heard in place of the files' own sound, one array (A, 3, H, W) for each clip.
+    """
+    if not clips:
+        return
+    size = min(BATCH_SIZE, len(clips))
+    with build_loader(config, "validation", clips, device=device, rank_batch=size, views=views) as loader:
+        loader.source.mels = FileSound(config.data_augmentation.audio_image_param)
+        if sounds is not None:
+            loader.source.audio_segments = 0
+        for batch in loader:
+            rows = [row for row in batch.row.tolist() if row >= 0]  # padding stands last
+            video, audio = batch.video[: len(rows)], None if batch.audio is None else batch.audio[: len(rows)]
+            if sounds is not None:
+                audio = torch.from_numpy(np.stack([next(sounds) for _ in rows])).to(device)
+            with autocast(config.training_param, device):
+                logits = network(video, audio)
+            found = logits.float().softmax(1).cpu()
+            for place, row in enumerate(rows):
+                heard = None if audio is None else audio[place].cpu()
+                yield Look(found[place], video[place].cpu(), heard, loader.bad.get(row, ""))

@@ -1,0 +1,84 @@
+"""Predictions of a causal network on a stream, while it comes. S video segments, A audio segments."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from pipelines.frame_stream import StreamFrame, read_stream
+from pipelines.mel import SHORTEST_CUT, log_mel_columns, picture, silent_picture
+from tsam_dali.config import Config
+from tsam_dali.precision import autocast
+from tsam_dali.stream import Stream
+
+CLIP_SECONDS = 10.0
+"""What S frames span where nobody says how many frames a second there are: the length of a clip of Kinetics."""
+
+
+class Heard(NamedTuple):
+    """What a network says after a frame."""
+
+    time: float  # seconds from the first frame of the stream
+    probabilities: Tensor  # float32 (C,)
+
+
+def follow(
+    network: nn.Module, config: Config, device: torch.device, source: str, fps: float | None = None
+) -> Iterator[Heard]:
+    """Probabilities after each frame that is fed; see `pipelines.frame_stream.read_stream`.
+
+    A network with sound hears, with each frame, the sound of the time that S frames span, as far as it has come; where
+    the source has none, silence.
+
+    Args:
+        network: causal, on `device`, in evaluation mode.
+        config: its settings.
+        device: where it runs.
+        source: a video file, a pipe or a camera.
+        fps: frames per second that are fed; default: S / CLIP_SECONDS.
+
+    Raises:
+        tsam_dali.backbone.ModelError: the network needs later frames.
+        pipelines.video_file.VideoError: the source cannot be read.
+    """
+    segments, size = config.model.video_segments, config.data_augmentation.video_image_param.output_size
+    fps = fps or segments / CLIP_SECONDS
+    hear = _Ear(config, device)
+    stream = Stream(network, hear(None))
+    for frame in read_stream(source, fps, segments / fps):
+        with autocast(config.training_param, device):
+            if frame.rate:
+                stream.hear(hear(frame))
+            logits = stream.push(prepare(frame.picture, size).to(device))
+        yield Heard(frame.time, logits.float().softmax(0).cpu())
+
+
+def prepare(picture: np.ndarray, size: int) -> Tensor:
+    """A square picture uint8 (m, m, 3) as the network sees it: float32 (3, size, size), 0..1.
+
+    Torch's bilinear with antialias differs from DALI's in the outermost pixel only, as far as whole levels show.
+    """
+    planes = torch.from_numpy(picture).permute(2, 0, 1)[None].float()  # (m, m, 3) -> (1, 3, m, m)
+    resized = interpolate(planes, (size, size), mode="bilinear", antialias=True, align_corners=False)
+    return resized[0].round().clamp(0, 255) / 255
+
+
+class _Ear:
+    """The pictures of the sound that a frame comes with, (1, A, 3, H, W), or None for a network without sound."""
+
+    def __init__(self, config: Config, device: torch.device) -> None:
+        self._options, self._segments = config.data_augmentation.audio_image_param, config.model.audio_segments
+        self._device = device
+
+    def __call__(self, frame: StreamFrame | None) -> Tensor | None:
+        if not self._segments:
+            return None
+        if frame is None or frame.sound.shape[1] < SHORTEST_CUT:
+            heard = silent_picture(self._options, self._segments)
+        else:
+            columns = log_mel_columns(frame.sound[: self._segments], frame.rate, self._options)
+            heard = picture(columns, self._options, self._segments)
+        return torch.from_numpy(heard)[None].to(self._device)

@@ -1,0 +1,90 @@
+"""The timeline of a long video: its windows through a trained network. C classes, W windows."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pipelines.sound_windows import window_pictures
+from pipelines.windows import Span, WindowViews, span_frames, window_spans
+from tsam_dali.config import Config
+from tsam_dali.file_clips import file_clip, look_at
+from tsam_dali.predictions import PredictionError, Timeline, Window, best_classes
+
+STILLS = 10
+"""Windows of a timeline of which a frame is kept, for its picture."""
+
+
+class SeenTimeline(NamedTuple):
+    """A timeline and what its picture shows beside it."""
+
+    timeline: Timeline
+    probabilities: np.ndarray  # float32 (W, C); NaN in windows that cannot be read
+    stills: dict[int, Tensor]  # number of a window -> its middle frame (3, H, W), 0..1
+
+
+def make_timeline(
+    network: nn.Module,
+    config: Config,
+    names: Sequence[str],
+    device: torch.device,
+    path: str,
+    record: dict[str, Any],
+    *,
+    window: float,
+    stride: float,
+    topk: int,
+) -> SeenTimeline:
+    """The `topk` classes of each window of a video.
+
+    Args:
+        network, config, device: as for `tsam_dali.file_clips.look_at`.
+        names: of the C classes.
+        path: the video.
+        record: what `pipelines.frame_times.probe_times` found.
+        window, stride: seconds; see `pipelines.windows.window_spans`.
+        topk: classes of each window.
+
+    Raises:
+        PredictionError: no window can be read.
+        pipelines.sound.SoundError: the sound cannot be read.
+    """
+    times, clip = record["times"], file_clip(path, record)
+    spans = window_spans(_duration(times, record["fps"]), window, stride)
+    views = WindowViews(frames=tuple(span_frames(times, span) for span in spans))
+    kept = set(np.linspace(0, len(spans) - 1, min(STILLS, len(spans))).round().astype(int).tolist())
+    probabilities = np.full((len(spans), len(names)), np.nan, np.float32)
+    windows, stills = [], {}
+    looks = look_at(network, config, device, [clip] * len(spans), views, _sounds(config, path, spans))
+    for number, (span, look) in enumerate(zip(spans, looks, strict=True)):
+        place = {"start": round(span.start, 3), "end": round(span.end, 3)}
+        if look.error:
+            windows.append(Window(**place, classes=(), error=look.error))
+            continue
+        windows.append(Window(**place, classes=best_classes(look.probabilities, names, topk)))
+        probabilities[number] = look.probabilities
+        if number in kept:
+            stills[number] = look.video[len(look.video) // 2].clone()
+    if not any(one.classes for one in windows):
+        raise PredictionError(windows[0].error)
+    about = {"duration": round(spans[-1].end, 3), "window": window, "stride": stride, "has_sound": clip.sound}
+    return SeenTimeline(Timeline(path=path, windows=tuple(windows), **about), probabilities, stills)
+
+
+def _duration(times: np.ndarray, fps: float) -> float:
+    """Seconds; the last frame is shown as long as most are."""
+    if len(times) > 1:
+        return float(times[-1] + np.median(np.diff(times)))
+    return 1 / fps if fps else 1.0  # a single picture: any length will do
+
+
+def _sounds(config: Config, path: str, spans: list[Span]) -> Iterator[np.ndarray] | None:
+    """The pictures of the windows' sound; None for a network that hears nothing."""
+    segments = config.model.audio_segments
+    if not segments:
+        return None
+    if len(spans) == 1:  # heard whole, as in `Predictor.predict`
+        spans = [Span(0, float("inf"))]
+    return window_pictures(path, spans, config.data_augmentation.audio_image_param, segments)
