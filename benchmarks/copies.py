@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from benchmarks.arguments import add_numbers
 from benchmarks.clips import add_clip_arguments, clip_groups
 from benchmarks.datasets import size_of
 from benchmarks.measure import quartiles
@@ -30,7 +31,7 @@ from pipelines.parallel import in_processes
 from pipelines.sampling import training_frames
 from pipelines.training_copy import CopyOptions, write_copy
 from tools.video2frames import extract_frames
-from tsam_dali.command_line import friendly_errors, parser
+from tsam_dali.command_line import friendly_errors, parser, positive
 
 DEFAULT = "copies as made by default"
 COPIES = {
@@ -89,16 +90,12 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     command = parser("python -m benchmarks.copies", __doc__)
     add_clip_arguments(command)
+    add_numbers(command, rounds=5, workers=2)
     add = command.add_argument
-    add("--rounds", type=int, default=5, help="rounds to measure (default: %(default)s)")
-    add("--draws", type=int, default=3, help="draws of frames for each clip and round (default: %(default)s)")
+    add("--draws", type=positive, default=3, help="draws of frames for each clip and round (default: %(default)s)")
     add("--seed", type=int, default=0, help="of the draws (default: %(default)s)")
-    add("--workers", type=int, default=2, help="processes that make the copies (default: %(default)s)")
     add_output_argument(command, "copies")
-    args = command.parse_args()
-    if min(args.rounds, args.draws, args.workers) < 1:
-        command.error("expected whole numbers from 1")
-    return args
+    return command.parse_args()
 
 
 ORIGINALS, JPEGS = "videos as they are", "JPEG frames, 10 fps, height 256"
