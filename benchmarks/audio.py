@@ -179,10 +179,10 @@ def _store_figure(stored: Mapping[str, Any], seconds: float, workers: int) -> di
 
 def _print(figures: Sequence[Mapping[str, Any]]) -> None:
     *ways, store = figures
+    distances = ("max_difference", "mean_difference")
     columns = ("way", "CPU ms per clip", "q1", "q3", "clips/s", "max difference", "mean difference")
     rows = [
-        (f["way"], *f["cpu_ms_per_clip"].values(), f["clips_per_second"]["median"])
-        + (f["max_difference"], f["mean_difference"])
+        (f["way"], *f["cpu_ms_per_clip"].values(), f["clips_per_second"]["median"], *(f[key] for key in distances))
         for f in ways
     ]
     print_table(columns, rows)

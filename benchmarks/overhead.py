@@ -1,9 +1,9 @@
 """What the trainer adds to the bare step of training, on synthetic batches that are ready.
 
-Bare: forward, loss, backward, limit of the gradient, optimizer, as in a loop written for nothing else. Trainer: the loop
-of `tsam_dali.train` with all that happens after a step - metrics, checks for numbers that are not finite, progress,
+Bare: forward, loss, backward, limit of the gradient, optimizer, as in a loop written for nothing else. Trainer: the
+loop of `tsam_dali.train` with all that happens after a step - metrics, checks for numbers that are not finite, progress,
 figures into metrics.jsonl and TensorBoard every `log_steps` steps. Both train the same network in one process and take
-turns step window by step window. benchmarks/README.md describes the method.
+turns, a window of steps each. benchmarks/README.md describes the method.
 
 example:
   python -m benchmarks.overhead --arch resnet50 --rounds 7
@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -42,13 +42,21 @@ CONFIG = Path(__file__).resolve().parent.parent / "config"
 TARGET = 0.02  # of the bare step
 METHOD = {
     "bare": "forward, loss, backward, limit of the gradient, optimizer, schedule",
-    "trainer": "tsam_dali.engine.train_one_epoch with tsam_dali.watch.Watch: metrics, checks, progress, log every window",
+    "trainer": "tsam_dali.engine.train_one_epoch and tsam_dali.watch.Watch: metrics, checks, progress; log every window",
     "seconds_per_step": "wall time of a window of steps, by their number",
     "overhead": "trainer by bare of the same round, minus 1; each round begins with the other one",
+    "cpu_overhead": "the same of the CPU time of all threads, which other programs disturb less",
     "data_wait": "of the trainer, as metrics.jsonl has it",
     "warm_up": "one uncounted window of each",
     "target": TARGET,
 }
+
+
+class Times(NamedTuple):
+    """Seconds."""
+
+    wall: float
+    cpu: float
 
 
 class Same:
@@ -109,12 +117,12 @@ def settings(args: argparse.Namespace, folder: str) -> Config:
     return load_config(CONFIG / "kinetics400_data.json", CONFIG / "kinetics400_config.json", overrides)
 
 
-def measure(config: Config, args: argparse.Namespace) -> tuple[dict[str, list[float]], list[float]]:
+def measure(config: Config, args: argparse.Namespace) -> tuple[dict[str, list[Times]], list[float]]:
     """Seconds per step of both loops in each round, and the trainer's shares of data wait."""
     learner = make_learner(config, Network(args.arch, 1, args.device, args.threads))
     batch = synthetic_batch(config, args.pixels, args.device)
     folder = RunFolder(config, "overhead")
-    folder.create(config)
+    folder.create(config, keep=False)
     run = Run(learner, folder, {"training": [], "validation": []}, StopRequest(), None)
     waits = []
 
@@ -127,13 +135,13 @@ def measure(config: Config, args: argparse.Namespace) -> tuple[dict[str, list[fl
         bare_steps(learner, batch, args.steps)
 
     loops: dict[str, Callable[[], None]] = {"bare step": bare, "trainer": trainer}
-    times: dict[str, list[float]] = {name: [] for name in loops}
+    times: dict[str, list[Times]] = {name: [] for name in loops}
     with run.reported():
         for number in range(args.rounds + 1):
             for name in sorted(loops, reverse=number % 2 == 1):
-                seconds = _timed(loops[name], args.device) / args.steps
+                taken = _timed(loops[name], args.device)
                 if number > 0:
-                    times[name].append(seconds)
+                    times[name].append(Times(*(seconds / args.steps for seconds in taken)))
     return times, waits[1:]
 
 
@@ -152,24 +160,31 @@ def bare_steps(learner: Learner, batch: Batch, steps: int) -> None:
         learner.schedule.step()
 
 
-def _timed(loop: Callable[[], None], device: str) -> float:
+def _timed(loop: Callable[[], None], device: str) -> Times:
     if device != "cpu":
         torch.cuda.synchronize()
-    begin = time.perf_counter()
+    wall, cpu = time.perf_counter(), time.process_time()
     loop()
     if device != "cpu":
         torch.cuda.synchronize()
-    return time.perf_counter() - begin
+    return Times(time.perf_counter() - wall, time.process_time() - cpu)
 
 
-def _figure(name: str, times: dict[str, list[float]]) -> dict[str, Any]:
-    ratios = [ours / bare - 1 for ours, bare in zip(times[name], times["bare step"], strict=True)]
-    return {"loop": name, "seconds_per_step": quartiles(times[name]), "overhead": quartiles(ratios)}
+def _figure(name: str, times: dict[str, list[Times]]) -> dict[str, Any]:
+    pairs = list(zip(times[name], times["bare step"], strict=True))
+    return {
+        "loop": name,
+        "seconds_per_step": quartiles([turn.wall for turn in times[name]]),
+        "cpu_seconds_per_step": quartiles([turn.cpu for turn in times[name]]),
+        "overhead": quartiles([ours.wall / bare.wall - 1 for ours, bare in pairs]),
+        "cpu_overhead": quartiles([ours.cpu / bare.cpu - 1 for ours, bare in pairs]),
+    }
 
 
 def _print(figures: Sequence[dict[str, Any]]) -> None:
-    rows = [(f["loop"], *f["seconds_per_step"].values(), *f["overhead"].values()) for f in figures]
-    print_table(("loop", "s per step", "q1", "q3", "overhead", "q1", "q3"), rows)
+    keys = ("seconds_per_step", "overhead", "cpu_overhead")
+    rows = [(f["loop"], *(number for key in keys for number in f[key].values())) for f in figures]
+    print_table(("loop", "s per step", "q1", "q3", "overhead", "q1", "q3", "CPU overhead", "q1", "q3"), rows)
     overhead, wait = (figures[1][name]["median"] for name in ("overhead", "data_wait"))
     verdict = "within" if max(overhead, wait) < TARGET else "ABOVE"
     print(f"the trainer adds {overhead:.2%} and waits for data {wait:.2%} of the time: {verdict} {TARGET:.0%}")

@@ -2,8 +2,8 @@
 
 Ten seconds each, 340x256 to 1280x720, 25 to 30 frames per second; H.264 with x264's defaults (keyframes up to 250
 frames apart) and AAC, both interleaved. What they show has the statistics of natural pictures: textures with a 1/f
-spectrum under a camera that pans, zooms and shakes, objects that move in front, a cut here and there, grain. Their sound is like speech: a buzz whose pitch wanders,
-formants that change with every syllable, pauses, and noise behind it.
+spectrum under a camera that pans, zooms and shakes, objects that move in front, a cut here and there, grain. Their
+sound is like speech: a buzz whose pitch wanders, formants that change with every syllable, pauses, noise behind it.
 
 What clip number i of a seed shows depends on nothing else. Clips that are there already are left alone.
 """
