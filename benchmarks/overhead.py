@@ -1,9 +1,9 @@
 """What the trainer adds to the bare step of training, on synthetic batches that are ready.
 
 Bare: forward, loss, backward, limit of the gradient, optimizer, as in a loop written for nothing else. Trainer: the
-loop of `tsam_dali.train` with all that happens after a step - metrics, checks for numbers that are not finite, progress,
-figures into metrics.jsonl and TensorBoard every `log_steps` steps. Both train the same network in one process and take
-turns, a window of steps each. benchmarks/README.md describes the method.
+loop of `tsam_dali.train` with all that happens after a step - metrics, checks for numbers that are not finite,
+progress, figures into metrics.jsonl and TensorBoard every `log_steps` steps. Both train the same network in one process
+and take turns, a window of steps each. benchmarks/README.md describes the method.
 
 example:
   python -m benchmarks.overhead --arch resnet50 --rounds 7
@@ -42,7 +42,7 @@ CONFIG = Path(__file__).resolve().parent.parent / "config"
 TARGET = 0.02  # of the bare step
 METHOD = {
     "bare": "forward, loss, backward, limit of the gradient, optimizer, schedule",
-    "trainer": "tsam_dali.engine.train_one_epoch and tsam_dali.watch.Watch: metrics, checks, progress; log every window",
+    "trainer": "tsam_dali.engine.train_one_epoch, tsam_dali.watch.Watch: metrics, checks, progress, log every window",
     "seconds_per_step": "wall time of a window of steps, by their number",
     "overhead": "trainer by bare of the same round, minus 1; each round begins with the other one",
     "cpu_overhead": "the same of the CPU time of all threads, which other programs disturb less",
