@@ -31,7 +31,7 @@ from tsam_dali.command_line import friendly_errors, parser, positive
 
 METHOD = {
     "workers": "clips/s and CPU time of all processes of the loader; one uncounted round, then the variants take turns",
-    "memory": "MB (10^6 bytes) of all processes of the loader after some batches, each shared page counted by its share",
+    "memory": "MB (10^6 bytes) of all processes of the loader after some batches, shared pages counted by their share",
     "ddp": "wall time of a step of each process, one thread and core each; overhead beside the same processes apart",
     "data": "training copies, file cache warm",
     "quartiles": "median and quartiles over the rounds",
