@@ -33,12 +33,13 @@ WAYS = (TSAM, JPEG_OURS, TORCHCODEC, DECORD, VIDEOS_OURS, COPIES_OURS)
 NVDEC_WAYS = (VIDEOS_OURS, COPIES_OURS)
 """Those whose files NVDEC can decode, pruned to the packets that are needed."""
 
-INTRODUCTION = f"""# Capacity
-
-Written by `python -m benchmarks.capacity` from the files in benchmarks/results; arithmetic, not a measurement. A clip is
-{SEGMENTS} frames and the sound, {IMAGES} images for the network, so a GPU that trains on N images per second takes
-N / {IMAGES} clips. Such GPUs are assumed, not measured: ResNet-50 at 3 000 images/s is NVIDIA's stock PyTorch script on
-an H200 (3 079, Lambda's benchmark), 8 000 the best published training on one (7 950, MLPerf Training 4.0)."""
+INTRODUCTION = (
+    "Written by `python -m benchmarks.capacity` from the files in benchmarks/results; arithmetic, not a measurement. A "
+    f"clip is {SEGMENTS} frames and the sound, {IMAGES} images for the network, so a GPU that trains on N images per "
+    f"second takes N / {IMAGES} clips. Such GPUs are assumed: with ResNet-50, 3 000 images/s is NVIDIA's stock PyTorch "
+    "script on an H200 (3 079, Lambda's benchmark), 8 000 the best published training on one (7 950, MLPerf Training "
+    "4.0)."
+)
 
 
 def page(results: Results) -> str:
@@ -47,9 +48,18 @@ def page(results: Results) -> str:
     figures = [f for f in (measured or {}).get("figures", ()) if f.get("segments") == SEGMENTS and not f["missing"]]
     ways = {figure["way"]: figure for figure in figures if figure["way"] in WAYS}
     if not ways:
-        return f"{INTRODUCTION}\n\nNot measured yet: `python -m benchmarks.end_to_end`.\n"
+        return f"# Capacity\n\n{wrapped(INTRODUCTION)}\n\nNot measured yet: `python -m benchmarks.end_to_end`.\n"
     source = f"Measured on {hardware(measured)}, {measured['date'][:10]} (benchmarks/results/end_to_end.json)."
-    blocks = [INTRODUCTION, source, *_preparation(ways), *_cores(ways), *_engines(ways), *_bytes(ways), *_breaks(ways)]
+    blocks = [
+        "# Capacity",
+        INTRODUCTION,
+        source,
+        *_preparation(ways),
+        *_cores(ways),
+        *_engines(ways),
+        *_bytes(ways),
+        *_breaks(ways),
+    ]
     return "\n\n".join(block if block.startswith("#") else wrapped(block) for block in blocks) + "\n"
 
 
@@ -73,8 +83,8 @@ def _cores(ways: Mapping[str, Mapping[str, Any]]) -> list[str]:
         rows.append((way, 1000 * cost, *(images / IMAGES * cost * gpus for gpus, images in _cases())))
     return [
         "## Cores",
-        "To decode, augment and hand over on the CPU. The CPU cost of a clip includes crop, resize and colour, which a GPU "
-        "takes over where it is there: an upper bound there, and not measured on one.",
+        "To decode, augment and hand over on the CPU. The CPU cost of a clip includes crop, resize and colour, which a "
+        "GPU takes over where it is there: an upper bound there, and not measured on one.",
         table(("way", "CPU ms per clip", *_headings()), rows),
     ]
 
@@ -87,8 +97,8 @@ def _engines(ways: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return [
         "## NVDEC engines",
         f"In place of the cores, where NVDEC decodes (`pipeline.decode=gpu`). The rate of an engine is published, not "
-        f"measured here: {shown(ENGINE_RATE)} frames per second (SPDL, Kinetics-400, H100, all {ENGINES} engines busy). "
-        f"A GPU has {ENGINES}. The frames that have to be decoded for {SEGMENTS} wanted ones are measured.",
+        f"measured here: {shown(ENGINE_RATE)} frames per second (SPDL, Kinetics-400, H100, all {ENGINES} engines "
+        f"busy). A GPU has {ENGINES}. The frames that have to be decoded for {SEGMENTS} wanted ones are measured.",
         table(("way", "frames decoded per clip", *_headings()), rows),
     ]
 
@@ -96,8 +106,8 @@ def _engines(ways: Mapping[str, Mapping[str, Any]]) -> list[str]:
 def _bytes(ways: Mapping[str, Mapping[str, Any]]) -> list[str]:
     rows = []
     for way, figure in ways.items():
-        size = _read(figure) / 1e6
-        rows.append((way, 1e3 * size, *(images / IMAGES * size * gpus for gpus, images in _cases())))
+        size = figure["kilobytes_read_per_clip"]
+        rows.append((way, size, *(images / IMAGES * size / 1e6 * gpus for gpus, images in _cases())))
     hours = [
         (name, *(clips / (images / IMAGES * gpus) / 3600 for gpus, images in _cases()))
         for name, clips in DATA_SETS.items()
@@ -115,7 +125,7 @@ def _breaks(ways: Mapping[str, Mapping[str, Any]]) -> list[str]:
     rows = []
     for way, figure in ways.items():
         by_cores = CORES_PER_GPU / (median(figure, "loader_cpu_ms_per_clip") / 1000) * IMAGES
-        by_disk = DISK / (_read(figure) / 1e6) * IMAGES / SERVER_GPUS
+        by_disk = DISK / (figure["kilobytes_read_per_clip"] / 1e6) * IMAGES / SERVER_GPUS
         by_engines = None
         if way in NVDEC_WAYS:
             by_engines = ENGINES * ENGINE_RATE / figure["decoded_frames_per_clip"] * IMAGES
@@ -123,9 +133,9 @@ def _breaks(ways: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return [
         "## Where each breaks",
         f"Images per second and GPU that can be fed from {CORES_PER_GPU} cores (a server of {SERVER_CORES} cores and "
-        f"{SERVER_GPUS} GPUs; assumed), from the {ENGINES} engines of the GPU itself, and from one drive of {shown(DISK)} "
-        f"GB/s for {SERVER_GPUS} GPUs. 64 GPUs are {64 // SERVER_GPUS} such servers: cores and engines grow with them, "
-        "a common disk does not.",
+        f"{SERVER_GPUS} GPUs; assumed), from the {ENGINES} engines of the GPU itself, and from one drive of "
+        f"{shown(DISK)} GB/s for {SERVER_GPUS} GPUs. 64 GPUs are {64 // SERVER_GPUS} such servers: cores and engines "
+        "grow with them, a common disk does not.",
         table(("way", "by the cores", "by NVDEC", "by the drive", "keeps up"), rows),
     ]
 
@@ -137,12 +147,6 @@ def _verdict(by_cores: float, by_engines: float | None) -> str:
     if not kept:
         return f"not even with {shown(IMAGES_PER_SECOND[0])} images/s"
     return f"up to {shown(kept[-1])} images/s" + (" with NVDEC alone" if by_cores < kept[-1] else "")
-
-
-def _read(figure: Mapping[str, Any]) -> float:
-    """kB of a clip that are read for one sample: its share of all files that hold frames, if these are many."""
-    opened = min(1.0, (SEGMENTS + 1) / figure["files_per_clip"]) if figure["files_per_clip"] > SEGMENTS else 1.0
-    return figure["kilobytes_per_clip"] * opened
 
 
 def _cases() -> list[tuple[int, int]]:

@@ -29,7 +29,7 @@ from benchmarks.plots import Bar, Panel, plot_bars
 from benchmarks.processes import choose_cores, wait_until_idle
 from benchmarks.results import add_output_argument, origin, print_table, write_results
 from benchmarks.training import Network, Training
-from benchmarks.ways import NETWORK, TSAM, WAYS, decoded_frames, make_reader, total
+from benchmarks.ways import NETWORK, TSAM, WAYS, decoded_frames, kilobytes_read, make_reader, total
 from tsam_dali.command_line import friendly_errors, parser, positive
 
 SKIP = 5  # batches that can be ready or begun when a turn starts: two per process, and one
@@ -125,6 +125,7 @@ def measure(material: Material, segments: int, cores: Sequence[int], args: argpa
                 figure["preparation_seconds_per_clip"] = made["seconds_per_clip"]
                 figure["preparation_cpu_seconds_per_clip"] = made["cpu_seconds_per_clip"]
                 figure |= {key: kept[key] for key in ("kilobytes_per_clip", "files_per_clip")}
+                figure["kilobytes_read_per_clip"] = kilobytes_read(name, material.prepared, segments)
         figures.append(figure)
     return figures
 

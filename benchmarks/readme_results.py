@@ -32,8 +32,8 @@ def results_section(results: Results) -> str:
         paragraphs.append(f"Not measured yet: {', '.join(missing)}.")
     if not list((results.folder / GPU_RESULTS).glob("*.json")):
         paragraphs.append(
-            "Nothing of this was measured on a GPU: the ways in that decode with NVDEC and nvJPEG, and training on CUDA, "
-            "have no figures yet. `benchmarks/gpu.sh` takes them."
+            "Nothing of this was measured on a GPU: the ways in that decode with NVDEC and nvJPEG, and training on "
+            "CUDA, have no figures yet. `benchmarks/gpu.sh` takes them."
         )
     return "\n\n".join(map(wrapped, "\n\n".join(paragraphs).split("\n\n")))
 
@@ -58,9 +58,9 @@ def _end_to_end(results: Mapping[str, Any]) -> str:
     method = results["method"]
     return (
         f"{verdict(ways, smallest)}\n\n"
-        f"Per clip, on {hardware(results)}; {method['num_videos']} clips under {method['repeats']} names each; training "
-        f"is that of `{method['arch']}` on pictures made {method['pool']} times smaller, so that loading matters as it "
-        f"does beside a GPU ({_link('end_to_end')}):\n\n{table((*columns, 'data wait'), rows)}"
+        f"Per clip, on {hardware(results)}; {method['num_videos']} clips under {method['repeats']} names each; "
+        f"training is that of `{method['arch']}` on pictures made {method['pool']} times smaller, so that loading "
+        f"matters as it does beside a GPU ({_link('end_to_end')}):\n\n{table((*columns, 'data wait'), rows)}"
     )
 
 
@@ -105,9 +105,10 @@ def _audio(results: Mapping[str, Any]) -> str:
         f"Sound ({_link('audio')}): a picture from the log-mel store costs {shown(median(stored, 'cpu_ms_per_clip'))} "
         f"CPU ms a clip, made on the fly in TSAM's way {shown(median(tsam, 'cpu_ms_per_clip'))}. The store takes "
         f"{shown(store['bytes_per_clip_second'] / 1000)} kB for a second of a clip and is made at "
-        f"{shown(store['files_per_second'])} files/s on {store['workers']} processes; its pictures differ from librosa's "
-        f"in double precision by {shown(stored['mean_difference'])} on average, at most {shown(stored['max_difference'])}, "
-        f"in ln(power); those of TSAM's way by {shown(tsam['mean_difference'])} and {shown(tsam['max_difference'])}."
+        f"{shown(store['files_per_second'])} files/s on {store['workers']} processes; its pictures differ from "
+        f"librosa's in double precision by {shown(stored['mean_difference'])} on average, at most "
+        f"{shown(stored['max_difference'])}, in ln(power); those of TSAM's way by {shown(tsam['mean_difference'])} and "
+        f"{shown(tsam['max_difference'])}."
     )
 
 
@@ -123,8 +124,9 @@ def _step(results: Mapping[str, Any]) -> str:
 def _overhead(results: Mapping[str, Any]) -> str:
     trainer = next(figure for figure in results["figures"] if figure["loop"] == "trainer")
     return (
-        f"The trainer adds {median(trainer, 'overhead'):.1%} to the bare step of {results['method']['arch']} on batches "
-        f"that are ready, and waits for data {median(trainer, 'data_wait'):.1%} of the time ({_link('overhead')})."
+        f"The trainer adds {median(trainer, 'overhead'):.1%} to the bare step of {results['method']['arch']} on "
+        f"batches that are ready, and waits for data {median(trainer, 'data_wait'):.1%} of the time "
+        f"({_link('overhead')})."
     )
 
 
@@ -134,8 +136,8 @@ def _scaling(results: Mapping[str, Any]) -> str:
     rates = ", ".join(f"{f['workers']}: {shown(median(f, 'clips_per_second'))}" for f in workers)
     costs = ", ".join(f"{name} {median(f, 'overhead'):.1%}" for name, f in ranks.items() if f["overhead"])
     return (
-        f"Clips/s by decode processes, training copies on {results['method']['cores']} cores: {rates}. What DDP adds to a "
-        f"step of {results['method']['arch']} on the CPU: {costs} ({_link('scaling')})."
+        f"Clips/s by decode processes, training copies on {results['method']['cores']} cores: {rates}. What DDP adds "
+        f"to a step of {results['method']['arch']} on the CPU: {costs} ({_link('scaling')})."
     )
 
 

@@ -79,6 +79,15 @@ def decoded_frames(name: str, material: Material, settings: Sequence[str]) -> tu
     return useful, DECODERS[OURS]().decoded(wanted) if way.make is ours else None
 
 
+def kilobytes_read(name: str, prepared: Mapping[str, Mapping[str, float]], segments: int) -> float:
+    """What is read for one sample: whole files, and of JPEG frames those that are wanted."""
+    found = 0.0
+    for part in set(WAYS[name].kept) - {INDEX}:
+        share = segments / prepared[part]["files_per_clip"] if part == JPEGS else 1.0
+        found += prepared[part]["kilobytes_per_clip"] * min(share, 1.0)
+    return round(found, 1)
+
+
 def total(name: str, what: str, prepared: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     """The sums over what a way has `made`, or over what is `kept`, of all numbers per clip."""
     parts = [prepared[part] for part in getattr(WAYS[name], what)]
