@@ -23,7 +23,7 @@ from benchmarks.arguments import add_numbers
 from benchmarks.clips import add_clip_arguments, clip_groups
 from benchmarks.datasets import size_of
 from benchmarks.measure import quartiles
-from benchmarks.plots import Dot, plot_dots
+from benchmarks.plots import Bar, Panel, plot_bars
 from benchmarks.processes import choose_cores, pin
 from benchmarks.results import add_output_argument, origin, print_table, write_results
 from pipelines.decode import decode_frames, probe
@@ -190,18 +190,18 @@ def _print(figures: Sequence[dict[str, Any]]) -> None:
 
 
 def _plot(figures: Sequence[dict[str, Any]], path: Path) -> None:
-    dots = [
-        Dot(f["variant"], f["bytes_relative"], f[f"cpu_ms_{SEGMENTS[0]}_frames"]["median"], f["variant"] == DEFAULT)
-        for f in figures
-        if f["variant"] != ORIGINALS
-    ]
-    plot_dots(
-        path,
-        dots,
-        title="Training copies: size against the time to sample them",
-        x="bytes, the original videos = 1",
-        y=f"CPU ms to decode {SEGMENTS[0]} frames of a clip, one core",
-    )
+    figures = [figure for figure in figures if figure["variant"] != ORIGINALS]
+    bytes_taken = [dict.fromkeys(("median", "q1", "q3"), f["bytes_relative"]) for f in figures]
+    panels = [_panel("Size: less is better", "bytes, the original videos = 1", figures, bytes_taken)]
+    for count in SEGMENTS:
+        times = [f[f"cpu_ms_{count}_frames"] for f in figures]
+        panels.append(_panel(f"To decode {count} frames: less is better", "CPU ms per clip, one core", figures, times))
+    plot_bars(path, panels, title="Training copies: size and the time to sample them", columns=3)
+
+
+def _panel(title: str, unit: str, figures: Sequence[dict[str, Any]], numbers: Sequence[dict[str, float]]) -> Panel:
+    pairs = zip(figures, numbers, strict=True)
+    return Panel(title, unit, [Bar(f["variant"], **n, ours=f["variant"] == DEFAULT) for f, n in pairs])
 
 
 if __name__ == "__main__":

@@ -87,8 +87,8 @@ def main() -> None:
     _print(figures)
     write_results(args.output, "overhead", method, figures, start)
     bars = [Bar(f["loop"], **f["seconds_per_step"], ours=f["loop"] == "trainer") for f in figures]
-    shares = [Bar(name, **figures[1][name], ours=True) for name in ("overhead", "data_wait")]
-    panels = [Panel("A step", "seconds", bars), Panel("Of it, in the trainer", "share of the bare step", shares)]
+    cpu = [Bar(f["loop"], **f["cpu_seconds_per_step"], ours=f["loop"] == "trainer") for f in figures]
+    panels = [Panel("Wall time", "seconds per step", bars), Panel("CPU time", "seconds per step", cpu)]
     plot_bars(args.output.with_suffix(".png"), panels, title=f"What the trainer adds to a step of {args.arch}")
 
 
