@@ -33,10 +33,10 @@ from benchmarks.ways import NETWORK, TSAM, WAYS, decoded_frames, kilobytes_read,
 from tsam_dali.command_line import friendly_errors, parser, positive
 
 SKIP = 5  # batches that can be ready or begun when a turn starts: two per process, and one
-NETWORKS = {"cpu": ("resnet10t", 4), "cuda": ("resnet50", 1)}
+NETWORKS = {"cpu": ("resnet10t", 7), "cuda": ("resnet50", 1)}
 """Backbone, and by how much its pictures are made smaller. Two cores of a CPU train ResNet-50 so slowly that no way to
-load would ever make it wait; the small one asks for tens of clips a second of the same pictures of 224 x 224, as a GPU
-does of the few cores that it has for itself."""
+load would ever make it wait; the small one, on half of the cores, asks for tens of clips a second of the same pictures
+of 224 x 224, as a GPU does of the few cores that it has for itself."""
 METHOD = {
     "loader": "the loader alone; clips by wall seconds, CPU time of all its processes",
     "training": "loader and network on the same cores; the trainer's own loop and settings",
@@ -100,7 +100,7 @@ def _arguments() -> argparse.Namespace:
 def measure(material: Material, segments: int, cores: Sequence[int], args: argparse.Namespace) -> list[dict[str, Any]]:
     """A figure of each way, for so many frames."""
     settings = [*loader_settings(segments, args.batch_size, args.cores), f"model.arch={args.arch}"]
-    network = Network(args.arch, args.pool, args.device, args.cores)
+    network = Network(args.arch, args.pool, args.device, threads=max(1, args.cores // 2))
     missing = {name: "needs a GPU" for name in args.ways if WAYS[name].needs_gpu and args.device == "cpu"}
     makers = {
         name: partial(Training, make_reader(name, material, settings, args.device), network)

@@ -1,7 +1,8 @@
 """Videos read by another library in a torch DataLoader, as a careful user of that library would write it.
 
-The frames are cropped, resized and coloured by torchvision as uint8, which is faster than TSAM's float tensors; the
-sound comes from the same log-mel store as ours. So a row differs from ours in decoder, augmentation and loader.
+The frames are cropped before they become float tensors, and torchvision's newer functions (v2) resize and colour them,
+both of which is faster than TSAM's way; the sound comes from the same log-mel store as ours. So a row differs from ours
+in decoder, augmentation and loader.
 """
 
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
+from torchvision.transforms.v2 import functional
 
 from benchmarks.augmentation import augmented
 from benchmarks.decoders import DECODERS
@@ -17,7 +19,7 @@ from benchmarks.torch_loader import endless_batches
 from pipelines.dataset import load_clips
 from pipelines.loader import Batch
 from pipelines.mel_store import MelStore
-from pipelines.sampling import training_plan
+from pipelines.sampling import Crop, training_plan
 
 
 class PeerClips(Dataset):
@@ -41,13 +43,16 @@ class PeerClips(Dataset):
         if self._decode is None:
             self._decode = DECODERS[self.decoder]().decode
         clip, model, images = self.clips[row], self.config.model, self.config.data_augmentation
-        looks = images.video_augmentation, images.audio_augmentation
+        size, looks = images.video_image_param.output_size, (images.video_augmentation, images.audio_augmentation)
         shape = (clip.frames, clip.height, clip.width, model.video_segments)
         plan = training_plan(*shape, *looks, seed=self.config.training_param.seed, epoch=epoch, row=row)
-        frames = torch.from_numpy(self._decode(clip.path, tuple(plan.frames.tolist())))  # (S, H, W, 3)
-        video = augmented(frames.permute(0, 3, 1, 2), plan, images.video_image_param.output_size)
+        frames = self._decode(clip.path, tuple(plan.frames.tolist()))  # uint8 (S, H, W, 3)
+        y, x, height, width = plan.crop
+        cropped = torch.from_numpy(frames)[:, y : y + height, x : x + width].permute(0, 3, 1, 2)
+        video = cropped.contiguous().float() / 255
+        video = augmented(video, plan._replace(crop=Crop(0, 0, height, width)), size, functional)
         sound = torch.from_numpy(self.mels.picture(clip.id, model.audio_segments, plan.sound_cut))
-        return video.float() / 255, sound, clip.label
+        return video, sound, clip.label
 
 
 def peer_batches(config: Any, device: torch.device, decoder: str) -> Iterator[Batch]:

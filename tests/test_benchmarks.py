@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+import torchvision.transforms.functional as transforms
+import torchvision.transforms.v2.functional as transforms_v2
 from PIL import Image
 
 from benchmarks.augmentation import augmented
@@ -111,12 +113,14 @@ def test_the_baseline_sees_what_ours_sees(tmp_path):
     video = read_frame(tmp_path / "a.png").repeat(2, 1, 1, 1)
     plan = Plan(frames=np.zeros(2), crop=Crop(y=10, x=20, height=32, width=32), flip=True)
     expected = picture[10:42, 20:52][:, ::-1].transpose(2, 0, 1)
-    for pictures, scale in ((video, 255), ((video * 255).round().to(torch.uint8), 1)):
-        found = augmented(pictures, plan, 32)
-        assert found.dtype == pictures.dtype
-        assert np.allclose(found.numpy()[1] * float(scale), expected, atol=1e-3)
-        grey = plan._replace(colour=Colour(1.1, 0.9, 0.0, 3.0), blur_sigma=1.0)
-        assert np.ptp(augmented(pictures, grey, 32).numpy(), axis=1).max() == 0
+    coloured = plan._replace(colour=Colour(1.1, 0.9, 1.2, 3.0), blur_sigma=1.0)
+    grey = plan._replace(colour=Colour(1.1, 0.9, 0.0, 3.0))
+    for functions in (transforms, transforms_v2):
+        assert np.allclose(augmented(video, plan, 32, functions)[1] * 255, expected, atol=1e-3)
+        assert np.ptp(augmented(video, grey, 32, functions).numpy(), axis=1).max() == 0
+    both = [augmented(video, coloured, 32, functions) for functions in (transforms, transforms_v2)]
+    torch.testing.assert_close(*both, atol=1e-3, rtol=0)
+    assert (both[0] - augmented(video, plan, 32)).abs().mean() > 0.01
 
 
 def test_variants_take_turns_in_processes_of_their_own():
