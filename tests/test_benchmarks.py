@@ -31,7 +31,7 @@ from tests.naive_tsam import naive_shift
 from tests.processes import run
 from tests.sound_media import noise
 from tests.variants import Counter, unavailable
-from tsam_dali.provenance import provenance
+from tsam_dali.provenance import nvidia_driver, provenance
 
 
 @pytest.fixture(scope="module")
@@ -187,6 +187,12 @@ def test_the_command_of_a_result_names_no_folder_of_this_machine(tmp_path, monke
     words = ["/usr/bin/python", "-m", "x", f"raw={tmp_path}/a/videos", "/elsewhere/b/videos", "../c", "lr=1"]
     monkeypatch.setattr(sys, "orig_argv", words)
     assert provenance()["command"].split(" ", 1)[1] == "-m x raw=a/videos .../videos ../c lr=1"
+
+
+def test_the_driver_is_named():
+    text = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  570.86.10  Release Build\nGCC version: gcc 12.2.0"
+    assert nvidia_driver(text) == "570.86.10"
+    assert provenance()["hardware"].keys() == {"cpu", "cores", "memory_gib", "gpus", "driver", "cuda"}
 
 
 @pytest.mark.parametrize(("segments", "video_segments", "depth"), [(9, 8, 4), (5, 5, 1), (4, 3, 5)])
