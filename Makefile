@@ -21,7 +21,7 @@ bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.decode $(CLIPS) --clips 3 --segments 8 --rounds 3 --output $(SHORT)/decode.json
 	$(BIN)/python -m benchmarks.end_to_end $(CLIPS) --clips 3 --segments 8 --rounds 2 --batches 3 --repeats 6 \
 		--output $(SHORT)/end_to_end.json
-	$(BIN)/python -m benchmarks.audio $(CLIPS) --clips 3 --rounds 3 --repeats 2 --output $(SHORT)/audio.json
+	$(BIN)/python -m benchmarks.audio $(CLIPS) --clips 3 --rounds 3 --output $(SHORT)/audio.json
 	$(BIN)/python -m benchmarks.scaling $(CLIPS) --clips 3 --rounds 2 --batches 3 --repeats 6 --processes 0 2 \
 		--batch_sizes 8 --prefetch 2 --steps 4 --output $(SHORT)/scaling.json
 	$(BIN)/python -m benchmarks.shift --rounds 3 --output $(SHORT)/shift.json

@@ -10,28 +10,24 @@ example:
 
 import argparse
 import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import librosa
 import numpy as np
-from torch import from_numpy, set_num_threads
-from torch.nn.functional import interpolate
 
 from benchmarks.arguments import add_numbers
 from benchmarks.clips import add_clip_arguments, clip_groups
 from benchmarks.datasets import Repeated
 from benchmarks.material import CONFIG, check_videos
 from benchmarks.measure import quartiles, running, take_turns
+from benchmarks.pictures import Pictures, direct_picture, librosa_picture, stored_picture, tsam_picture
 from benchmarks.plots import Bar, Panel, plot_bars
 from benchmarks.preparation import extract, precompute, run, timed_figure
 from benchmarks.processes import choose_cores
 from benchmarks.results import add_output_argument, origin, print_table, write_results
-from benchmarks.tsam_sound import Filters, kept_mel_filters, log_mel, mel_filters
-from pipelines.mel import N_FFT, AudioImage, log_mel_picture
+from benchmarks.tsam_sound import kept_mel_filters, mel_filters
 from pipelines.mel_store import MelStore
 from pipelines.sound import read_sound
 from tsam_dali.command_line import friendly_errors, parser
@@ -52,25 +48,6 @@ METHOD = {
     "file_cache": "warm",
     "order": "one process per way, taking turns on one core; median and quartiles over the rounds",
 }
-
-
-class Pictures:
-    """One way from files to the pictures of clips, in its own process."""
-
-    def __init__(self, make: Callable[[Path], np.ndarray], files: Sequence[Path]):
-        set_num_threads(1)
-        self.make, self.files = make, files
-
-    def time(self) -> tuple[float, float]:
-        """CPU and wall seconds of all clips."""
-        cpu, wall = time.process_time(), time.perf_counter()
-        for file in self.files:
-            self.make(file)
-        return time.process_time() - cpu, time.perf_counter() - wall
-
-    def pictures(self) -> list[np.ndarray]:
-        """Of all clips, float32 (3, H, W)."""
-        return [self.make(file) for file in self.files]
 
 
 @friendly_errors
@@ -126,32 +103,6 @@ def _measure(root: Path, data: Path, names: Sequence[str], args: argparse.Namesp
         }
         for name, turns in times.items()
     ]
-
-
-def stored_picture(store: MelStore, clip_id: Path) -> np.ndarray:
-    return store.picture(str(clip_id), 1)[0]
-
-
-def direct_picture(options: AudioImage, wav: Path) -> np.ndarray:
-    return log_mel_picture(wav, options, 1)[0]
-
-
-def tsam_picture(options: AudioImage, filters: Filters, wav: Path) -> np.ndarray:
-    return log_mel(wav, options, (0, 0), filters)[0].numpy()
-
-
-def librosa_picture(options: AudioImage, wav: Path) -> np.ndarray:
-    """The picture from librosa's mel spectrogram, in double precision, resized by torch: float64 (3, H, W)."""
-    sound, rate = read_sound(wav)
-    planes = []
-    for window_ms, hop_ms in zip(options.window_sizes, options.hop_sizes, strict=True):
-        window, hop = round(window_ms * rate / 1000), round(hop_ms * rate / 1000)
-        transform = {"n_fft": max(N_FFT, window), "hop_length": hop, "win_length": window, "pad_mode": "reflect"}
-        bands = {"n_mels": options.n_mels, "htk": True, "norm": None, "dtype": np.float64}
-        power = librosa.feature.melspectrogram(y=sound[0].astype(np.float64), sr=rate, **transform, **bands)
-        plane = from_numpy(np.log(power + options.eps))[None, None]
-        planes.append(interpolate(plane, options.spec_size[1:], mode="bilinear", antialias=True)[0, 0].numpy())
-    return np.stack(planes)
 
 
 def difference(pictures: Sequence[np.ndarray], reference: Sequence[np.ndarray]) -> dict[str, float]:
