@@ -23,7 +23,7 @@ import torch
 from benchmarks.arguments import add_numbers
 from benchmarks.clips import add_clip_arguments, clip_groups
 from benchmarks.gpu_use import gpu_use
-from benchmarks.material import Material, check_videos, loader_settings, make_material
+from benchmarks.material import Material, check_videos, loader_settings, make_material, prefetched
 from benchmarks.measure import Variant, quartiles, running, take_turns
 from benchmarks.plots import Bar, Panel, plot_bars
 from benchmarks.processes import choose_cores, wait_until_idle
@@ -32,7 +32,6 @@ from benchmarks.training import Network, Training
 from benchmarks.ways import NETWORK, TSAM, WAYS, decoded_frames, kilobytes_read, make_reader, total
 from tsam_dali.command_line import friendly_errors, parser, positive
 
-SKIP = 5  # batches that can be ready or begun when a turn starts: two per process, and one
 NETWORKS = {"cpu": ("resnet10t", 7), "cuda": ("resnet50", 1)}
 """Backbone, and by how much its pictures are made smaller. Two cores of a CPU train ResNet-50 so slowly that no way to
 load would ever make it wait; the small one, on half of the cores, asks for tens of clips a second of the same pictures
@@ -44,7 +43,7 @@ METHOD = {
     "rate_relative_to_tsam": f"by that of '{TSAM}' in the same round",
     "preparation": "of all ids, on the same number of processes; without the time that the programs take to start",
     "decoded": "frames of a clip that are decoded, beside those that are wanted; null: the library does not tell",
-    "warm_up": f"one uncounted round; in each round the first {SKIP} batches or steps are not counted",
+    "warm_up": "one uncounted round; in each round the first batches, two for each process and one more, are not counted",
     "file_cache": "warm",
     "order": "one process per way, taking turns on the same cores; the next one begins when the last one is idle",
     "quartiles": "median and quartiles over the rounds",
@@ -111,8 +110,8 @@ def measure(material: Material, segments: int, cores: Sequence[int], args: argpa
         missing |= {variant.name: variant.missing for variant in variants if variant.missing is not None}
         present = [variant for variant in variants if variant.missing is None]
         for variant in present:
-            _turn(variant, 1, args.device)
-        turns = take_turns(present, args.rounds, lambda variant: _turn(variant, args.batches, args.device))
+            _turn(variant, 1, args)
+        turns = take_turns(present, args.rounds, lambda variant: _turn(variant, args.batches, args))
     figures = []
     for name in args.ways:
         figure = {"kind": "way", "segments": segments, "way": name, "missing": missing.get(name)}
@@ -130,11 +129,11 @@ def measure(material: Material, segments: int, cores: Sequence[int], args: argpa
     return figures
 
 
-def _turn(variant: Variant, count: int, device: str) -> dict[str, dict[str, float]]:
+def _turn(variant: Variant, count: int, args: argparse.Namespace) -> dict[str, dict[str, float]]:
     found = {}
     for part in ("read", "train"):
-        with gpu_use(device) as use:
-            found[part] = variant.call(part, SKIP, count)
+        with gpu_use(args.device) as use:
+            found[part] = variant.call(part, prefetched(args.cores), count)
         found[part] |= use
         wait_until_idle(variant.pid)  # it fetches ahead; the next one shall not feel that
     return found

@@ -10,7 +10,7 @@ if [ -x .venv/bin/python ]; then PYTHON=${PYTHON:-.venv/bin/python}; else PYTHON
 OUT=${OUT:-benchmarks/results/gpu}
 DATA=(${DATA:+--data "$DATA"})
 CORES=$(nproc)
-WORKERS=$((CORES < 16 ? CORES : 16))
+WORKERS=$((CORES < 8 ? CORES : 8))
 FAILED=()
 
 if ! command -v nvidia-smi >/dev/null || ! nvidia-smi -L >/dev/null 2>&1; then
@@ -31,12 +31,12 @@ part() {
     [ $status -eq 0 ] || FAILED+=("$name ($status)")
 }
 
-part tests 120 "$PYTHON" -m pytest -q -m gpu -x --timeout 60
-part end_to_end 270 "$PYTHON" -m benchmarks.end_to_end --device cuda --segments 16 --batch_size 16 --batches 6 --rounds 5 \
-    --cores "$WORKERS" --repeats 16 ${DATA[@]+"${DATA[@]}"} --output "$OUT/end_to_end.json"
-part overhead 60 "$PYTHON" -m benchmarks.overhead --device cuda --segments 16 --batch_size 16 --pixels 224 --rounds 5 \
+part tests 110 "$PYTHON" -m pytest -q -m gpu --timeout 60
+part end_to_end 330 "$PYTHON" -m benchmarks.end_to_end --device cuda --segments 16 --batch_size 4 --batches 8 --rounds 5 \
+    --cores "$WORKERS" --repeats 4 ${DATA[@]+"${DATA[@]}"} --output "$OUT/end_to_end.json"
+part overhead 50 "$PYTHON" -m benchmarks.overhead --device cuda --segments 16 --batch_size 16 --pixels 224 --rounds 5 \
     --output "$OUT/overhead.json"
-part audio 80 "$PYTHON" -m benchmarks.audio --rounds 5 --workers "$WORKERS" ${DATA[@]+"${DATA[@]}"} \
+part audio 50 "$PYTHON" -m benchmarks.audio --rounds 5 --workers "$WORKERS" ${DATA[@]+"${DATA[@]}"} \
     --output "$OUT/audio.json"
 
 if [ ${#FAILED[@]} -gt 0 ]; then

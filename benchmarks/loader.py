@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks.arguments import add_numbers
 from benchmarks.clips import add_clip_arguments, clip_groups
-from benchmarks.material import CONFIG, OF_COPIES, Material, check_videos, loader_settings, make_material
+from benchmarks.material import CONFIG, OF_COPIES, Material, check_videos, loader_settings, make_material, prefetched
 from benchmarks.measure import Make, Variant, quartiles, running, take_turns
 from benchmarks.plots import Bar, Panel, plot_bars
 from benchmarks.processes import choose_cores, wait_until_idle
@@ -25,7 +25,6 @@ from benchmarks.readers import ours, tsam
 from benchmarks.results import add_output_argument, origin, print_table, write_results
 from tsam_dali.command_line import friendly_errors, parser
 
-PREFETCHED = 5  # batches that can be ready or begun when a round starts: two per process, and one
 BASELINE = "TSAM's way"
 METHOD = {
     "clips_per_second": "wall time, steady state; median and quartiles over the rounds",
@@ -47,11 +46,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="loader_benchmark_") as folder:
         material = make_material(Path(folder), videos, args.repeats, args.cores)
         settings = loader_settings(args.segments, args.batch_size, args.cores)
+        skip = prefetched(args.cores)
         with running(_loaders(material, settings), cores) as variants:
             present = [variant for variant in variants if variant.missing is None]
             for variant in present:
-                _read(variant, PREFETCHED, 2)
-            turns = take_turns(present, args.rounds, lambda variant: _read(variant, PREFETCHED, args.batches))
+                _read(variant, skip, 2)
+            turns = take_turns(present, args.rounds, lambda variant: _read(variant, skip, args.batches))
             left_out = {variant.name: variant.missing for variant in variants if variant.missing is not None}
     figures = [*(_figure(name, turns) for name in turns), *material.prepared.values()]
     names = ("rounds", "batches", "batch_size", "segments", "cores", "repeats")

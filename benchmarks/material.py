@@ -60,6 +60,11 @@ def check_videos(videos: Sequence[Path], repeats: int, batch_size: int) -> None:
         raise InputError([f"--data: several videos have the name {name}" for name in twice])
 
 
+def prefetched(processes: int) -> int:
+    """Batches that a loader can have ready or begun when a turn starts: two for each process, and one."""
+    return 2 * processes + 1
+
+
 def loader_settings(segments: int, batch_size: int, cores: int) -> list[str]:
     """Settings of every loader: frames and one segment of sound, on so many processes."""
     settings = {

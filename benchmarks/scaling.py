@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks.arguments import add_numbers
 from benchmarks.clips import add_clip_arguments, clip_groups
 from benchmarks.datasets import Repeated
-from benchmarks.material import CONFIG, OF_COPIES, check_videos, loader_settings
+from benchmarks.material import CONFIG, OF_COPIES, check_videos, loader_settings, prefetched
 from benchmarks.measure import Variant, quartiles, running, take_turns
 from benchmarks.plots import Bar, Panel, plot_bars
 from benchmarks.preparation import copy, precompute, run
@@ -83,7 +83,7 @@ def _workers(data: Path, cores: Sequence[int], args: argparse.Namespace) -> list
     makers = {
         str(count): partial(ours, data, CONFIG, [*settings, f"pipeline.workers={count}"]) for count in args.processes
     }
-    skip = {str(count): 2 * count + 1 for count in args.processes}  # that can be ready when a turn starts
+    skip = {str(count): prefetched(count) for count in args.processes}
     with running(makers, cores) as variants:
         for variant in variants:
             _read(variant, skip[variant.name], 1)
