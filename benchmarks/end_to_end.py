@@ -43,7 +43,7 @@ METHOD = {
     "rate_relative_to_tsam": f"by that of '{TSAM}' in the same round",
     "preparation": "of all ids, on the same number of processes; without the time that the programs take to start",
     "decoded": "frames of a clip that are decoded, beside those that are wanted; null: the library does not tell",
-    "warm_up": "one uncounted round; in each round the first batches, two for each process and one more, are not counted",
+    "warm_up": "one uncounted round; in each round the first batches, two a process and one, are not counted",
     "file_cache": "warm",
     "order": "one process per way, taking turns on the same cores; the next one begins when the last one is idle",
     "quartiles": "median and quartiles over the rounds",
