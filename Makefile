@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo ablation bench bench-full test test-slow test-gpu lint format clean
+.PHONY: demo ablation bench bench-full bench-documents bench-gpu test test-slow test-gpu lint format clean
 
 demo: $(INSTALLED)
 	$(BIN)/python tools/precompute_audio.py
@@ -13,19 +13,41 @@ ablation: $(INSTALLED)
 	$(BIN)/python tools/precompute_audio.py
 	$(BIN)/python tools/ablation.py --output benchmarks/results/ablation.json
 
+# DATA=folder of one's own videos; without it clips are made first.
+CLIPS := $(if $(DATA),--data $(DATA))
+SHORT := results/bench
+
 bench: $(INSTALLED)
-	$(BIN)/python -m benchmarks.decode --rounds 3 --clips 3 --segments 8 --output results/bench/decode.json
-	$(BIN)/python -m benchmarks.loader --rounds 3 --clips 3 --output results/bench/loader.json
-	$(BIN)/python -m benchmarks.shift --rounds 3 --output results/bench/shift.json
-	$(BIN)/python -m benchmarks.step --rounds 3 --segments 4 --output results/bench/step.json
+	$(BIN)/python -m benchmarks.decode $(CLIPS) --clips 3 --segments 8 --rounds 3 --output $(SHORT)/decode.json
+	$(BIN)/python -m benchmarks.end_to_end $(CLIPS) --clips 3 --segments 8 --rounds 2 --batches 3 --repeats 6 \
+		--output $(SHORT)/end_to_end.json
+	$(BIN)/python -m benchmarks.audio $(CLIPS) --clips 3 --rounds 3 --output $(SHORT)/audio.json
+	$(BIN)/python -m benchmarks.scaling $(CLIPS) --clips 3 --rounds 2 --batches 3 --repeats 6 --processes 0 2 \
+		--batch_sizes 8 --prefetch 2 --steps 4 --output $(SHORT)/scaling.json
+	$(BIN)/python -m benchmarks.shift --rounds 3 --output $(SHORT)/shift.json
+	$(BIN)/python -m benchmarks.step --rounds 3 --segments 4 --output $(SHORT)/step.json
+	$(BIN)/python -m benchmarks.overhead --rounds 3 --steps 5 --segments 4 --output $(SHORT)/overhead.json
 
 bench-full: $(INSTALLED)
-	$(BIN)/python -m benchmarks.decode
-	$(BIN)/python -m benchmarks.copies
-	$(BIN)/python -m benchmarks.loader
-	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.decode $(CLIPS)
+	$(BIN)/python -m benchmarks.copies $(CLIPS)
+	$(BIN)/python -m benchmarks.loader $(CLIPS)
+	$(BIN)/python -m benchmarks.end_to_end $(CLIPS)
+	$(BIN)/python -m benchmarks.audio $(CLIPS)
+	$(BIN)/python -m benchmarks.scaling $(CLIPS)
+	$(BIN)/python -m benchmarks.memory $(if $(DATA),--videos $(DATA))
 	$(BIN)/python -m benchmarks.shift
 	$(BIN)/python -m benchmarks.step
+	$(BIN)/python -m benchmarks.overhead
+	$(MAKE) bench-documents
+
+# What is written from the files of results: the README's results and docs/capacity.md.
+bench-documents: $(INSTALLED)
+	$(BIN)/python -m benchmarks.readme_results
+	$(BIN)/python -m benchmarks.capacity
+
+bench-gpu: $(INSTALLED)
+	PYTHON=$(BIN)/python bash benchmarks/gpu.sh
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -q -n 2

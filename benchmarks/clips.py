@@ -1,23 +1,28 @@
 """The clips that are measured: folders that the user names, or clips made for the purpose."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipelines.clips import InputError
 from pipelines.media_files import DEMUXERS
-from tools.make_realistic_clips import make_clips
+from tools.realistic_clips import make_clips
+from tsam_dali.command_line import positive
+from tsam_dali.config import load_config
 
 CACHE = Path(__file__).resolve().parent / "clips"
 MADE = "made"
-"""Label of the clips made by tools/make_realistic_clips.py."""
+"""Label of the clips made by tools/realistic_clips.py."""
 
 
-def add_clip_arguments(command: argparse.ArgumentParser) -> None:
-    """--videos, --clips and --seconds, for `clip_groups`."""
+def add_clip_arguments(command: argparse.ArgumentParser, names: Sequence[str] = ("--videos", "--data")) -> None:
+    """--videos (or --data), --clips and --seconds, for `clip_groups`."""
     add = command.add_argument
-    help_videos = "folder of videos to measure; LABEL names it in the results (default: clips that are made first)"
-    add("--videos", metavar="[LABEL=]FOLDER", nargs="+", default=[], help=help_videos)
-    add("--clips", type=int, default=6, help="number of clips to make, without --videos (default: %(default)s)")
+    help_videos = "videos to measure: a folder, or the JSON file of a data set; LABEL names them in the results "
+    help_videos += "(default: clips that are made first)"
+    add(*names, metavar="[LABEL=]FOLDER", nargs="+", default=[], help=help_videos)
+    help_clips = "number of clips to make, or to take of each folder (default: 6, or all of a folder)"
+    add("--clips", type=positive, metavar="N", help=help_clips)
     add("--seconds", type=float, default=10, help="length of the clips to make (default: %(default)g)")
 
 
@@ -28,14 +33,15 @@ def clip_groups(args: argparse.Namespace) -> dict[str, list[Path]]:
         InputError: naming the folders without videos, and labels that occur twice.
     """
     if not args.videos:
-        return {MADE: make_clips(CACHE, args.clips, seconds=args.seconds)}
+        return {MADE: make_clips(CACHE, args.clips or 6, seconds=args.seconds)}
     groups, problems = {}, []
     for word in args.videos:
-        label, _, folder = word.rpartition("=")
-        label = label or Path(folder).name
+        label, _, name = word.rpartition("=")
+        folder = Path(name) if not name.endswith(".json") else load_config(name, name).dataset.videos
+        label = label or folder.name
         if label in groups:
             problems.append(f"--videos {word}: there is a folder with the label {label} already; give it another one")
-        groups[label] = sorted(path for path in Path(folder).rglob("*") if path.suffix in DEMUXERS)
+        groups[label] = sorted(path for path in folder.rglob("*") if path.suffix in DEMUXERS)[: args.clips]
         if not groups[label]:
             problems.append(f"--videos {word}: no video with one of the endings {' '.join(DEMUXERS)}")
     if problems:

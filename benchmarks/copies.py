@@ -19,10 +19,11 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from benchmarks.arguments import add_numbers
 from benchmarks.clips import add_clip_arguments, clip_groups
 from benchmarks.datasets import size_of
 from benchmarks.measure import quartiles
-from benchmarks.plots import Dot, plot_dots
+from benchmarks.plots import Bar, Panel, plot_bars
 from benchmarks.processes import choose_cores, pin
 from benchmarks.results import add_output_argument, origin, print_table, write_results
 from pipelines.decode import decode_frames, probe
@@ -30,7 +31,7 @@ from pipelines.parallel import in_processes
 from pipelines.sampling import training_frames
 from pipelines.training_copy import CopyOptions, write_copy
 from tools.video2frames import extract_frames
-from tsam_dali.command_line import friendly_errors, parser
+from tsam_dali.command_line import friendly_errors, parser, positive
 
 DEFAULT = "copies as made by default"
 COPIES = {
@@ -89,16 +90,12 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     command = parser("python -m benchmarks.copies", __doc__)
     add_clip_arguments(command)
+    add_numbers(command, rounds=5, workers=2)
     add = command.add_argument
-    add("--rounds", type=int, default=5, help="rounds to measure (default: %(default)s)")
-    add("--draws", type=int, default=3, help="draws of frames for each clip and round (default: %(default)s)")
+    add("--draws", type=positive, default=3, help="draws of frames for each clip and round (default: %(default)s)")
     add("--seed", type=int, default=0, help="of the draws (default: %(default)s)")
-    add("--workers", type=int, default=2, help="processes that make the copies (default: %(default)s)")
     add_output_argument(command, "copies")
-    args = command.parse_args()
-    if min(args.rounds, args.draws, args.workers) < 1:
-        command.error("expected whole numbers from 1")
-    return args
+    return command.parse_args()
 
 
 ORIGINALS, JPEGS = "videos as they are", "JPEG frames, 10 fps, height 256"
@@ -193,18 +190,18 @@ def _print(figures: Sequence[dict[str, Any]]) -> None:
 
 
 def _plot(figures: Sequence[dict[str, Any]], path: Path) -> None:
-    dots = [
-        Dot(f["variant"], f["bytes_relative"], f[f"cpu_ms_{SEGMENTS[0]}_frames"]["median"], f["variant"] == DEFAULT)
-        for f in figures
-        if f["variant"] != ORIGINALS
-    ]
-    plot_dots(
-        path,
-        dots,
-        title="Training copies: size against the time to sample them",
-        x="bytes, the original videos = 1",
-        y=f"CPU ms to decode {SEGMENTS[0]} frames of a clip, one core",
-    )
+    figures = [figure for figure in figures if figure["variant"] != ORIGINALS]
+    bytes_taken = [dict.fromkeys(("median", "q1", "q3"), f["bytes_relative"]) for f in figures]
+    panels = [_panel("Size: less is better", "bytes, the original videos = 1", figures, bytes_taken)]
+    for count in SEGMENTS:
+        times = [f[f"cpu_ms_{count}_frames"] for f in figures]
+        panels.append(_panel(f"To decode {count} frames: less is better", "CPU ms per clip, one core", figures, times))
+    plot_bars(path, panels, title="Training copies: size and the time to sample them", columns=3)
+
+
+def _panel(title: str, unit: str, figures: Sequence[dict[str, Any]], numbers: Sequence[dict[str, float]]) -> Panel:
+    pairs = zip(figures, numbers, strict=True)
+    return Panel(title, unit, [Bar(f["variant"], **n, ours=f["variant"] == DEFAULT) for f, n in pairs])
 
 
 if __name__ == "__main__":

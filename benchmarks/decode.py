@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.arguments import add_numbers
 from benchmarks.clips import add_clip_arguments, clip_groups
 from benchmarks.decoders import DECODERS, OURS, Job
 from benchmarks.measure import Variant, quartiles, running, take_turns
@@ -71,17 +72,13 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     command = parser("python -m benchmarks.decode", __doc__)
     add_clip_arguments(command)
+    add_numbers(command, segments=[8, 16], rounds=5)
     add = command.add_argument
-    add("--segments", type=int, nargs="+", default=[8, 16], help="wanted frames of each clip (default: 8 16)")
-    add("--rounds", type=int, default=5, help="rounds to measure (default: %(default)s)")
     add("--seed", type=int, default=0, help="of the training frames (default: %(default)s)")
     help_decoders = "measure only these beside ours (default: all)"
     add("--decoders", nargs="+", choices=list(DECODERS), default=list(DECODERS), metavar="NAME", help=help_decoders)
     add_output_argument(command, "decode")
-    args = command.parse_args()
-    if args.rounds < 1 or min(args.segments) < 1:
-        command.error("expected at least one round and one segment")
-    return args
+    return command.parse_args()
 
 
 def _cases(groups: dict[str, list[Path]], segments: Sequence[int], seed: int) -> dict[Case, list[Job]]:

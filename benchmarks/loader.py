@@ -10,26 +10,21 @@ example:
 
 import argparse
 import tempfile
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
+from benchmarks.arguments import add_numbers
 from benchmarks.clips import add_clip_arguments, clip_groups
-from benchmarks.datasets import Repeated
+from benchmarks.material import CONFIG, OF_COPIES, Material, check_videos, loader_settings, make_material, prefetched
 from benchmarks.measure import Make, Variant, quartiles, running, take_turns
 from benchmarks.plots import Bar, Panel, plot_bars
-from benchmarks.preparation import ROOT, copy, extract, index, precompute, run, size_figure, timed_figure
 from benchmarks.processes import choose_cores, wait_until_idle
 from benchmarks.readers import ours, tsam
 from benchmarks.results import add_output_argument, origin, print_table, write_results
-from pipelines.clips import InputError
 from tsam_dali.command_line import friendly_errors, parser
 
-CONFIG = ROOT / "config" / "kinetics400_config.json"
 BASELINE = "TSAM's way"
 METHOD = {
     "clips_per_second": "wall time, steady state; median and quartiles over the rounds",
@@ -46,18 +41,19 @@ METHOD = {
 def main() -> None:
     args = _arguments()
     videos = [path for paths in clip_groups(args).values() for path in paths]
-    _check(args, videos)
+    check_videos(videos, args.repeats, args.batch_size)
     cores, start = choose_cores(args.cores), origin()
     with tempfile.TemporaryDirectory(prefix="loader_benchmark_") as folder:
-        root = Path(folder)
-        makers, figures = _data(root, args, videos)
-        with running(makers, cores) as variants:
+        material = make_material(Path(folder), videos, args.repeats, args.cores)
+        settings = loader_settings(args.segments, args.batch_size, args.cores)
+        skip = prefetched(args.cores)
+        with running(_loaders(material, settings), cores) as variants:
             present = [variant for variant in variants if variant.missing is None]
             for variant in present:
-                _read(variant, args.prefetched, 2)
-            turns = take_turns(present, args.rounds, lambda variant: _read(variant, args.prefetched, args.batches))
+                _read(variant, skip, 2)
+            turns = take_turns(present, args.rounds, lambda variant: _read(variant, skip, args.batches))
             left_out = {variant.name: variant.missing for variant in variants if variant.missing is not None}
-    figures = [*(_figure(name, turns) for name in turns), *figures]
+    figures = [*(_figure(name, turns) for name in turns), *material.prepared.values()]
     names = ("rounds", "batches", "batch_size", "segments", "cores", "repeats")
     method = METHOD | {name: getattr(args, name) for name in names} | {"missing": left_out}
     _print(figures, left_out)
@@ -68,63 +64,20 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     command = parser("python -m benchmarks.loader", __doc__)
     add_clip_arguments(command)
-    add = command.add_argument
-    add("--segments", type=int, default=8, help="frames of each clip (default: %(default)s)")
-    add("--batch_size", type=int, default=8, help="clips in a batch (default: %(default)s)")
-    add("--batches", type=int, default=12, help="batches to measure in each round (default: %(default)s)")
-    add("--rounds", type=int, default=5, help="rounds to measure (default: %(default)s)")
-    add("--cores", type=int, default=2, help="cores, and loader processes (default: %(default)s)")
-    add("--repeats", type=int, default=8, help="ids under which each video is listed (default: %(default)s)")
+    add_numbers(command, segments=8, batch_size=8, batches=12, rounds=5, cores=2, repeats=8)
     add_output_argument(command, "loader")
-    args = command.parse_args()
-    args.prefetched = 5  # batches that can be ready or begun when a round starts: two per process, and one
-    if min(args.segments, args.batch_size, args.batches, args.rounds, args.cores, args.repeats) < 1:
-        command.error("expected whole numbers from 1")
-    return args
+    return command.parse_args()
 
 
-def _check(args: argparse.Namespace, videos: Sequence[Path]) -> None:
-    listed = len(videos) * args.repeats - 1
-    if args.batch_size > listed:
-        raise InputError([f"--batch_size {args.batch_size}: there are {listed} training ids; choose more --repeats"])
-    twice = [name for name, count in Counter(path.stem for path in videos).items() if count > 1]
-    if twice:
-        raise InputError([f"--videos: several videos have the name {name}" for name in twice])
-
-
-def _data(root: Path, args: argparse.Namespace, videos: Sequence[Path]) -> tuple[dict[str, Make], list[dict[str, Any]]]:
-    """Make the data sets that the loaders read; the loaders, and the figures of the preparation."""
-    repeated = Repeated([path.stem for path in videos], args.repeats)
-    raw = repeated.make(root / "raw", {"videos": videos})
-    frames = repeated.make(root / "frames", {"videos": videos})  # apart: where there are .wav files, they are preferred
-    steps = {
-        "index": (root / "raw" / "index.jsonl", index(raw)),
-        "log-mel store": (root / "raw" / "mels", precompute(raw, CONFIG, args.cores)),
-        "training copies": (root / "raw" / "copies", copy(raw, args.cores, "copies")),
-        "JPEG frames, 10 fps, height 256": (root / "frames" / "frames", extract(frames, args.cores)),
-        ".wav files": (root / "frames" / "audios", extract(frames, args.cores, "--audio")),
-    }
-    num_clips = len(videos) * args.repeats
-    figures = [size_figure("videos as they are", videos, len(videos))]
-    for what, (result, command) in tqdm(steps.items(), desc="preparing", unit="step"):
-        figures.append(timed_figure(what, result, num_clips, command))
-    of_copies = ["dataset.dir_videos=copies", "dataset.dir_mels=mels_of_copies"]
-    run(precompute(raw, CONFIG, args.cores, of_copies))
-    run(precompute(frames, CONFIG, args.cores))
-    settings = {
-        "model.video_segments": args.segments,
-        "model.audio_segments": 1,
-        "training_param.batch_size": args.batch_size,
-        "pipeline.workers": args.cores,
-    }
-    overrides = [f"{name}={value}" for name, value in settings.items()]
+def _loaders(material: Material, settings: Sequence[str]) -> dict[str, Make]:
+    raw, frames, settings = material.raw, material.frames, list(settings)
     return {
-        "ours, videos as they are": partial(ours, raw, CONFIG, overrides),
-        "ours, training copies": partial(ours, raw, CONFIG, [*overrides, *of_copies]),
-        "ours, JPEG frames": partial(ours, frames, CONFIG, [*overrides, "pipeline.source=frames"]),
-        BASELINE: partial(tsam, frames, CONFIG, overrides, keep_filters=False),
-        f"{BASELINE}, mel filters kept": partial(tsam, frames, CONFIG, overrides, keep_filters=True),
-    }, figures
+        "ours, videos as they are": partial(ours, raw, CONFIG, settings),
+        "ours, training copies": partial(ours, raw, CONFIG, [*settings, *OF_COPIES]),
+        "ours, JPEG frames": partial(ours, frames, CONFIG, [*settings, "pipeline.source=frames"]),
+        BASELINE: partial(tsam, frames, CONFIG, settings),
+        f"{BASELINE}, mel filters kept": partial(tsam, frames, CONFIG, settings, keep_filters=True),
+    }
 
 
 def _read(variant: Variant, skip: int, count: int) -> dict[str, float]:

@@ -20,6 +20,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
+from benchmarks.arguments import add_numbers
 from benchmarks.clips import add_clip_arguments, clip_groups
 from benchmarks.datasets import Repeated
 from benchmarks.plots import DPI, INK, OTHERS, OURS, tidy
@@ -58,7 +59,7 @@ def main() -> None:
     series = watch_epochs(config, args.epochs)
     peaks = peak_of_workers(videos, args)
     figures = [*(_figure(name, values) for name, values in series.items()), *peaks]
-    method = METHOD | {name: getattr(args, name) for name in ("epochs", "workers", "steps", "segments", "batch_size")}
+    method = METHOD | {name: getattr(args, name) for name in ("epochs", "workers", "batches", "segments", "batch_size")}
     columns = ("process", "quantity", "first epoch", "last epoch", "highest", "slope per epoch")
     print_table(columns, [[figure.get(column.replace(" ", "_")) for column in columns] for figure in figures])
     _print_limit(figures)
@@ -69,18 +70,10 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     command = parser("python -m benchmarks.memory", __doc__)
     add_config_arguments(command)
-    add_clip_arguments(command)
-    add = command.add_argument
-    add("--epochs", type=int, default=50, help="epochs over the example data (default: %(default)s)")
-    add("--workers", type=int, default=2, help="decode workers of each loader (default: %(default)s)")
-    add("--steps", type=int, default=30, help="batches of large clips (default: %(default)s)")
-    add("--segments", type=int, default=16, help="frames of each large clip (default: %(default)s)")
-    add("--batch_size", type=int, default=8, help="large clips in a batch (default: %(default)s)")
+    add_clip_arguments(command, names=["--videos"])  # --data is the example
+    add_numbers(command, epochs=50, workers=2, batches=30, segments=16, batch_size=8)
     add_output_argument(command, "memory")
-    args = command.parse_args()
-    if min(args.epochs, args.workers, args.steps, args.segments, args.batch_size) < 1:
-        command.error("expected whole numbers from 1")
-    return args
+    return command.parse_args()
 
 
 Series = dict[tuple[str, str], list[float]]
@@ -129,7 +122,7 @@ def peak_of_workers(videos: Sequence[Path], args: argparse.Namespace) -> list[di
         clips = load_clips(config)["training"]
         before = multiprocessing.active_children()
         with build_loader(config, "training", clips) as loader:
-            for _ in islice(endless(loader), args.steps):
+            for _ in islice(endless(loader), args.batches):
                 pass
             return [
                 {"process": name, "quantity": quantity, "last_epoch": value, "highest": value}

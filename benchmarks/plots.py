@@ -77,34 +77,3 @@ def tidy(axes: Axes) -> None:
     axes.tick_params(colors=INK, labelsize=9)
     axes.grid(color=PALE, linewidth=0.8)
     axes.set_axisbelow(True)
-
-
-class Dot(NamedTuple):
-    """One variant between two costs."""
-
-    label: str
-    x: float
-    y: float
-    ours: bool
-
-
-def plot_dots(path: str | Path, dots: Sequence[Dot], *, title: str, x: str, y: str) -> None:
-    """Draw variants between two costs as a PNG: the nearer to the corner at the bottom left, the better."""
-    figure = Figure(figsize=(8.4, 5.2), layout="constrained")
-    figure.suptitle(title, fontsize=13, color=INK, fontweight="bold")
-    axes = figure.subplots()
-    step = 0.045 * max(dot.y for dot in dots)
-    height = -step  # of the label before
-    for dot in sorted(dots, key=lambda dot: dot.y):
-        height = max(height + step, dot.y)  # no label upon another
-        axes.plot(dot.x, dot.y, "o", color=OURS if dot.ours else OTHERS, markersize=8, zorder=2 + dot.ours)
-        weight = "bold" if dot.ours else "normal"
-        line = {"arrowstyle": "-", "color": PALE, "shrinkA": 0, "shrinkB": 4}
-        place = {"xytext": (dot.x + 0.06, height), "arrowprops": line, "va": "center"}
-        axes.annotate(dot.label, (dot.x, dot.y), **place, color=INK, fontsize=8.5, fontweight=weight)
-    axes.set_xlim(0, 1.2 * max(dot.x for dot in dots))
-    axes.set_ylim(0, 1.1 * max(dot.y for dot in dots))
-    axes.set_xlabel(x, color=INK, fontsize=9)
-    axes.set_ylabel(y, color=INK, fontsize=9)
-    tidy(axes)
-    figure.savefig(path, dpi=DPI, facecolor="white")

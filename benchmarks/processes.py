@@ -33,9 +33,9 @@ def tree(pid: int) -> list[int]:
     return found
 
 
-def cpu_seconds(pid: int) -> float:
-    """CPU time that a process and its descendants have used so far, in steps of a kernel tick (10 ms each)."""
-    return sum(_cpu_ticks(member) for member in tree(pid)) / _TICKS
+def cpu_seconds(pid: int | None = None) -> float:
+    """CPU time that a process (default: this one) and its descendants have used, in steps of a kernel tick (10 ms)."""
+    return sum(_cpu_ticks(member) for member in tree(pid or os.getpid())) / _TICKS
 
 
 def wait_until_idle(pid: int, quiet: float = 0.3, limit: float = 20.0) -> None:

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.arguments import add_numbers
 from benchmarks.measure import quartiles, running, take_turns
 from benchmarks.plots import Bar, Panel, plot_bars
 from benchmarks.processes import choose_cores
@@ -29,7 +30,7 @@ from benchmarks.shifting import (
     Case,
     Shifting,
 )
-from tsam_dali.command_line import friendly_errors, parser
+from tsam_dali.command_line import friendly_errors, parser, positive
 
 METHOD = {
     "shift": {"segments": SEGMENTS, "video_segments": VIDEO_SEGMENTS, "f_div": F_DIV, "depth": DEPTH, "edge": "keep"},
@@ -71,17 +72,16 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     command = parser("python -m benchmarks.shift", __doc__)
+    add_numbers(command, rounds=7, threads=2)
     add = command.add_argument
     shape = [18, 256, 56, 56]
     help_shape = "of the activation (default: 18 256 56 56); N a multiple of 9"
-    add("--shape", type=int, nargs=4, default=shape, metavar=("N", "C", "H", "W"), help=help_shape)
-    add("--rounds", type=int, default=7, help="rounds to measure (default: %(default)s)")
-    add("--repeats", type=int, default=3, help="passes of each round (default: %(default)s)")
-    add("--threads", type=int, default=2, help="of each variant (default: %(default)s)")
+    add("--shape", type=positive, nargs=4, default=shape, metavar=("N", "C", "H", "W"), help=help_shape)
+    add("--repeats", type=positive, default=3, help="passes of each round (default: %(default)s)")
     add_output_argument(command, "shift")
     args = command.parse_args()
-    if args.shape[0] % SEGMENTS or min(*args.shape, args.rounds, args.repeats, args.threads) < 1:
-        command.error(f"expected positive numbers, and {SEGMENTS} segments a clip: got --shape {args.shape}")
+    if args.shape[0] % SEGMENTS:
+        command.error(f"expected {SEGMENTS} segments a clip: got --shape {args.shape}")
     return args
 
 

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.arguments import add_numbers
 from benchmarks.measure import quartiles, running, take_turns
 from benchmarks.plots import Bar, Panel, plot_bars
 from benchmarks.processes import choose_cores
@@ -60,16 +61,9 @@ def _arguments() -> argparse.Namespace:
     names = [name for name in MANNERS if name != TSAM]
     add("--variants", nargs="+", choices=names, default=DEFAULTS, metavar="NAME", help=help_variants)
     add("--arch", default="resnet50", help="backbone (default: %(default)s)")
-    add("--batch_size", type=int, default=2, help="clips of a step (default: %(default)s)")
-    add("--segments", type=int, default=8, help="of video, beside one of sound (default: %(default)s)")
-    add("--pixels", type=int, default=224, help="width and height (default: %(default)s)")
-    add("--rounds", type=int, default=5, help="steps to measure (default: %(default)s)")
-    add("--threads", type=int, default=2, help="of each variant (default: %(default)s)")
+    add_numbers(command, batch_size=2, segments=8, pixels=224, rounds=5, threads=2)
     add_output_argument(command, "step")
-    args = command.parse_args()
-    if min(args.batch_size, args.segments, args.pixels, args.rounds, args.threads) < 1:
-        command.error("expected positive numbers")
-    return args
+    return command.parse_args()
 
 
 def _figure(name: str, steps: dict[str, list[dict[str, float]]], batch_size: int) -> dict[str, Any]:

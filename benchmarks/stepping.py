@@ -10,8 +10,8 @@ import torch
 
 from benchmarks.measure import MissingVariantError
 from benchmarks.processes import memory_mb
+from benchmarks.training import NUM_CLASS, synthetic_batch
 from benchmarks.tsam_shift import clone_shift
-from pipelines.loader import Batch
 from tsam_dali.config import load_config
 from tsam_dali.distributed import Job
 from tsam_dali.engine import train_one_epoch
@@ -22,7 +22,6 @@ from tsam_dali.precision import autocast
 from tsam_dali.shift import TemporalShift
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"
-NUM_CLASS = 400
 
 
 class Manner(NamedTuple):
@@ -86,7 +85,7 @@ class Stepping:
         if not manner.ours:
             _use_clone_shift(network)
         self._learner = build_learner(network, config, job, steps_per_epoch=1000)
-        self._batch = _batch(size)
+        self._batch = synthetic_batch(config, size.pixels)
 
     def step(self) -> dict[str, float]:
         """One step: its wall and CPU seconds, and page faults."""
@@ -104,13 +103,6 @@ def _use_clone_shift(network: torch.nn.Module) -> None:
     for shift in network.modules():
         if isinstance(shift, TemporalShift):
             shift.forward = lambda x, s=shift: clone_shift(x, s.segments, s.video_segments, s.f_div, s.depth)
-
-
-def _batch(size: Size) -> Batch:
-    """Random pictures and labels, in the layout in which the loader gives them."""
-    pictures = torch.rand(size.batch_size, size.segments + 1, 3, size.pixels, size.pixels)
-    rows = torch.arange(size.batch_size)
-    return Batch(pictures[:, :-1], pictures[:, -1:], rows % NUM_CLASS, rows, torch.ones_like(rows, dtype=torch.bool))
 
 
 def _page_faults() -> int:

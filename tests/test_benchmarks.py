@@ -1,6 +1,5 @@
 """Benchmarks: each runs on tiny clips and leaves its figures; what it says of pixels and rates is true."""
 
-import json
 import os
 import sys
 import time
@@ -11,25 +10,28 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+import torchvision.transforms.functional as transforms
+import torchvision.transforms.v2.functional as transforms_v2
 from PIL import Image
 
+from benchmarks.augmentation import augmented
 from benchmarks.decode import difference
 from benchmarks.decoders import DECODERS
 from benchmarks.measure import MissingVariantError, VariantError, quartiles, running, take_turns
 from benchmarks.processes import cpu_seconds, memory_mb, open_files, tree
-from benchmarks.tsam_reader import augmented, log_mel, mel_filters
+from benchmarks.tsam_reader import read_frame
 from benchmarks.tsam_shift import clone_shift
+from benchmarks.tsam_sound import log_mel, mel_filters
 from pipelines.decode import decode_frames
 from pipelines.mel import AudioImage, log_mel_picture
 from pipelines.sampling import Colour, Crop, Plan
+from tests.bench_results import results
 from tests.media import write_video
 from tests.naive_tsam import naive_shift
 from tests.processes import run
 from tests.sound_media import noise
 from tests.variants import Counter, unavailable
-from tsam_dali.provenance import provenance
-
-ORIGIN = {"command", "date", "commit", "versions", "hardware", "load_before"}
+from tsam_dali.provenance import nvidia_driver, provenance
 
 
 @pytest.fixture(scope="module")
@@ -38,16 +40,6 @@ def videos(tmp_path_factory) -> Path:
     for name in ("one", "two"):
         write_video(folder / f"{name}.mp4", 30, sound=True)
     return folder
-
-
-def results(done, path: Path) -> dict:
-    """The results of a benchmark that ran."""
-    assert done.returncode == 0, done.stderr
-    found = json.loads(path.read_text())
-    assert found.keys() == {"benchmark", "method", "figures"} | ORIGIN
-    assert str(path.parent) not in path.read_text()  # no folder of this machine
-    assert Image.open(path.with_suffix(".png")).size[0] > 500
-    return found
 
 
 def test_decode(videos, tmp_path):
@@ -107,41 +99,6 @@ def test_other_pixels_are_seen(videos):
     assert difference(first[:, :-1], first) == (255, 255)
 
 
-@pytest.mark.slow
-def test_loader(videos, tmp_path):
-    output = tmp_path / "loader.json"
-    sizes = ["--rounds", "1", "--segments", "2", "--batch_size", "2", "--batches", "2", "--repeats", "2"]
-    options = ["--videos", videos, "--output", output]
-    found = results(run("-m", "benchmarks.loader", *sizes, *options), output)
-    loaders = {figure["loader"]: figure for figure in found["figures"] if figure["kind"] == "loader"}
-    assert {"ours, videos as they are", "ours, training copies", "TSAM's way"} <= loaders.keys()
-    for figure in loaders.values():
-        assert figure["clips_per_second"]["median"] > 0
-    assert loaders["TSAM's way"]["rate_relative_to_baseline"]["median"] == 1
-    prepared = {figure["what"]: figure for figure in found["figures"] if figure["kind"] == "preparation"}
-    assert prepared["JPEG frames, 10 fps, height 256"]["files_per_clip"] == 12  # 30 frames at 25 per second
-    assert prepared[".wav files"]["files_per_clip"] == 1
-    assert prepared["log-mel store"]["kilobytes_per_clip"] > 10
-    assert prepared["videos as they are"]["kilobytes_per_clip"] > 1
-
-
-@pytest.mark.slow
-def test_memory(videos, example, tmp_path):
-    output = tmp_path / "memory.json"
-    data = example / "data.json"
-    config = Path("config/example_config.json")
-    assert run("tools/precompute_audio.py", "--data", data, "--config", config).returncode == 0
-    sizes = ["--epochs", "3", "--workers", "1", "--steps", "2", "--batch_size", "2", "--segments", "2"]
-    options = ["--data", data, "--set", "training_param.batch_size=8", "--videos", videos, "--output", output]
-    found = results(run("-m", "benchmarks.memory", *sizes, *options), output)
-    figures = {(figure["process"], figure["quantity"]): figure for figure in found["figures"]}
-    for name in ("main", "training, worker 1", "validation, worker 1"):
-        assert len(figures[name, "rss"]["values"]) == 3
-        assert figures[name, "open files"]["values"][0] > 3
-        assert figures[name, "pss"]["highest"] <= figures[name, "rss"]["highest"] <= figures[name, "peak"]["highest"]
-    assert figures["large clips, worker 1", "peak"]["highest"] > 50
-
-
 def test_the_baseline_sees_what_ours_sees(tmp_path):
     """Crop, mirroring and sound are ours, but for rounding; colours are torchvision's."""
     sound = tmp_path / "a.wav"
@@ -151,13 +108,19 @@ def test_the_baseline_sees_what_ours_sees(tmp_path):
     assert np.abs(log_mel(sound, AudioImage(), (0.5, 0.2), mel_filters).numpy() - ours).mean() > 1e-2
 
     rng = np.random.default_rng(0)
-    picture = Image.fromarray(rng.integers(0, 256, (60, 80, 3), np.uint8))
-    picture.save(tmp_path / "a.png")
-    plan = Plan(frames=np.zeros(1), crop=Crop(y=10, x=20, height=32, width=32), flip=True)
-    expected = np.asarray(picture)[10:42, 20:52][:, ::-1].transpose(2, 0, 1) / 255
-    assert np.allclose(augmented(tmp_path / "a.png", plan, 32), expected)
+    picture = rng.integers(0, 256, (60, 80, 3), np.uint8)
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    video = read_frame(tmp_path / "a.png").repeat(2, 1, 1, 1)
+    plan = Plan(frames=np.zeros(2), crop=Crop(y=10, x=20, height=32, width=32), flip=True)
+    expected = picture[10:42, 20:52][:, ::-1].transpose(2, 0, 1)
+    coloured = plan._replace(colour=Colour(1.1, 0.9, 1.2, 3.0), blur_sigma=1.0)
     grey = plan._replace(colour=Colour(1.1, 0.9, 0.0, 3.0))
-    assert np.ptp(augmented(tmp_path / "a.png", grey, 32), axis=0).max() == 0
+    for functions in (transforms, transforms_v2):
+        assert np.allclose(augmented(video, plan, 32, functions)[1] * 255, expected, atol=1e-3)
+        assert np.ptp(augmented(video, grey, 32, functions).numpy(), axis=1).max() == 0
+    both = [augmented(video, coloured, 32, functions) for functions in (transforms, transforms_v2)]
+    torch.testing.assert_close(*both, atol=1e-3, rtol=0)
+    assert (both[0] - augmented(video, plan, 32)).abs().mean() > 0.01
 
 
 def test_variants_take_turns_in_processes_of_their_own():
@@ -226,35 +189,14 @@ def test_the_command_of_a_result_names_no_folder_of_this_machine(tmp_path, monke
     assert provenance()["command"].split(" ", 1)[1] == "-m x raw=a/videos .../videos ../c lr=1"
 
 
+def test_the_driver_is_named():
+    text = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  570.86.10  Release Build\nGCC version: gcc 12.2.0"
+    assert nvidia_driver(text) == "570.86.10"
+    assert provenance()["hardware"].keys() == {"cpu", "cores", "memory_gib", "gpus", "driver", "cuda"}
+
+
 @pytest.mark.parametrize(("segments", "video_segments", "depth"), [(9, 8, 4), (5, 5, 1), (4, 3, 5)])
 def test_the_shift_of_the_baseline(segments, video_segments, depth):
     x = torch.randn(2 * segments, 40, 2, 3, generator=torch.manual_seed(0))
     options = (segments, video_segments, 4, depth)
     assert torch.equal(clone_shift(x, *options), naive_shift(x, *options, "keep"))
-
-
-@pytest.mark.slow
-def test_shift(tmp_path):
-    output = tmp_path / "shift.json"
-    options = ["--shape", "9", "16", "4", "4", "--rounds", "1", "--repeats", "1", "--threads", "1", "--output", output]
-    found = results(run("-m", "benchmarks.shift", *options), output)
-    figures = {tuple(f[key] for key in ("dtype", "layout", "direction", "way")): f for f in found["figures"]}
-    assert len(figures) == 18
-    tensor = 9 * 16 * 4 * 4 * 4 / 1e6
-    floor = figures["float32", "channels_last", "backward", "plain copy"]
-    assert floor["megabytes"] == pytest.approx(2 * tensor, abs=0.06)
-    assert floor["cpu_relative_to_copy"]["median"] == 1
-    assert figures["float32", "channels_last", "backward", "ours"]["megabytes"] < 5 * tensor
-
-
-@pytest.mark.slow
-def test_step(tmp_path):
-    output = tmp_path / "step.json"
-    sizes = ["--arch", "resnet10t", "--pixels", "32", "--segments", "4", "--rounds", "1", "--threads", "1"]
-    variants = ["--variants", "float32-channels_last-eager-2", "bf16-channels_last-eager-1"]
-    found = results(run("-m", "benchmarks.step", *sizes, *variants, "--output", output), output)
-    figures = {figure["variant"]: figure for figure in found["figures"]}
-    assert set(figures) | set(found["method"]["missing"]) == {"TSAM's way", *variants[1:]}
-    assert figures["TSAM's way"]["wall_speedup"]["median"] == 1
-    assert figures["float32-channels_last-eager-2"]["clips_per_second"]["median"] > 0
-    assert figures["float32-channels_last-eager-2"]["peak_mb"] > 100

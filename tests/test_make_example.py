@@ -14,6 +14,7 @@ import pytest
 
 from tests.processes import ROOT, run
 from tools import make_example as maker
+from tools import square_clips as squares
 
 ARGUMENTS = {"training": 8, "validation": 5, "workers": 1}
 SMALL = {"training": 4, "validation": 1, "workers": 1}
@@ -66,8 +67,8 @@ def test_clips_are_h264_and_aac_and_move_and_sound_as_their_label_says(made):
             video, audio = container.streams.video[0], container.streams.audio[0]
             assert (video.codec.name, video.pix_fmt, audio.codec.name) == ("h264", "yuv420p", "aac")
             assert video.height % 2 == video.width % 2 == 0
-            assert video.average_rate in maker.FRAME_RATES
-            assert audio.rate in maker.SAMPLE_RATES
+            assert video.average_rate in squares.FRAME_RATES
+            assert audio.rate in squares.SAMPLE_RATES
             frames = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video)])
             rate = video.average_rate
         with av.open(str(made / "videos" / f"{clip}.mp4")) as container:
@@ -77,22 +78,22 @@ def test_clips_are_h264_and_aac_and_move_and_sound_as_their_label_says(made):
         moved = np.diff(square_centres(frames))
         assert (moved > 0).mean() == moves_right  # every single step goes the way of the label
         loudest = np.abs(np.fft.rfft(sound)).argmax() * audio.rate / len(sound)
-        assert loudest == pytest.approx(maker.TONES[high_tone], rel=0.2)
+        assert loudest == pytest.approx(squares.TONES[high_tone], rel=0.2)
 
 
 def test_sizes_rates_and_channels_differ():
     draws = [np.random.default_rng(i) for i in range(40)]
-    pictures = [maker.draw_frames(rng, moves_right=False) for rng in draws]
-    sounds = [maker.draw_sound(rng, 1, Fraction(2)) for rng in draws]
-    assert {frames.shape[1:3] for frames, _ in pictures} == set(maker.SIZES)
-    assert {rate for _, rate in pictures} == set(maker.FRAME_RATES)
+    pictures = [squares.draw_frames(rng, moves_right=False) for rng in draws]
+    sounds = [squares.draw_sound(rng, 1, Fraction(2)) for rng in draws]
+    assert {frames.shape[1:3] for frames, _ in pictures} == set(squares.SIZES)
+    assert {rate for _, rate in pictures} == set(squares.FRAME_RATES)
     assert {len(sound) for sound, _ in sounds} == {1, 2}
-    assert {rate for _, rate in sounds} == set(maker.SAMPLE_RATES)
+    assert {rate for _, rate in sounds} == set(squares.SAMPLE_RATES)
 
 
 def test_only_the_order_of_the_frames_betrays_the_direction():
     for i in range(20):
-        left, right = (maker.draw_frames(np.random.default_rng(i), moves_right)[0] for moves_right in (False, True))
+        left, right = (squares.draw_frames(np.random.default_rng(i), moves_right)[0] for moves_right in (False, True))
         difference = left.astype(int) - right[::-1]
         assert np.abs(difference).max() < 45  # the grain, drawn anew for each frame: at most 4 levels, seven deviations
         assert np.abs(square_centres(left)[0] - square_centres(left)[-1]) > 0.3
@@ -102,7 +103,7 @@ def test_the_picture_does_not_depend_on_the_tone(tmp_path):
     maker.make_clip(tmp_path, seed=0, split="training", i=1)  # left, high
     with av.open(str(tmp_path / "training_0001.mp4")) as container:
         frames = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
-    drawn, _ = maker.draw_frames(np.random.default_rng([0, 0, 1]), moves_right=0)  # knows nothing of the tone
+    drawn, _ = squares.draw_frames(np.random.default_rng([0, 0, 1]), moves_right=0)  # knows nothing of the tone
     assert frames.shape == drawn.shape
     assert np.abs(frames.astype(int) - drawn).mean() < 8
 

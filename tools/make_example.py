@@ -4,6 +4,9 @@ A bright square moves left or right over a low or a high tone: four classes. No 
 the picture betrays nothing of the tone: a network that ignores the order of the frames, or the sound, stays near one
 half.
 
+With --realistic it makes clips to measure with instead, which cost a decoder as much as clips from the web do; their
+labels mean nothing. See tools/realistic_clips.py.
+
     OUT/videos/training_0000.mp4 ...    H.264 and AAC; sizes, frame rates, lengths, channels and sample rates differ
     OUT/training.txt, validation.txt    lines `ID label`
     OUT/data.json                       the settings that name all of it
@@ -16,119 +19,44 @@ import os
 import signal
 import sys
 import tempfile
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import joblib
-import numpy as np
 from tqdm import tqdm
 
-CLASS_NAMES = ("left low", "left high", "right low", "right high")  # label = 2 * moves_right + high_tone
+if __package__:
+    from tools import realistic_clips, square_clips
+else:  # run as a file: its own folder is where Python looks
+    import realistic_clips
+    import square_clips
+
 SPLITS = ("training", "validation")
 RECIPE = 1  # raise it when the same arguments begin to give other clips
-
-SIZES = ((96, 128), (128, 96), (112, 112), (120, 160), (144, 176), (176, 144))  # (height, width) in pixels
-FRAME_RATES = (Fraction(10), Fraction(25, 2), Fraction(15), Fraction(25), Fraction(30))  # frames per second
-SAMPLE_RATES = (16000, 22050, 44100, 48000)  # Hz
-TONES = (300.0, 1800.0)  # Hz; low, high
+REALISTIC_CLASSES = ("a", "b", "c", "d")  # without a meaning
 
 
 class ExampleError(ValueError):
     """OUT or an argument cannot be used."""
 
 
-def draw_frames(rng, moves_right):
-    """Draws the picture of a clip -> (uint8 array (N, H, W, 3) in RGB, frames per second as a Fraction).
+def make_clip(folder, seed, split, i, seconds=None):
+    """Writes clip i of a split to folder; what it shows depends on nothing but the arguments.
 
-    The square travels along a stretch that lies inside the picture, from its left end to its right end or back. The
-    places that it passes are the same for both directions, so nothing but their order betrays the motion.
+    Args:
+        seconds: length of a realistic clip; None: a clip with a square.
     """
-    height, width = SIZES[rng.integers(len(SIZES))]
-    rate = FRAME_RATES[rng.integers(len(FRAME_RATES))]
-    n = round(rng.uniform(1.5, 2.5) * rate)
-
-    # Background: a dark colour with a few faint plane waves, the same in all frames of the clip.
-    y, x = np.mgrid[:height, :width].astype(np.float32)
-    cycles_y, cycles_x, phase = rng.uniform((-4, -4, 0), (4, 4, 1), (4, 3)).T[:, :, None, None]
-    waves = np.sin(2 * np.pi * (cycles_y * y / height + cycles_x * x / width + phase))  # (4, H, W)
-    ground = rng.uniform(40, 110, 3) + np.einsum("khw,kc->hwc", waves, rng.uniform(-6, 6, (4, 3)))
-
-    # Square: the share of each pixel that it covers, so that it moves smoothly at any speed. Its height in the picture
-    # stays near the middle, where most random crops see it.
-    side = rng.uniform(0.25, 0.35) * min(height, width)
-    top = rng.uniform(0.35, 0.65) * height - side / 2
-    travel = min(rng.uniform(0.35, 0.7) * width, width - side)
-    start = rng.uniform(0, width - side - travel)
-    left = start + travel * np.linspace(0, 1, n)[:: 1 if moves_right else -1]  # (N,)
-    rows, columns = _covered(height, top, side), _covered(width, left[:, None], side)  # (H,), (N, W)
-    cover = (columns[:, None, :] * rows[:, None])[..., None].astype(np.float32)  # (N, H, W, 1)
-    colour = rng.uniform(190, 255, 3)
-    frames = ground.astype(np.float32) * (1 - cover) + colour.astype(np.float32) * cover
-
-    frames += rng.uniform(1, 4) * rng.standard_normal(cover.shape, dtype=np.float32)  # grain, new in every frame
-    return frames.clip(0, 255).round().astype(np.uint8), rate
-
-
-def _covered(pixels, start, length):
-    """Share of each of the pixels [i, i + 1) that the interval [start, start + length) covers."""
-    i = np.arange(pixels)
-    return (np.minimum(i + 1, start + length) - np.maximum(i, start)).clip(0, 1)
-
-
-def draw_sound(rng, high_tone, seconds):
-    """Draws the sound of a clip -> (float32 array (channels, samples) in -1..1, samples per second)."""
-    rate = SAMPLE_RATES[rng.integers(len(SAMPLE_RATES))]
-    channels = rng.integers(1, 3)
-    time = np.arange(round(seconds * rate)) / rate
-    frequency = TONES[high_tone] * 1.15 ** rng.uniform(-1, 1)
-    tone = np.sin(2 * np.pi * (frequency * time + rng.uniform()))
-    # Loudness differs from clip to clip, balance between the channels; the phase does not, else a mix to mono could
-    # cancel the tone. It is soft: with eps = 1 the log-mel picture then has the range of the frames (0..1), with which
-    # it shares the batch statistics of the network. A picture with a much wider range would drown the frames.
-    loudness = 10 ** rng.uniform(-2.3, -1.8)
-    sound = rng.uniform(0.5, 1, (channels, 1)) * tone + rng.uniform(0.2, 0.5) * rng.standard_normal(
-        (channels, time.size)
-    )
-    return (loudness * sound).clip(-1, 1).astype(np.float32), rate
-
-
-def encode(path, frames, frame_rate, sound, sample_rate):
-    """Writes frames (N, H, W, 3) and sound (channels, samples) as H.264 and AAC into an MP4 file."""
-    with av.open(str(path), "w", format="mp4") as container:
-        video = container.add_stream("libx264", rate=frame_rate)
-        video.height, video.width = frames.shape[1:3]
-        video.pix_fmt = "yuv420p"
-        # For equal bytes in every run: one thread, and no macroblock tree, which gives varying results under AVX-512.
-        video.options = {"preset": "veryfast", "crf": "23", "threads": "1", "mbtree": "0", "g": str(round(frame_rate))}
-        audio = container.add_stream("aac", rate=sample_rate, layout="mono" if len(sound) == 1 else "stereo")
-        audio.options = {"cutoff": str(sample_rate // 2)}  # keeps the whole band: no empty rows in the log-mel picture
-
-        samples = av.AudioFrame.from_ndarray(sound, format="fltp", layout=audio.layout.name)
-        samples.sample_rate = sample_rate
-        for stream, pieces in (
-            (video, (av.VideoFrame.from_ndarray(frame) for frame in frames)),
-            (audio, [samples]),
-        ):
-            for piece in pieces:
-                container.mux(stream.encode(piece))
-            container.mux(stream.encode(None))
-
-
-def make_clip(folder, seed, split, i):
-    """Writes clip i of a split to folder; what it shows depends on nothing but (seed, split, i)."""
-    rng = np.random.default_rng([seed, SPLITS.index(split), i])
-    moves_right, high_tone = divmod(i % len(CLASS_NAMES), 2)
-    frames, frame_rate = draw_frames(rng, moves_right)
-    sound, sample_rate = draw_sound(rng, high_tone, len(frames) / frame_rate)
-    encode(Path(folder) / f"{clip_id(split, i)}.mp4", frames, frame_rate, sound, sample_rate)
+    path, number = Path(folder) / f"{clip_id(split, i)}.mp4", (SPLITS.index(split), i)
+    if seconds is None:
+        square_clips.make_clip(path, seed, number, label=i % len(square_clips.CLASS_NAMES))
+    else:
+        realistic_clips.make_clip(path, seed, number, seconds)
 
 
 def clip_id(split, i):
     return f"{split}_{i:04d}"
 
 
-def make_example(out, *, training=320, validation=96, seed=0, workers=None):
+def make_example(out, *, training=320, validation=96, seed=0, workers=None, seconds=None):
     """Makes the example data set in the folder `out`.
 
     All is written into a temporary folder beside `out` and then renamed: `out` is complete or not there.
@@ -138,6 +66,7 @@ def make_example(out, *, training=320, validation=96, seed=0, workers=None):
         training, validation: number of clips, at least one of each class for training.
         seed: the same seed gives the same files, byte by byte, with the same encoders.
         workers: processes; None for one per core.
+        seconds: length of realistic clips, to measure with; None: the example.
 
     Returns:
         True if it was made, False if `out` already holds the example with these arguments.
@@ -148,12 +77,17 @@ def make_example(out, *, training=320, validation=96, seed=0, workers=None):
     out = Path(out)
     counts = {"training": training, "validation": validation}
     workers = joblib.cpu_count() if workers is None else workers
-    if training < len(CLASS_NAMES) or validation < 1 or seed < 0 or workers < 1:
+    class_names = square_clips.CLASS_NAMES if seconds is None else REALISTIC_CLASSES
+    if training < len(class_names) or validation < 1 or seed < 0 or workers < 1:
         raise ExampleError(
             f"got {training} training clips, {validation} validation clips, seed {seed}, {workers} workers; "
-            f"expected at least {len(CLASS_NAMES)} (one of each class), 1, 0 and 1"
+            f"expected at least {len(class_names)} (one of each class), 1, 0 and 1"
         )
+    if seconds is not None and seconds <= 0:
+        raise ExampleError(f"got clips of {seconds:g} seconds; expected more than 0")
     made_with = {"recipe": RECIPE, **counts, "seed": seed}
+    if seconds is not None:
+        made_with |= {"recipe": realistic_clips.RECIPE, "realistic_seconds": seconds}
     if _check_free(out, made_with):
         return False
 
@@ -168,14 +102,14 @@ def make_example(out, *, training=320, validation=96, seed=0, workers=None):
         folder = Path(scratch.name) / "example"  # a folder of ordinary rights: the temporary one is closed to others
         (folder / "videos").mkdir(parents=True)
         clips = [(split, i) for split, count in counts.items() for i in range(count)]
-        jobs = (joblib.delayed(make_clip)(folder / "videos", seed, split, i) for split, i in clips)
+        jobs = (joblib.delayed(make_clip)(folder / "videos", seed, split, i, seconds) for split, i in clips)
         done = joblib.Parallel(n_jobs=workers, return_as="generator")(jobs)
         for _ in tqdm(done, total=len(clips), desc=f"making {out}", unit="clip"):
             pass
         for split, count in counts.items():
-            lines = (f"{clip_id(split, i)} {i % len(CLASS_NAMES)}\n" for i in range(count))
+            lines = (f"{clip_id(split, i)} {i % len(class_names)}\n" for i in range(count))
             (folder / f"{split}.txt").write_text("".join(lines))
-        _write_json(folder / "data.json", {"dataset": _dataset(out)})
+        _write_json(folder / "data.json", {"dataset": _dataset(out, class_names)})
         _write_json(folder / "made_with.json", made_with)
         os.rename(folder, out)
     return True
@@ -202,7 +136,7 @@ def _check_free(out, made_with):
     return True
 
 
-def _dataset(out):
+def _dataset(out, class_names):
     return {
         "name": "example",
         "data_dir": str(out),
@@ -213,7 +147,7 @@ def _dataset(out):
         "file_train_list": "training.txt",
         "file_val_list": "validation.txt",
         "frames_tmpl": "{:05d}.jpg",
-        "class_names": list(CLASS_NAMES),
+        "class_names": list(class_names),
     }
 
 
@@ -224,7 +158,8 @@ def _write_json(path, value):
 def main(arguments=None):
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog="example: python tools/make_example.py data/example --seed 1",
+        epilog="examples:\n  python tools/make_example.py data/example --seed 1\n"
+        "  python tools/make_example.py data/realistic --realistic --training 6 --validation 2",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("out", metavar="OUT", help="folder to make; its parents are made too")
@@ -232,7 +167,13 @@ def main(arguments=None):
     parser.add_argument("--validation", type=int, default=96, help="number of validation clips (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="which of many such sets (default %(default)s)")
     parser.add_argument("--workers", type=int, help="number of processes (default: one per core)")
+    parser.add_argument("--realistic", action="store_true", help="make clips like those from the web, to measure with")
+    parser.add_argument("--seconds", type=float, help="length of realistic clips (default: 10)")
     options = vars(parser.parse_args(arguments))
+    if options.pop("realistic"):
+        options["seconds"] = options["seconds"] or realistic_clips.SECONDS
+    elif options["seconds"] is not None:
+        parser.error("--seconds needs --realistic")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the temporary folder is removed
     try:
         made = make_example(**options)

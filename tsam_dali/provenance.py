@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -16,6 +17,7 @@ PACKAGES = (
     *("torch", "torchvision", "timm", "nvidia-dali-cuda120", "nvidia-dali-cuda130", "av", "librosa", "numpy", "pillow"),
     *("torchcodec", "decord", "opencv-python-headless"),  # peers of the benchmarks
 )
+_DRIVER = Path("/proc/driver/nvidia/version")
 
 
 def provenance() -> dict[str, Any]:
@@ -63,7 +65,14 @@ def _hardware() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        "driver": nvidia_driver(_DRIVER.read_text()) if _DRIVER.is_file() else "",
+        "cuda": torch.version.cuda or "",
     }
+
+
+def nvidia_driver(text: str) -> str:
+    """The version in the text that NVIDIA's kernel module gives of itself, such as "570.86.10"."""
+    return next((word for word in text.split() if re.fullmatch(r"\d+\.\d+(\.\d+)?", word)), "")
 
 
 def _cpu_lines() -> list[str]:

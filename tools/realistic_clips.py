@@ -1,13 +1,13 @@
-"""Makes video clips that cost a decoder as much as clips from the web do, for measuring.
+"""Video clips that cost a decoder as much as clips from the web do, for measuring.
 
 Ten seconds each, 340x256 to 1280x720, 25 to 30 frames per second; H.264 with x264's defaults (keyframes up to 250
 frames apart) and AAC, both interleaved. What they show has the statistics of natural pictures: textures with a 1/f
-spectrum under a camera that pans, zooms and shakes, objects that move in front, a cut here and there, grain.
+spectrum under a camera that pans, zooms and shakes, objects that move in front, a cut here and there, grain. Their
+sound is like speech: a buzz whose pitch wanders, formants that change with every syllable, pauses, noise behind it.
 
 What clip number i of a seed shows depends on nothing else. Clips that are there already are left alone.
 """
 
-import argparse
 import os
 from collections.abc import Iterator
 from fractions import Fraction
@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 from tqdm import tqdm
 
-RECIPE = 1  # stands in the names; raise it when a number and a seed begin to give another clip
+RECIPE = 2  # stands in the names; raise it when a number and a seed begin to give another clip
 SECONDS = 10.0
 SIZES = ((256, 340), (360, 480), (360, 640), (480, 854), (720, 1280), (288, 352))  # (height, width) in pixels
 RATES = (Fraction(25), Fraction(30), Fraction(30000, 1001))  # frames per second
@@ -36,7 +36,7 @@ def make_clips(
     folder.mkdir(parents=True, exist_ok=True)
     length = "" if seconds == SECONDS else f"_{seconds:g}s"
     paths = [folder / f"realistic{RECIPE}_{seed}_{i:03d}{length}.mp4" for i in range(count)]
-    jobs = [joblib.delayed(make_clip)(path, seed, i, seconds) for i, path in enumerate(paths) if not path.exists()]
+    jobs = [joblib.delayed(make_clip)(path, seed, (i,), seconds) for i, path in enumerate(paths) if not path.exists()]
     if jobs:
         done = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(jobs)
         for _ in tqdm(done, total=len(jobs), desc=f"making clips in {folder.name}", unit="clip"):
@@ -44,10 +44,10 @@ def make_clips(
     return paths
 
 
-def make_clip(path: Path, seed: int, number: int, seconds: float) -> None:
-    """Write one clip, as a whole or not at all."""
-    rng = np.random.default_rng([seed, number])
-    size, rate = SIZES[number % len(SIZES)], RATES[rng.integers(len(RATES))]
+def make_clip(path: Path, seed: int, number: tuple[int, ...], seconds: float) -> None:
+    """Write one clip, as a whole or not at all. The last part of its number decides about the size."""
+    rng = np.random.default_rng([seed, *number])
+    size, rate = SIZES[number[-1] % len(SIZES)], RATES[rng.integers(len(RATES))]
     cuts = np.sort(rng.uniform(0.15, 0.85, rng.integers(0, 3)))  # none, one or two
     count = max(1, round(seconds * rate))
     ends = [*(cuts * count).astype(int), count]
@@ -142,14 +142,31 @@ def _path(rng: np.random.Generator, count: int, dimensions: int) -> np.ndarray:
 
 
 def draw_sound(rng: np.random.Generator, seconds: float) -> np.ndarray:
-    """Pink noise that swells and fades under a few tones: float32 (2, samples), -1..1."""
+    """A voice that speaks in syllables, over pink noise: float32 (2, samples), -1..1."""
     count = round(SOUND_RATE * seconds)
     spectrum = np.fft.rfft(rng.standard_normal((2, count))) / np.sqrt(np.arange(1, count // 2 + 2))
     noise = np.fft.irfft(spectrum, n=count)
+    voice = _voice(rng, count)
+    balance = rng.uniform(0.6, 1, (2, 1))
+    return (0.03 * noise / noise.std() + 0.15 * balance * voice / voice.std()).clip(-1, 1).astype(np.float32)
+
+
+def _voice(rng: np.random.Generator, count: int) -> np.ndarray:
+    """The harmonics of a wandering pitch, each as loud as the formants of its syllable make it: (samples,)."""
     time = np.arange(count) / SOUND_RATE
-    tones = sum(np.sin(2 * np.pi * f * time) * np.sin(2 * np.pi * time / 4) ** 2 for f in rng.uniform(100, 4000, 3))
-    swell = 0.6 + 0.4 * np.sin(2 * np.pi * (time * rng.uniform(0.1, 0.5) + rng.uniform()))
-    return (0.08 * swell * (noise / noise.std() + tones)).clip(-1, 1).astype(np.float32)
+    syllable = time * rng.uniform(3, 5)  # which one, and how far in it
+    which, within = syllable.astype(int), syllable % 1
+    formants = rng.uniform((250, 800, 2200), (900, 2200, 3200), (which[-1] + 1, 3))[which].T  # Hz, (3, samples)
+    spoken = rng.random(which[-1] + 1) < 0.8  # one of five is a pause
+    spoken[0] = True
+    loud = spoken[which] * np.sin(np.pi * within) ** 2
+    pitch = rng.uniform(90, 220) * 2 ** (0.3 * _path(rng, count, 1)[:, 0])  # Hz
+    phase = 2 * np.pi * np.cumsum(pitch) / SOUND_RATE
+    voice = np.zeros(count)
+    for harmonic in range(1, 26):
+        strength = np.exp(-(((harmonic * pitch - formants) / 150) ** 2)).sum(axis=0) + 0.02
+        voice += strength * np.sin(harmonic * phase)
+    return loud * voice
 
 
 def encode(path: Path, pictures: Iterator[np.ndarray], size: tuple[int, int], rate: Fraction, sound: np.ndarray):
@@ -176,25 +193,3 @@ def _sound_frame(samples: np.ndarray, first: int) -> av.AudioFrame:
     frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout="stereo")
     frame.sample_rate, frame.pts, frame.time_base = SOUND_RATE, first, Fraction(1, SOUND_RATE)
     return frame
-
-
-def main() -> None:
-    command = argparse.ArgumentParser(
-        description=__doc__,
-        epilog="example: python tools/make_realistic_clips.py /tmp/clips --clips 6",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    command.add_argument("out", metavar="OUT", help="folder of the clips; made if need be")
-    command.add_argument("--clips", type=int, default=6, help="number of clips (default: %(default)s)")
-    command.add_argument("--seed", type=int, default=0, help="which of many such sets (default: %(default)s)")
-    command.add_argument("--seconds", type=float, default=SECONDS, help="length of each (default: %(default)g)")
-    command.add_argument("--workers", type=int, default=-1, help="processes (default: one per core)")
-    args = command.parse_args()
-    if args.clips < 1 or args.seconds <= 0 or args.seed < 0:
-        command.error("expected at least one clip, a length above 0 and a seed of 0 or more")
-    paths = make_clips(args.out, args.clips, seed=args.seed, seconds=args.seconds, workers=args.workers)
-    print(*paths, sep="\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,39 @@
+"""TSAM's augmentation as TSAM computes it: torchvision on float tensors, one draw for all frames of a clip.
+
+The draws come from `pipelines.sampling`, so that all loaders of a benchmark see the same frames, crops and colours.
+"""
+
+from types import ModuleType
+
+import torchvision.transforms.functional as first_functions
+from torch import Tensor
+
+from pipelines.sampling import Colour, Plan
+
+BLUR_KERNEL = 9  # pixels
+
+
+def augmented(pictures: Tensor, plan: Plan, size: int, functions: ModuleType = first_functions) -> Tensor:
+    """Crop, resize (linear, antialias), mirror, colour and blur: float32 (S, 3, H, W), 0..1 -> (S, 3, size, size).
+
+    Args:
+        pictures: all frames of a clip.
+        plan: what was drawn. A clip without colour goes through ColorJitter first, as in TSAM.
+        size: height and width of the result, in pixels.
+        functions: torchvision's first ones, which TSAM uses, or those of `torchvision.transforms.v2`.
+    """
+    pictures = functions.crop(pictures, *plan.crop)
+    pictures = functions.resize(pictures, [size, size], antialias=True)
+    if plan.flip:
+        pictures = functions.hflip(pictures)
+    colour = plan.colour
+    if colour != Colour():
+        pictures = functions.adjust_brightness(pictures, colour.brightness)
+        pictures = functions.adjust_contrast(pictures, colour.contrast)
+        pictures = functions.adjust_saturation(pictures, colour.saturation)
+        pictures = functions.adjust_hue(pictures, colour.hue / 360)
+    if colour.saturation == 0:
+        pictures = functions.rgb_to_grayscale(pictures, num_output_channels=3)
+    if plan.blur_sigma:
+        pictures = functions.gaussian_blur(pictures, [BLUR_KERNEL, BLUR_KERNEL], [plan.blur_sigma, plan.blur_sigma])
+    return pictures

@@ -1,0 +1,45 @@
+"""How busy the units of an NVIDIA GPU are, as nvidia-smi tells it."""
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+UNITS = ("gpu", "decoder", "jpeg")
+"""The processors, NVDEC and nvJPEG's engine."""
+
+MILLISECONDS = 200
+"""From one look to the next."""
+
+
+@contextmanager
+def gpu_use(device: str) -> Iterator[dict[str, float]]:
+    """Look at the units while the block runs; afterwards the dict holds the mean percentage of each. Without a GPU, or
+    without nvidia-smi, it stays empty."""
+    found: dict[str, float] = {}
+    if device == "cpu" or shutil.which("nvidia-smi") is None:
+        yield found
+        return
+    fields = ",".join(f"utilization.{unit}" for unit in UNITS)
+    command = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader,nounits", f"-lms={MILLISECONDS}", "-i=0"]
+    with tempfile.TemporaryFile("w+") as lines:
+        watcher = subprocess.Popen(command, stdout=lines, stderr=subprocess.DEVNULL)
+        try:
+            yield found
+        finally:
+            watcher.terminate()
+            watcher.wait()
+        lines.seek(0)
+        found |= mean_use(lines.read())
+
+
+def mean_use(text: str) -> dict[str, float]:
+    """The mean of each column of nvidia-smi's lines; what is no number ("[N/A]") is left out."""
+    lines = [line.split(",") for line in text.splitlines() if line.count(",") == len(UNITS) - 1]
+    numbers = {unit: [float(line[i]) for line in lines if _is_number(line[i])] for i, unit in enumerate(UNITS)}
+    return {f"{unit}_use": round(sum(values) / len(values), 1) for unit, values in numbers.items() if values}
+
+
+def _is_number(word: str) -> bool:
+    return word.strip().replace(".", "", 1).isdigit()

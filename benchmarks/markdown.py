@@ -1,0 +1,73 @@
+"""Documents that are written from the files of results: Markdown tables, numbers, and whether they are up to date."""
+
+import argparse
+import json
+import sys
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.results import FOLDER
+from tsam_dali.command_line import parser
+
+
+class Results:
+    """The files of results in a folder."""
+
+    def __init__(self, folder: Path = FOLDER):
+        self.folder = folder
+
+    def load(self, name: str) -> dict[str, Any] | None:
+        """The file of a benchmark; None: it has not been measured."""
+        path = self.folder / f"{name}.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def median(figure: dict[str, Any], key: str) -> float:
+    """A number of a figure, the median where it has quartiles."""
+    value = figure[key]
+    return value["median"] if isinstance(value, dict) else value
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A Markdown table; numbers with three digits, None as a dash."""
+    lines = [columns, ["---"] * len(columns), *([shown(value) for value in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def shown(value: Any) -> str:
+    """A number with three digits and thousands apart, or text as it is."""
+    if value is None:
+        return "–"
+    if isinstance(value, str):
+        return value
+    if abs(value) >= 100:
+        digits = len(str(int(abs(value))))
+        return f"{round(value, 3 - digits):,.0f}".replace(",", " ")
+    return f"{value:.3g}"
+
+
+def wrapped(block: str) -> str:
+    """A paragraph in lines of at most 120 characters; a table as it is."""
+    if block.startswith("|"):
+        return block
+    return textwrap.fill(block, 120, break_long_words=False, break_on_hyphens=False)
+
+
+def hardware(results: dict[str, Any]) -> str:
+    """The machine of a file of results, in words."""
+    machine = results["hardware"]
+    gpus = ", ".join(machine["gpus"]) or "no GPU"
+    return f"{machine['cpu']}, {machine['cores']} cores, {gpus}"
+
+
+def write_or_check(program: str, description: str | None, path: Path, wanted: str) -> None:
+    """The command of a generated document: writes it, or with --check exits with 1 if it is out of date."""
+    command = parser(program, description)
+    command.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the file is out of date")
+    args: argparse.Namespace = command.parse_args()
+    if args.check and (not path.is_file() or path.read_text(encoding="utf-8") != wanted):
+        sys.exit(f"{path.name} is not up to date with benchmarks/results: run {program}")
+    if not args.check:
+        path.write_text(wanted, encoding="utf-8")

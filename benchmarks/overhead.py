@@ -1,0 +1,194 @@
+"""What the trainer adds to the bare step of training, on synthetic batches that are ready.
+
+Bare: forward, loss, backward, limit of the gradient, optimizer, as in a loop written for nothing else. Trainer: the
+loop of `tsam_dali.train` with all that happens after a step - metrics, checks for numbers that are not finite,
+progress, figures into metrics.jsonl and TensorBoard every `log_steps` steps. Both train the same network in one process
+and take turns, a window of steps each. benchmarks/README.md describes the method.
+
+example:
+  python -m benchmarks.overhead --arch resnet50 --rounds 7
+"""
+
+import argparse
+import itertools
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from benchmarks.arguments import add_numbers
+from benchmarks.measure import quartiles
+from benchmarks.plots import Bar, Panel, plot_bars
+from benchmarks.processes import choose_cores, pin
+from benchmarks.results import add_output_argument, origin, print_table, write_results
+from benchmarks.training import NUM_CLASS, Network, make_learner, synthetic_batch
+from pipelines.loader import Batch
+from tsam_dali.command_line import friendly_errors, parser
+from tsam_dali.config import Config, load_config
+from tsam_dali.engine import train_one_epoch
+from tsam_dali.interruption import StopRequest
+from tsam_dali.learner import Learner
+from tsam_dali.memory import keep_freed_memory
+from tsam_dali.precision import autocast
+from tsam_dali.progress import Progress
+from tsam_dali.run import Run
+from tsam_dali.run_folder import RunFolder
+from tsam_dali.watch import Watch
+
+CONFIG = Path(__file__).resolve().parent.parent / "config"
+TARGET = 0.02  # of the bare step
+METHOD = {
+    "bare": "forward, loss, backward, limit of the gradient, optimizer, schedule",
+    "trainer": "tsam_dali.engine.train_one_epoch, tsam_dali.watch.Watch: metrics, checks, progress, log every window",
+    "seconds_per_step": "wall time of a window of steps, by their number",
+    "overhead": "trainer by bare of the same round, minus 1; each round begins with the other one",
+    "cpu_overhead": "the same of the CPU time of all threads, which other programs disturb less",
+    "data_wait": "of the trainer, as metrics.jsonl has it",
+    "warm_up": "one uncounted window of each",
+    "target": TARGET,
+}
+
+
+class Times(NamedTuple):
+    """Seconds."""
+
+    wall: float
+    cpu: float
+
+
+class Same:
+    """One batch again and again: data that can be loaded as fast as it is asked for."""
+
+    def __init__(self, batch: Batch, count: int):
+        self.batch, self.count = batch, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[Batch]:
+        return itertools.repeat(self.batch, self.count)
+
+
+@friendly_errors
+def main() -> None:
+    args = _arguments()
+    start = origin()
+    pin(choose_cores(args.threads))
+    keep_freed_memory()
+    torch.set_num_threads(args.threads)
+    with tempfile.TemporaryDirectory(prefix="overhead_benchmark_") as folder:
+        times, waits = measure(settings(args, folder), args)
+    figures = [_figure(name, times) for name in times]
+    figures[1] |= {"data_wait": quartiles(waits)}
+    method = METHOD | {name: getattr(args, name) for name in (*SIZES, "arch", "device")}
+    _print(figures)
+    write_results(args.output, "overhead", method, figures, start)
+    bars = [Bar(f["loop"], **f["seconds_per_step"], ours=f["loop"] == "trainer") for f in figures]
+    cpu = [Bar(f["loop"], **f["cpu_seconds_per_step"], ours=f["loop"] == "trainer") for f in figures]
+    panels = [Panel("Wall time", "seconds per step", bars), Panel("CPU time", "seconds per step", cpu)]
+    plot_bars(args.output.with_suffix(".png"), panels, title=f"What the trainer adds to a step of {args.arch}")
+
+
+SIZES = {"segments": 8, "batch_size": 4, "pixels": 112, "steps": 10, "rounds": 7, "threads": 2}
+
+
+def _arguments() -> argparse.Namespace:
+    command = parser("python -m benchmarks.overhead", __doc__)
+    add_numbers(command, **SIZES)
+    command.add_argument("--arch", default="resnet50", help="backbone (default: %(default)s)")
+    kind = "cuda" if torch.cuda.is_available() else "cpu"
+    command.add_argument("--device", default=kind, help="cpu or cuda (default: cuda if there is one)")
+    add_output_argument(command, "overhead")
+    return command.parse_args()
+
+
+def settings(args: argparse.Namespace, folder: str) -> Config:
+    changes = {
+        "model.arch": args.arch,
+        "model.video_segments": args.segments,
+        "training_param.batch_size": args.batch_size,
+        "training_param.log_steps": args.steps,
+        "results_folder": folder,
+    }
+    overrides = [f"{key}={value}" for key, value in changes.items()]
+    return load_config(CONFIG / "kinetics400_data.json", CONFIG / "kinetics400_config.json", overrides)
+
+
+def measure(config: Config, args: argparse.Namespace) -> tuple[dict[str, list[Times]], list[float]]:
+    """Seconds per step of both loops in each round, and the trainer's shares of data wait."""
+    learner = make_learner(config, Network(args.arch, 1, args.device, args.threads))
+    batch = synthetic_batch(config, args.pixels, args.device)
+    folder = RunFolder(config, "overhead")
+    folder.create(config, keep=False)
+    run = Run(learner, folder, {"training": [], "validation": []}, StopRequest(), None)
+    waits = []
+
+    def trainer() -> None:
+        progress = Progress(Same(batch, args.steps), "", clips_per_step=args.batch_size, show=False)
+        train_one_epoch(learner, progress, Watch(run, progress, epoch=0))
+        waits.append(progress.data_wait)
+
+    def bare() -> None:
+        bare_steps(learner, batch, args.steps)
+
+    loops: dict[str, Callable[[], None]] = {"bare step": bare, "trainer": trainer}
+    times: dict[str, list[Times]] = {name: [] for name in loops}
+    with run.reported():
+        for number in range(args.rounds + 1):
+            for name in sorted(loops, reverse=number % 2 == 1):
+                taken = _timed(loops[name], args.device)
+                if number > 0:
+                    times[name].append(Times(*(seconds / args.steps for seconds in taken)))
+    return times, waits[1:]
+
+
+def bare_steps(learner: Learner, batch: Batch, steps: int) -> None:
+    """So many steps, and nothing else."""
+    parameters = list(learner.network.parameters())
+    options, job = learner.config.training_param, learner.job
+    target = torch.nn.functional.one_hot(batch.label, NUM_CLASS).float()
+    for _ in range(steps):
+        with autocast(options, job.device):
+            logits = learner.model(batch.video, batch.audio)
+        torch.nn.functional.cross_entropy(logits.float(), target).backward()
+        torch.nn.utils.clip_grad_norm_(parameters, learner.config.optimizer_param.gd)
+        learner.optimizer.step()
+        learner.optimizer.zero_grad(set_to_none=True)
+        learner.schedule.step()
+
+
+def _timed(loop: Callable[[], None], device: str) -> Times:
+    if device != "cpu":
+        torch.cuda.synchronize()
+    wall, cpu = time.perf_counter(), time.process_time()
+    loop()
+    if device != "cpu":
+        torch.cuda.synchronize()
+    return Times(time.perf_counter() - wall, time.process_time() - cpu)
+
+
+def _figure(name: str, times: dict[str, list[Times]]) -> dict[str, Any]:
+    pairs = list(zip(times[name], times["bare step"], strict=True))
+    return {
+        "loop": name,
+        "seconds_per_step": quartiles([turn.wall for turn in times[name]]),
+        "cpu_seconds_per_step": quartiles([turn.cpu for turn in times[name]]),
+        "overhead": quartiles([ours.wall / bare.wall - 1 for ours, bare in pairs]),
+        "cpu_overhead": quartiles([ours.cpu / bare.cpu - 1 for ours, bare in pairs]),
+    }
+
+
+def _print(figures: Sequence[dict[str, Any]]) -> None:
+    keys = ("seconds_per_step", "overhead", "cpu_overhead")
+    rows = [(f["loop"], *(number for key in keys for number in f[key].values())) for f in figures]
+    print_table(("loop", "s per step", "q1", "q3", "overhead", "q1", "q3", "CPU overhead", "q1", "q3"), rows)
+    overhead, wait = (figures[1][name]["median"] for name in ("overhead", "data_wait"))
+    verdict = "within" if max(overhead, wait) < TARGET else "ABOVE"
+    print(f"the trainer adds {overhead:.2%} and waits for data {wait:.2%} of the time: {verdict} {TARGET:.0%}")
+
+
+if __name__ == "__main__":
+    main()
