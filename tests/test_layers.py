@@ -30,7 +30,7 @@ LAYERS = [
     | layer("tsam_dali", "model_folder trained")
     | layer("tsam_dali", "export_formats memory model_card preprocessing stream")
     | layer("tsam_dali", "scores video_scores")
-    | layer("tsam_dali", "run_log shift trackers trainable weight_formats weights"),
+    | layer("tsam_dali", "run_log shift shift_triton trackers trainable weight_formats weights"),
     layer("tsam_dali", "engine prediction_inputs predictor run"),
     layer("tsam_dali", "evaluation run_report watch window"),
     layer("tsam_dali", "evaluation_files prediction_files prediction_picture"),
