@@ -30,7 +30,9 @@ for size, dtype, edge, causal in itertools.product(sizes, dtypes, ("keep", "zero
     for by_slices, transposed in ((shift_by_slices, False), (transposed_by_slices, True)):
         found = shift_channels_last(x, *options, transposed=transposed)
         assert found.dtype == dtype and found.is_contiguous(memory_format=torch.channels_last)
-        assert torch.equal(found, by_slices(x, *options)), (size, dtype, edge, causal, transposed)
+        # The sums of bf16 are exact but for their rounding: a GPU rounds to the nearest, the interpreter cuts off.
+        rounded = 2**-7 if dtype == torch.bfloat16 and transposed else 0
+        torch.testing.assert_close(found, by_slices(x, *options), rtol=rounded, atol=0)
         count += 1
 print(count, "equal")
 """

@@ -77,10 +77,10 @@ def shift_kernel(
         moves = moves & (kind % 2 == 1)
     partnered = (t + step >= 0) & (t + step < video_segments)  # this frame's values come from frame t + step
 
-    own = (moves & partnered) == 0 if KEEP else moves == 0
+    own = (moves & partnered) == 0 if KEEP else moves == 0  # (Triton's interpreter has no `~` for truth values)
     if TRANSPOSED:
         step = -step  # this frame's values were used by frame t - step
-    used = moves & (t + step >= 0) & (t + step < video_segments)
+    used = (moves & (t + step >= 0) & (t + step < video_segments)) != 0
     there = here + (step.to(tl.int64) * pixels * channels)[None, :]
     value = tl.load(x_ptr + here, mask=inside & own[None, :], other=0.0).to(tl.float32)
     value += tl.load(x_ptr + there, mask=inside & used[None, :], other=0.0).to(tl.float32)
