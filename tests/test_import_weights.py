@@ -5,6 +5,7 @@ import torch
 from tests.processes import ROOT, run
 from tests.test_weights import tsm_file, video_network
 from tsam_dali.checkpoint import load_checkpoint
+from tsam_dali.trained import build_trained
 from tsam_dali.weights import load_weights
 
 TOOL = ROOT / "tools" / "import_weights.py"
@@ -23,6 +24,12 @@ def test_a_tsm_file_becomes_a_checkpoint(tmp_path):
     report = load_weights(imported, target)
     assert (report.format, report.new) == ("tsam_dali", ())
     torch.testing.assert_close(imported.state_dict(), direct.state_dict(), rtol=0, atol=0)
+    classifier, config, names = build_trained(target)  # as evaluate, predict and export read it
+    assert names == ("0", "1", "2", "3", "4")
+    assert (config.shift_temporal.edge, config.model.normalize) == ("zero", "backbone")
+    torch.testing.assert_close(classifier.state_dict(), direct.state_dict(), rtol=0, atol=0)
+    shared = run("-m", "tsam_dali.export", "--checkpoint", target, "--safetensors", tmp_path / "shared")
+    assert shared.returncode == 0, shared.stderr
     again = run(TOOL, source, target, *ARCH)
     assert again.returncode == 2
     assert "replace it with --force" in again.stderr

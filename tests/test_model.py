@@ -25,6 +25,8 @@ from tsam_dali.model import build_model
         ("resnet18", 3, 2, 4, 5, 1, 0, "zero"),
         ("resnet18", 1, 1, 8, 2, 1, 0, "keep"),
         ("resnet18", 4, 1, 3, 2, 1, 0, "zero"),  # 64 // 3 // 2 = 10 channels a group
+        ("resnet34", 4, 1, 4, 2, 3, 2, "keep"),  # stages of 3, 4, 6 and 3 blocks
+        ("resnet34", 4, 2, 8, 5, 4, 1, "keep"),
         ("resnet26", 5, 1, 4, 4, 2, 0, "keep"),
         ("resnet26", 4, 0, 8, 2, 2, 1, "zero"),
     ],

@@ -5,6 +5,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from tests.networks import settings
+from tests.processes import run
+from tsam_dali.model import build_model
 from tsam_dali.published_weights import PUBLISHED, weight_path
 from tsam_dali.weight_formats import WeightsError
 
@@ -64,3 +67,19 @@ def test_nothing_is_fetched_unasked(tmp_path):
 
 def test_other_texts_are_paths(tmp_path):
     assert weight_path(str(tmp_path / "mine.pth"), True) == tmp_path / "mine.pth"
+
+
+NAMED = ["--set", "model.audio_segments=0", "--set", "model.arch=resnet50", "--dry_run", "--device", "cpu"]
+
+
+@pytest.mark.parametrize("setting", ["model.pretrain=miil_21k", "model.weights=miil_21k"])
+def test_settings_take_the_names(example, setting):
+    """The 21k ResNet-50 is asked for before anything is trained; its place and the option to fetch it are named."""
+    done = run("-m", "tsam_dali.train", "--data", example / "data.json", *NAMED, "--set", setting)
+    assert done.returncode == 2
+    assert "miil_21k: weights/resnet50_miil_21k.pth is missing; add --download, or put https://" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_published_name_is_no_tag_of_timm():
+    assert build_model(settings("model.arch=resnet10t", "model.pretrain=miil_21k"), 3).head.out_features == 3

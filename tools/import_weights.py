@@ -33,8 +33,11 @@ def main() -> None:
     settings = config.to_dict()
     settings["shift_temporal"] |= file.shift  # what the weights were trained with, as far as they tell
     settings["model"]["normalize"] = file.normalize or config.model.normalize
+    classes = len(network.head.weight)
+    if len(settings["dataset"]["class_names"]) != classes:
+        settings["dataset"]["class_names"] = []  # the names of other data; classes are then called by their numbers
     state = {name: value for name, value in network.state_dict().items() if name not in report.new}
-    save_checkpoint(args.target, {"model": state, "config": settings})
+    save_checkpoint(args.target, {"model": state, "config": settings, "history": [], "best": {}})
     print(f"{report}\nwritten: {args.target}")
 
 

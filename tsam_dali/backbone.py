@@ -8,6 +8,7 @@ from timm.models._efficientnet_blocks import EdgeResidual, InvertedResidual, Uni
 from torch import nn
 
 from tsam_dali.options import Model, ShiftTemporal
+from tsam_dali.published_weights import PUBLISHED
 from tsam_dali.shift import TemporalShift
 
 FAMILIES = (resnet, resnetv2, regnet, efficientnet, mobilenetv3, convnext)
@@ -31,7 +32,7 @@ def create_backbone(options: Model) -> nn.Module:
     _check_family(arch)
     tags = [item.rpartition(".")[2] for item in timm.list_pretrained(f"{arch}.*")]
     if tag and tag not in tags:
-        known = ", ".join(["none", *(["imagenet", *tags] if tags else [])])
+        known = ", ".join(["none", *(["imagenet", *tags] if tags else []), *PUBLISHED])
         raise ModelError(f"timm has no weights {tag!r} for {arch}; model.pretrain can be: {known}")
     return timm.create_model(name, pretrained=False, num_classes=0)
 
@@ -39,7 +40,7 @@ def create_backbone(options: Model) -> nn.Module:
 def timm_name(options: Model) -> str:
     """`arch` and `pretrain` as timm writes them: "resnet50" or, with a tag, "resnet50.a1_in1k"."""
     arch = options.arch.removesuffix("_timm")
-    tagged = "." in arch or options.pretrain in ("none", "imagenet")
+    tagged = "." in arch or options.pretrain in ("none", "imagenet", *PUBLISHED)
     return arch if tagged else f"{arch}.{options.pretrain}"
 
 

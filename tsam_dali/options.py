@@ -17,9 +17,10 @@ class Model:
     arch: str = "resnet50"
     """Backbone: a timm name; `resnet50_timm` means `resnet50`."""
     pretrain: str = "imagenet"
-    """First weights of the backbone: `none`, `imagenet` (timm's default for the name) or a timm tag."""
+    """First weights of the backbone: `none`, `imagenet` (timm's default for the name), a timm tag, or one of TSAM's
+    published files: `miil_21k`, `kinetics400`, `something_v1` (fetched with --download)."""
     weights: str = ""
-    """File with the first weights; comes before `pretrain`."""
+    """File with the first weights, or the name of a published one; comes before `pretrain`."""
     normalize: Literal["none", "backbone"] = "none"
     """`none`: pixels 0..1 as they are (TSAM); `backbone`: minus the mean, by the deviation, that timm names."""
     dropout: Annotated[float, Interval(ge=0, lt=1)] = 0.5

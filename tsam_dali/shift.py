@@ -16,7 +16,9 @@ A causal shift takes from the past alone: the first group of every pair stays as
 Sources: TSM, https://arxiv.org/abs/1811.08383 (D = 1, f_div = 8, edge "zero"); TSAM for distances above one.
 """
 
-from torch import Tensor, cat, compiler, library, nn, zeros_like
+from collections.abc import Callable
+
+from torch import Tensor, bfloat16, cat, compiler, float16, library, nn, zeros_like
 
 
 class TemporalShift(nn.Module):
@@ -90,8 +92,10 @@ def temporal_shift(
     return _shift(x, segments, video_segments, f_div, depth, edge, causal)
 
 
-@library.custom_op("tsam_dali::temporal_shift", mutates_args=())
-def _shift(x: Tensor, segments: int, video_segments: int, f_div: int, depth: int, edge: str, causal: bool) -> Tensor:
+def shift_by_slices(
+    x: Tensor, segments: int, video_segments: int, f_div: int, depth: int, edge: str, causal: bool
+) -> Tensor:
+    """The shift on any device, in any layout."""
     out = x.clone()
     for n, source, target in _pairs(x, out, segments, video_segments, f_div, depth):
         rest = video_segments - n
@@ -105,8 +109,7 @@ def _shift(x: Tensor, segments: int, video_segments: int, f_div: int, depth: int
     return out
 
 
-@library.custom_op("tsam_dali::temporal_shift_backward", mutates_args=())
-def _shift_backward(
+def transposed_by_slices(
     grad: Tensor, segments: int, video_segments: int, f_div: int, depth: int, edge: str, causal: bool
 ) -> Tensor:
     """The transposed shift: each gradient goes back to the frame whose value was used."""
@@ -124,10 +127,10 @@ def _shift_backward(
         # itself, by the frame too (frames rest.. for the first group): both, one or neither of them.
         few, many = min(n, rest), max(n, rest)
         if not causal:
-            target[:, many:, 0] = _sum(source[:, many:, 0], source[:, many - n : rest, 0])
+            _add(target[:, many:, 0], source[:, many - n : rest, 0])
             target[:, n:rest, 0] = source[:, : many - n, 0]
             target[:, :few, 0] = 0
-        target[:, :few, 1] = _sum(source[:, :few, 1], source[:, n : n + few, 1])
+        _add(target[:, :few, 1], source[:, n : n + few, 1])
         target[:, n:rest, 1] = source[:, video_segments - (many - n) :, 1]
         target[:, many:, 1] = 0
     return out
@@ -146,9 +149,31 @@ def _pairs(x: Tensor, out: Tensor, segments: int, video_segments: int, f_div: in
         yield min(d, video_segments), source[:, :, d - 1], target[:, :, d - 1]
 
 
-def _sum(a: Tensor, b: Tensor) -> Tensor:
-    # Dense copies first: over slices of a few channels the addition of bf16 and fp16 is not vectorised, 5 times slower.
-    return a.clone().add_(b.clone())
+def _add(target: Tensor, other: Tensor) -> None:
+    if target.dtype in (bfloat16, float16):
+        # Dense copies first: over slices of a few channels the addition of bf16 and fp16 is not vectorised.
+        target.copy_(target.clone().add_(other.clone()))
+    else:
+        target.add_(other)
+
+
+def _on_gpu(by_slices: Callable[..., Tensor], transposed: bool) -> Callable[..., Tensor]:
+    """Triton's kernel for what it takes, the slices for the rest."""
+
+    def shift(x: Tensor, *options) -> Tensor:
+        from tsam_dali import shift_triton  # Triton comes with PyTorch's builds for GPUs, not with the others
+
+        if shift_triton.takes(x):
+            return shift_triton.shift_channels_last(x, *options, transposed=transposed)
+        return by_slices(x, *options)
+
+    return shift
+
+
+_shift = library.custom_op("tsam_dali::temporal_shift", shift_by_slices, mutates_args=())
+_shift_backward = library.custom_op("tsam_dali::temporal_shift_backward", transposed_by_slices, mutates_args=())
+_shift.register_kernel("cuda")(_on_gpu(shift_by_slices, transposed=False))
+_shift_backward.register_kernel("cuda")(_on_gpu(transposed_by_slices, transposed=True))
 
 
 def _set_up_context(ctx, inputs: tuple, output: Tensor) -> None:

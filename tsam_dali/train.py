@@ -37,7 +37,7 @@ from tsam_dali.mistakes import Mistake, WorstMistakes
 from tsam_dali.model import build_model
 from tsam_dali.optim import explain_rate
 from tsam_dali.progress import Progress
-from tsam_dali.published_weights import weight_path
+from tsam_dali.published_weights import PUBLISHED, weight_path
 from tsam_dali.resume import check_resume
 from tsam_dali.run import Run
 from tsam_dali.run_folder import RunFolder
@@ -60,12 +60,11 @@ def main() -> None:
     try:
         job = distributed.start(args.device)
         clips = distributed.on_rank_0(lambda: prepare_data(args, config))
-        if name := args.validate or args.fine_tune:
-            weights = str(distributed.on_rank_0(lambda: weight_path(name, args.download)))
+        weights = distributed.on_rank_0(lambda: weight_file(args, config, folder))
         if args.validate:
             validate(weights, config, job, clips)
         else:
-            args.fine_tune = weights if args.fine_tune else None
+            args.fine_tune = weights
             train(args, config, job, clips, folder, stop)
     except Interrupted as signal:
         if distributed.is_main():
@@ -93,6 +92,14 @@ def parse_arguments() -> argparse.Namespace:
     if args.resume == "auto" and not args.run_id:
         command.error("--resume auto needs --run_id")
     return args
+
+
+def weight_file(args: argparse.Namespace, config: Config, folder: RunFolder) -> str | None:
+    """The file with the first weights, fetched if need be; None: they are timm's, a checkpoint's or new."""
+    published = config.model.pretrain if config.model.pretrain in PUBLISHED else ""
+    goes_on = args.resume and (args.resume != "auto" or folder.checkpoints)
+    name = args.validate or args.fine_tune or ("" if goes_on else config.model.weights or published)
+    return str(weight_path(name, args.download)) if name else None
 
 
 def prepare_data(args: argparse.Namespace, config: Config) -> dict[str, list[Clip]]:
@@ -194,8 +201,8 @@ def first_network(
     network = build_model(config, num_class)
     if state:
         network.load_state_dict(state["model"])
-    elif fine_tune or config.model.weights:
-        log.info("%s", load_weights(network, fine_tune or config.model.weights))
+    elif fine_tune:
+        log.info("%s", load_weights(network, fine_tune))
     elif config.model.pretrain != "none":
         log.info("%s", load_pretrained(network, config))
     network = shared_batch_norm(network, config.training_param, job)

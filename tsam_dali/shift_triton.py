@@ -1,0 +1,87 @@
+"""The shift of a channels-last activation on a GPU, as a Triton kernel: each value is read and written once.
+
+Its numbers are tested on the CPU with Triton's interpreter, and it compiles for NVIDIA's GPUs; it has not run on one.
+Letters as in `tsam_dali.shift`; g is the size of a group of channels.
+"""
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+DTYPES = (torch.float16, torch.bfloat16, torch.float32)
+PIXELS, CHANNELS = 16, 128
+"""A program's tile: so many pixels of a frame, so many of their channels. Not tuned."""
+
+
+def takes(x: Tensor) -> bool:
+    """Whether the kernel can shift x."""
+    return x.dtype in DTYPES and x.is_contiguous(memory_format=torch.channels_last)
+
+
+def shift_channels_last(
+    x: Tensor,
+    segments: int,
+    video_segments: int,
+    f_div: int,
+    depth: int,
+    edge: str,
+    causal: bool,
+    transposed: bool = False,
+) -> Tensor:
+    """Shift x (B*T, C, H, W), for which `takes` is true; or a gradient back with `transposed`.
+
+    The other arguments are those of `tsam_dali.shift.TemporalShift`. The result is channels-last, too.
+    """
+    out = torch.empty_like(x)
+    pictures, channels, height, width = x.shape
+    group = channels // f_div // depth
+    grid = (pictures, triton.cdiv(height * width, PIXELS), triton.cdiv(channels, CHANNELS))
+    shift_kernel[grid](
+        *(x, out, channels, height * width, segments, video_segments),
+        *(max(group, 1), 2 * depth * group),  # the kernel divides by the size of a group, even where nothing moves
+        *(edge == "keep", causal, transposed, PIXELS, CHANNELS),
+    )
+    return out
+
+
+@triton.jit
+def shift_kernel(
+    x_ptr,
+    out_ptr,
+    channels,
+    pixels,
+    segments,
+    video_segments,
+    group,
+    moved_channels,
+    KEEP: tl.constexpr,
+    CAUSAL: tl.constexpr,
+    TRANSPOSED: tl.constexpr,
+    PIXELS: tl.constexpr,
+    CHANNELS: tl.constexpr,
+):
+    """A tile of one frame; memory holds (B, T, H*W, C)."""
+    picture = tl.program_id(0).to(tl.int64)  # offsets may be larger than 2^31
+    pixel = tl.program_id(1) * PIXELS + tl.arange(0, PIXELS)
+    channel = tl.program_id(2) * CHANNELS + tl.arange(0, CHANNELS)
+    inside = (pixel < pixels)[:, None] & (channel < channels)[None, :]
+    here = (picture * pixels + pixel)[:, None] * channels + channel[None, :]
+
+    t = (picture % segments).to(tl.int32)
+    kind = channel // group  # 0, 2, ...: from later frames; 1, 3, ...: from earlier ones
+    distance = kind // 2 + 1
+    step = tl.where(kind % 2 == 0, distance, -distance)
+    moves = (channel < moved_channels) & (t < video_segments)
+    if CAUSAL:
+        moves = moves & (kind % 2 == 1)
+    partnered = (t + step >= 0) & (t + step < video_segments)  # this frame's values come from frame t + step
+
+    own = (moves & partnered) == 0 if KEEP else moves == 0  # (Triton's interpreter has no `~` for truth values)
+    if TRANSPOSED:
+        step = -step  # this frame's values were used by frame t - step
+    used = (moves & (t + step >= 0) & (t + step < video_segments)) != 0
+    there = here + (step.to(tl.int64) * pixels * channels)[None, :]
+    value = tl.load(x_ptr + here, mask=inside & own[None, :], other=0.0).to(tl.float32)
+    value += tl.load(x_ptr + there, mask=inside & used[None, :], other=0.0).to(tl.float32)
+    tl.store(out_ptr + here, value.to(out_ptr.dtype.element_ty), mask=inside)
