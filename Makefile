@@ -27,6 +27,7 @@ bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.shift --rounds 3 --output $(SHORT)/shift.json
 	$(BIN)/python -m benchmarks.step --rounds 3 --segments 4 --output $(SHORT)/step.json
 	$(BIN)/python -m benchmarks.overhead --rounds 3 --steps 5 --segments 4 --output $(SHORT)/overhead.json
+	$(BIN)/python -m benchmarks.live --rounds 3 --segments 8 --output $(SHORT)/live.json
 
 bench-full: $(INSTALLED)
 	$(BIN)/python -m benchmarks.decode $(CLIPS)
@@ -39,6 +40,8 @@ bench-full: $(INSTALLED)
 	$(BIN)/python -m benchmarks.shift
 	$(BIN)/python -m benchmarks.step
 	$(BIN)/python -m benchmarks.overhead
+	$(BIN)/python -m benchmarks.live
+	$(BIN)/python -m benchmarks.startup
 	$(MAKE) bench-documents
 
 # What is written from the files of results: the README's results and docs/capacity.md.
