@@ -34,3 +34,6 @@ def test_a_tsm_file_becomes_a_checkpoint(tmp_path):
     assert again.returncode == 2
     assert "replace it with --force" in again.stderr
     assert run(TOOL, source, target, *ARCH, "--force").returncode == 0
+    trained = run("-m", "tsam_dali.train", "--resume", target, *ARCH, "--set", f"results_folder={tmp_path}")
+    assert trained.returncode == 2
+    assert "holds weights, not the state of a run; begin with them by --fine_tune" in trained.stderr

@@ -12,7 +12,6 @@ examples:
 import argparse
 import logging
 import sys
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,13 +20,13 @@ from pipelines.clips import Clip
 from pipelines.dataset import load_clips, load_data, num_classes
 from pipelines.loader import Batch, Loader, build_loader
 from tsam_dali import distributed
-from tsam_dali.checkpoint import load_checkpoint
-from tsam_dali.command_line import add_config_arguments, config_arguments, friendly_errors, parser
+from tsam_dali.command_line import config_arguments, friendly_errors
 from tsam_dali.config import Config, load_config
 from tsam_dali.distributed import Job
 from tsam_dali.engine import evaluate, train_one_epoch
 from tsam_dali.evaluation import choose_views, evaluate_videos
 from tsam_dali.example import ensure_example, ensure_example_sound
+from tsam_dali.first_network import first_network, resumed_state, weight_file
 from tsam_dali.interruption import EXIT_CODE, Interrupted, StopRequest
 from tsam_dali.learner import build_learner
 from tsam_dali.loss import class_weights, clip_losses
@@ -35,16 +34,13 @@ from tsam_dali.memory import keep_freed_memory
 from tsam_dali.metrics import Metrics
 from tsam_dali.mistakes import Mistake, WorstMistakes
 from tsam_dali.model import build_model
-from tsam_dali.optim import explain_rate
 from tsam_dali.progress import Progress
-from tsam_dali.published_weights import PUBLISHED, weight_path
-from tsam_dali.resume import check_resume
 from tsam_dali.run import Run
 from tsam_dali.run_folder import RunFolder
 from tsam_dali.run_report import keep_inputs, write_run_report
-from tsam_dali.trainable import shared_batch_norm
+from tsam_dali.train_arguments import parse_arguments
 from tsam_dali.watch import Watch
-from tsam_dali.weights import load_pretrained, load_weights
+from tsam_dali.weights import load_weights
 
 log = logging.getLogger("tsam_dali")
 SHOWN_MISTAKES = 12
@@ -52,7 +48,7 @@ SHOWN_MISTAKES = 12
 
 @friendly_errors
 def main() -> None:
-    args = parse_arguments()
+    args = parse_arguments(__doc__)
     keep_freed_memory()
     config = load_config(args.data, args.config, args.set)
     folder = RunFolder(config, "dry_run" if args.dry_run else args.run_id)
@@ -73,33 +69,6 @@ def main() -> None:
                 folder.write_status("preempted", str(signal))
         sys.exit(EXIT_CODE)
     distributed.stop()
-
-
-def parse_arguments() -> argparse.Namespace:
-    command = parser("python -m tsam_dali.train", __doc__)
-    add_config_arguments(command)
-    add = command.add_argument
-    add("--run_id", help="name of the run's folder in results_folder (default: date and time)")
-    resume = "go on from a checkpoint; auto: the run's newest whole one, or begin if it has none (needs --run_id)"
-    add("--resume", metavar="auto|CKPT", help=resume)
-    add("--force", action="store_true", help="go on although settings or lists differ from the checkpoint's")
-    add("--fine_tune", metavar="CKPT", help="first weights, of any known format; another number of classes: a new head")
-    add("--validate", metavar="CKPT", help="no training: score a checkpoint on model_validation clips of each video")
-    add("--download", action="store_true", help="fetch kinetics400, something_v1 or miil_21k, TSAM's weights, by name")
-    add("--device", help="cpu or cuda (default: cuda if there is one)")
-    add("--dry_run", action="store_true", help="one step of training and validation, one checkpoint, then stop")
-    args = command.parse_args()
-    if args.resume == "auto" and not args.run_id:
-        command.error("--resume auto needs --run_id")
-    return args
-
-
-def weight_file(args: argparse.Namespace, config: Config, folder: RunFolder) -> str | None:
-    """The file with the first weights, fetched if need be; None: they are timm's, a checkpoint's or new."""
-    published = config.model.pretrain if config.model.pretrain in PUBLISHED else ""
-    goes_on = args.resume and (args.resume != "auto" or folder.checkpoints)
-    name = args.validate or args.fine_tune or ("" if goes_on else config.model.weights or published)
-    return str(weight_path(name, args.download)) if name else None
 
 
 def prepare_data(args: argparse.Namespace, config: Config) -> dict[str, list[Clip]]:
@@ -178,38 +147,6 @@ def validate_epoch(run: Run, validation: Loader, epoch: int, steps: int | None) 
 
     evaluate(network, progress, learner.config, learner.job, use)
     return metrics.reduced(), mistakes.gather()
-
-
-def resumed_state(
-    args: argparse.Namespace, config: Config, clips: dict[str, list[Clip]], folder: RunFolder
-) -> dict[str, Any] | None:
-    """The checkpoint to go on from, if any."""
-    if not args.resume or (args.resume == "auto" and not folder.checkpoints):
-        return None
-    state = folder.checkpoints.newest_valid() if args.resume == "auto" else load_checkpoint(Path(args.resume))
-    if not args.force:
-        check_resume(state, config, clips)
-    log.info("going on after step %d, epoch %d", state["step"], len(state["history"]))
-    return state
-
-
-def first_network(
-    fine_tune: str | None, config: Config, job: Job, num_class: int, state: dict[str, Any] | None
-) -> torch.nn.Module:
-    """The network on its device, with the weights that training starts from."""
-    torch.manual_seed(config.training_param.seed)
-    network = build_model(config, num_class)
-    if state:
-        network.load_state_dict(state["model"])
-    elif fine_tune:
-        log.info("%s", load_weights(network, fine_tune))
-    elif config.model.pretrain != "none":
-        log.info("%s", load_pretrained(network, config))
-    network = shared_batch_norm(network, config.training_param, job)
-    if job.is_main:
-        log.info("%s", explain_rate(config.optimizer_param, config.training_param.batch_size))
-    layout = torch.channels_last if config.training_param.channels_last else torch.contiguous_format
-    return network.to(job.device, memory_format=layout)
 
 
 def loader(config: Config, split: str, clips: dict[str, list[Clip]], job: Job, **options: Any) -> Loader:

@@ -1,0 +1,68 @@
+"""What a run begins with: the checkpoint that it goes on from, or the weights that its network takes over."""
+
+import argparse
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipelines.clips import Clip
+from tsam_dali.checkpoint import CheckpointError, load_checkpoint
+from tsam_dali.config import Config
+from tsam_dali.distributed import Job
+from tsam_dali.model import build_model
+from tsam_dali.optim import explain_rate
+from tsam_dali.published_weights import PUBLISHED, weight_path
+from tsam_dali.resume import check_resume
+from tsam_dali.run_folder import RunFolder
+from tsam_dali.trainable import shared_batch_norm
+from tsam_dali.weights import load_pretrained, load_weights
+
+log = logging.getLogger(__name__)
+
+
+def weight_file(args: argparse.Namespace, config: Config, folder: RunFolder) -> str | None:
+    """The file with the first weights, fetched if need be; None: they are timm's, a checkpoint's or new."""
+    published = config.model.pretrain if config.model.pretrain in PUBLISHED else ""
+    goes_on = args.resume and (args.resume != "auto" or folder.checkpoints)
+    name = args.validate or args.fine_tune or ("" if goes_on else config.model.weights or published)
+    return str(weight_path(name, args.download)) if name else None
+
+
+def resumed_state(
+    args: argparse.Namespace, config: Config, clips: dict[str, list[Clip]], folder: RunFolder
+) -> dict[str, Any] | None:
+    """The checkpoint to go on from, if any.
+
+    Raises:
+        CheckpointError: there is none that is whole, or it holds nothing but weights.
+    """
+    if not args.resume or (args.resume == "auto" and not folder.checkpoints):
+        return None
+    state = folder.checkpoints.newest_valid() if args.resume == "auto" else load_checkpoint(Path(args.resume))
+    if "step" not in state:
+        raise CheckpointError(f"{args.resume}: holds weights, not the state of a run; begin with them by --fine_tune")
+    if not args.force:
+        check_resume(state, config, clips)
+    log.info("going on after step %d, epoch %d", state["step"], len(state["history"]))
+    return state
+
+
+def first_network(
+    fine_tune: str | None, config: Config, job: Job, num_class: int, state: dict[str, Any] | None
+) -> torch.nn.Module:
+    """The network on its device, with the weights that training starts from."""
+    torch.manual_seed(config.training_param.seed)
+    network = build_model(config, num_class)
+    if state:
+        network.load_state_dict(state["model"])
+    elif fine_tune:
+        log.info("%s", load_weights(network, fine_tune))
+    elif config.model.pretrain != "none":
+        log.info("%s", load_pretrained(network, config))
+    network = shared_batch_norm(network, config.training_param, job)
+    if job.is_main:
+        log.info("%s", explain_rate(config.optimizer_param, config.training_param.batch_size))
+    layout = torch.channels_last if config.training_param.channels_last else torch.contiguous_format
+    return network.to(job.device, memory_format=layout)

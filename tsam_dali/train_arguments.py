@@ -1,0 +1,25 @@
+"""The command line of the trainer."""
+
+import argparse
+
+from tsam_dali.command_line import add_config_arguments, parser
+
+
+def parse_arguments(about: str) -> argparse.Namespace:
+    """What was asked for; `about` is shown by --help."""
+    command = parser("python -m tsam_dali.train", about)
+    add_config_arguments(command)
+    add = command.add_argument
+    add("--run_id", help="name of the run's folder in results_folder (default: date and time)")
+    resume = "go on from a checkpoint; auto: the run's newest whole one, or begin if it has none (needs --run_id)"
+    add("--resume", metavar="auto|CKPT", help=resume)
+    add("--force", action="store_true", help="go on although settings or lists differ from the checkpoint's")
+    add("--fine_tune", metavar="CKPT", help="first weights, of any known format; another number of classes: a new head")
+    add("--validate", metavar="CKPT", help="no training: score a checkpoint on model_validation clips of each video")
+    add("--download", action="store_true", help="fetch kinetics400, something_v1 or miil_21k, TSAM's weights, by name")
+    add("--device", help="cpu or cuda (default: cuda if there is one)")
+    add("--dry_run", action="store_true", help="one step of training and validation, one checkpoint, then stop")
+    args = command.parse_args()
+    if args.resume == "auto" and not args.run_id:
+        command.error("--resume auto needs --run_id")
+    return args
