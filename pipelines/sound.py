@@ -73,7 +73,8 @@ def _open(path: Path) -> av.container.InputContainer:
         raise SoundError(f"{path}: unknown ending; expected .wav or a video: {' '.join(DEMUXERS)}")
     if path.exists() and not path.is_file():  # opening a FIFO would wait for a writer
         raise SoundError(f"{path}: is a folder, FIFO or device; expected a video file")
-    return av.open(f"file:{path.absolute()}", format=demuxer)  # without the prefix, `concat:a|b.mp4` is a protocol
+    # file: a name like "concat:a" is no protocol. replace: tags need not be UTF-8.
+    return av.open(f"file:{path.absolute()}", format=demuxer, metadata_errors="replace")
 
 
 def _read_video(path: Path) -> tuple[np.ndarray, int]:

@@ -119,7 +119,7 @@ TORCH_LOOKS_FOR_LIBRARIES = "subprocess.Popen ('/sbin/ldconfig', ['/sbin/ldconfi
 WATCH_IMPORTS = """
 import importlib, sys
 seen = []
-EVENTS = ("socket.", "subprocess.Popen", "os.system", "os.exec", "os.fork", "os.posix_spawn", "os.spawn", "os.startfile")
+EVENTS = ("socket.", "subprocess.Popen", "os.system", "os.exec", "os.fork", "os.posix_spawn", "os.spawn")
 sys.addaudithook(lambda event, arguments: seen.append((event, arguments)) if event.startswith(EVENTS) else None)
 for name in sys.argv[1:]:
     importlib.import_module(name)
