@@ -1,7 +1,6 @@
 """Videos that are damaged or out of the ordinary, through everything that reads them."""
 
 import os
-import tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -37,16 +36,15 @@ def test_cut_at_many_places(tmp_path, container_options):
     np.testing.assert_array_equal(decode_frames(path, range(12)), original)
 
 
-@pytest.mark.usefixtures("ordinary_user")
-def test_a_file_without_the_right_to_read_it():
-    with tempfile.TemporaryDirectory() as folder:
-        path = write_video(Path(folder) / "v.mp4", 3, (48, 64))
-        path.chmod(0)
-        with pytest.raises(VideoError, match="check its permissions") as caught:
-            probe(path)
-        assert caught.value.status == "unreadable"
-        path.chmod(0o600)
-        assert probe(path).frames == 3
+@pytest.mark.usefixtures("ordinary_rights")
+def test_a_file_without_the_right_to_read_it(tmp_path):
+    path = write_video(tmp_path / "v.mp4", 3, (48, 64))
+    path.chmod(0)
+    with pytest.raises(VideoError, match="check its permissions") as caught:
+        probe(path)
+    assert caught.value.status == "unreadable"
+    path.chmod(0o600)
+    assert probe(path).frames == 3
 
 
 def settings(folder: Path, max_bad_fraction: float, audio_segments: int = 0) -> Config:
