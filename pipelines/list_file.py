@@ -56,7 +56,9 @@ def read_list(path: str | Path) -> list[Entry]:
     if problems:
         raise ListError(problems)
     if repeated:
-        log.warning("%s: %d lines repeat a clip and are left out, the first is line %d", path, len(repeated), repeated[0])
+        log.warning(
+            "%s: %d lines repeat a clip and are left out, the first is line %d", path, len(repeated), repeated[0]
+        )
     return entries
 
 

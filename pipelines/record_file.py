@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from pipelines.clips import InputError
+
 log = logging.getLogger(__name__)
 
 Record = dict[str, Any]
@@ -31,10 +33,29 @@ def read_records(path: Path, key: str = "id") -> dict[str, Record]:
 
 @contextmanager
 def record_writer(path: Path) -> Iterator[Callable[[Record], None]]:
-    """Gives the function that adds a record to a file; each is on its way to the disk when the function returns."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open_to_append(path) as file:
-        yield lambda record: file.write(encoded(record))
+    """Gives the function that adds a record to a file; each is on its way to the disk when the function returns.
+
+    Raises:
+        InputError: the file cannot be written, for want of rights or space; what was added before is kept.
+    """
+    with _named_error(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = open_to_append(path)
+
+    def write(record: Record) -> None:
+        with _named_error(path):
+            file.write(encoded(record))
+
+    with file:
+        yield write
+
+
+@contextmanager
+def _named_error(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError([f"{path}: cannot be written ({error.strerror}); see its folder and the disk"]) from error
 
 
 def open_to_append(path: Path) -> BinaryIO:

@@ -1,12 +1,16 @@
 """The log-mel store, damaged: every cut is noticed, and whatever a bit becomes, the answer is columns or a MelError."""
 
 import dataclasses
+import resource
 
 import numpy as np
 import pytest
 
+from pipelines.clips import InputError
 from pipelines.mel import AudioImage, log_mel_columns
 from pipelines.mel_file import MelError, columns_path, fingerprint, load_columns, save_columns
+from pipelines.mel_summary import SUMMARY_NAME, Record, read_summary, summary_writer
+from tests.processes import run
 from tests.sound_media import noise
 
 OPTIONS = AudioImage(n_mels=4, spec_size=(3, 8, 8))
@@ -61,3 +65,30 @@ def test_a_store_that_may_not_be_written(tmp_path):
     store.mkdir(0o500)
     with pytest.raises(MelError, match="cannot be written"):
         save_columns(columns_path(store, "clip"), None, SETTINGS)
+    with pytest.raises(InputError, match=r"mels.jsonl: cannot be written \(Permission denied\)"), summary_writer(store):
+        pass
+
+
+def test_a_file_in_the_place_of_the_store(example):
+    done = run("tools/precompute_audio.py", "--data", example / "data.json", "--set", "dataset.dir_mels=training.txt")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith(
+        "training.txt/mels.jsonl: cannot be written (File exists); see its folder and the disk"
+    )
+    assert "Traceback" not in done.stderr
+
+
+def test_a_full_disk_ends_the_summary_in_one_line(tmp_path):
+    """The file size limit makes a write fail, as a full disk does; records before it are kept."""
+    record = Record(id="a", status="silent", source="a.mp4", size=1, mtime_ns=1, fingerprint=SETTINGS)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with summary_writer(tmp_path) as write:
+        write(record)
+        length = (tmp_path / SUMMARY_NAME).stat().st_size
+        resource.setrlimit(resource.RLIMIT_FSIZE, (length, limits[1]))
+        try:
+            with pytest.raises(InputError, match="cannot be written"):
+                write(dataclasses.replace(record, id="b"))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert set(read_summary(tmp_path)) == {"a"}

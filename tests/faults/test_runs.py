@@ -104,7 +104,16 @@ def command(example, tmp_path_factory):
     results = tmp_path_factory.mktemp("results")
 
     def command(name, *arguments):
-        return "--data", example / "data.json", "--set", f"results_folder={results}", "--run_id", name, *SMALL, *arguments
+        return (
+            "--data",
+            example / "data.json",
+            "--set",
+            f"results_folder={results}",
+            "--run_id",
+            name,
+            *SMALL,
+            *arguments,
+        )
 
     command.results = results
     return command
