@@ -11,7 +11,7 @@ READ_AND_WRITE_ALL = 1 << 1 | 1 << 2  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH
 
 @pytest.fixture
 def ordinary_rights() -> Iterator[None]:
-    """During a test the permissions of files and folders hold for this thread, whoever runs it, not for its children."""
+    """During a test the permissions of files and folders hold for this thread, not for its children."""
     libc = ctypes.CDLL(None, use_errno=True)
     header = (ctypes.c_uint32 * 2)(VERSION_3, 0)
     capabilities = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; then the upper halves of the three

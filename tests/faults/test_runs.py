@@ -137,13 +137,13 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_spoils_no_checkpoint(command
 
 STOP_IN = """
 import os, runpy, signal, sys
-import tsam_dali.checkpoint_folder, tsam_dali.engine, tsam_dali.run_report
-module, name = sys.argv[1].rsplit(".", 1)
+import tsam_dali.checkpoint_folder, tsam_dali.engine, tsam_dali.model, tsam_dali.run_report
+(module, name), last = sys.argv[1].rsplit(".", 1), int(sys.argv[2])
 module = sys.modules[module]
 function, calls = getattr(module, name), []
 def signalled(*arguments, **options):
     calls.append(name)
-    if len(calls) == int(sys.argv[2]):
+    if len(calls) == last:
         os.kill(os.getpid(), signal.SIGTERM)
     return function(*arguments, **options)
 setattr(module, name, signalled)
