@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 from tests.faults.matrix import MATRIX
+from tests.faults.mutations import MUTATIONS, broken
 from tests.processes import ROOT
 
 COVERED = {
@@ -49,3 +50,12 @@ def test_every_fault_is_covered(area):
 def test_no_row_stands_twice():
     assert [row for row, count in Counter(MATRIX).items() if count > 1] == []
     assert all(row.expected for row in MATRIX)
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+def test_every_mutation_has_its_place_and_its_test(mutation):
+    """`python -m tests.faults.mutations` runs them."""
+    original = (ROOT / mutation.file).read_text()
+    assert broken(mutation, original) != original
+    file, _, name = mutation.test.partition("::")
+    assert name in functions_of(file)
