@@ -1,7 +1,8 @@
 """Break each guarded behaviour once, and see its tests fail: a test that never fails guards nothing.
 
 Run by hand (minutes): python -m tests.faults.mutations [WORD ...]      only mutations whose name holds one of the words
-Each mutation is made in a copy of the tree in a temporary folder. Ends with 1 if a test did not notice.
+Each mutation is made in a copy of the tree in a temporary folder, where all the tests pass first. Ends with 1 if a test
+did not notice.
 """
 
 import os
@@ -11,181 +12,13 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import NamedTuple
 
+from tests.faults.mutation_table import MUTATIONS, Mutation
 from tests.processes import ROOT
 
 COPIED = ("benchmarks", "config", "docs", "pipelines", "tests", "tools", "tsam_dali")
 COPIED_FILES = ("README.md", "SECURITY.md", "setup.cfg", "pyproject.toml")
 LIMIT_SECONDS = 600
-
-
-class Mutation(NamedTuple):
-    """One change of one file, and a test that must notice it."""
-
-    name: str
-    file: str
-    text: str
-    broken: str
-    test: str  # below tests/
-
-
-MUTATIONS = [
-    Mutation(
-        "checkpoint: the digest is not compared",
-        "tsam_dali/checkpoint.py",
-        ".split()[:1] != [sha256(path)]",
-        ".split()[:1] == []",
-        "faults/test_checkpoints.py::test_the_one_before_takes_its_place",
-    ),
-    Mutation(
-        "checkpoint: a missing digest is no matter",
-        "tsam_dali/checkpoint_folder.py",
-        "load_checkpoint(path, digest_needed=True)",
-        "load_checkpoint(path)",
-        "faults/test_checkpoints.py::test_the_one_before_takes_its_place",
-    ),
-    Mutation(
-        "checkpoint: written straight to its name",
-        "tsam_dali/checkpoint.py",
-        'temporary = path.with_name(f".{path.name}.{os.getpid()}")',
-        "temporary = path",
-        "test_checkpoint.py::test_a_save_that_fails_leaves_the_previous_file",
-    ),
-    Mutation(
-        "checkpoint: pickles run",
-        "tsam_dali/checkpoint.py",
-        "weights_only=True",
-        "weights_only=False",
-        "faults/test_malicious_pickles.py::test_refused_and_nothing_runs",
-    ),
-    Mutation(
-        "weights: pickles run",
-        "tsam_dali/weight_formats.py",
-        "weights_only=True",
-        "weights_only=False",
-        "faults/test_malicious_pickles.py::test_refused_and_nothing_runs",
-    ),
-    Mutation(
-        "video: the demuxer is not forced",
-        "pipelines/video_file.py",
-        'format=demuxer, metadata_errors="replace"',
-        'metadata_errors="replace"',
-        "faults/test_security.py::test_every_demuxer_is_forced",
-    ),
-    Mutation(
-        "video: the first bytes are not looked at",
-        "pipelines/video_file.py",
-        "if declared_size is None:",
-        "if False:",
-        "test_video_file.py::test_wrong_ending",
-    ),
-    Mutation(
-        "video: a cut file is not noticed by its size",
-        "pipelines/video_file.py",
-        "if declared_size > size:",
-        "if False:",
-        "test_dataset.py::test_a_video_that_cannot_be_opened",
-    ),
-    Mutation(
-        "video: a FIFO is opened",
-        "pipelines/video_file.py",
-        "if stat.S_ISREG(status.st_mode):",
-        "if not stat.S_ISFIFO(status.st_mode):",
-        "test_video_file.py::test_not_a_file",
-    ),
-    Mutation(
-        "sound: a name is a protocol",
-        "pipelines/sound.py",
-        'f"file:{path.absolute()}"',
-        "str(path)",
-        "test_sound.py::test_odd_names_are_only_names",
-    ),
-    Mutation(
-        "sound: tags must be UTF-8",
-        "pipelines/sound.py",
-        ', metadata_errors="replace"',
-        "",
-        "test_sound.py::test_tags_need_not_be_utf8",
-    ),
-    Mutation(
-        "list: an id may leave the folder",
-        "pipelines/list_file.py",
-        'or ".." in clip_id.split("/")',
-        "",
-        "faults/test_lists.py::test_what_is_refused",
-    ),
-    Mutation(
-        "list: negative labels",
-        "pipelines/list_file.py",
-        "label.isascii() and label.isdecimal()",
-        'label.lstrip("-").isdecimal()',
-        "faults/test_lists.py::test_what_is_refused",
-    ),
-    Mutation(
-        "list: a byte order mark is part of the first id",
-        "pipelines/list_file.py",
-        '.removeprefix(b"\\xef\\xbb\\xbf")',
-        "",
-        "faults/test_lists.py::test_what_is_read",
-    ),
-    Mutation(
-        "list: gaps are no problem",
-        "pipelines/list_file.py",
-        "if gaps:",
-        "if False:",
-        "test_clips.py::test_labels_without_gaps",
-    ),
-    Mutation(
-        "mel store: other settings are used",
-        "pipelines/mel_file.py",
-        'if metadata.get("fingerprint") != settings:',
-        "if not metadata:",
-        "faults/test_mels.py::test_every_setting_that_makes_other_columns",
-    ),
-    Mutation(
-        "mel store: an outdated source is not seen",
-        "pipelines/mel_summary.py",
-        "if (record.size, record.mtime_ns) != (stat.st_size, stat.st_mtime_ns):",
-        "if False:",
-        "test_mel_summary.py::test_changes_of_the_source_are_seen",
-    ),
-    Mutation(
-        "resume: the rate may differ",
-        "tsam_dali/resume.py",
-        '"dataset.data_dir",',
-        '"dataset.data_dir", "optimizer_param",',
-        "test_train.py::test_what_differs_from_the_checkpoint_is_shown",
-    ),
-    Mutation(
-        "resume: lists may differ",
-        "tsam_dali/resume.py",
-        'if state["lists"][split] != now:',
-        "if False:",
-        "faults/test_runs.py::test_a_list_that_changed_is_refused",
-    ),
-    Mutation(
-        "training: a loss that is not finite goes unseen",
-        "tsam_dali/finite.py",
-        "if norm.isfinite():",
-        "if True:",
-        "test_engine.py::test_a_loss_that_is_not_finite_names_its_clips",
-    ),
-    Mutation(
-        "download: unasked",
-        "tsam_dali/published_weights.py",
-        "if not download:",
-        "if False:",
-        "test_published_weights.py::test_nothing_is_fetched_unasked",
-    ),
-    Mutation(
-        "download: a changed file is used",
-        "tsam_dali/published_weights.py",
-        ".split()[:1] != [digest]",
-        ".split()[:1] == []",
-        "test_published_weights.py::test_fetched_once_and_checked_ever_after",
-    ),
-]
 
 
 def main() -> None:
@@ -194,6 +27,8 @@ def main() -> None:
     unnoticed = 0
     with tempfile.TemporaryDirectory(prefix="mutations_") as name:
         copy = copied_tree(Path(name))
+        if run_tests(copy, *dict.fromkeys(mutation.test for mutation in chosen)) != 0:
+            sys.exit("the tests must pass before anything is broken")
         for mutation in chosen:
             begin = time.monotonic()
             noticed = is_noticed(mutation, copy)
@@ -218,7 +53,7 @@ def is_noticed(mutation: Mutation, copy: Path) -> bool:
     original = file.read_text()
     file.write_text(broken(mutation, original))
     try:
-        return run_tests(mutation.test, copy) == 1
+        return run_tests(copy, mutation.test) == 1
     finally:
         file.write_text(original)
 
@@ -230,18 +65,16 @@ def broken(mutation: Mutation, original: str) -> str:
     return original.replace(mutation.text, mutation.broken)
 
 
-def run_tests(test: str, copy: Path) -> int:
+def run_tests(copy: Path, *tests: str) -> int:
     """pytest's exit code; the copy's packages come before installed ones. A test that hangs counts as failed."""
-    command = [sys.executable, "-B", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", f"tests/{test}"]
+    command = [sys.executable, "-B", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+    command += [f"tests/{test}" for test in tests]
+    environment = os.environ | {"PYTHONPATH": str(copy)}
     try:
-        done = subprocess.run(command, cwd=copy, env=environment(copy), capture_output=True, timeout=LIMIT_SECONDS)
+        done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, timeout=LIMIT_SECONDS)
     except subprocess.TimeoutExpired:
         return 1
     return done.returncode
-
-
-def environment(copy: Path) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(copy)}
 
 
 if __name__ == "__main__":

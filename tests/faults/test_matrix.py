@@ -6,7 +6,8 @@ from collections import Counter
 import pytest
 
 from tests.faults.matrix import MATRIX
-from tests.faults.mutations import MUTATIONS, broken
+from tests.faults.mutation_table import MUTATIONS
+from tests.faults.mutations import broken
 from tests.processes import ROOT
 
 COVERED = {
