@@ -103,7 +103,7 @@ LINES = st.tuples(WORDS, st.sampled_from([" ", "  ", "\t", ""]), st.sampled_from
 LISTS = st.lists(LINES.map("".join), max_size=6).map("\n".join).map(str.encode) | st.binary(max_size=80)
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=1500, deadline=None)
 @given(LISTS)
 def test_no_list_leads_out_of_the_folder(content):
     """Thousands of lists: entries or a ListError of this file; every path that an id stands for lies in dir_videos."""

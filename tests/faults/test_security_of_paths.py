@@ -35,9 +35,9 @@ def data(tmp_path):
     [
         (("video2frames.py", "--fps", "0"), "frames/{}/00004.jpg"),
         (("video2frames.py", "--audio"), "audios/{}.wav"),
-        (("make_training_copies.py",), "videos_256/{}.mp4"),
-        (("precompute_audio.py", "--config", ROOT / "config/example_config.json"), "mels/{}.safetensors"),
-        (("index_videos.py", "--decode"), "videos/{}.mp4"),
+        pytest.param(("make_training_copies.py",), "videos_256/{}.mp4", marks=pytest.mark.slow),
+        pytest.param(("precompute_audio.py",), "mels/{}.safetensors", marks=pytest.mark.slow),
+        pytest.param(("index_videos.py", "--decode"), "videos/{}.mp4", marks=pytest.mark.slow),
     ],
 )
 def test_names_like_options_are_only_names(data, tool, made):
