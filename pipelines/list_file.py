@@ -1,10 +1,13 @@
 """List files: one `ID label` a line."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from pipelines.clips import ListError
+
+log = logging.getLogger(__name__)
 
 
 class Entry(NamedTuple):
@@ -19,7 +22,7 @@ def read_list(path: str | Path) -> list[Entry]:
     """Read a list file: one `ID label` a line; blank lines, `#` comments, CRLF and a byte order mark are fine.
 
     An id may hold spaces (the label is what follows the last one). A line that repeats an id with the same label is
-    left out.
+    left out with a warning.
 
     Raises:
         ListError: with every problem of the file, each as `file:line: what is wrong`.
@@ -27,6 +30,7 @@ def read_list(path: str | Path) -> list[Entry]:
     entries: list[Entry] = []
     problems: list[str] = []
     label_of: dict[str, Entry] = {}
+    repeated: list[int] = []
     for number, text in text_lines(path):
         where = f"{path}:{number}"
         if text is None:
@@ -45,10 +49,16 @@ def read_list(path: str | Path) -> list[Entry]:
             entries.append(entry)
         elif first.label != entry.label:
             problems.append(f"{where}: {clip_id!r} has label {label}, but line {first.line} gives it {first.label}")
+        else:
+            repeated.append(number)
     if not entries and not problems:
         problems.append(f"{path}: the list is empty; expected one `ID label` a line")
     if problems:
         raise ListError(problems)
+    if repeated:
+        log.warning(
+            "%s: %d lines repeat a clip and are left out, the first is line %d", path, len(repeated), repeated[0]
+        )
     return entries
 
 

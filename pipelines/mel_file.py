@@ -83,13 +83,16 @@ def load_columns(path: Path, settings: str, channels: int = CHANNELS) -> Columns
                 return None
             stored = [file.get_slice(_WINDOW(i)) for i in range(3)]
             windows = [window[: min(channels, window.get_shape()[0])] for window in stored]
+            rate, samples = int(metadata["rate"]), int(metadata["samples"])
+    except MelError:
+        raise
     except FileNotFoundError as error:
         raise MelError(f"{path}: does not exist; {remedy}") from error
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, KeyError, ValueError) as error:  # KeyError, ValueError: damaged metadata
         raise MelError(f"{path}: is damaged or cannot be read ({error}); delete it and {remedy}") from error
     if not all(_all_finite(window) for window in windows):
         raise MelError(f"{path}: holds values that are no finite numbers; delete it and {remedy}")
-    return Columns(windows, int(metadata["rate"]), int(metadata["samples"]))
+    return Columns(windows, rate, samples)
 
 
 def _all_finite(half: np.ndarray) -> bool:

@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from pipelines.clips import InputError
 from pipelines.shard import Shard, part_files
 
 log = logging.getLogger(__name__)
@@ -66,12 +67,30 @@ def _decoded(lines: list[str]) -> list[Any]:
 def record_writer(path: Path, shard: Shard | None = None) -> Iterator[Callable[[Record], None]]:
     """Gives the function that adds a record to a file, or to its part for a shard; each is on its way to the disk when
     the function returns.
+
+    Raises:
+        InputError: the file cannot be written, for want of rights or space; what was added before is kept.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if shard is None:
-        merge_parts(path)
-    with open_to_append(shard.part(path) if shard else path) as file:
-        yield lambda record: file.write(encoded(record))
+    with _named_error(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if shard is None:
+            merge_parts(path)
+        file = open_to_append(shard.part(path) if shard else path)
+
+    def write(record: Record) -> None:
+        with _named_error(path):
+            file.write(encoded(record))
+
+    with file:
+        yield write
+
+
+@contextmanager
+def _named_error(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError([f"{path}: cannot be written ({error.strerror}); see its folder and the disk"]) from error
 
 
 def merge_parts(path: Path, key: str = "id") -> None:

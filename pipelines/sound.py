@@ -97,7 +97,8 @@ def _open(path: str | Path) -> av.container.InputContainer:
             raise SoundError(f"{path}: cannot be read ({error})") from error
     if os.path.exists(path) and not os.path.isfile(path):  # opening a FIFO would wait for a writer
         raise SoundError(f"{path}: is a folder, FIFO or device; expected a video file")
-    return av.open(str(path), format=demuxer)
+    # file: a name like "concat:a" is no protocol. replace: tags need not be UTF-8.
+    return av.open(f"file:{path.absolute()}", format=demuxer, metadata_errors="replace")
 
 
 def _read_video(path: str | Path) -> tuple[np.ndarray, int]:

@@ -53,8 +53,9 @@ def test_all_problems_are_named_at_once(write):
     ]
 
 
-def test_a_repeated_line_counts_once(write):
+def test_a_repeated_line_counts_once_and_is_a_warning(write, caplog):
     assert len(read_list(write("a 0\nb 1\na 0\n"))) == 2
+    assert "list.txt: 1 lines repeat a clip and are left out, the first is line 3" in caplog.text
 
 
 @pytest.mark.parametrize("content", ["", "\n\n", "# only a comment\n"])

@@ -163,3 +163,23 @@ def test_a_fifo_is_not_opened(tmp_path, read):
     os.mkfifo(tmp_path / "a.mp4")  # it would wait for a writer
     with pytest.raises(SoundError, match="is a folder, FIFO or device"):
         read(tmp_path / "a.mp4")
+
+
+def test_tags_need_not_be_utf8(tmp_path):
+    clip = write_clip(tmp_path / "a.mp4", noise(0.2, 16000), 16000)
+    tagged = tmp_path / "tagged.mp4"
+    run_ffmpeg(ffmpeg.output(ffmpeg.input(str(clip)), str(tagged), c="copy", metadata="title=QQQQ"))
+    content = tagged.read_bytes()
+    assert b"QQQQ" in content
+    tagged.write_bytes(content.replace(b"QQQQ", b"caf\xe9"))
+    assert has_sound(tagged)
+    np.testing.assert_array_equal(read_sound(tagged)[0], read_sound(clip)[0])
+
+
+@pytest.mark.parametrize("name", ["concat:a|b.mp4", "-i.mp4", "$(touch x).mp4", "%d.mp4"])
+def test_odd_names_are_only_names(tmp_path, monkeypatch, name):
+    write_clip(tmp_path / "a.mp4", noise(0.2, 16000), 16000).rename(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    assert has_sound(name)
+    assert read_sound(name)[1] == 16000
+    assert os.listdir(tmp_path) == [name]

@@ -1,0 +1,104 @@
+"""Damage and kill on purpose, and count what is lost: runs killed and stopped, checkpoints and videos damaged.
+
+Each kind of fault happens many times, at moments and places drawn from a fixed seed. The expected figures stand beside
+the found ones, and a difference ends the command with status 1.
+
+examples:
+  python -m benchmarks.faults
+  python -m benchmarks.faults --short --output results/faults.json
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from benchmarks.fault_files import damaged_checkpoints, mutated_videos
+from benchmarks.fault_runs import Runs, kill, stop
+from benchmarks.results import add_output_argument, origin, print_table, write_results
+from tsam_dali.command_line import friendly_errors, parser
+from tsam_dali.interruption import EXIT_CODE
+
+COUNTS = {"kills": 20, "stops": 12, "checkpoints": 400, "videos": 2000}
+SHORT = {"kills": 1, "stops": 2, "checkpoints": 40, "videos": 60}
+METHOD = {
+    "kills": "SIGKILL to the trainer up to 0.3 s after a random step; then --resume auto to the end",
+    "stops": "SIGTERM in start-up (once the lists are read), training, validation and saving by turns; then --resume auto to the end",
+    "identical": "weights, averages, momentum and validation scores equal to those of an undisturbed run, bit for bit",
+    "checkpoints": "a flipped bit or a cut at a random place, by turns",
+    "videos": "random damage of seven kinds to H.264, HEVC and VP9; four frames of each are decoded, in limited processes",
+    "flagged": "strict decoding reported the damage",
+    "unseen": "wrong frames in which FFmpeg's strict decode of the whole file finds no error either: damage inside "
+    "entropy-coded data, which has no checksum",
+    "wrong frames": "wrong frames although FFmpeg's strict decode of the whole file finds an error",
+    "processes_left": "of the trainer's process tree, 5 s after its end",
+    "shared_memory_left": "names in /dev/shm at the end that were not there before, of whatever program",
+}
+
+
+@friendly_errors
+def main() -> None:
+    args = _arguments()
+    counts, start, shared_before = SHORT if args.short else COUNTS, origin(), set(os.listdir("/dev/shm"))
+    with tempfile.TemporaryDirectory(prefix="faults_", dir=args.folder) as folder:
+        figures = measure(Path(folder), counts, args.workers)
+    left = sorted(set(os.listdir("/dev/shm")) - shared_before)
+    figures.append({"kind": "leftovers", "shared_memory_left": left})
+    checks = list(judge(figures, counts))
+    print_table(("what", "expected", "found"), checks)
+    write_results(args.output, "faults", METHOD | counts, figures, start)
+    if any(expected != found for _, expected, found in checks):
+        sys.exit(1)
+
+
+def _arguments() -> argparse.Namespace:
+    command = parser("python -m benchmarks.faults", __doc__)
+    add = command.add_argument
+    add("--short", action="store_true", help="few faults of each kind, for a quick look")
+    add("--workers", type=int, default=2, help="processes that read damaged videos (default: %(default)s)")
+    add("--folder", help="where data and runs lie for as long as it takes (default: the system's)")
+    add_output_argument(command, "faults")
+    return command.parse_args()
+
+
+def measure(folder: Path, counts: dict[str, int], workers: int) -> list[dict[str, Any]]:
+    """Figures of all faults, a record for each run and one for each kind of file."""
+    (folder / "videos").mkdir()
+    figures = [{"kind": "videos", **mutated_videos(folder / "videos", counts["videos"], workers)}]
+    given = Runs(folder)
+    figures.append(
+        {"kind": "checkpoints"}
+        | damaged_checkpoints((folder / "whole/checkpoints/latest").resolve(), counts["checkpoints"])
+    )
+    for kind, act in (("kills", kill), ("stops", stop)):
+        for number in tqdm(range(counts[kind]), desc=kind, unit="run"):
+            figures.append({"kind": kind, **act(given, number)})
+    return figures
+
+
+def judge(figures: Sequence[dict[str, Any]], counts: dict[str, int]) -> list[tuple[str, int, int]]:
+    """(what, how much of it is expected, how much was found)."""
+    of = {kind: [figure for figure in figures if figure["kind"] == kind] for kind in (*counts, "leftovers")}
+    (videos,), (checkpoints,) = of["videos"], of["checkpoints"]
+    ends = [*of["kills"], *of["stops"]]
+    return [
+        ("kills that end bit-identical", counts["kills"], sum(run["identical"] for run in of["kills"])),
+        ("stops that end bit-identical", counts["stops"], sum(run["identical"] for run in of["stops"])),
+        ("steps lost by stops", 0, sum(run["steps_lost"] for run in of["stops"])),
+        ("stops that exit with 75", counts["stops"], sum(run["exit_code"] == EXIT_CODE for run in of["stops"])),
+        ("processes left", 0, sum(run["processes_left"] for run in ends)),
+        ("damaged checkpoints detected", counts["checkpoints"], checkpoints["detected"]),
+        ("videos that crash a decoder", 0, videos.get("crashed", 0) + videos.get("failed", 0)),
+        ("videos that hang or fill the memory", 0, videos.get("timeout", 0) + videos.get("out_of_memory", 0)),
+        ("videos with wrong frames that strict decoding flags", 0, videos.get("wrong frames", 0)),
+        ("names left in shared memory", 0, len(of["leftovers"][0]["shared_memory_left"])),
+    ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Break each guarded behaviour once, and see its tests fail: a test that never fails guards nothing.
+
+Run by hand (minutes): python -m tests.faults.mutations [WORD ...]      only mutations whose name holds one of the words
+Each mutation is made in a copy of the tree in a temporary folder, where all the tests pass first. Ends with 1 if a test
+did not notice.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.faults.mutation_table import MUTATIONS, Mutation
+from tests.processes import ROOT
+
+COPIED = ("benchmarks", "config", "docs", "pipelines", "tests", "tools", "tsam_dali")
+COPIED_FILES = ("README.md", "SECURITY.md", "setup.cfg", "pyproject.toml")
+LIMIT_SECONDS = 600
+
+
+def main() -> None:
+    words = sys.argv[1:]
+    chosen = [mutation for mutation in MUTATIONS if not words or any(word in mutation.name for word in words)]
+    unnoticed = 0
+    with tempfile.TemporaryDirectory(prefix="mutations_") as name:
+        copy = copied_tree(Path(name))
+        if run_tests(copy, *dict.fromkeys(mutation.test for mutation in chosen)) != 0:
+            sys.exit("the tests must pass before anything is broken")
+        for mutation in chosen:
+            begin = time.monotonic()
+            noticed = is_noticed(mutation, copy)
+            unnoticed += not noticed
+            said = "noticed" if noticed else "NOT NOTICED"
+            print(f"{said}: {mutation.name} ({mutation.test}, {time.monotonic() - begin:.0f} s)", flush=True)
+    print(f"{len(chosen) - unnoticed} of {len(chosen)} noticed")
+    sys.exit(1 if unnoticed else 0)
+
+
+def copied_tree(folder: Path) -> Path:
+    for name in COPIED:
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in COPIED_FILES:
+        shutil.copy(ROOT / name, folder)
+    return folder
+
+
+def is_noticed(mutation: Mutation, copy: Path) -> bool:
+    """Whether the test fails on the broken copy; afterwards the copy is as before. 1 is pytest's "tests failed"."""
+    file = copy / mutation.file
+    original = file.read_text()
+    file.write_text(broken(mutation, original))
+    try:
+        return run_tests(copy, mutation.test) == 1
+    finally:
+        file.write_text(original)
+
+
+def broken(mutation: Mutation, original: str) -> str:
+    """The file's text with the mutation; its place must be unmistakable."""
+    if (count := original.count(mutation.text)) != 1:
+        raise ValueError(f"{mutation.name}: {mutation.text!r} stands {count} times in {mutation.file}, expected once")
+    return original.replace(mutation.text, mutation.broken)
+
+
+def run_tests(copy: Path, *tests: str) -> int:
+    """pytest's exit code; the copy's packages come before installed ones. A test that hangs counts as failed."""
+    command = [sys.executable, "-B", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+    command += [f"tests/{test}" for test in tests]
+    environment = os.environ | {"PYTHONPATH": str(copy)}
+    try:
+        done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, timeout=LIMIT_SECONDS)
+    except subprocess.TimeoutExpired:
+        return 1
+    return done.returncode
+
+
+if __name__ == "__main__":
+    main()

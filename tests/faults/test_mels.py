@@ -1,0 +1,94 @@
+"""The log-mel store, damaged: every cut is noticed, and whatever a bit becomes, the answer is columns or a MelError."""
+
+import dataclasses
+import resource
+
+import numpy as np
+import pytest
+
+from pipelines.clips import InputError
+from pipelines.mel import AudioImage, log_mel_columns
+from pipelines.mel_file import MelError, columns_path, fingerprint, load_columns, save_columns
+from pipelines.mel_summary import SUMMARY_NAME, Record, read_summary, summary_writer
+from tests.processes import run
+from tests.sound_media import noise
+
+OPTIONS = AudioImage(n_mels=4, spec_size=(3, 8, 8))
+SETTINGS = fingerprint(OPTIONS)
+
+
+@pytest.fixture
+def stored(tmp_path):
+    path = columns_path(tmp_path, "clip")
+    save_columns(path, log_mel_columns(noise(0.2, 8000), 8000, OPTIONS), SETTINGS)
+    return path
+
+
+def test_every_cut(stored):
+    whole = stored.read_bytes()
+    for length in range(0, len(whole), 7):
+        stored.write_bytes(whole[:length])
+        with pytest.raises(MelError, match="delete it and run tools/precompute_audio"):
+            load_columns(stored, SETTINGS)
+    stored.write_bytes(whole)
+    assert load_columns(stored, SETTINGS) is not None
+
+
+def test_every_bit_of_the_header(stored):
+    """The header says what the bytes after it are."""
+    whole = stored.read_bytes()
+    header = 8 + int.from_bytes(whole[:8], "little")
+    original = load_columns(stored, SETTINGS)
+    for bit in range(8 * header):
+        changed = bytearray(whole)
+        changed[bit // 8] ^= 1 << bit % 8
+        stored.write_bytes(changed)
+        try:
+            found = load_columns(stored, SETTINGS)
+        except MelError:
+            continue
+        if found is not None:
+            assert all(np.isfinite(window).all() for window in found.windows)
+            assert len(found.windows) == len(original.windows)
+
+
+def test_every_setting_that_makes_other_columns(stored):
+    changes = {"window_sizes": (25.0, 50.0, 99.0), "hop_sizes": (10.0, 25.0, 49.0), "n_mels": 5, "eps": 1e-3}
+    for name, value in changes.items():
+        with pytest.raises(MelError, match="made with windows"):
+            load_columns(stored, fingerprint(dataclasses.replace(OPTIONS, **{name: value})))
+
+
+@pytest.mark.usefixtures("ordinary_rights")
+def test_a_store_that_may_not_be_written(tmp_path):
+    store = tmp_path / "mels"
+    store.mkdir(0o500)
+    with pytest.raises(MelError, match="cannot be written"):
+        save_columns(columns_path(store, "clip"), None, SETTINGS)
+    with pytest.raises(InputError, match=r"mels.jsonl: cannot be written \(Permission denied\)"), summary_writer(store):
+        pass
+
+
+def test_a_file_in_the_place_of_the_store(example):
+    done = run("tools/precompute_audio.py", "--data", example / "data.json", "--set", "dataset.dir_mels=training.txt")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith(
+        "training.txt/mels.jsonl: cannot be written (File exists); see its folder and the disk"
+    )
+    assert "Traceback" not in done.stderr
+
+
+def test_a_full_disk_ends_the_summary_in_one_line(tmp_path):
+    """The file size limit makes a write fail, as a full disk does; records before it are kept."""
+    record = Record(id="a", status="silent", source="a.mp4", size=1, mtime_ns=1, fingerprint=SETTINGS)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with summary_writer(tmp_path) as write:
+        write(record)
+        length = (tmp_path / SUMMARY_NAME).stat().st_size
+        resource.setrlimit(resource.RLIMIT_FSIZE, (length, limits[1]))
+        try:
+            with pytest.raises(InputError, match="cannot be written"):
+                write(dataclasses.replace(record, id="b"))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert set(read_summary(tmp_path)) == {"a"}

@@ -1,0 +1,200 @@
+"""Runs that meet what clusters do to them: signals in every phase, other settings, folders that may not be written."""
+
+import json
+import logging
+
+import pytest
+
+from pipelines.clips import Clip
+from pipelines.dataset import load_clips
+from tests.media import write_video
+from tests.networks import settings
+from tests.processes import TORCHRUN, run
+from tests.test_resume import SMALL, STEPS, assert_same, status
+from tsam_dali.checkpoint import load_checkpoint
+from tsam_dali.config import Config, ConfigError, config_from_dict
+from tsam_dali.resume import FREE, ResumeError, check_resume, fingerprints
+from tsam_dali.run_folder import RunFolder
+
+CLIPS = {
+    split: [Clip(f"{split}{i}", i % 2, f"{i}.mp4", 8, 48, 64, False) for i in range(4)]
+    for split in ("training", "validation")
+}
+
+
+def resume_problems(before: Config, now: Config, clips=CLIPS) -> str:
+    """What is said of going on with other settings or lists; nothing if it is allowed."""
+    try:
+        check_resume({"config": before.to_dict(), "lists": fingerprints(CLIPS)}, now, clips)
+    except ResumeError as error:
+        return str(error)
+    return ""
+
+
+def leaves(section: dict, name: str = ""):
+    for key, value in section.items():
+        where = f"{name}.{key}".lstrip(".")
+        if isinstance(value, dict) and value:
+            yield from leaves(value, where)
+        else:
+            yield where, value
+
+
+def is_free(name: str) -> bool:
+    return any(name == free or name.startswith(f"{free}.") for free in FREE)
+
+
+class Changed:
+    """Settings as a dictionary in which one value is another."""
+
+    def __init__(self, config: Config, name: str):
+        self._content = config.to_dict()
+        *sections, key = name.split(".")
+        place = self._content
+        for section in sections:
+            place = place[section]
+        place[key] = "something else"
+
+    def to_dict(self) -> dict:
+        return self._content
+
+
+def test_every_setting_that_decides_what_is_learned_is_compared():
+    config = settings()
+    names = [name for name, _ in leaves(config.to_dict())]
+    assert len(names) > 40
+    assert resume_problems(config, config) == ""
+    for name in names:
+        said = resume_problems(config, Changed(config, name))
+        assert said == "" if is_free(name) else f"  {name}: " in said and "--force" in said, name
+
+
+@pytest.mark.parametrize("split", ["training", "validation"])
+def test_a_list_that_changed_is_refused(split):
+    first, *rest = CLIPS[split]
+    for members in (rest, [*rest, first], [first._replace(label=1), *rest], [first._replace(id="x"), *rest]):
+        said = resume_problems(settings(), settings(), CLIPS | {split: members})
+        assert f"  {split} list: 4 clips, SHA-256 " in said
+    moved = [clip._replace(path=f"elsewhere/{clip.path}") for clip in CLIPS[split]]
+    assert resume_problems(settings(), settings(), CLIPS | {split: moved}) == ""
+
+
+@pytest.mark.usefixtures("ordinary_rights")
+def test_folders_that_may_not_be_written(tmp_path, caplog):
+    """No results folder is an error before training; no index beside the data is a warning."""
+    (tmp_path / "videos").mkdir()
+    for clip_id in "ab":
+        write_video(tmp_path / f"videos/{clip_id}.mp4", 3, (48, 64))
+    (tmp_path / "training.txt").write_text("a 0\nb 1\n")
+    (tmp_path / "validation.txt").write_text("a 0\n")
+    tmp_path.chmod(0o500)
+    sections = {"dataset": {"data_dir": str(tmp_path)}, "results_folder": str(tmp_path / "results")}
+    config = config_from_dict(sections | {"model": {"audio_segments": 0}})
+    with caplog.at_level(logging.WARNING):
+        assert [clip.id for clip in load_clips(config)["training"]] == ["a", "b"]
+    assert caplog.text.count("cannot be kept (Permission denied)") == 1
+    with pytest.raises(ConfigError, match=r"results/first: cannot be written \(Permission denied\)"):
+        RunFolder(config, "first").create(config, keep=False)
+    tmp_path.chmod(0o700)
+
+
+@pytest.fixture(scope="module")
+def command(example, tmp_path_factory):
+    """The command line of a run by its name, and the folder of the results."""
+    results = tmp_path_factory.mktemp("results")
+
+    def command(name, *arguments):
+        return (
+            "--data",
+            example / "data.json",
+            "--set",
+            f"results_folder={results}",
+            "--run_id",
+            name,
+            *SMALL,
+            *arguments,
+        )
+
+    command.results = results
+    return command
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_and_spoils_no_checkpoint(command):
+    done = run("-m", "tsam_dali.train", *command("endless", "--set", "optimizer_param.lr=1e30"))
+    assert done.returncode == 2, done.stderr
+    assert "is not finite; rows of the training list in its batch" in done.stderr
+    assert "Traceback" not in done.stderr
+    folder = command.results / "endless"
+    found = status(folder)
+    assert found["state"] == "failed"
+    assert "not finite" in found["reason"]
+    for path in (folder / "checkpoints").glob("step_????????"):
+        state = load_checkpoint(path, digest_needed=True)
+        assert state["step"] <= 2  # the loss of step 1, counted from 0, is the first after the huge step
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    assert all("NaN" not in line and json.loads(line) for line in lines)
+
+
+STOP_IN = """
+import os, runpy, signal, sys
+import tsam_dali.checkpoint_folder, tsam_dali.engine, tsam_dali.model, tsam_dali.run_report
+(module, name), last = sys.argv[1].rsplit(".", 1), int(sys.argv[2])
+module = sys.modules[module]
+function, calls = getattr(module, name), []
+def signalled(*arguments, **options):
+    calls.append(name)
+    if len(calls) == last:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return function(*arguments, **options)
+setattr(module, name, signalled)
+sys.argv = ["tsam_dali.train", *sys.argv[3:]]
+runpy.run_module("tsam_dali.train", run_name="__main__")
+"""
+PHASES = {
+    "building the network": ("tsam_dali.model.build_model", 1),
+    "training": ("tsam_dali.engine.clip_losses", 6),
+    "saving": ("tsam_dali.checkpoint_folder.save_checkpoint", 3),
+    "validation": ("tsam_dali.engine.evaluate", 2),
+    "the report": ("tsam_dali.run_report.write_run_report", 1),
+}
+
+
+@pytest.fixture(scope="module")
+def whole(command):
+    """The checkpoint of a run that nothing interrupted."""
+    done = run("-m", "tsam_dali.train", *command("whole"))
+    assert done.returncode == 0, done.stderr
+    return load_checkpoint(command.results / "whole/checkpoints/latest")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("phase", PHASES)
+def test_sigterm_in_every_phase_loses_no_step(command, whole, phase):
+    name, call = PHASES[phase]
+    arguments = command(phase.replace(" ", "_"))
+    folder = command.results / phase.replace(" ", "_")
+    done = run("-c", STOP_IN, name, call, *arguments)
+    assert done.returncode == 75, done.stderr
+    if phase != "building the network":
+        assert status(folder)["state"] == "preempted"
+        assert "SIGTERM" in status(folder)["reason"]
+        kept = load_checkpoint(folder / "checkpoints/latest")["step"]
+        assert 0 < status(folder)["step"] == kept < STEPS
+    done = run("-m", "tsam_dali.train", *arguments, "--resume", "auto")
+    assert done.returncode == 0, done.stderr
+    assert_same(load_checkpoint(folder / "checkpoints/latest"), whole)
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_with_another_number_of_ranks(command, whole):
+    name, call = PHASES["training"]
+    done = run("-c", STOP_IN, name, call, *command("ranks"))
+    assert done.returncode == 75, done.stderr
+    done = run(*TORCHRUN, 2, "-m", "tsam_dali.train", *command("ranks", "--resume", "auto"))
+    assert done.returncode == 0, done.stderr
+    folder = command.results / "ranks"
+    state = load_checkpoint(folder / "checkpoints/latest")
+    assert state["step"] == STEPS
+    assert status(folder)["state"] == "finished"
+    samples = [(epoch["training"]["samples"], epoch["validation"]["samples"]) for epoch in state["history"]]
+    assert samples == [(24, 9)] * 3
