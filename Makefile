@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo ablation bench bench-full test test-slow test-gpu lint format clean
+.PHONY: demo ablation bench bench-full faults test test-slow test-gpu lint format clean
 
 demo: $(INSTALLED)
 	$(BIN)/python tools/precompute_audio.py
@@ -26,6 +26,9 @@ bench-full: $(INSTALLED)
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.shift
 	$(BIN)/python -m benchmarks.step
+
+faults: $(INSTALLED)
+	$(BIN)/python -m benchmarks.faults
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -q -n 2

@@ -28,10 +28,10 @@ COUNTS = {"kills": 20, "stops": 12, "checkpoints": 400, "videos": 2000}
 SHORT = {"kills": 1, "stops": 2, "checkpoints": 40, "videos": 60}
 METHOD = {
     "kills": "SIGKILL to the trainer up to 0.3 s after a random step; then --resume auto to the end",
-    "stops": "SIGTERM in start-up (once the lists are read), training, validation and saving by turns; then --resume auto to the end",
+    "stops": "SIGTERM in start-up (once the lists are read), training, validation, saving by turns; then as above",
     "identical": "weights, averages, momentum and validation scores equal to those of an undisturbed run, bit for bit",
     "checkpoints": "a flipped bit or a cut at a random place, by turns",
-    "videos": "random damage of seven kinds to H.264, HEVC and VP9; four frames of each are decoded, in limited processes",
+    "videos": "damage of seven kinds to H.264, HEVC and VP9; four frames of each are decoded, in limited processes",
     "flagged": "strict decoding reported the damage",
     "unseen": "wrong frames in which FFmpeg's strict decode of the whole file finds no error either: damage inside "
     "entropy-coded data, which has no checksum",
