@@ -39,7 +39,7 @@ METHOD = {
     "entropy-coded data, which has no checksum",
     "wrong frames": "wrong frames although FFmpeg's strict decode of the whole file finds an error",
     "processes_left": "of the trainer's process tree, 5 s after its end",
-    "shared_memory_left": "names in /dev/shm at the end that were not there before and hold no running process's number",
+    "shared_memory_left": "new names in /dev/shm at the end that hold no running process's number",
 }
 
 
