@@ -12,13 +12,15 @@ from tests.processes import run
 from tsam_dali.checkpoint import save_checkpoint
 
 FOUND = [
-    {"kind": "kills", "identical": True, "processes_left": 0},
-    {"kind": "stops", "identical": True, "processes_left": 0, "steps_lost": 0, "exit_code": 75},
+    {"kind": "kills", "identical": True, "processes_left": 0, "steps_lost": 2, "most_lost": 2},
+    {"kind": "stops", "identical": True, "processes_left": 0, "steps_lost": 0, "exit_code": 75, "state": "preempted"}
+    | {"ranks": 1},
     {"kind": "checkpoints", "damaged": 3, "detected": 3},
     {"kind": "videos", "videos": 4, "flagged": 3, "unseen": 1},
     {"kind": "leftovers", "shared_memory_left": []},
+    {"kind": "broken", "same": True},
 ]
-COUNTS = {"kills": 1, "stops": 1, "checkpoints": 3, "videos": 4}
+COUNTS = {"kills": 1, "stops": 1, "broken": 1, "checkpoints": 3, "videos": 4}
 
 
 def test_good_figures_are_as_expected():
@@ -29,6 +31,7 @@ def test_good_figures_are_as_expected():
     ("number", "worse"),
     [
         *((0, {"identical": False}), (0, {"processes_left": 1}), (1, {"identical": False}), (1, {"steps_lost": 1})),
+        *((0, {"steps_lost": 3}), (1, {"state": "running"}), (5, {"same": False})),
         *((1, {"exit_code": 1}), (2, {"detected": 2}), (3, {"crashed": 1}), (3, {"timeout": 1})),
         *((3, {"wrong frames": 1}), (4, {"shared_memory_left": ["psm_x"]})),
     ],
