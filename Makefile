@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo ablation bench bench-full bench-documents bench-gpu test test-slow test-gpu lint format clean
+.PHONY: demo ablation bench bench-full bench-documents bench-gpu faults test test-slow test-gpu lint format clean
 
 demo: $(INSTALLED)
 	$(BIN)/python tools/precompute_audio.py
@@ -51,6 +51,9 @@ bench-documents: $(INSTALLED)
 
 bench-gpu: $(INSTALLED)
 	PYTHON=$(BIN)/python bash benchmarks/gpu.sh
+
+faults: $(INSTALLED)
+	$(BIN)/python -m benchmarks.faults
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -q -n 2

@@ -1,11 +1,12 @@
 """Runs of the trainer that are killed or stopped, and what they end with. Each is tiny: 24 clips, 12 steps."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,18 @@ from benchmarks.preparation import ROOT, run
 from benchmarks.processes import tree
 from benchmarks.watching import runs
 from tsam_dali.checkpoint import load_checkpoint
-from tsam_dali.interruption import EXIT_CODE
 
 STEPS, STEPS_PER_EPOCH = 12, 4
 LIMIT_SECONDS = 300
 SETTINGS = {
     **{"training_param.batch_size": 6, "training_param.epochs": 3, "training_param.seed": 3},
     **{"training_param.mixup": 0.4, "training_param.ema_decay": 0.9, "training_param.log_steps": 1},
+    **{"training_param.save_every_steps": 1},
     **{"model.video_segments": 2, "model.audio_segments": 0, "pipeline.workers": 1},
     "data_augmentation.video_image_param.output_size": 32,
 }
 PHASES = ("start-up", "training", "validation", "saving")
+SIGNALS = ((signal.SIGTERM, 1), (signal.SIGUSR1, 1), (signal.SIGTERM, 2))  # and the ranks of the command that gets it
 
 
 class Runs:
@@ -35,26 +37,38 @@ class Runs:
     def __init__(self, folder: Path):
         self.folder = folder
         run(["tools/make_example.py", str(folder / "data"), "--training", "24", "--validation", "9"])
-        self.wait(self.start("whole"))
-        self.whole = load_checkpoint(folder / "whole/checkpoints/latest")
+        self._whole: dict[int, Any] = {}
 
-    def start(self, name: str, *arguments: str, save_every: int = 1) -> subprocess.Popen:
+    def whole(self, ranks: int = 1) -> Any:
+        """The last checkpoint of a run that nothing disturbs; it is trained when first asked for."""
+        if ranks not in self._whole:
+            self._whole[ranks] = self.finish(f"whole_{ranks}", ranks=ranks)
+        return self._whole[ranks]
+
+    def start(
+        self, name: str, *arguments: str, ranks: int = 1, settings: Mapping[str, Any] | None = None
+    ) -> subprocess.Popen:
         """Start the trainer; its results lie in folder/name, what it says in folder/name.txt."""
-        settings = SETTINGS | {"results_folder": self.folder, "training_param.save_every_steps": save_every}
-        words = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
-        words += ["--data", str(self.folder / "data/data.json"), "--run_id", name, *arguments]
+        launch = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(ranks)) if ranks > 1 else ()
+        every = {**SETTINGS, "results_folder": self.folder, **(settings or {})}
+        words = [word for key, value in every.items() for word in ("--set", f"{key}={value}")]
+        words = ["-m", "tsam_dali.train", "--data", str(self.folder / "data/data.json"), *words, "--run_id", name]
         with (self.folder / f"{name}.txt").open("a") as log:
-            return subprocess.Popen([sys.executable, "-m", "tsam_dali.train", *words], cwd=ROOT, stdout=log, stderr=log)
+            return subprocess.Popen([sys.executable, *launch, *words, *arguments], cwd=ROOT, stdout=log, stderr=log)
+
+    def finish(self, name: str, *arguments: str, **options: Any) -> Any:
+        """Run the trainer to its end; the last checkpoint."""
+        self.wait(self.start(name, *arguments, **options))
+        return load_checkpoint(self.folder / name / "checkpoints/latest")
 
     def wait(self, trainer: subprocess.Popen) -> None:
         """Until it has ended well."""
         if code := trainer.wait(timeout=LIMIT_SECONDS):
-            raise RuntimeError(f"{trainer.args[-1]}: the trainer ended with {code}, see {self.folder}")
+            raise RuntimeError(f"{' '.join(trainer.args)}: the trainer ended with {code}, see {self.folder}")
 
-    def resume(self, name: str) -> bool:
+    def resume(self, name: str, ranks: int = 1) -> bool:
         """Go on to the end; whether it is the end of the undisturbed run, to the last bit."""
-        self.wait(self.start(name, "--resume", "auto"))
-        return same(load_checkpoint(self.folder / name / "checkpoints/latest"), self.whole)
+        return same(self.finish(name, "--resume", "auto", ranks=ranks), self.whole(ranks))
 
     def step_kept(self, name: str) -> int:
         """Steps that the newest checkpoint holds; 0 if there is none."""
@@ -94,14 +108,17 @@ def _equal(one: Any, other: Any) -> bool:
     return one == other
 
 
-def _end(trainer: subprocess.Popen, number: int, ready: Callable[[], bool], delay: float) -> tuple[int, int]:
-    """Send a signal once `ready`, `delay` seconds later; the exit code, and how many of its processes are left."""
+def _end(
+    trainer: subprocess.Popen, number: int, ready: Callable[[], bool], delay: float, rank: int | None = None
+) -> tuple[int, int]:
+    """Send a signal to the command, or to one rank of it, once `ready`, `delay` seconds later; the exit code, and how
+    many of its processes are left."""
     ends = time.monotonic() + LIMIT_SECONDS
     while not ready() and trainer.poll() is None and time.monotonic() < ends:
         time.sleep(0.002)
     time.sleep(delay)
     family = tree(trainer.pid)
-    trainer.send_signal(number)
+    trainer.send_signal(number) if rank is None else os.kill(_ranks(family)[rank], number)
     code = trainer.wait(timeout=LIMIT_SECONDS)
     ends = time.monotonic() + 5
     while (left := sum(map(runs, family))) and time.monotonic() < ends:
@@ -109,19 +126,28 @@ def _end(trainer: subprocess.Popen, number: int, ready: Callable[[], bool], dela
     return code, left
 
 
+def _ranks(family: Sequence[int]) -> list[int]:
+    """The trainers among the processes of a torchrun command."""
+    words = {pid: Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") for pid in family[1:]}
+    return [pid for pid, command in words.items() if b"tsam_dali.train" in command]
+
+
 def kill(given: Runs, number: int) -> dict[str, Any]:
-    """Kill a run by SIGKILL at a random moment after a random step, and go on."""
-    rng, name = np.random.default_rng([1, number]), f"killed_{number}"
-    step, delay = int(rng.integers(STEPS)), float(rng.uniform(0, 0.3))
-    trainer = given.start(name, save_every=int(rng.integers(1, 4)))
-    code, left = _end(trainer, signal.SIGKILL, lambda: given.step_done(name) >= step, delay)
-    found = {"step": given.step_done(name), "exit_code": code, "processes_left": left}
-    return found | {"identical": given.resume(name)}
+    """Kill a run by SIGKILL at a random moment after a random step, and go on; every fifth is one rank of two."""
+    rng, name, ranks = np.random.default_rng([1, number]), f"killed_{number}", 2 if number % 5 == 4 else 1
+    step, delay, every = int(rng.integers(STEPS)), float(rng.uniform(0, 0.3)), int(rng.integers(1, 4))
+    trainer = given.start(name, ranks=ranks, settings={"training_param.save_every_steps": every})
+    rank = int(rng.integers(ranks)) if ranks > 1 else None
+    code, left = _end(trainer, signal.SIGKILL, lambda: given.step_done(name) >= step, delay, rank)
+    lost = given.step_done(name) - given.step_kept(name)
+    found = {"ranks": ranks, "step": given.step_done(name), "steps_lost": lost, "exit_code": code}
+    return found | {"most_lost": every, "processes_left": left, "identical": given.resume(name, ranks)}
 
 
 def stop(given: Runs, number: int) -> dict[str, Any]:
-    """Stop a run by SIGTERM in one of its phases, and go on."""
+    """Stop a run by one of the SIGNALS in one of its phases, and go on."""
     rng, name, phase = np.random.default_rng([2, number]), f"stopped_{number}", PHASES[number % len(PHASES)]
+    sent, ranks = SIGNALS[number // len(PHASES) % len(SIGNALS)]
     step, delay = int(rng.integers(1, STEPS - 1)), 0.0
     if phase == "start-up":
         said = given.folder / f"{name}.txt"  # before, the signal ends a process that has not done anything yet
@@ -133,10 +159,10 @@ def stop(given: Runs, number: int) -> dict[str, Any]:
         ready = lambda: given.step_done(name) >= step and not given.saving(name)  # noqa: E731
     else:
         ready = lambda: given.step_done(name) >= step and given.saving(name)  # noqa: E731
-    trainer = given.start(name)
-    code, left = _end(trainer, signal.SIGTERM, ready, delay)
+    trainer = given.start(name, ranks=ranks)
+    code, left = _end(trainer, sent, ready, delay)
     status_file = given.folder / name / "status.json"
     state = json.loads(status_file.read_text())["state"] if status_file.exists() else "none"
     lost = given.step_done(name) - given.step_kept(name)
-    found = {"phase": phase, "exit_code": code, "expected_exit_code": EXIT_CODE, "state": state, "steps_lost": lost}
-    return found | {"step": given.step_kept(name), "processes_left": left, "identical": given.resume(name)}
+    found = {"phase": phase, "signal": sent.name, "ranks": ranks, "exit_code": code, "state": state, "steps_lost": lost}
+    return found | {"step": given.step_kept(name), "processes_left": left, "identical": given.resume(name, ranks)}
