@@ -95,7 +95,7 @@ def test_operator_is_registered_correctly(name, edge, causal):
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_half_precision_under_autocast(dtype, layout):
-    exact = features(2, 9, 64, layout, torch.float32)
+    exact = features(2, 9, 128, layout, torch.float32)
     with torch.autocast("cpu", dtype):
         x = exact.detach().to(dtype).requires_grad_()
         shifted = temporal_shift(x, 9, 8, 4, 4, "keep")
@@ -104,7 +104,8 @@ def test_half_precision_under_autocast(dtype, layout):
     (gradient,) = torch.autograd.grad(expected, exact, exact.to(dtype).float())
     assert shifted.dtype == x.grad.dtype == dtype
     assert torch.equal(shifted, expected.to(dtype))  # values are moved, not computed with
-    assert torch.equal(x.grad, gradient.to(dtype))  # one sum of two, rounded once
+    half_step = 2**-8 if dtype == torch.bfloat16 else 2**-11  # one sum of two, rounded once, ties in either direction
+    torch.testing.assert_close(x.grad.float(), gradient, rtol=half_step, atol=0)
     assert x.grad.is_contiguous(memory_format=LAYOUTS[layout])
 
 
