@@ -19,6 +19,7 @@ from benchmarks.processes import choose_cores
 from benchmarks.results import add_output_argument, origin, print_table, write_results
 from benchmarks.shifting import (
     CASES,
+    COMPILED,
     COPY,
     DEPTH,
     DIRECTIONS,
@@ -38,8 +39,9 @@ METHOD = {
     "cpu_ms": "the same, CPU time of all threads",
     "wall_relative_to_copy": "by the wall time of the plain copy in the same round",
     "cpu_relative_to_copy": "by the CPU time of the plain copy in the same round",
-    "megabytes": "10^6 bytes read and written by the copies, fills and additions that the profiler saw",
+    "megabytes": "10^6 bytes of the copies, fills, additions and sums of rows (and of their numbers) that the profiler saw",
     "plain copy": "one copy in each direction",
+    "ours, compiled": "torch.compile of the shift alone, in one graph; compiled before the first round",
     "memory": "freed memory is kept in all processes, as in training: no page faults",
     "warm_up": "each case once before the first round; not counted",
     "order": "one process per variant, taking turns, pinned to the same cores; each round begins with another variant",
@@ -50,7 +52,7 @@ METHOD = {
 def main() -> None:
     args = _arguments()
     cores, start = choose_cores(args.threads), origin()
-    makers = {way: partial(Shifting, way, args.shape, args.threads) for way in (COPY, OURS, TSAM)}
+    makers = {way: partial(Shifting, way, args.shape, args.threads) for way in (COPY, OURS, COMPILED, TSAM)}
     times, traffic = {}, {}
     with running(makers, cores) as variants:
         for case in CASES:
@@ -110,7 +112,7 @@ def _plot(figures: Sequence[dict[str, Any]], path: Path) -> None:
     for case in CASES:
         for direction in DIRECTIONS:
             chosen = [f for f in figures if (f["dtype"], f["layout"], f["direction"]) == (*case, direction)]
-            bars = [Bar(f["way"], **f["cpu_ms"], ours=f["way"] == OURS) for f in chosen]
+            bars = [Bar(f["way"], **f["cpu_ms"], ours=f["way"] in (OURS, COMPILED)) for f in chosen]
             panels.append(Panel(f"{case.dtype}, {case.layout.removesuffix('_format')}, {direction}", "CPU ms", bars))
     plot_bars(path, panels, title="Shifting an activation")
 

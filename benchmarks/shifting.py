@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.tsam_shift import clone_shift
@@ -13,9 +14,11 @@ from tsam_dali.memory import keep_freed_memory
 from tsam_dali.shift import temporal_shift
 
 SEGMENTS, VIDEO_SEGMENTS, F_DIV, DEPTH = 9, 8, 4, 4
-COPY, OURS, TSAM = "plain copy", "ours", "TSAM's way"
+COPY, OURS, COMPILED, TSAM = "plain copy", "ours", "ours, compiled", "TSAM's way"
 DIRECTIONS = ("forward", "backward")
 TRAFFIC = {"aten::copy_": 2, "aten::fill_": 1, "aten::add": 3, "aten::add_": 3}  # tensors read and written
+BAGS = "aten::_embedding_bag_forward_only"
+INDEX_BYTES = 4
 
 
 class Case(NamedTuple):
@@ -35,6 +38,7 @@ class Shifting:
         keep_freed_memory()
         torch.set_num_threads(threads)
         self.way, self.shape = way, shape
+        self._shift = torch.compile(temporal_shift, fullgraph=True) if way == COMPILED else temporal_shift
         self._case: tuple[Case, Tensor, Tensor] | None = None
 
     def time(self, case: Case, repeats: int) -> dict[str, tuple[float, float]]:
@@ -54,12 +58,7 @@ class Shifting:
         for direction, action in zip(DIRECTIONS, self._directions(case), strict=True):
             with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as seen:
                 action()
-            moved = [
-                TRAFFIC[event.name] * torch.Size(event.input_shapes[0]).numel()
-                for event in seen.events()
-                if event.name in TRAFFIC
-            ]
-            found[direction] = round(sum(moved) * size / 1e6, 1)
+            found[direction] = round(sum(_bytes_moved(event, size) for event in seen.events()) / 1e6, 1)
         return found
 
     def _directions(self, case: Case) -> tuple[Callable[[], Any], Callable[[], Any]]:
@@ -71,7 +70,7 @@ class Shifting:
         shifted = []
 
         def forward() -> None:
-            shifted.append(clone_shift(x, *options) if self.way == TSAM else temporal_shift(x, *options, "keep"))
+            shifted.append(clone_shift(x, *options) if self.way == TSAM else self._shift(x, *options, "keep"))
 
         return forward, lambda: torch.autograd.grad(shifted.pop(), x, gradient)
 
@@ -82,3 +81,13 @@ class Shifting:
             x, gradient = (torch.randn(*self.shape).to(**options) for _ in range(2))
             self._case = (case, x.requires_grad_(), gradient)
         return self._case[1:]
+
+
+def _bytes_moved(event: FunctionEvent, item_size: int) -> int:
+    """What an operator reads and writes; 0 for those that call others or move nothing."""
+    if event.name == BAGS:
+        (_, width), (rows,), (bags,) = event.input_shapes[:3]
+        return (rows + bags) * (width * item_size + INDEX_BYTES)
+    if event.name in TRAFFIC:
+        return TRAFFIC[event.name] * torch.Size(event.input_shapes[0]).numel() * item_size
+    return 0

@@ -58,12 +58,13 @@ def test_shift(tmp_path):
     options = ["--shape", "9", "16", "4", "4", "--rounds", "1", "--repeats", "1", "--threads", "1", "--output", output]
     found = results(run("-m", "benchmarks.shift", *options), output)
     figures = {tuple(f[key] for key in ("dtype", "layout", "direction", "way")): f for f in found["figures"]}
-    assert len(figures) == 18
+    assert len(figures) == 24
     tensor = 9 * 16 * 4 * 4 * 4 / 1e6
     floor = figures["float32", "channels_last", "backward", "plain copy"]
     assert floor["megabytes"] == pytest.approx(2 * tensor, abs=0.06)
     assert floor["cpu_relative_to_copy"]["median"] == 1
-    assert figures["float32", "channels_last", "backward", "ours"]["megabytes"] < 5 * tensor
+    for way in ("ours", "ours, compiled"):
+        assert 2 * tensor < figures["float32", "channels_last", "backward", way]["megabytes"] < 5 * tensor
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 import torch
 
 from tests.processes import ROOT, run
-from tests.test_weights import tsm_file, video_network
+from tests.weight_files import tsm_file, video_network
 from tsam_dali.checkpoint import load_checkpoint
 from tsam_dali.trained import build_trained
 from tsam_dali.weights import load_weights

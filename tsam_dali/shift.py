@@ -20,6 +20,8 @@ from collections.abc import Callable
 
 from torch import Tensor, bfloat16, cat, compiler, float16, library, nn, zeros_like
 
+from tsam_dali import shift_rows
+
 
 class TemporalShift(nn.Module):
     """The shift before one layer of a residual branch.
@@ -157,14 +159,18 @@ def _add(target: Tensor, other: Tensor) -> None:
         target.add_(other)
 
 
-def _on_gpu(by_slices: Callable[..., Tensor], transposed: bool) -> Callable[..., Tensor]:
-    """Triton's kernel for what it takes, the slices for the rest."""
+def _fastest(by_slices: Callable[..., Tensor], transposed: bool) -> Callable[..., Tensor]:
+    """The device's own way for what it takes, the slices for the rest."""
 
     def shift(x: Tensor, *options) -> Tensor:
-        from tsam_dali import shift_triton  # Triton comes with PyTorch's builds for GPUs, not with the others
-
-        if shift_triton.takes(x):
-            return shift_triton.shift_channels_last(x, *options, transposed=transposed)
+        if x.is_cuda:
+            from tsam_dali import (
+                shift_triton as way,
+            )  # Triton comes with PyTorch's builds for GPUs, not with the others
+        else:
+            way = shift_rows
+        if way.takes(x, *options):
+            return way.shift_channels_last(x, *options, transposed=transposed)
         return by_slices(x, *options)
 
     return shift
@@ -172,8 +178,8 @@ def _on_gpu(by_slices: Callable[..., Tensor], transposed: bool) -> Callable[...,
 
 _shift = library.custom_op("tsam_dali::temporal_shift", shift_by_slices, mutates_args=())
 _shift_backward = library.custom_op("tsam_dali::temporal_shift_backward", transposed_by_slices, mutates_args=())
-_shift.register_kernel("cuda")(_on_gpu(shift_by_slices, transposed=False))
-_shift_backward.register_kernel("cuda")(_on_gpu(transposed_by_slices, transposed=True))
+_shift.register_kernel(["cpu", "cuda"])(_fastest(shift_by_slices, transposed=False))
+_shift_backward.register_kernel(["cpu", "cuda"])(_fastest(transposed_by_slices, transposed=True))
 
 
 def _set_up_context(ctx, inputs: tuple, output: Tensor) -> None:

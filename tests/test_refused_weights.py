@@ -1,0 +1,119 @@
+"""Weights that do not fit are refused; what could run code never runs."""
+
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import timm
+import torch
+from torch import nn
+
+from tests.networks import network, one_thread  # noqa: F401 (one_thread: a fixture)
+from tests.weight_files import tsam_file, video_network
+from tsam_dali.weights import WeightsError, load_weights
+
+
+def refused(path: Path, model: nn.Module | None = None) -> str:
+    """The message of the refusal; the network must be as before."""
+    model = model or video_network("model.arch=resnet10t")
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(WeightsError) as caught:
+        load_weights(model, path)
+    torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
+    return str(caught.value)
+
+
+def test_another_architecture_is_an_error_that_names_it(tmp_path):
+    tsam_file(tmp_path / "tsam.tar")
+    message = refused(tmp_path / "tsam.tar", video_network("model.arch=resnet34"))
+    assert "TSAM weights that do not fit resnet34" in message
+    assert "missing in the file (80): layer1.2.conv1.weight, " in message
+    assert "the file fits resnet18: use --set model.arch=resnet18" in message
+    message = refused(tmp_path / "tsam.tar", video_network("model.arch=resnet50"))
+    assert "of another shape" in message
+    message = refused(tmp_path / "tsam.tar", video_network("model.arch=resnet10t"))
+    assert "unknown to the network" in message
+
+
+@pytest.mark.parametrize("arch", ["resnetv2_50", "regnety_016", "convnext_tiny"])
+def test_other_families_are_named_in_the_error(tmp_path, arch):
+    with torch.device("meta"):
+        shapes = timm.create_model(arch, num_classes=0).state_dict()
+    torch.save({name: torch.zeros(()).expand(value.shape) for name, value in shapes.items()}, tmp_path / "file.pth")
+    assert f"the file fits {arch}" in refused(tmp_path / "file.pth")
+
+
+def test_a_single_misfit_is_an_error(tmp_path):
+    state = network().state_dict()
+    name = "backbone.layer2.0.conv1.weight"
+    for change, expected in (
+        (
+            {name: state[name][:, :-1]},
+            "of another shape (1): layer2.0.conv1.weight (128, 63, 3, 3) instead of (128, 64, 3, 3)",
+        ),
+        ({"backbone.layer2.9.conv1.weight": state[name]}, "unknown to the network (1): layer2.9.conv1.weight"),
+    ):
+        torch.save(state | change, tmp_path / "changed.pth")
+        message = refused(tmp_path / "changed.pth", video_network())
+        assert expected in message
+        assert "the file fits no common backbone" in message
+
+
+class Payload:
+    """Pickled, it runs a command when it is read."""
+
+    def __init__(self, command: tuple):
+        self.command = command
+
+    def __reduce__(self):
+        return self.command
+
+
+@pytest.mark.parametrize("form", ["zip", "legacy", "pickle", "nested"])
+@pytest.mark.parametrize("kind", ["system", "eval", "file"])
+def test_a_file_that_would_run_code_is_refused_and_nothing_runs(tmp_path, form, kind):
+    canary, path = tmp_path / "canary", tmp_path / "weights.pth"
+    payload = Payload(
+        {
+            "system": (os.system, (f"touch {canary}",)),
+            "eval": (eval, (f"open({str(canary)!r}, 'w')",)),
+            "file": (open, (str(canary), "w")),
+        }[kind]
+    )
+    if form == "pickle":
+        path.write_bytes(pickle.dumps(payload, protocol=2))
+    elif form == "nested":
+        torch.save({"state_dict": {"conv1.weight": torch.ones(3)}, "args": [{"deep": payload}]}, path)
+    else:
+        torch.save(payload, path, _use_new_zipfile_serialization=form == "zip")
+    message = refused(path)
+    assert "refused, because it asks for " in message
+    assert "nothing of it was run" in message
+    assert not canary.exists()
+    if form == "pickle":
+        pickle.loads(path.read_bytes())
+    else:
+        torch.load(path, weights_only=False)
+    assert canary.exists()  # the same file, read carelessly
+
+
+def test_damaged_and_foreign_files(tmp_path):
+    tsam_file(tmp_path / "whole.tar")
+    whole = (tmp_path / "whole.tar").read_bytes()
+    safetensors.torch.save_file({"conv1.weight": torch.ones(3)}, tmp_path / "whole.safetensors")
+    for content in (
+        b"",
+        b"text",
+        whole[:100],
+        whole[: len(whole) // 2],
+        (tmp_path / "whole.safetensors").read_bytes()[:-5],
+    ):
+        (tmp_path / "damaged").write_bytes(content)
+        assert "damaged" in refused(tmp_path / "damaged")
+    for content, found in (({"epoch": 3}, "epoch"), ([1], "a list"), ({}, "nothing")):
+        torch.save(content, tmp_path / "foreign")
+        assert f"found {found}, expected a checkpoint" in refused(tmp_path / "foreign")
+    assert "cannot be opened" in refused(tmp_path / "missing")
+    assert "has no config.json" in refused(tmp_path)
