@@ -55,6 +55,11 @@ def wrapped(block: str) -> str:
     return textwrap.fill(block, 120, break_long_words=False, break_on_hyphens=False)
 
 
+def link(name: str) -> str:
+    """To the file of results of a benchmark, from the root of the project."""
+    return f"[{name}.json](benchmarks/results/{name}.json)"
+
+
 def hardware(results: dict[str, Any]) -> str:
     """The machine of a file of results, in words."""
     machine = results["hardware"]

@@ -7,8 +7,9 @@ example:
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from benchmarks import results_of_runs
 from benchmarks.decoders import OURS
-from benchmarks.markdown import Results, hardware, median, shown, table, wrapped, write_or_check
+from benchmarks.markdown import Results, hardware, link, median, shown, table, wrapped, write_or_check
 from benchmarks.preparation import ROOT
 from benchmarks.verdict import verdict
 
@@ -60,7 +61,7 @@ def _end_to_end(results: Mapping[str, Any]) -> str:
         f"{verdict(ways, smallest)}\n\n"
         f"Per clip, on {hardware(results)}; {method['num_videos']} clips under {method['repeats']} names each; "
         f"training is that of `{method['arch']}` on pictures made {method['pool']} times smaller, so that loading "
-        f"matters as it does beside a GPU ({_link('end_to_end')}):\n\n{table((*columns, 'data wait'), rows)}"
+        f"matters as it does beside a GPU ({link('end_to_end')}):\n\n{table((*columns, 'data wait'), rows)}"
     )
 
 
@@ -81,7 +82,7 @@ def _decode(results: Mapping[str, Any]) -> str:
     same = "All of them give the same pictures to the last bit." if equal else ""
     columns = ("clips", "frames", "here", "the best other decoder")
     return (
-        f"Decoding alone, the frames of validation, one core, CPU milliseconds per clip ({_link('decode')}; peers: "
+        f"Decoding alone, the frames of validation, one core, CPU milliseconds per clip ({link('decode')}; peers: "
         f"PyAV's plain loop, torchcodec, decord, OpenCV):\n\n{table(columns, rows)}\n\n{same}".rstrip()
     )
 
@@ -93,7 +94,7 @@ def _copies(results: Mapping[str, Any]) -> str:
     return (
         f"Training copies take {copies['bytes_relative']:.0%} of the videos' bytes, sound included, and {part:.0%} of "
         f"those of JPEG frames at 10 a second; one takes {shown(copies['cpu_seconds_to_make'])} CPU seconds to make "
-        f"({_link('copies')} compares the settings of the encoder)."
+        f"({link('copies')} compares the settings of the encoder)."
     )
 
 
@@ -102,7 +103,7 @@ def _audio(results: Mapping[str, Any]) -> str:
     store = next(figure for figure in results["figures"] if figure["kind"] == "store")
     stored, tsam = ways["log-mel store"], ways["TSAM's way, on the fly"]
     return (
-        f"Sound ({_link('audio')}): a picture from the log-mel store costs {shown(median(stored, 'cpu_ms_per_clip'))} "
+        f"Sound ({link('audio')}): a picture from the log-mel store costs {shown(median(stored, 'cpu_ms_per_clip'))} "
         f"CPU ms a clip, made on the fly in TSAM's way {shown(median(tsam, 'cpu_ms_per_clip'))}. The store takes "
         f"{shown(store['bytes_per_clip_second'] / 1000)} kB for a second of a clip and is made at "
         f"{shown(store['files_per_second'])} files/s on {store['workers']} processes; its pictures differ from "
@@ -116,7 +117,7 @@ def _step(results: Mapping[str, Any]) -> str:
     best = max(results["figures"], key=lambda figure: median(figure, "wall_speedup"))
     method = results["method"]
     return (
-        f"A step of training, {method['arch']}, {method['segments']} frames and the sound ({_link('step')}): "
+        f"A step of training, {method['arch']}, {method['segments']} frames and the sound ({link('step')}): "
         f"{shown(median(best, 'wall_speedup'))} times as fast as in TSAM's way with `{best['variant']}`."
     )
 
@@ -126,7 +127,7 @@ def _overhead(results: Mapping[str, Any]) -> str:
     return (
         f"The trainer adds {median(trainer, 'overhead'):.1%} to the bare step of {results['method']['arch']} on "
         f"batches that are ready, and waits for data {median(trainer, 'data_wait'):.1%} of the time "
-        f"({_link('overhead')})."
+        f"({link('overhead')})."
     )
 
 
@@ -137,7 +138,7 @@ def _scaling(results: Mapping[str, Any]) -> str:
     costs = ", ".join(f"{name} {median(f, 'overhead'):.1%}" for name, f in ranks.items() if f["overhead"])
     return (
         f"Clips/s by decode processes, training copies on {results['method']['cores']} cores: {rates}. What DDP adds "
-        f"to a step of {results['method']['arch']} on the CPU: {costs} ({_link('scaling')})."
+        f"to a step of {results['method']['arch']} on the CPU: {costs} ({link('scaling')})."
     )
 
 
@@ -145,7 +146,7 @@ def _memory(results: Mapping[str, Any]) -> str:
     held = [f["highest"] for f in results["figures"] if f["process"] != "main" and f["quantity"] == "pss"]
     return (
         f"No decode worker held more than {shown(max(held))} MB, shared pages counted by their share, in "
-        f"{results['method']['epochs']} epochs of the example and on large clips ({_link('memory')} has all processes)."
+        f"{results['method']['epochs']} epochs of the example and on large clips ({link('memory')} has all processes)."
     )
 
 
@@ -158,11 +159,11 @@ SECTIONS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "overhead": _overhead,
     "scaling": _scaling,
     "memory": _memory,
+    "live": results_of_runs.live,
+    "startup": results_of_runs.startup,
+    "soak": results_of_runs.soak,
+    "faults": results_of_runs.faults,
 }
-
-
-def _link(name: str) -> str:
-    return f"[{name}.json](benchmarks/results/{name}.json)"
 
 
 def with_results(text: str, results: Results) -> str:

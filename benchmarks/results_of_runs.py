@@ -1,0 +1,81 @@
+"""What the README says of whole runs: faults, an hour of training, start-up, streams."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from benchmarks.living import IMAGE
+from benchmarks.markdown import link, median, shown, table
+
+
+def faults(results: Mapping[str, Any]) -> str:
+    """The figures of benchmarks/faults.py."""
+    of: dict[str, list[Mapping[str, Any]]] = {}
+    for figure in results["figures"]:
+        of.setdefault(figure["kind"], []).append(figure)
+    (videos,), (checkpoints,), (left,) = of["videos"], of["checkpoints"], of["leftovers"]
+    ends = [*of["kills"], *of["stops"]]
+    crashed = sum(videos.get(name, 0) for name in ("crashed", "failed"))
+    hung = sum(videos.get(name, 0) for name in ("timeout", "out_of_memory"))
+    rows = [
+        ("runs killed at a random moment", len(of["kills"]), f"{_count(of['kills'], 'identical')} end bit-identical"),
+        (
+            "runs stopped by a signal, in every phase",
+            len(of["stops"]),
+            f"{_count(of['stops'], 'identical')} end bit-identical, {_count(of['stops'], 'steps_lost')} steps lost",
+        ),
+        (
+            "trainings with broken files",
+            len(of["broken"]),
+            f"{_count(of['broken'], 'same')} equal to training on the good ones",
+        ),
+        ("damaged checkpoints", checkpoints["damaged"], f"{checkpoints['detected']} detected"),
+        (
+            "damaged videos",
+            videos["videos"],
+            f"{crashed} crashes, {hung} hangs, {videos.get('wrong frames', 0)} wrong though strict decoding flags it",
+        ),
+        (
+            "processes and names in shared memory",
+            "",
+            f"{_count(ends, 'processes_left') + len(left['shared_memory_left'])} left behind",
+        ),
+    ]
+    unseen = videos.get("unseen", 0)
+    return (
+        f"What faults cost ({link('faults')}):\n\n{table(('fault', 'times', 'outcome'), rows)}\n\n"
+        f"In {unseen} of the damaged videos frames are wrong although strict decoding of the whole file finds no "
+        "error: pictures carry no checksum."
+    )
+
+
+def _count(runs: list[Mapping[str, Any]], key: str) -> int:
+    return sum(run[key] for run in runs)
+
+
+def soak(results: Mapping[str, Any]) -> str:
+    """The figures of benchmarks/soak.py."""
+    run = next(figure for figure in results["figures"] if figure.get("kind") == "run")
+    grown = {(f["process"], f["quantity"]): f for f in results["figures"] if f.get("kind") != "run"}
+    trainer, workers = grown["trainer", "pss"], grown["decode workers", "pss"]
+    files = grown["trainer", "open files"]
+    return (
+        f"In {results['method']['minutes']:.0f} minutes of training with {len(run['damaged'])} damaged files and "
+        f"{run['workers_killed']} killed decode workers the trainer's memory changed by "
+        f"{shown(trainer['slope_per_hour'])} MB an hour (of {shown(trainer['last'])}), a worker's by "
+        f"{shown(workers['slope_per_hour'])} (of {shown(workers['last'])}), the trainer's open files by "
+        f"{shown(files['slope_per_hour'])} (of {files['last']}); {run['processes_left']} processes and "
+        f"{len(run['shared_memory_left'])} names in shared memory were left ({link('soak')})."
+    )
+
+
+def startup(results: Mapping[str, Any]) -> str:
+    """The figures of benchmarks/startup.py."""
+    starts = ", ".join(f"{shown(median(f, 'start'))} s with {shown(f['clips'])} clips" for f in results["figures"])
+    return f"From the command to the first batch: {starts} ({link('startup')})."
+
+
+def live(results: Mapping[str, Any]) -> str:
+    """The figures of benchmarks/live.py."""
+    others = [figure for figure in results["figures"] if figure["way"] != IMAGE]
+    costs = ", ".join(f"{f['variant']} {shown(median(f, 'cpu_relative_to_image'))}" for f in others)
+    return f"A prediction after every frame of a stream costs, where one image costs 1: {costs} ({link('live')})."
