@@ -92,13 +92,13 @@ def _open(path: str | Path) -> av.container.InputContainer:
         raise SoundError(f"{path}: unknown ending; expected .wav or a video: {' '.join(DEMUXERS)}")
     if is_remote(path):
         try:
-            return av.open(open_remote(path), format=demuxer)
+            return av.open(open_remote(path), format=demuxer, metadata_errors="replace")
         except OSError as error:
             raise SoundError(f"{path}: cannot be read ({error})") from error
     if os.path.exists(path) and not os.path.isfile(path):  # opening a FIFO would wait for a writer
         raise SoundError(f"{path}: is a folder, FIFO or device; expected a video file")
     # file: a name like "concat:a" is no protocol. replace: tags need not be UTF-8.
-    return av.open(f"file:{path.absolute()}", format=demuxer, metadata_errors="replace")
+    return av.open(f"file:{os.path.abspath(path)}", format=demuxer, metadata_errors="replace")
 
 
 def _read_video(path: str | Path) -> tuple[np.ndarray, int]:

@@ -12,6 +12,7 @@ from torch import nn
 
 from tests.networks import network, one_thread  # noqa: F401 (one_thread: a fixture)
 from tests.weight_files import tsam_file, video_network
+from tsam_dali.checkpoint import save_checkpoint
 from tsam_dali.weights import WeightsError, load_weights
 
 
@@ -117,3 +118,12 @@ def test_damaged_and_foreign_files(tmp_path):
         assert f"found {found}, expected a checkpoint" in refused(tmp_path / "foreign")
     assert "cannot be opened" in refused(tmp_path / "missing")
     assert "has no config.json" in refused(tmp_path)
+
+
+def test_damage_to_an_own_checkpoint_is_noticed_by_its_digest(tmp_path):
+    path = tmp_path / "checkpoint"
+    save_checkpoint(path, {"model": network().state_dict()})
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert "damaged, its SHA-256 is not the one in checkpoint.sha256" in refused(path, video_network())

@@ -57,12 +57,7 @@ def load_checkpoint(path: Path, digest_needed: bool = False) -> dict[str, Any]:
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint")
-    digest_file = _digest_file(path.resolve())
-    if digest_file.is_file():
-        if digest_file.read_text(errors="replace").split()[:1] != [sha256(path)]:
-            raise CheckpointError(f"{path}: damaged, its SHA-256 is not the one in {digest_file.name}")
-    elif digest_needed:
-        raise CheckpointError(f"{path}: not whole, {digest_file.name} is missing")
+    check_digest(path, digest_needed)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged bytes can fail in any way
@@ -73,6 +68,20 @@ def load_checkpoint(path: Path, digest_needed: bool = False) -> dict[str, Any]:
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise CheckpointError(f"{path}: not a checkpoint of tsam_dali (other weights: --fine_tune reads them)")
     return state
+
+
+def check_digest(path: Path, needed: bool = False) -> None:
+    """Compare a file with the digest beside it.
+
+    Raises:
+        CheckpointError: they differ, or there is none although it is `needed`.
+    """
+    digest_file = _digest_file(path.resolve())
+    if digest_file.is_file():
+        if digest_file.read_text(errors="replace").split()[:1] != [sha256(path)]:
+            raise CheckpointError(f"{path}: damaged, its SHA-256 is not the one in {digest_file.name}")
+    elif needed:
+        raise CheckpointError(f"{path}: not whole, {digest_file.name} is missing")
 
 
 def _write_digest(path: Path, digest: str) -> None:

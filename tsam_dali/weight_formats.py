@@ -22,7 +22,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from tsam_dali.checkpoint import CheckpointError
+from tsam_dali.checkpoint import CheckpointError, check_digest
 from tsam_dali.model_folder import read_folder
 
 TSM_SETTINGS = {"f_div": 8, "shift_depth": 1, "edge": "zero"}
@@ -64,6 +64,7 @@ def read_weights(path: Path, classifier: str) -> WeightFile:
     if path.is_dir():
         content = _read_folder(path)
     else:
+        _check_digest(path)
         content = _read_safetensors(path) if _is_safetensors(path) else _read_pickle(path)
     if isinstance(content, dict):
         if "nn_backbone" in (content.get("model_state") or {}):
@@ -82,6 +83,14 @@ def read_weights(path: Path, classifier: str) -> WeightFile:
             return _plain(state, classifier)
     found = ", ".join(map(str, list(content)[:8])) if isinstance(content, dict) else f"a {type(content).__name__}"
     raise WeightsError(f"{path}: found {found or 'nothing'}, expected a checkpoint or a state dict of tensors")
+
+
+def _check_digest(path: Path) -> None:
+    """Notice damage to a file that has its digest beside it, as our own checkpoints do."""
+    try:
+        check_digest(path)
+    except CheckpointError as error:
+        raise WeightsError(str(error)) from error
 
 
 def _read_folder(path: Path) -> dict[str, Any]:
