@@ -48,7 +48,7 @@ def test_two_nodes_end_with_the_weights_of_one(example, tmp_path, monkeypatch):
 
 
 def test_only_rank_0_reads_lists_and_index(example, tmp_path):
-    done = run(*TORCHRUN, 2, ROOT / "tests/rank_reads.py", example / "data.json", tmp_path)
+    done = run(*TORCHRUN, 2, "-m", "tests.rank_reads", example / "data.json", tmp_path)
     assert done.returncode == 0, done.stderr
     reads = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)]
     assert {"training.txt", "validation.txt", "index.jsonl"} <= set(reads[0]["files"])
