@@ -137,6 +137,8 @@ def _train(folder: Path, data: Path, args: argparse.Namespace, watched: Watched)
         code = trainer.wait(timeout=300)
     status = json.loads((folder / "results" / "soak" / "status.json").read_text())
     text = log.read_text()
+    if code != EXIT_CODE:
+        print(f"the trainer ended by itself; the end of what it said:\n{text[-3000:]}", file=sys.stderr)
     return {
         "exit_code": code,
         "expected_exit_code": EXIT_CODE,

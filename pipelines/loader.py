@@ -23,6 +23,7 @@ from pipelines.views import Views
 from pipelines.ways_in import PrunedVideo, WayIn, WholeVideo, choose_way_in
 
 log = logging.getLogger(__name__)
+TRIES = 4  # to get one batch
 
 
 class LoaderError(ValueError):
@@ -172,10 +173,10 @@ class Loader:
         self.close()
 
     def _next(self) -> Batch:
-        """The batch of the current step. A pipeline that fails is built anew, once for the same step, without the clips
-        that make it fail.
+        """The batch of the current step. A pipeline that fails is built anew for the same step, without the clips that
+        make it fail; more than once, because a system short of memory may kill the new workers, too.
         """
-        for last_try in (False, True):
+        for tries_left in reversed(range(TRIES)):
             try:
                 if self._batches is None:
                     self._batches = self._start()
@@ -187,7 +188,7 @@ class Loader:
             except Exception as error:  # DALI raises plain exceptions, for a worker that was killed too
                 workers_alive = all(process.is_alive() for process in self._processes)
                 self.close()
-                if last_try:
+                if not tries_left:
                     raise
                 log.warning("the data pipeline failed at step %d and is started again: %s", self.step, error)
                 if workers_alive:  # else the pipeline's end has a cause that no clip is to blame for
