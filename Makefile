@@ -39,15 +39,17 @@ bench-full: $(INSTALLED)
 	$(BIN)/python -m benchmarks.memory $(if $(DATA),--videos $(DATA))
 	$(BIN)/python -m benchmarks.shift
 	$(BIN)/python -m benchmarks.step
+	$(BIN)/python -m benchmarks.backbones
 	$(BIN)/python -m benchmarks.overhead
 	$(BIN)/python -m benchmarks.live
 	$(BIN)/python -m benchmarks.startup
 	$(MAKE) bench-documents
 
-# What is written from the files of results: the README's results and docs/capacity.md.
+# What is written from the files of results: the README's results, docs/capacity.md and docs/backbones.md.
 bench-documents: $(INSTALLED)
 	$(BIN)/python -m benchmarks.readme_results
 	$(BIN)/python -m benchmarks.capacity
+	$(BIN)/python -m benchmarks.backbones_page
 
 bench-gpu: $(INSTALLED)
 	PYTHON=$(BIN)/python bash benchmarks/gpu.sh

@@ -39,7 +39,7 @@ METHOD = {
     "cpu_ms": "the same, CPU time of all threads",
     "wall_relative_to_copy": "by the wall time of the plain copy in the same round",
     "cpu_relative_to_copy": "by the CPU time of the plain copy in the same round",
-    "megabytes": "10^6 bytes of the copies, fills, additions and sums of rows, with their numbers, in the profile",
+    "megabytes": "10^6 bytes of the copies, fills, additions and sums of rows that the profiler saw; indices count",
     "plain copy": "one copy in each direction",
     "ours, compiled": "torch.compile of the shift alone, in one graph; compiled before the first round",
     "memory": "freed memory is kept in all processes, as in training: no page faults",

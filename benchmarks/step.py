@@ -84,6 +84,7 @@ def _figure(name: str, steps: dict[str, list[dict[str, float]]], batch_size: int
 def _print(figures: Sequence[dict[str, Any]], missing: dict[str, str]) -> None:
     numbers = ("clips_per_second", "wall_seconds", "cpu_seconds", "wall_speedup", "cpu_speedup", "page_faults")
     rows = [(f["variant"], *(f[name]["median"] for name in numbers), f["peak_mb"]) for f in figures]
+    rows += [(name, *([None] * (len(numbers) + 1))) for name in missing]
     columns = ("variant", "clips/s", "wall s", "CPU s", "wall speedup", "CPU speedup", "page faults", "peak MB")
     print_table(columns, rows)
     for name, reason in missing.items():

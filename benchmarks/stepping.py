@@ -12,13 +12,13 @@ from benchmarks.measure import MissingVariantError
 from benchmarks.processes import memory_mb
 from benchmarks.training import NUM_CLASS, synthetic_batch
 from benchmarks.tsam_shift import clone_shift
-from tsam_dali.config import load_config
+from tsam_dali.config import Config, load_config
 from tsam_dali.distributed import Job
 from tsam_dali.engine import train_one_epoch
 from tsam_dali.learner import build_learner
 from tsam_dali.memory import keep_freed_memory
 from tsam_dali.model import build_model
-from tsam_dali.precision import autocast
+from tsam_dali.precision import cpu_computes_in
 from tsam_dali.shift import TemporalShift
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"
@@ -63,21 +63,9 @@ class Stepping:
         if manner.ours:
             keep_freed_memory()
         torch.set_num_threads(size.threads)
-        settings = {
-            "model.arch": size.arch,
-            "model.pretrain": "none",
-            "model.video_segments": size.segments,
-            "training_param.batch_size": size.batch_size,
-            "training_param.amp": manner.amp,
-            "training_param.compile": str(manner.compile).lower(),
-            "training_param.accumulate": manner.accumulate,
-        }
-        overrides = [f"{key}={value}" for key, value in settings.items()]
-        config = load_config(CONFIG / "kinetics400_data.json", CONFIG / "kinetics400_config.json", overrides)
-        job = Job(0, 1, 1, torch.device("cpu"))
-        with autocast(config.training_param, job.device):
-            if manner.amp != "off" and not torch.is_autocast_enabled("cpu"):
-                raise MissingVariantError("this CPU has no instructions for bf16")
+        config, job = settings(manner, size), Job(0, 1, 1, torch.device("cpu"))
+        if not cpu_computes_in(manner.amp):
+            raise MissingVariantError(f"not measurable here: this CPU has no instructions for {manner.amp}")
         torch.manual_seed(0)
         network = build_model(config, NUM_CLASS)
         layout = torch.channels_last if manner.channels_last else torch.contiguous_format
@@ -97,6 +85,21 @@ class Stepping:
     def peak_mb(self) -> float:
         """The largest resident memory of the process so far, in MB."""
         return memory_mb("self")["peak"]
+
+
+def settings(manner: Manner, size: Size) -> Config:
+    """Those of Kinetics-400, changed to this manner and size."""
+    changed = {
+        "model.arch": size.arch,
+        "model.pretrain": "none",
+        "model.video_segments": size.segments,
+        "training_param.batch_size": size.batch_size,
+        "training_param.amp": manner.amp,
+        "training_param.compile": str(manner.compile).lower(),
+        "training_param.accumulate": manner.accumulate,
+    }
+    overrides = [f"{key}={value}" for key, value in changed.items()]
+    return load_config(CONFIG / "kinetics400_data.json", CONFIG / "kinetics400_config.json", overrides)
 
 
 def _use_clone_shift(network: torch.nn.Module) -> None:

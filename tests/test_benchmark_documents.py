@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from benchmarks import backbones_page
 from benchmarks.capacity import PAGE, page
 from benchmarks.gpu_use import mean_use
 from benchmarks.markdown import Results, shown, table
@@ -58,6 +59,26 @@ def test_the_readme_is_up_to_date():
 
 def test_the_page_about_capacity_is_up_to_date():
     assert PAGE.read_text() == page(Results()), "python -m benchmarks.capacity"
+
+
+def test_the_page_about_backbones_is_up_to_date():
+    assert backbones_page.PAGE.read_text() == backbones_page.page(Results()), "python -m benchmarks.backbones_page"
+
+
+def test_the_table_of_backbones(tmp_path):
+    seconds = {"median": 1.25, "q1": 1.0, "q3": 2.0}
+    numbers = {"shifted_blocks": 4, "million_parameters": 11.38, "gflops": 16.37, "peak_mb": 1234.0}
+    figure = {"arch": "resnet18", **numbers, "wall_seconds": seconds, "cpu_seconds": seconds | {"median": 2.5}}
+    method = {"pixels": 224, "batch_size": 2, "segments": 8, "threads": 2, "rounds": 5, "num_class": 400}
+    hardware = {"cpu": "a CPU", "cores": 2, "gpus": []}
+    content = {"figures": [figure], "hardware": hardware, "method": method, "date": "2026-01-02 03:04:05"}
+    assert "Not measured yet" in backbones_page.page(Results(tmp_path))
+    (tmp_path / "backbones.json").write_text(json.dumps(content))
+    text = backbones_page.page(Results(tmp_path))
+    assert "Not measured yet" not in text
+    assert "| resnet18 | 4 | 11.4 | 16.4 | 1.25 | 2.5 | 1 230 |" in text
+    assert "on 2 clips, float32" in text.replace("\n", " ")
+    assert "a CPU, 2 cores, no GPU, 2026-01-02" in text.replace("\n", " ")
 
 
 def test_what_was_not_measured_is_said(tmp_path, made_up):

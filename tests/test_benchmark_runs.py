@@ -75,9 +75,23 @@ def test_step(tmp_path):
     found = results(run("-m", "benchmarks.step", *sizes, *variants, "--output", output), output)
     figures = {figure["variant"]: figure for figure in found["figures"]}
     assert set(figures) | set(found["method"]["missing"]) == {"TSAM's way", *variants[1:]}
+    assert all("no instructions for bf16" in reason for reason in found["method"]["missing"].values())
     assert figures["TSAM's way"]["wall_speedup"]["median"] == 1
     assert figures["float32-channels_last-eager-2"]["clips_per_second"]["median"] > 0
     assert figures["float32-channels_last-eager-2"]["peak_mb"] > 100
+
+
+@pytest.mark.slow
+def test_backbones(tmp_path):
+    output = tmp_path / "backbones.json"
+    sizes = ["--pixels", "32", "--segments", "2", "--rounds", "1", "--threads", "1"]
+    found = results(run("-m", "benchmarks.backbones", *sizes, "--archs", "resnet18", "--output", output), output)
+    (figure,) = found["figures"]
+    # the last layer has 400 classes, not 1000; every second of 8 blocks is shifted; 1.814 GFLOPs at 224 x 224
+    assert figure["million_parameters"] == pytest.approx(11.69 - 0.6 * 0.513, abs=0.01)
+    assert figure["shifted_blocks"] == 4
+    assert figure["gflops"] == pytest.approx(3 * 1.814 / 49, rel=0.1)
+    assert figure["cpu_seconds"]["median"] > 0
 
 
 @pytest.mark.slow

@@ -14,13 +14,10 @@ def describe(network: nn.Module, size: int) -> str:
         network: from `build_model`, on the device "meta": nothing is computed.
         size: height and width of the pictures, in pixels.
     """
-    video = torch.empty(1, network.video_segments, 3, size, size, device="meta")
-    audio = torch.empty(1, network.audio_segments, 3, size, size, device="meta") if network.audio_segments else None
     names = _parts(network.backbone)
     shapes: dict[str, tuple[int, ...]] = {}
     hooks = [_note_shape(network.backbone.get_submodule(name), name, shapes) for name in names]
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network.eval()(video, audio)
+    parameters, multiply_adds = cost(network, size)
     for hook in hooks:
         hook.remove()
 
@@ -29,8 +26,6 @@ def describe(network: nn.Module, size: int) -> str:
         f"{'part':{width}}  {'output for a clip':20}  blocks with shift: channels moved at each distance / channels"
     ]
     lines += [f"{name:{width}}  {shapes[name]!s:20}  {_shifted(network.backbone, name)}".rstrip() for name in shapes]
-    parameters = sum(parameter.numel() for parameter in network.parameters())
-    multiply_adds = counter.get_total_flops() / 2  # the counter takes a multiplication and an addition as two
     shift = network.shift_temporal
     lines += [
         f"shift: distances 1 to {shift.shift_depth}, edge {shift.edge}{', from the past alone' if shift.causal else ''}"
@@ -41,6 +36,16 @@ def describe(network: nn.Module, size: int) -> str:
         f"{multiply_adds / 1e9:.1f} GFLOPs (a multiplication and its addition count as one)",
     ]
     return "\n".join(lines)
+
+
+def cost(network: nn.Module, size: int) -> tuple[int, float]:
+    """Parameters, and multiplications (each with its addition) that one clip takes; arguments as for `describe`."""
+    video = torch.empty(1, network.video_segments, 3, size, size, device="meta")
+    audio = torch.empty(1, network.audio_segments, 3, size, size, device="meta") if network.audio_segments else None
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network.eval()(video, audio)
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    return parameters, counter.get_total_flops() / 2  # the counter takes a multiplication and an addition as two
 
 
 def _parts(backbone: nn.Module) -> list[str]:

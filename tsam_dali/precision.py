@@ -9,6 +9,8 @@ from tsam_dali.options import TrainingParam
 
 log = logging.getLogger(__name__)
 FORMATS = {"bf16": torch.bfloat16, "fp16": torch.float16}
+INSTRUCTIONS = {"bf16": ("avx512_bf16", "amx_bf16", "bf16"), "fp16": ("avx512_fp16", "amx_fp16", "fp16")}
+"""As torch names them; the last of each is ARM's."""
 
 
 def autocast(options: TrainingParam, device: torch.device) -> torch.autocast:
@@ -18,15 +20,19 @@ def autocast(options: TrainingParam, device: torch.device) -> torch.autocast:
     float32, and the log says so once.
     """
     enabled = options.amp != "off"
-    if options.amp == "bf16" and device.type == "cpu" and not _cpu_has_bf16():
+    if options.amp == "bf16" and device.type == "cpu" and not cpu_computes_in("bf16"):
         enabled = False
+        _say_once()
     return torch.autocast(device.type, dtype=FORMATS.get(options.amp), enabled=enabled)
 
 
 @cache
-def _cpu_has_bf16() -> bool:
+def cpu_computes_in(amp: str) -> bool:
+    """Whether this CPU has instructions for the number format of `training_param.amp`."""
     known = torch.cpu.get_capabilities()
-    has = any(known.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))  # the last one is ARM's
-    if not has:
-        log.info("training_param.amp: this CPU has no instructions for bf16, so the network computes in float32")
-    return has
+    return amp == "off" or any(known.get(name) for name in INSTRUCTIONS[amp])
+
+
+@cache
+def _say_once() -> None:
+    log.info("training_param.amp: this CPU has no instructions for bf16, so the network computes in float32")

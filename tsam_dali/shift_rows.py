@@ -45,7 +45,8 @@ def shift_channels_last(
         *(pictures // segments, segments, video_segments, height * width),
         *(channels // group, depth, edge, causal, transposed),
     )
-    rows = x.permute(0, 2, 3, 1).reshape(-1, group)  # (B*T, C, H, W) -> (B*T*H*W * C / g, g), a view
+    # Detached, or embedding_bag also makes what only its own derivative would need.
+    rows = x.detach().permute(0, 2, 3, 1).reshape(-1, group)  # (B*T, C, H, W) -> (B*T*H*W * C / g, g), a view
     return embedding_bag(bags[0], rows, bags[1], mode="sum").as_strided(x.shape, x.stride())
 
 
