@@ -11,9 +11,10 @@ examples:
 import argparse
 import os
 import re
+import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from benchmarks.fault_files import damaged_checkpoints, mutated_videos
 from benchmarks.fault_runs import Runs, kill, stop
 from benchmarks.results import add_output_argument, origin, print_table, write_results
 from benchmarks.watching import runs
+from tsam_dali.checkpoint import CheckpointError
 from tsam_dali.command_line import friendly_errors, parser
 from tsam_dali.interruption import EXIT_CODE
 
@@ -34,8 +36,8 @@ METHOD = {
     "--resume auto to the end",
     "stops": "a signal in start-up (once the lists are read), training, validation, saving by turns: SIGTERM, SIGUSR1, "
     "SIGTERM to torchrun with two ranks; then as above",
-    "broken": "2 of 24 training files cut short: weights equal to those of training on the other 22, up to rounding; "
-    "one batch holds all clips, BatchNorm has fixed statistics",
+    "broken": "2 of 24 training files broken, one so that only decoding shows it: weights equal to those of training "
+    "on the other 22, up to rounding; one batch holds all clips, BatchNorm has fixed statistics",
     "identical": "weights, averages, momentum and validation scores equal to those of an undisturbed run, bit for bit",
     "checkpoints": "a flipped bit or a cut at a random place, by turns",
     "videos": "damage of seven kinds to H.264, HEVC and VP9; four frames of each are decoded, in limited processes",
@@ -58,6 +60,9 @@ def main() -> None:
     figures.append({"kind": "leftovers", "shared_memory_left": left})
     checks = list(judge(figures, counts))
     print_table(("what", "expected", "found"), checks)
+    for figure in figures:
+        if "error" in figure:
+            print(f"{figure['kind']}: {figure['error']}")
     write_results(args.output, "faults", METHOD | counts, figures, start)
     if any(expected != found for _, expected, found in checks):
         sys.exit(1)
@@ -90,8 +95,16 @@ def measure(folder: Path, counts: dict[str, int], workers: int) -> list[dict[str
     )
     for kind, act in (("kills", kill), ("stops", stop), ("broken", broken_files)):
         for number in tqdm(range(counts[kind]), desc=kind, unit="run"):
-            figures.append({"kind": kind, **act(given, number)})
+            figures.append({"kind": kind, **_found(act, given, number)})
     return figures
+
+
+def _found(act: Callable[[Runs, int], dict[str, Any]], given: Runs, number: int) -> dict[str, Any]:
+    """A run that fails is a finding, too; the others go on."""
+    try:
+        return act(given, number)
+    except (RuntimeError, subprocess.TimeoutExpired, CheckpointError, OSError) as error:
+        return {"error": str(error)}
 
 
 def judge(figures: Sequence[dict[str, Any]], counts: dict[str, int]) -> list[tuple[str, int, int]]:
@@ -100,13 +113,13 @@ def judge(figures: Sequence[dict[str, Any]], counts: dict[str, int]) -> list[tup
     (videos,), (checkpoints,) = of["videos"], of["checkpoints"]
     ends = [*of["kills"], *of["stops"]]
     return [
-        ("kills that end bit-identical", counts["kills"], sum(run["identical"] for run in of["kills"])),
+        ("kills that end bit-identical", counts["kills"], _count("identical", of["kills"])),
         ("kills that lose more than since the last checkpoint", 0, sum(_lost_more(run) for run in of["kills"])),
-        ("stops that end bit-identical", counts["stops"], sum(run["identical"] for run in of["stops"])),
-        ("steps lost by stops", 0, sum(run["steps_lost"] for run in of["stops"])),
+        ("stops that end bit-identical", counts["stops"], _count("identical", of["stops"])),
+        ("steps lost by stops", 0, _count("steps_lost", of["stops"])),
         ("stops that say so", counts["stops"], sum(_says_so(run) for run in of["stops"])),
-        ("runs with broken files that equal those without", counts["broken"], sum(run["same"] for run in of["broken"])),
-        ("processes left", 0, sum(run["processes_left"] for run in ends)),
+        ("runs with broken files that equal those without", counts["broken"], _count("same", of["broken"])),
+        ("processes left", 0, _count("processes_left", ends)),
         ("damaged checkpoints detected", counts["checkpoints"], checkpoints["detected"]),
         ("videos that crash a decoder", 0, videos.get("crashed", 0) + videos.get("failed", 0)),
         ("videos that hang or fill the memory", 0, videos.get("timeout", 0) + videos.get("out_of_memory", 0)),
@@ -115,13 +128,18 @@ def judge(figures: Sequence[dict[str, Any]], counts: dict[str, int]) -> list[tup
     ]
 
 
+def _count(name: str, found: Sequence[dict[str, Any]]) -> int:
+    """The sum over the runs; one that failed has no figures."""
+    return sum(run.get(name, 0) for run in found)
+
+
 def _lost_more(run: dict[str, Any]) -> bool:
-    return run["steps_lost"] > run["most_lost"]
+    return run.get("steps_lost", 0) > run.get("most_lost", 0)
 
 
 def _says_so(run: dict[str, Any]) -> bool:
     """By the exit code, but that of torchrun is its own; and by status.json."""
-    return run["state"] == "preempted" and (run["exit_code"] == EXIT_CODE or run["ranks"] > 1)
+    return run.get("state") == "preempted" and (run["exit_code"] == EXIT_CODE or run["ranks"] > 1)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import torch
 from benchmarks.processes import cpu_seconds
 from pipelines.loader import Batch
 from tsam_dali.config import Config, load_config
+from tsam_dali.memory import keep_freed_memory
 
 
 class Reader:
@@ -33,9 +34,10 @@ class Reader:
 
 
 def ours(data: Path, config: Path, overrides: list[str], device: str = "cpu") -> Reader:
-    """This project's loader."""
+    """This project's loader, in a process that keeps freed memory as the trainer does."""
     from pipelines.loader import build_loader
 
+    keep_freed_memory()
     settings = load_config(data, config, overrides)
     loader = build_loader(settings, "training", device=device)
     return Reader(settings, endless(loader), loader.close)

@@ -136,7 +136,8 @@ def augment(video, sample: Sample, tail: Tail):
         # Crop first: resize with a region of interest would read pixels beyond the crop.
         video = fn.slice(video, start=sample.crop_start, shape=sample.crop_shape, axis_names="HW")
     size = [tail.output_size, tail.output_size]
-    video = fn.resize(video, size=size, interp_type=types.INTERP_LINEAR, antialias=True)
+    # As float: nothing is rounded between the decoder and the network, and on the CPU it is the faster way.
+    video = fn.resize(video, size=size, interp_type=types.INTERP_LINEAR, antialias=True, dtype=types.FLOAT)
     if tail.blur:
         video = fn.gaussian_blur(video, window_size=9, sigma=sample.blur_sigma)
     return fn.crop_mirror_normalize(

@@ -18,3 +18,10 @@ def example(tmp_path_factory) -> Path:
     made = run("tools/make_example.py", folder, "--training", "24", "--validation", "9")
     assert made.returncode == 0, made.stderr
     return folder
+
+
+@pytest.fixture
+def own_folder(tmp_path, monkeypatch) -> Path:
+    """An empty folder, in which the test runs."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

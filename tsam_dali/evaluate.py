@@ -25,6 +25,7 @@ from tsam_dali.command_line import friendly_errors, make_folder, parser, positiv
 from tsam_dali.config import change_config
 from tsam_dali.evaluation import BATCH_SIZE, SPLIT, Evaluation, choose_views, describe, evaluate_videos
 from tsam_dali.evaluation_files import write_evaluation
+from tsam_dali.memory import keep_freed_memory
 from tsam_dali.provenance import provenance
 from tsam_dali.trained import network_of, read_trained
 
@@ -32,6 +33,7 @@ from tsam_dali.trained import network_of, read_trained
 @friendly_errors
 def main() -> None:
     args = parse_arguments()
+    keep_freed_memory()
     trained = read_trained(args.checkpoint)
     # Unreadable videos are listed, however many there are.
     config = change_config(trained.config, args.data, ["pipeline.max_bad_fraction=1", *args.set])

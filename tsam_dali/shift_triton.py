@@ -14,7 +14,7 @@ PIXELS, CHANNELS = 16, 128
 """A program's tile: so many pixels of a frame, so many of their channels. Not tuned."""
 
 
-def takes(x: Tensor, *_options) -> bool:
+def takes(x: Tensor) -> bool:
     """Whether the kernel can shift x."""
     return x.dtype in DTYPES and x.is_contiguous(memory_format=torch.channels_last)
 
