@@ -3,7 +3,7 @@
 Bare: forward, loss, backward, limit of the gradient, optimizer, as in a loop written for nothing else. Trainer: the
 loop of `tsam_dali.train` with all that happens after a step - metrics, checks for numbers that are not finite,
 progress, figures into metrics.jsonl and TensorBoard every `log_steps` steps. Both train the same network in one process
-and take turns, a window of steps each. benchmarks/README.md describes the method.
+and take turns, on a CPU after every step. benchmarks/README.md describes the method.
 
 example:
   python -m benchmarks.overhead --arch resnet50 --rounds 7
@@ -13,10 +13,12 @@ import argparse
 import itertools
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from benchmarks.arguments import add_numbers
@@ -42,12 +44,13 @@ CONFIG = Path(__file__).resolve().parent.parent / "config"
 TARGET = 0.02  # of the bare step
 METHOD = {
     "bare": "forward, loss, backward, limit of the gradient, optimizer, schedule",
-    "trainer": "tsam_dali.engine.train_one_epoch, tsam_dali.watch.Watch: metrics, checks, progress, log every window",
-    "seconds_per_step": "wall time of a window of steps, by their number",
-    "overhead": "trainer by bare of the same round, minus 1; each round begins with the other one",
+    "trainer": "tsam_dali.engine.train_one_epoch, tsam_dali.watch.Watch: metrics, checks, progress, log every round",
+    "seconds_per_step": "wall time of a round's steps, by their number",
+    "overhead": "trainer by bare of the same round, minus 1",
+    "turn": "steps of one loop before the other one goes on; a GPU is waited for in between",
     "cpu_overhead": "the same of the CPU time of all threads, which other programs disturb less",
-    "data_wait": "of the trainer, as metrics.jsonl has it",
-    "warm_up": "one uncounted window of each",
+    "data_wait": "of the trainer, as metrics.jsonl has it, over as many steps in a row as a round has",
+    "warm_up": "one uncounted round",
     "target": TARGET,
 }
 
@@ -72,6 +75,39 @@ class Same:
         return itertools.repeat(self.batch, self.count)
 
 
+class Turns:
+    """The batches of all rounds for the trainer, with turns of the bare loop in between; both are timed.
+
+    From one batch to the next is a step of the trainer.
+    """
+
+    def __init__(self, batch: Batch, args: argparse.Namespace, bare: Callable[[], None]):
+        self._batch, self._args, self._bare = batch, args, bare
+        self.times: dict[str, list[Times]] = {"bare step": [], "trainer": []}
+
+    def __len__(self) -> int:
+        return (self._args.rounds + 1) * self._args.steps + 1  # it is asked once more, after the last step
+
+    def __iter__(self) -> Iterator[Batch]:
+        for _ in range((self._args.rounds + 1) * self._args.steps // self._args.turn):
+            with self._timed("bare step"):
+                self._bare()
+            with self._timed("trainer"):
+                yield from itertools.repeat(self._batch, self._args.turn)
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        self._wait()
+        wall, cpu = time.perf_counter(), time.process_time()
+        yield
+        self._wait()
+        self.times[name].append(Times(time.perf_counter() - wall, time.process_time() - cpu))
+
+    def _wait(self) -> None:
+        if self._args.device != "cpu":
+            torch.cuda.synchronize()
+
+
 @friendly_errors
 def main() -> None:
     args = _arguments()
@@ -80,10 +116,10 @@ def main() -> None:
     keep_freed_memory()
     torch.set_num_threads(args.threads)
     with tempfile.TemporaryDirectory(prefix="overhead_benchmark_") as folder:
-        times, waits = measure(settings(args, folder), args)
+        times, wait = measure(settings(args, folder), args)
     figures = [_figure(name, times) for name in times]
-    figures[1] |= {"data_wait": quartiles(waits)}
-    method = METHOD | {name: getattr(args, name) for name in (*SIZES, "arch", "device")}
+    figures[1] |= {"data_wait": wait}
+    method = METHOD | {name: getattr(args, name) for name in (*SIZES, "arch", "device", "turn")}
     _print(figures)
     write_results(args.output, "overhead", method, figures, start)
     bars = [Bar(f["loop"], **f["seconds_per_step"], ours=f["loop"] == "trainer") for f in figures]
@@ -102,7 +138,9 @@ def _arguments() -> argparse.Namespace:
     kind = "cuda" if torch.cuda.is_available() else "cpu"
     command.add_argument("--device", default=kind, help="cpu or cuda (default: cuda if there is one)")
     add_output_argument(command, "overhead")
-    return command.parse_args()
+    args = command.parse_args()
+    args.turn = 1 if args.device == "cpu" else args.steps
+    return args
 
 
 def settings(args: argparse.Namespace, folder: str) -> Config:
@@ -117,32 +155,30 @@ def settings(args: argparse.Namespace, folder: str) -> Config:
     return load_config(CONFIG / "kinetics400_data.json", CONFIG / "kinetics400_config.json", overrides)
 
 
-def measure(config: Config, args: argparse.Namespace) -> tuple[dict[str, list[Times]], list[float]]:
-    """Seconds per step of both loops in each round, and the trainer's shares of data wait."""
+def measure(config: Config, args: argparse.Namespace) -> tuple[dict[str, list[Times]], float]:
+    """Seconds per step of both loops in each round, and the trainer's share of data wait."""
     learner = make_learner(config, Network(args.arch, 1, args.device, args.threads))
     batch = synthetic_batch(config, args.pixels, args.device)
     folder = RunFolder(config, "overhead")
     folder.create(config, keep=False)
     run = Run(learner, folder, {"training": [], "validation": []}, StopRequest(), None)
-    waits = []
 
-    def trainer() -> None:
-        progress = Progress(Same(batch, args.steps), "", clips_per_step=args.batch_size, show=False)
+    def train(batches: Iterable[Batch]) -> float:
+        progress = Progress(batches, "", clips_per_step=args.batch_size, show=False)
         train_one_epoch(learner, progress, Watch(run, progress, epoch=0))
-        waits.append(progress.data_wait)
+        return progress.data_wait
 
-    def bare() -> None:
-        bare_steps(learner, batch, args.steps)
-
-    loops: dict[str, Callable[[], None]] = {"bare step": bare, "trainer": trainer}
-    times: dict[str, list[Times]] = {name: [] for name in loops}
+    turns = Turns(batch, args, lambda: bare_steps(learner, batch, args.turn))
     with run.reported():
-        for number in range(args.rounds + 1):
-            for name in sorted(loops, reverse=number % 2 == 1):
-                taken = _timed(loops[name], args.device)
-                if number > 0:
-                    times[name].append(Times(*(seconds / args.steps for seconds in taken)))
-    return times, waits[1:]
+        train(turns)
+        wait = train(Same(batch, args.steps))
+    return {name: _rounds(taken, args)[1:] for name, taken in turns.times.items()}, wait
+
+
+def _rounds(turns: Sequence[Times], args: argparse.Namespace) -> list[Times]:
+    """Seconds per step of each round."""
+    chunks = np.array(turns).reshape(-1, args.steps // args.turn, 2)  # (turns, 2) -> (rounds, turns of a round, 2)
+    return [Times(*(chunk.sum(0) / args.steps)) for chunk in chunks]
 
 
 def bare_steps(learner: Learner, batch: Batch, steps: int) -> None:
@@ -160,16 +196,6 @@ def bare_steps(learner: Learner, batch: Batch, steps: int) -> None:
         learner.schedule.step()
 
 
-def _timed(loop: Callable[[], None], device: str) -> Times:
-    if device != "cpu":
-        torch.cuda.synchronize()
-    wall, cpu = time.perf_counter(), time.process_time()
-    loop()
-    if device != "cpu":
-        torch.cuda.synchronize()
-    return Times(time.perf_counter() - wall, time.process_time() - cpu)
-
-
 def _figure(name: str, times: dict[str, list[Times]]) -> dict[str, Any]:
     pairs = list(zip(times[name], times["bare step"], strict=True))
     return {
@@ -185,7 +211,7 @@ def _print(figures: Sequence[dict[str, Any]]) -> None:
     keys = ("seconds_per_step", "overhead", "cpu_overhead")
     rows = [(f["loop"], *(number for key in keys for number in f[key].values())) for f in figures]
     print_table(("loop", "s per step", "q1", "q3", "overhead", "q1", "q3", "CPU overhead", "q1", "q3"), rows)
-    overhead, wait = (figures[1][name]["median"] for name in ("overhead", "data_wait"))
+    overhead, wait = figures[1]["overhead"]["median"], figures[1]["data_wait"]
     verdict = "within" if max(overhead, wait) < TARGET else "ABOVE"
     print(f"the trainer adds {overhead:.2%} and waits for data {wait:.2%} of the time: {verdict} {TARGET:.0%}")
 

@@ -126,7 +126,7 @@ def _overhead(results: Mapping[str, Any]) -> str:
     trainer = next(figure for figure in results["figures"] if figure["loop"] == "trainer")
     return (
         f"The trainer adds {median(trainer, 'overhead'):.1%} to the bare step of {results['method']['arch']} on "
-        f"batches that are ready, and waits for data {median(trainer, 'data_wait'):.1%} of the time "
+        f"batches that are ready, and waits for data {trainer['data_wait']:.1%} of the time "
         f"({link('overhead')})."
     )
 

@@ -1,15 +1,9 @@
 """Running tools/make_lists.py, and the empty files that its tests need."""
 
-import io
-import logging
 import os
-import sys
-from contextlib import redirect_stderr, redirect_stdout
-from types import SimpleNamespace
-
-import pytest
 
 from pipelines.list_file import read_list
+from tests.processes import called
 from tools.make_lists import main
 from tsam_dali.config import load_config
 
@@ -37,20 +31,7 @@ def write(name, text):
 
 
 def make_lists(*arguments):
-    """Run the command in this process, which spares the start of a hundred; one test starts it as a user does."""
-    output, errors = io.StringIO(), io.StringIO()
-    handler = logging.StreamHandler(errors)
-    logging.getLogger().addHandler(handler)
-    code = 0
-    try:
-        with redirect_stdout(output), redirect_stderr(errors), pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sys, "argv", ["make_lists.py", *map(str, arguments), "--out", "out"])
-            main()
-    except SystemExit as end:
-        code = end.code
-    finally:
-        logging.getLogger().removeHandler(handler)
-    return SimpleNamespace(returncode=code, stdout=output.getvalue(), stderr=errors.getvalue())
+    return called(main, *arguments, "--out", "out")
 
 
 def made(*arguments):

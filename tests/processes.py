@@ -1,8 +1,18 @@
-"""Running the project's commands as a user does."""
+"""Running the project's commands: as a user does, or in this process where a start of its own adds nothing."""
 
+import io
+import logging
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from pipelines.processes import STOPPING
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -13,3 +23,25 @@ def run(*command: object, cwd: Path = ROOT, timeout: float = 240) -> subprocess.
     """Run `python ...` to its end; stdout and stderr as text."""
     arguments = [sys.executable, *map(str, command)]
     return subprocess.run(arguments, cwd=cwd, capture_output=True, text=True, timeout=timeout, check=False)
+
+
+def called(main: Callable[[], None], *arguments: object) -> SimpleNamespace:
+    """Run a command's `main` in this process: its exit code and what it said, as from `run`.
+
+    It spares the seconds that torch takes to be imported. Each command is also started as a user does in some test.
+    """
+    output, errors, code = io.StringIO(), io.StringIO(), 0
+    handler = logging.StreamHandler(errors)
+    signals = {number: signal.getsignal(number) for number in STOPPING}
+    logging.getLogger().addHandler(handler)
+    try:
+        with redirect_stdout(output), redirect_stderr(errors), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", ["command", *map(str, arguments)])
+            main()
+    except SystemExit as end:
+        code = end.code or 0
+    finally:
+        logging.getLogger().removeHandler(handler)
+        for number, action in signals.items():
+            signal.signal(number, action)
+    return SimpleNamespace(returncode=code, stdout=output.getvalue(), stderr=errors.getvalue())

@@ -9,8 +9,9 @@ import pytest
 
 from pipelines.dataset import DataError, load_clips, num_classes
 from tests.media import write_video
-from tests.processes import ROOT, run
+from tests.processes import ROOT, called, run
 from tsam_dali.config import config_from_dict
+from tsam_dali.train import main
 
 EXAMPLE_CONFIG = ROOT / "config/example_config.json"
 
@@ -153,14 +154,14 @@ def test_a_mel_store_that_is_outdated_or_made_otherwise(with_sound):
 def test_the_command_stops_before_training_and_names_everything(with_sound):
     (with_sound / "training.txt").write_text("a\nb 0\n../c 0\n")
     (with_sound / "validation.txt").unlink()
-    common = ("-m", "tsam_dali.train", "--data", with_sound / "data.json")
-    done = run(*common, "--set", "modle.arch=resnet18", "--set", "training_param.epoch=3")
+    data = ("--data", with_sound / "data.json")
+    done = called(main, *data, "--set", "modle.arch=resnet18", "--set", "training_param.epoch=3")
     assert done.returncode == 2
     assert done.stderr.splitlines()[-2:] == [
         "error: unknown key training_param.epoch; did you mean training_param.epochs?",
         "error: unknown key modle; did you mean model?",
     ]
-    done = run(*common)
+    done = called(main, *data)
     assert done.returncode == 2
     assert "validation.txt' does not exist" in done.stderr
     assert "Traceback" not in done.stderr

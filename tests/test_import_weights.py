@@ -2,8 +2,10 @@
 
 import torch
 
-from tests.processes import ROOT, run
+from tests.processes import ROOT, called, run
 from tests.weight_files import tsm_file, video_network
+from tools.import_weights import main
+from tsam_dali import export, train
 from tsam_dali.checkpoint import load_checkpoint
 from tsam_dali.trained import build_trained
 from tsam_dali.weights import load_weights
@@ -28,12 +30,12 @@ def test_a_tsm_file_becomes_a_checkpoint(tmp_path):
     assert names == ("0", "1", "2", "3", "4")
     assert (config.shift_temporal.edge, config.model.normalize) == ("zero", "backbone")
     torch.testing.assert_close(classifier.state_dict(), direct.state_dict(), rtol=0, atol=0)
-    shared = run("-m", "tsam_dali.export", "--checkpoint", target, "--safetensors", tmp_path / "shared")
+    shared = called(export.main, "--checkpoint", target, "--safetensors", tmp_path / "shared")
     assert shared.returncode == 0, shared.stderr
-    again = run(TOOL, source, target, *ARCH)
+    again = called(main, source, target, *ARCH)
     assert again.returncode == 2
     assert "replace it with --force" in again.stderr
-    assert run(TOOL, source, target, *ARCH, "--force").returncode == 0
-    trained = run("-m", "tsam_dali.train", "--resume", target, *ARCH, "--set", f"results_folder={tmp_path}")
+    assert called(main, source, target, *ARCH, "--force").returncode == 0
+    trained = called(train.main, "--resume", target, *ARCH, "--set", f"results_folder={tmp_path}")
     assert trained.returncode == 2
     assert "holds weights, not the state of a run; begin with them by --fine_tune" in trained.stderr

@@ -18,7 +18,7 @@ from pipelines.views import Views
 from tests.checkpoints import TINY, checkpoint
 from tests.media import write_video
 from tests.networks import one_thread  # noqa: F401 (a fixture)
-from tests.processes import run
+from tests.processes import called, run
 from tsam_dali.distributed import Job
 from tsam_dali.evaluation import evaluate_videos
 from tsam_dali.predict import main
@@ -45,10 +45,6 @@ def folder(example, tmp_path_factory):
     (folder / "sub/cut.mp4").write_bytes((folder / "a.mp4").read_bytes()[:1000])
     (folder / "sub/empty.webm").touch()
     return folder
-
-
-def predict(file, *arguments):
-    return run("-m", "tsam_dali.predict", "--checkpoint", file, *arguments)
 
 
 def test_predictions_are_those_of_the_evaluation(file, example):
@@ -90,7 +86,8 @@ def test_importing_the_package_imports_no_torch():
 
 
 def test_a_folder_with_broken_files_is_finished(file, folder, tmp_path):
-    done = predict(file, folder, "--output", tmp_path / "p.csv", "--pictures", tmp_path, "--topk", 3)
+    command = ("-m", "tsam_dali.predict", "--checkpoint", file, folder)
+    done = run(*command, "--output", tmp_path / "p.csv", "--pictures", tmp_path, "--topk", 3)
     assert done.returncode == 0, done.stderr
     assert "2 of 4 videos read" in done.stderr
     assert done.stderr.count("not read: ") == 2
@@ -106,7 +103,7 @@ def test_a_folder_with_broken_files_is_finished(file, folder, tmp_path):
 
 
 def test_nothing_that_can_be_read_exits_with_1(file, folder):
-    done = predict(file, folder / "sub")
+    done = called(main, "--checkpoint", file, folder / "sub")
     assert done.returncode == 1
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert [line["path"] for line in lines] == [str(folder / "sub/cut.mp4"), str(folder / "sub/empty.webm")]
@@ -114,7 +111,7 @@ def test_nothing_that_can_be_read_exits_with_1(file, folder):
 
 
 def test_unknown_files_are_named(file, folder):
-    done = predict(file, folder / "none.mp4", folder / "nowhere")
+    done = called(main, "--checkpoint", file, folder / "none.mp4", folder / "nowhere")
     assert done.returncode == 2
     assert done.stderr.count("no such file or folder") == 2
 

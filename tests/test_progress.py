@@ -24,6 +24,16 @@ def test_a_short_epoch_without_a_terminal_says_nothing(caplog, capfd):
     assert bar.clips_per_second > 0
 
 
+def test_a_pass_without_figures_has_lines_too(caplog, monkeypatch):
+    monkeypatch.setattr(progress, "LOG_SECONDS", 0.0)
+    with caplog.at_level(logging.INFO):
+        list(Progress([1, 2], "validation", clips_per_step=8, show=True))
+    assert [line.split(", data")[0].split(" clips")[0] for line in caplog.messages] == [
+        "validation: step 1 of 2,",
+        "validation: step 2 of 2,",
+    ]
+
+
 @pytest.mark.parametrize("shown", [True, False])
 def test_lines_of_the_log_come_at_their_interval(caplog, monkeypatch, shown):
     monkeypatch.setattr(progress, "LOG_SECONDS", 0.0)

@@ -6,8 +6,9 @@ import shutil
 import pytest
 import torch
 
-from tests.processes import ROOT, TORCHRUN, run
+from tests.processes import ROOT, TORCHRUN, called, run
 from tsam_dali.checkpoint import load_checkpoint
+from tsam_dali.train import main
 
 SMALL = (
     *("--set", "training_param.batch_size=8", "--set", "training_param.num_workers=2"),
@@ -27,10 +28,10 @@ def train(data, tmp_path_factory):
     """Run the trainer on the small example; results in a folder of the module."""
     results = tmp_path_factory.mktemp("results")
 
-    def train(*arguments, ranks=None):
+    def train(*arguments, ranks=None, here=False):
         launch = (*TORCHRUN, ranks, "-m", "tsam_dali.train") if ranks else ("-m", "tsam_dali.train")
         common = ("--data", data / "data.json", "--set", f"results_folder={results}", *SMALL)
-        done = run(*launch, *common, *arguments)
+        done = called(main, *common, *arguments) if here else run(*launch, *common, *arguments)
         assert "Traceback" not in done.stderr or done.returncode not in (0, 2), done.stderr
         return done
 
@@ -91,11 +92,11 @@ def test_what_a_run_leaves(two_epochs):
 
 def test_what_differs_from_the_checkpoint_is_shown(train, two_epochs):
     shutil.copytree(train.results / "whole", train.results / "changed", symlinks=True)
-    again = train("--run_id", "changed")
+    again = train("--run_id", "changed", here=True)
     assert again.returncode == 2
     assert "holds a run already; choose another --run_id, or --resume auto" in again.stderr
     other = ("--run_id", "changed", "--resume", "auto", "--set", "optimizer_param.lr=0.3")
-    refused = train(*other)
+    refused = train(*other, here=True)
     assert refused.returncode == 2
     assert "optimizer_param.lr: 0.05 -> 0.3" in refused.stderr
     assert "training_param.epochs: 2 -> 14" in refused.stderr
@@ -111,7 +112,7 @@ def test_dry_run(train):
     assert "dry run: one step of training and of validation and a checkpoint worked" in done.stdout
     (line,) = epochs(train.results / "dry_run")
     assert (line["training"]["samples"], line["validation"]["samples"]) == (8, 8)
-    assert train("--dry_run").returncode == 0
+    assert train("--dry_run", here=True).returncode == 0
 
 
 def test_validation_of_a_checkpoint_scores_what_training_scored(train, two_epochs):
@@ -160,7 +161,7 @@ def test_two_ranks_train_and_validate_each_clip_once(train):
     ],
 )
 def test_wrong_input_is_an_error_of_one_line(train, arguments, message):
-    done = train(*arguments)
+    done = train(*arguments, here=True)
     assert done.returncode == 2, done.stderr
     assert message in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
@@ -168,7 +169,7 @@ def test_wrong_input_is_an_error_of_one_line(train, arguments, message):
 
 def test_a_run_that_cannot_start_leaves_no_folder(train):
     before = set(train.results.iterdir())
-    done = train("--run_id", "never", "--set", "training_param.batch_size=100")
+    done = train("--run_id", "never", "--set", "training_param.batch_size=100", here=True)
     assert done.returncode == 2
     assert set(train.results.iterdir()) == before
 

@@ -41,13 +41,13 @@ class Progress:
         self._steps = 0
         self._seconds = self._waited = 0.0
         self._last_report = time.perf_counter()  # a short epoch says nothing
-        self._bar: tqdm | None = None
+        self._figures: dict[str, Any] = {}
         self.first_batch: Batch | None = None
 
     def __iter__(self) -> Iterator[Batch]:
         batches = itertools.islice(self._loader, self._total)
         hidden = not (self._show and self._terminal)
-        with tqdm(total=self._total, desc=self._title, disable=hidden, unit="step") as self._bar:
+        with tqdm(total=self._total, desc=self._title, disable=hidden, unit="step") as bar:
             asked = time.perf_counter()
             for batch in batches:
                 got = time.perf_counter()
@@ -58,23 +58,24 @@ class Progress:
                     self._waited += got - asked
                 yield batch
                 self._steps += 1
-                self._bar.update()
                 asked = time.perf_counter()
                 self._seconds = asked - started
+                self._report(bar, asked)
 
     def show(self, **figures: Any) -> None:
-        """Put figures, clips/s and the share of time spent waiting behind the bar, or once a minute into the log."""
-        assert self._bar is not None
-        now = time.perf_counter()
-        if not self._show or (not self._terminal and now - self._last_report < LOG_SECONDS):
-            return
-        self._last_report = now
+        """Put figures before clips/s and the share of time spent waiting, behind the bar or in the lines of the log."""
+        self._figures = figures
+
+    def _report(self, bar: tqdm, now: float) -> None:
+        """Move the bar on, or once a minute write a line into the log."""
         throughput = {"clips/s": f"{self.clips_per_second:.1f}", "data wait": f"{self.data_wait:.0%}"}
         if self._terminal:
-            self._bar.set_postfix(**figures, **throughput)
-        else:
-            text = ", ".join(f"{name} {value}" for name, value in (figures | throughput).items())
-            log.info("%s: step %d of %d, %s", self._title, self._steps + 1, self._total, text)
+            bar.set_postfix(**self._figures, **throughput, refresh=False)
+            bar.update()
+        elif self._show and now - self._last_report >= LOG_SECONDS:
+            self._last_report = now
+            text = ", ".join(f"{name} {value}" for name, value in (self._figures | throughput).items())
+            log.info("%s: step %d of %d, %s", self._title, self._steps, self._total, text)
 
     @property
     def seconds_waited(self) -> float:

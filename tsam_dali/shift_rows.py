@@ -1,9 +1,9 @@
 """The transposed shift of a channels-last gradient on a CPU, in one pass over memory and in all threads.
 
-In memory such a gradient is (B, T, H*W, C / g, g): rows of g channels, g being the size of a group. The shift takes a row
-from one frame, so its derivative is the sum of none, one or two rows: bags of rows, summed by `embedding_bag`, which
-keeps a row in registers. Slices pass over the gradient once to copy it and then again for every group, and twice more
-where they add.
+In memory such a gradient is (B, T, H*W, C / g, g): rows of g channels, g being the size of a group. The shift takes a
+row from one frame, so its derivative is the sum of none, one or two rows: bags of rows, summed by `embedding_bag`,
+which keeps a row in registers. Slices pass over the gradient once to copy it and then again for every group, and
+twice more where they add.
 
 Letters as in `tsam_dali.shift`.
 """

@@ -109,7 +109,8 @@ class WeightsAndBiases:
 
 
 class MLflow:
-    """A run of MLflow with the name of the folder; MLFLOW_TRACKING_URI, or else folder/mlflow.db, takes it."""
+    """A run of MLflow with the name of the folder; MLFLOW_TRACKING_URI, or else folder/mlflow.db, takes it. Its id is
+    kept in the folder, so that a resumed run goes on with it."""
 
     def __init__(self, folder: Path, config: Config):
         import os
@@ -120,7 +121,9 @@ class MLflow:
         if "MLFLOW_TRACKING_URI" not in os.environ:
             mlflow.set_tracking_uri(f"sqlite:///{folder.resolve() / 'mlflow.db'}")
         mlflow.set_experiment(config.dataset.name)
-        mlflow.start_run(run_name=folder.name)
+        kept = folder / "mlflow_run_id.txt"
+        run = mlflow.start_run(kept.read_text() if kept.exists() else None, run_name=folder.name)
+        kept.write_text(run.info.run_id)
         mlflow.log_dict(config.to_dict(), "settings.json")
 
     def scalars(self, values: dict[str, float], step: int) -> None:
