@@ -11,6 +11,7 @@ from benchmarks import results_of_runs
 from benchmarks.decoders import OURS
 from benchmarks.markdown import Results, hardware, link, median, shown, table, wrapped, write_or_check
 from benchmarks.preparation import ROOT
+from benchmarks.shifting import TSAM
 from benchmarks.verdict import verdict
 
 README = ROOT / "README.md"
@@ -113,6 +114,31 @@ def _audio(results: Mapping[str, Any]) -> str:
     )
 
 
+def _loader(results: Mapping[str, Any]) -> str:
+    loaders = {figure["loader"]: figure for figure in results["figures"] if figure["kind"] == "loader"}
+    rates = ", ".join(
+        f"{name.removeprefix('ours, ')} {shown(median(figure, 'rate_relative_to_baseline'))}"
+        for name, figure in loaders.items()
+        if name.startswith("ours, ")
+    )
+    return (
+        f"The loader alone on {results['method']['cores']} cores, {results['method']['segments']} frames and the "
+        f"sound, where TSAM's way (JPEG frames and .wav files) loads 1: {rates} ({link('loader')})."
+    )
+
+
+def _shift(results: Mapping[str, Any]) -> str:
+    def milliseconds(way: str, dtype: str) -> float:
+        chosen = [f for f in results["figures"] if (f["way"], f["dtype"], f["layout"]) == (way, dtype, "channels_last")]
+        return sum(median(figure, "wall_ms") for figure in chosen)  # forward and backward
+
+    speedups = ", ".join(
+        f"{shown(milliseconds(TSAM, dtype) / milliseconds(OURS, dtype))} times as fast in {dtype}"
+        for dtype in ("float32", "bfloat16")
+    )
+    return f"The shift, forward and backward, beside TSAM's way: {speedups} ({link('shift')})."
+
+
 def _step(results: Mapping[str, Any]) -> str:
     best = max(results["figures"], key=lambda figure: median(figure, "wall_speedup"))
     method = results["method"]
@@ -124,10 +150,11 @@ def _step(results: Mapping[str, Any]) -> str:
 
 def _overhead(results: Mapping[str, Any]) -> str:
     trainer = next(figure for figure in results["figures"] if figure["loop"] == "trainer")
+    overhead = trainer["overhead"]
+    spread = f"quartiles {overhead['q1']:.1%} and {overhead['q3']:.1%}"
     return (
-        f"The trainer adds {median(trainer, 'overhead'):.1%} to the bare step of {results['method']['arch']} on "
-        f"batches that are ready, and waits for data {trainer['data_wait']:.1%} of the time "
-        f"({link('overhead')})."
+        f"The trainer adds {overhead['median']:.1%} ({spread}) to the bare step of {results['method']['arch']} on "
+        f"batches that are ready, and waits for data {trainer['data_wait']:.1%} of the time ({link('overhead')})."
     )
 
 
@@ -152,9 +179,11 @@ def _memory(results: Mapping[str, Any]) -> str:
 
 SECTIONS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "end_to_end": _end_to_end,
+    "loader": _loader,
     "decode": _decode,
     "copies": _copies,
     "audio": _audio,
+    "shift": _shift,
     "step": _step,
     "overhead": _overhead,
     "scaling": _scaling,
