@@ -9,7 +9,9 @@ from distributed import LocalCluster
 from pipelines import parallel
 from pipelines.parallel import in_processes
 from tests.media import write_video
-from tests.processes import run
+from tests.processes import called, run
+from tools import precompute_audio
+from tsam_dali.command_line import EXAMPLE_CONFIG
 
 COUNT = 24
 
@@ -71,11 +73,10 @@ def test_copies_and_sound(folder, address):
     assert "4 clips stored" in done.stdout
 
 
-def test_no_scheduler(folder, monkeypatch):
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense://1"])
+def test_no_scheduler(folder, monkeypatch, address):
     monkeypatch.setattr(parallel, "SECONDS_TO_CONNECT", 1)
-    with pytest.raises(ValueError, match="--dask tcp://127.0.0.1:9: no scheduler answers there"):
-        list(in_processes(os.path.basename, [("/a",)], 1, "tcp://127.0.0.1:9"))
-    done = tool("precompute_audio", folder, "nonsense://1", "--config", "config/example_config.json", "--force")
+    options = ("--data", folder / "data.json", "--dask", address, "--config", EXAMPLE_CONFIG, "--force")
+    done = called(precompute_audio.main, *options)
     assert done.returncode == 2
-    assert "error: --dask nonsense://1: no scheduler answers there" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert f"error: --dask {address}: no scheduler answers there" in done.stderr

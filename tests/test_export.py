@@ -28,7 +28,12 @@ def call(monkeypatch, *words):
 
 
 @pytest.mark.parametrize(
-    "overrides", [(), (SILENT, "shift_temporal.edge=zero"), ("shift_temporal.causal=true", "model.normalize=backbone")]
+    "overrides",
+    [
+        pytest.param((), marks=pytest.mark.slow),
+        pytest.param((SILENT, "shift_temporal.edge=zero"), marks=pytest.mark.slow),
+        ("shift_temporal.causal=true", "model.normalize=backbone"),
+    ],
 )
 def test_pt2_gives_the_logits_and_the_preprocessing(tmp_path, overrides):
     network, about = parts(checkpoint(tmp_path / "checkpoint", NAMES, *overrides))

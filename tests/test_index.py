@@ -219,7 +219,9 @@ def test_an_index_that_cannot_be_written_is_a_warning(dataset, caplog):
     assert caplog.text.count("cannot be kept") == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL]
+)
 def test_interrupted_and_continued(dataset, number):
     """Whenever it ends, what was found out is kept, and no file is looked at a second time but those in work."""
     for i in range(60):

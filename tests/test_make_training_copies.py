@@ -79,7 +79,7 @@ def test_failures_are_listed(data):
     assert "1 copies made" in done.stdout
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_an_interrupted_run_goes_on(data, number):
     for i in range(20):
         write_video(data / f"videos/more{i}.mp4", 60, (240, 320))
