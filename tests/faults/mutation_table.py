@@ -215,6 +215,6 @@ MUTATIONS = [
         "tsam_dali/watch.py",
         "return stop\n",
         "return False\n",
-        "faults/test_runs.py::test_sigterm_in_every_phase_loses_no_step",
+        "test_resume.py::test_stopped_twice_in_one_epoch",
     ),
 ]
