@@ -8,6 +8,7 @@ import av
 import numpy as np
 
 from pipelines.decode import VideoError, decode_frames
+from pipelines.probe import probe_video
 from pipelines.sandbox import Limits, map_limited
 from tests.damage import DAMAGES, damage
 from tests.media import write_video
@@ -49,8 +50,10 @@ def mutated_videos(folder: Path, count: int, workers: int) -> dict[str, Any]:
 
 
 def read_damaged(item: tuple[str, str, int]) -> str:
-    """`flagged`, `right frames`, `unseen` (wrong frames in which no strict decoder finds an error), or `wrong frames`
-    where FFmpeg's own strict decode of the whole file does find one."""
+    """`flagged` by the decoding of the frames or, where they are wrong, by the strict decoding of the whole file, which
+    the index does on request; `right frames`; `unseen` (wrong frames in which no strict decoder finds an error), or
+    `wrong frames` where FFmpeg's own strict decode does find one.
+    """
     folder, name, number = item
     rng, source = np.random.default_rng([4, number]), Path(folder, name)
     path = source.with_name(f"damaged_{number}{source.suffix}")
@@ -63,6 +66,8 @@ def read_damaged(item: tuple[str, str, int]) -> str:
             return "flagged"
         if np.array_equal(frames, np.load(f"{source}.npy", allow_pickle=False)[wanted]):
             return "right frames"
+        if probe_video(path, "decoded")["status"] != "ok":
+            return "flagged"
         return "wrong frames" if _strict_decode_fails(path) else "unseen"
     finally:
         path.unlink()
@@ -71,7 +76,8 @@ def read_damaged(item: tuple[str, str, int]) -> str:
 def _strict_decode_fails(path: Path) -> bool:
     demuxer = {".mp4": "mp4", ".webm": "matroska"}[path.suffix]
     try:
-        with av.open(f"file:{path}", format=demuxer, options={"err_detect": "explode"}) as container:
+        options = {"options": {"err_detect": "explode"}, "metadata_errors": "ignore"}
+        with av.open(f"file:{path}", format=demuxer, **options) as container:
             container.streams.video[0].codec_context.options = {"err_detect": "explode"}
             return sum(1 for _ in container.decode(video=0)) == 0
     except av.FFmpegError:

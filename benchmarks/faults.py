@@ -41,7 +41,7 @@ METHOD = {
     "identical": "weights, averages, momentum and validation scores equal to those of an undisturbed run, bit for bit",
     "checkpoints": "a flipped bit or a cut at a random place, by turns",
     "videos": "damage of seven kinds to H.264, HEVC and VP9; four frames of each are decoded, in limited processes",
-    "flagged": "strict decoding reported the damage",
+    "flagged": "strict decoding reported the damage: that of the frames, or of the whole file as index_videos --decode",
     "unseen": "wrong frames in which FFmpeg's strict decode of the whole file finds no error either: damage inside "
     "entropy-coded data, which has no checksum",
     "wrong frames": "wrong frames although FFmpeg's strict decode of the whole file finds an error",

@@ -49,7 +49,7 @@ def faults(results: Mapping[str, Any]) -> str:
 
 
 def _count(runs: list[Mapping[str, Any]], key: str) -> int:
-    return sum(run[key] for run in runs)
+    return sum(run.get(key, 0) for run in runs)  # one that failed has no figures
 
 
 def soak(results: Mapping[str, Any]) -> str:

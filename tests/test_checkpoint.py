@@ -94,3 +94,17 @@ def test_a_save_that_fails_leaves_the_previous_file(file):
     assert done.returncode != 0
     assert load_checkpoint(file)["epoch"] == 3
     assert sorted(os.listdir(file.parent)) == ["latest", "latest.sha256"]
+
+
+def test_a_new_file_never_stands_without_its_digest(tmp_path, monkeypatch):
+    """A run may be killed between any two names that it gives."""
+    replace, seen = os.replace, []
+
+    def watched(source, target):
+        replace(source, target)
+        seen.append({path.name for path in tmp_path.iterdir() if not path.name.startswith(".")})
+
+    monkeypatch.setattr(os, "replace", watched)
+    save_checkpoint(tmp_path / "step_1", {"step": 1})
+    assert seen == [{"step_1.sha256"}, {"step_1", "step_1.sha256"}]
+    assert load_checkpoint(tmp_path / "step_1", digest_needed=True)["step"] == 1

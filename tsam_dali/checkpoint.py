@@ -21,13 +21,18 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write `state` (tensors, numbers, text, lists and dicts of these) to `path`.
 
     The file appears under its name when it is complete and on the disk; `path`.sha256 holds its digest in the form that
-    `sha256sum -c` reads. A run killed at any moment leaves the previous file as it was.
+    `sha256sum -c` reads. A run killed at any moment leaves the previous file as it was, or a new one with its digest.
     """
+    is_new = not path.exists()
     with replacing(path) as temporary:
         torch.save({"format": FORMAT, **state}, temporary)
         digest = sha256(temporary)
-        _digest_file(path).unlink(missing_ok=True)  # the old digest must never stand beside the new file
-    _write_digest(path, digest)
+        if is_new:
+            _write_digest(path, digest)  # first: the file itself never stands there without it
+        else:
+            _digest_file(path).unlink(missing_ok=True)  # the old digest must never stand beside the new file
+    if not is_new:
+        _write_digest(path, digest)
 
 
 def copy_checkpoint(source: Path, target: Path) -> None:
