@@ -164,3 +164,20 @@ def test_a_full_disk_does_not_stop_the_log(tmp_path, monkeypatch, caplog):
     log.close()
     assert steps_of(tmp_path) == [("steps", 5), ("steps", 15)]
     assert "step 10 is missing in /dev/full" in caplog.text
+
+
+def test_a_resumed_run_goes_on_with_its_run_of_mlflow(tmp_path, monkeypatch):
+    started = []
+    fake = types.ModuleType("mlflow")
+    for name in ("set_tracking_uri", "set_experiment", "log_dict", "end_run"):
+        setattr(fake, name, lambda *_: None)
+
+    def start_run(run_id, run_name):
+        started.append((run_id, run_name))
+        return types.SimpleNamespace(info=types.SimpleNamespace(run_id=run_id or "new"))
+
+    fake.start_run = start_run
+    monkeypatch.setitem(sys.modules, "mlflow", fake)
+    for first_step in (0, 5):
+        start_trackers(tmp_path, first_step, settings(["mlflow"]))[-1].close()
+    assert started == [(None, tmp_path.name), ("new", tmp_path.name)]
