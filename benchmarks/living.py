@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import torch
 
+from pipelines.memory import keep_freed_memory
 from tsam_dali.config import load_config
-from tsam_dali.memory import keep_freed_memory
 from tsam_dali.model import build_model
 from tsam_dali.stream import Stream
 

@@ -28,12 +28,12 @@ from benchmarks.processes import choose_cores, pin
 from benchmarks.results import add_output_argument, origin, print_table, write_results
 from benchmarks.training import NUM_CLASS, Network, make_learner, synthetic_batch
 from pipelines.loader import Batch
+from pipelines.memory import keep_freed_memory
 from tsam_dali.command_line import friendly_errors, parser
 from tsam_dali.config import Config, load_config
 from tsam_dali.engine import train_one_epoch
 from tsam_dali.interruption import StopRequest
 from tsam_dali.learner import Learner
-from tsam_dali.memory import keep_freed_memory
 from tsam_dali.precision import autocast
 from tsam_dali.progress import Progress
 from tsam_dali.run import Run

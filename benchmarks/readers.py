@@ -9,8 +9,8 @@ import torch
 
 from benchmarks.processes import cpu_seconds
 from pipelines.loader import Batch
+from pipelines.memory import keep_freed_memory
 from tsam_dali.config import Config, load_config
-from tsam_dali.memory import keep_freed_memory
 
 
 class Reader:

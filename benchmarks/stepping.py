@@ -12,11 +12,11 @@ from benchmarks.measure import MissingVariantError
 from benchmarks.processes import memory_mb
 from benchmarks.training import NUM_CLASS, synthetic_batch
 from benchmarks.tsam_shift import clone_shift
+from pipelines.memory import keep_freed_memory
 from tsam_dali.config import Config, load_config
 from tsam_dali.distributed import Job
 from tsam_dali.engine import train_one_epoch
 from tsam_dali.learner import build_learner
-from tsam_dali.memory import keep_freed_memory
 from tsam_dali.model import build_model
 from tsam_dali.precision import cpu_computes_in
 from tsam_dali.shift import TemporalShift

@@ -16,6 +16,7 @@ from pipelines.culprits import find_culprits
 from pipelines.dataset import SPLITS, load_clips
 from pipelines.graph import Tail, build_pipeline
 from pipelines.mel_store import MelStore
+from pipelines.memory import return_freed_memory
 from pipelines.order import EvaluationOrder, TrainingOrder
 from pipelines.processes import STOPPING, deaf_to, no_main_module
 from pipelines.source import ClipSource
@@ -201,6 +202,7 @@ class Loader:
         self.source.bad = {**self.source.bad, **culprits}
 
     def _start(self) -> DALIGenericIterator:
+        return_freed_memory()  # what an earlier pipeline held
         self.source.first_step = self.step
         order = self.source.order
         pipeline, names = build_pipeline(

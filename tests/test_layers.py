@@ -15,9 +15,9 @@ def layer(package: str, names: str) -> set[str]:
 LAYERS = [
     layer(
         "pipelines",
-        "clips ffmpeg frame_folder jpeg list_file media_files order parallel processes record_file shard storage",
+        "clips ffmpeg frame_folder jpeg list_file media_files memory order parallel processes",
     )
-    | layer("pipelines", "sampling sandbox tsam_names views windows")
+    | layer("pipelines", "record_file sampling sandbox shard storage tsam_names views windows")
     | layer("pipelines.lists", "build classes formats media paths published rows split write"),
     layer("pipelines", "copy_folder decode demux file_sound headers index_file mel mel_file mel_store mel_summary mp4")
     | layer("pipelines", "nvdec packets pictures probe remux sound sound_track source training_copy video_file ways_in")
@@ -34,7 +34,7 @@ LAYERS = [
         "progress provenance published_weights report report_page report_parts report_sections resume run_folder",
     )
     | layer("tsam_dali", "model_folder trained")
-    | layer("tsam_dali", "explanation export_formats memory model_card predictions preprocessing stream")
+    | layer("tsam_dali", "explanation export_formats model_card predictions preprocessing stream")
     | layer("tsam_dali", "first_network scores train_arguments video_scores")
     | layer("tsam_dali", "run_log shift shift_rows shift_triton trackers trainable weight_formats weights"),
     layer("tsam_dali", "engine file_clips live prediction_files prediction_inputs run timeline"),

@@ -20,12 +20,12 @@ from pathlib import Path
 
 from pipelines.clips import Dataset
 from pipelines.dataset import load_data
+from pipelines.memory import keep_freed_memory
 from tsam_dali import distributed
 from tsam_dali.command_line import friendly_errors, make_folder, parser, positive
 from tsam_dali.config import change_config
 from tsam_dali.evaluation import BATCH_SIZE, SPLIT, Evaluation, choose_views, describe, evaluate_videos
 from tsam_dali.evaluation_files import write_evaluation
-from tsam_dali.memory import keep_freed_memory
 from tsam_dali.provenance import provenance
 from tsam_dali.trained import network_of, read_trained
 

@@ -19,6 +19,7 @@ import torch
 from pipelines.clips import Clip
 from pipelines.dataset import load_clips, load_data, num_classes
 from pipelines.loader import Batch, Loader, build_loader
+from pipelines.memory import keep_freed_memory
 from tsam_dali import distributed
 from tsam_dali.command_line import config_arguments, friendly_errors
 from tsam_dali.config import Config, load_config
@@ -30,7 +31,6 @@ from tsam_dali.first_network import first_network, resumed_state, weight_file
 from tsam_dali.interruption import EXIT_CODE, Interrupted, StopRequest
 from tsam_dali.learner import build_learner
 from tsam_dali.loss import class_weights, clip_losses
-from tsam_dali.memory import keep_freed_memory
 from tsam_dali.metrics import Metrics
 from tsam_dali.mistakes import Mistake, WorstMistakes
 from tsam_dali.model import build_model

@@ -10,6 +10,14 @@ import platform
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # from malloc.h; see mallopt(3)
 
 
+def return_freed_memory() -> None:
+    """Give back, once, every page that holds nothing. For when large buffers of long life are replaced by others: they
+    never fit the same gaps again, so the kept memory would grow a little each time.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def keep_freed_memory() -> None:
     """From now on, keep what is freed for the next tensor; child processes are not changed.
 
