@@ -1,8 +1,7 @@
 """Break each guarded behaviour once, and see its tests fail: a test that never fails guards nothing.
 
-Run by hand (minutes): python -m tests.faults.mutations [WORD ...]      only mutations whose name holds one of the words
-Each mutation is made in a copy of the tree in a temporary folder, where all the tests pass first. Ends with 1 if a test
-did not notice.
+Each mutation is made in a copy of the tree in a temporary folder, where all the tests pass first. Takes minutes; ends
+with 1 if a test did not notice.
 """
 
 import os
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from tests.faults.mutation_table import MUTATIONS, Mutation
 from tests.processes import ROOT
+from tsam_dali.command_line import parser
 
 COPIED = ("benchmarks", "config", "docs", "pipelines", "tests", "tools", "tsam_dali")
 COPIED_FILES = ("README.md", "SECURITY.md", "setup.cfg", "pyproject.toml")
@@ -22,8 +22,12 @@ LIMIT_SECONDS = 600  # for a test
 
 
 def main() -> None:
-    words = sys.argv[1:]
+    command = parser("python -m tests.faults.mutations", __doc__)
+    command.add_argument("words", metavar="WORD", nargs="*", help="only mutations whose name holds one of the words")
+    words = command.parse_args().words
     chosen = [mutation for mutation in MUTATIONS if not words or any(word in mutation.name for word in words)]
+    if not chosen:
+        command.error(f"no mutation's name holds {' or '.join(words)}")
     unnoticed = 0
     with tempfile.TemporaryDirectory(prefix="mutations_") as name:
         copy = copied_tree(Path(name))
