@@ -15,11 +15,11 @@ from PIL import Image
 from pipelines.dataset import DataError, load_clips
 from pipelines.loader import LoaderError, build_loader
 from pipelines.sampling import validation_frames
+from tests.loading import SEGMENTS, batches, expected_video, settings
 from tests.media import frame_numbers, numbered_picture, write_video
 from tests.processes import run
 from tests.sound_media import tone
 from tests.test_jpeg import KINDS, jpeg
-from tests.test_loader import SEGMENTS, batches, expected_video, settings
 from tsam_dali.config import ConfigError
 
 SIZES = [(96, 128), (128, 96), (90, 160), (112, 112), (144, 176), (64, 96), (100, 140)]

@@ -187,14 +187,14 @@ MUTATIONS = [
         "pipelines/loader.py",
         "if not tries_left:",
         "if True:",
-        "test_loader.py::test_a_killed_worker_costs_nothing_but_time",
+        "test_loader_faults.py::test_a_killed_worker_costs_nothing_but_time",
     ),
     Mutation(
         "training: any number of broken clips is no matter",
         "pipelines/loader.py",
         "if len(self.bad) > self._max_bad:",
         "if False:",
-        "test_loader.py::test_too_many_broken_clips_stop_the_loader",
+        "test_loader_faults.py::test_too_many_broken_clips_stop_the_loader",
     ),
     Mutation(
         "training: broken clips count in the loss",
