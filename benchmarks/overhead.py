@@ -1,9 +1,10 @@
-"""What the trainer adds to the bare step of training, on synthetic batches that are ready.
+"""What the trainer adds to the bare step of training on batches that are ready, and how long it waits for real ones.
 
 Bare: forward, loss, backward, limit of the gradient, optimizer, as in a loop written for nothing else. Trainer: the
 loop of `tsam_dali.train` with all that happens after a step - metrics, checks for numbers that are not finite,
 progress, figures into metrics.jsonl and TensorBoard every `log_steps` steps. Both train the same network in one process
-and take turns, on a CPU after every step. benchmarks/README.md describes the method.
+and take turns, on a CPU after every step. Then the trainer alone reads the example's videos with sound, decoded on the
+same cores. benchmarks/README.md describes the method.
 
 example:
   python -m benchmarks.overhead --arch resnet50 --rounds 7
@@ -22,12 +23,14 @@ import numpy as np
 import torch
 
 from benchmarks.arguments import add_numbers
+from benchmarks.material import CONFIG
 from benchmarks.measure import quartiles
 from benchmarks.plots import Bar, Panel, plot_bars
+from benchmarks.preparation import precompute, run
 from benchmarks.processes import choose_cores, pin
 from benchmarks.results import add_output_argument, origin, print_table, write_results
 from benchmarks.training import NUM_CLASS, Network, make_learner, synthetic_batch
-from pipelines.loader import Batch
+from pipelines.loader import Batch, build_loader
 from pipelines.memory import keep_freed_memory
 from tsam_dali.command_line import friendly_errors, parser
 from tsam_dali.config import Config, load_config
@@ -40,7 +43,6 @@ from tsam_dali.run import Run
 from tsam_dali.run_folder import RunFolder
 from tsam_dali.watch import Watch
 
-CONFIG = Path(__file__).resolve().parent.parent / "config"
 TARGET = 0.02  # of the bare step
 METHOD = {
     "bare": "forward, loss, backward, limit of the gradient, optimizer, schedule",
@@ -49,7 +51,7 @@ METHOD = {
     "overhead": "trainer by bare of the same round, minus 1",
     "turn": "steps of one loop before the other one goes on; a GPU is waited for in between",
     "cpu_overhead": "the same of the CPU time of all threads, which other programs disturb less",
-    "data_wait": "of the trainer, as metrics.jsonl has it, over as many steps in a row as a round has",
+    "data_wait": "of the trainer on the example's videos, as metrics.jsonl has it, over as many steps as a round has",
     "warm_up": "one uncounted round",
     "target": TARGET,
 }
@@ -60,19 +62,6 @@ class Times(NamedTuple):
 
     wall: float
     cpu: float
-
-
-class Same:
-    """One batch again and again: data that can be loaded as fast as it is asked for."""
-
-    def __init__(self, batch: Batch, count: int):
-        self.batch, self.count = batch, count
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __iter__(self) -> Iterator[Batch]:
-        return itertools.repeat(self.batch, self.count)
 
 
 class Turns:
@@ -116,7 +105,7 @@ def main() -> None:
     keep_freed_memory()
     torch.set_num_threads(args.threads)
     with tempfile.TemporaryDirectory(prefix="overhead_benchmark_") as folder:
-        times, wait = measure(settings(args, folder), args)
+        times, wait = measure(settings(args, make_example(args, folder), folder), args)
     figures = [_figure(name, times) for name in times]
     figures[1] |= {"data_wait": wait}
     method = METHOD | {name: getattr(args, name) for name in (*SIZES, "arch", "device", "turn")}
@@ -143,7 +132,23 @@ def _arguments() -> argparse.Namespace:
     return args
 
 
-def settings(args: argparse.Namespace, folder: str) -> Config:
+def make_example(args: argparse.Namespace, folder: str) -> Path:
+    """Clips for an epoch of as many steps as a round has and one; the path of their data file."""
+    data = Path(folder) / "data" / "data.json"
+    run(["tools/make_example.py", str(data.parent), "--training", str((args.steps + 1) * args.batch_size)])
+    run(precompute(data, CONFIG, args.threads, picture_sizes(args)))
+    return data
+
+
+def picture_sizes(args: argparse.Namespace) -> list[str]:
+    """The settings of frames and log-mel pictures."""
+    part, side = "data_augmentation", args.pixels
+    sound = [f"{part}.audio_image_param.n_mels={side}", f"{part}.audio_image_param.spec_size=[3, {side}, {side}]"]
+    return [f"{part}.video_image_param.output_size={side}", *sound]
+
+
+def settings(args: argparse.Namespace, data: Path, folder: str) -> Config:
+    """TSAM's for Kinetics, at the sizes asked for."""
     changes = {
         "model.arch": args.arch,
         "model.video_segments": args.segments,
@@ -151,8 +156,8 @@ def settings(args: argparse.Namespace, folder: str) -> Config:
         "training_param.log_steps": args.steps,
         "results_folder": folder,
     }
-    overrides = [f"{key}={value}" for key, value in changes.items()]
-    return load_config(CONFIG / "kinetics400_data.json", CONFIG / "kinetics400_config.json", overrides)
+    overrides = [*picture_sizes(args), *(f"{key}={value}" for key, value in changes.items())]
+    return load_config(data, CONFIG, overrides)
 
 
 def measure(config: Config, args: argparse.Namespace) -> tuple[dict[str, list[Times]], float]:
@@ -161,17 +166,17 @@ def measure(config: Config, args: argparse.Namespace) -> tuple[dict[str, list[Ti
     batch = synthetic_batch(config, args.pixels, args.device)
     folder = RunFolder(config, "overhead")
     folder.create(config, keep=False)
-    run = Run(learner, folder, {"training": [], "validation": []}, StopRequest(), None)
+    trainer = Run(learner, folder, {"training": [], "validation": []}, StopRequest(), None)
 
-    def train(batches: Iterable[Batch]) -> float:
-        progress = Progress(batches, "", clips_per_step=args.batch_size, show=False)
-        train_one_epoch(learner, progress, Watch(run, progress, epoch=0))
+    def train(batches: Iterable[Batch], steps: int | None = None) -> float:
+        progress = Progress(batches, "", clips_per_step=args.batch_size, show=False, steps=steps)
+        train_one_epoch(learner, progress, Watch(trainer, progress, epoch=0))
         return progress.data_wait
 
     turns = Turns(batch, args, lambda: bare_steps(learner, batch, args.turn))
-    with run.reported():
+    with trainer.reported(), build_loader(config, "training", device=args.device) as loader:
         train(turns)
-        wait = train(Same(batch, args.steps))
+        wait = train(loader, args.steps + 1)
     return {name: _rounds(taken, args)[1:] for name, taken in turns.times.items()}, wait
 
 

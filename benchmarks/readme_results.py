@@ -154,7 +154,8 @@ def _overhead(results: Mapping[str, Any]) -> str:
     spread = f"quartiles {overhead['q1']:.1%} and {overhead['q3']:.1%}"
     return (
         f"The trainer adds {overhead['median']:.1%} ({spread}) to the bare step of {results['method']['arch']} on "
-        f"batches that are ready, and waits for data {trainer['data_wait']:.1%} of the time ({link('overhead')})."
+        f"batches that are ready. On the example's videos, decoded on the same cores, it waits for data "
+        f"{trainer['data_wait']:.1%} of the time ({link('overhead')})."
     )
 
 

@@ -180,4 +180,4 @@ def test_overhead(tmp_path):
     found = results(run("-m", "benchmarks.overhead", *sizes, "--arch", "resnet10t", "--output", output), output)
     bare, trainer = found["figures"]
     assert bare["overhead"]["median"] == 0
-    assert trainer["data_wait"] < 0.02
+    assert 0 < trainer["data_wait"] < 1

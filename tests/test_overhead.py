@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from benchmarks.overhead import Same, bare_steps
+from benchmarks.overhead import bare_steps
 from benchmarks.training import Network, make_learner, synthetic_batch
 from tests.networks import one_thread, settings
 from tsam_dali.engine import train_one_epoch
@@ -54,7 +54,7 @@ class Trainer:
         self.run = Run(self.learner, place, {"training": [], "validation": []}, StopRequest(), None)
 
     def steps(self, count):
-        progress = Progress(Same(self.batch, count), "", clips_per_step=2, show=False)
+        progress = Progress([self.batch] * count, "", clips_per_step=2, show=False)
         train_one_epoch(self.learner, progress, Watch(self.run, progress, epoch=0))
 
 
