@@ -167,10 +167,12 @@ def test_a_full_disk_does_not_stop_the_log(tmp_path, monkeypatch, caplog):
 
 
 def test_a_resumed_run_goes_on_with_its_run_of_mlflow(tmp_path, monkeypatch):
-    started = []
+    started, experiments = [], {}
     fake = types.ModuleType("mlflow")
     for name in ("set_tracking_uri", "set_experiment", "log_dict", "end_run"):
         setattr(fake, name, lambda *_: None)
+    fake.get_experiment_by_name = experiments.get
+    fake.create_experiment = lambda name, artifact_location: experiments.update({name: artifact_location})
 
     def start_run(run_id, run_name):
         started.append((run_id, run_name))
@@ -181,3 +183,4 @@ def test_a_resumed_run_goes_on_with_its_run_of_mlflow(tmp_path, monkeypatch):
     for first_step in (0, 5):
         start_trackers(tmp_path, first_step, settings(["mlflow"]))[-1].close()
     assert started == [(None, tmp_path.name), ("new", tmp_path.name)]
+    assert list(experiments.values()) == [(tmp_path / "mlflow_files").as_uri()]

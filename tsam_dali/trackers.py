@@ -109,8 +109,8 @@ class WeightsAndBiases:
 
 
 class MLflow:
-    """A run of MLflow with the name of the folder; MLFLOW_TRACKING_URI, or else folder/mlflow.db, takes it. Its id is
-    kept in the folder, so that a resumed run goes on with it."""
+    """A run of MLflow with the name of the folder; MLFLOW_TRACKING_URI takes it, or else mlflow.db and mlflow_files in
+    the folder. Its id is kept there, so that a resumed run goes on with it."""
 
     def __init__(self, folder: Path, config: Config):
         import os
@@ -120,6 +120,9 @@ class MLflow:
         self._mlflow = mlflow
         if "MLFLOW_TRACKING_URI" not in os.environ:
             mlflow.set_tracking_uri(f"sqlite:///{folder.resolve() / 'mlflow.db'}")
+            if mlflow.get_experiment_by_name(config.dataset.name) is None:
+                files = (folder.resolve() / "mlflow_files").as_uri()  # else they go to the working directory
+                mlflow.create_experiment(config.dataset.name, artifact_location=files)
         mlflow.set_experiment(config.dataset.name)
         kept = folder / "mlflow_run_id.txt"
         run = mlflow.start_run(kept.read_text() if kept.exists() else None, run_name=folder.name)
