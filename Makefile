@@ -19,15 +19,16 @@ SHORT := results/bench
 
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.decode $(CLIPS) --clips 3 --segments 8 --rounds 3 --output $(SHORT)/decode.json
-	$(BIN)/python -m benchmarks.end_to_end $(CLIPS) --clips 3 --segments 8 --rounds 2 --batches 3 --repeats 6 \
-		--output $(SHORT)/end_to_end.json
+	$(BIN)/python -m benchmarks.end_to_end $(CLIPS) --clips 3 --segments 8 --batch_size 4 --rounds 1 --batches 2 \
+		--repeats 4 --output $(SHORT)/end_to_end.json
 	$(BIN)/python -m benchmarks.audio $(CLIPS) --clips 3 --rounds 3 --output $(SHORT)/audio.json
-	$(BIN)/python -m benchmarks.scaling $(CLIPS) --clips 3 --rounds 2 --batches 3 --repeats 6 --processes 0 2 \
-		--batch_sizes 8 --prefetch 2 --steps 4 --output $(SHORT)/scaling.json
+	$(BIN)/python -m benchmarks.scaling $(CLIPS) --clips 3 --batch_size 4 --rounds 1 --batches 2 --repeats 4 \
+		--processes 0 2 --batch_sizes 4 --prefetch 2 --steps 2 --output $(SHORT)/scaling.json
 	$(BIN)/python -m benchmarks.shift --rounds 3 --output $(SHORT)/shift.json
-	$(BIN)/python -m benchmarks.step --rounds 3 --segments 4 --output $(SHORT)/step.json
-	$(BIN)/python -m benchmarks.overhead --rounds 3 --steps 5 --segments 4 --output $(SHORT)/overhead.json
-	$(BIN)/python -m benchmarks.live --rounds 3 --segments 8 --output $(SHORT)/live.json
+	$(BIN)/python -m benchmarks.step --rounds 2 --segments 2 --output $(SHORT)/step.json
+	$(BIN)/python -m benchmarks.overhead --arch resnet18 --rounds 3 --steps 4 --segments 4 \
+		--output $(SHORT)/overhead.json
+	$(BIN)/python -m benchmarks.live --rounds 2 --segments 4 --output $(SHORT)/live.json
 
 bench-full: $(INSTALLED)
 	$(BIN)/python -m benchmarks.decode $(CLIPS)
