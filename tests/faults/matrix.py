@@ -160,6 +160,8 @@ SIGTERM in every phase: network, training, saving, validation, report: no step l
     faults/test_runs.py::test_sigterm_in_every_phase_loses_no_step
 SIGTERM in every phase: twice in one epoch
     test_resume.py::test_stopped_twice_in_one_epoch
+SIGTERM in every phase: a second one while it starts
+    test_interruption.py::test_a_second_signal_does_not_break_off_what_the_first_one_set_going
 SIGTERM in every phase: while it starts
     test_resume.py::test_stopped_while_it_starts
 disk full: the checkpoint before is whole
