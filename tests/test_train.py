@@ -113,6 +113,9 @@ def test_dry_run(train):
     (line,) = epochs(train.results / "dry_run")
     assert (line["training"]["samples"], line["validation"]["samples"]) == (8, 8)
     assert train("--dry_run", here=True).returncode == 0
+    refused = train("--dry_run", "--run_id", "dry_run", "--resume", "auto", here=True)
+    assert refused.returncode == 2
+    assert "--dry_run begins a run of its own: leave out --resume" in refused.stderr
 
 
 def test_validation_of_a_checkpoint_scores_what_training_scored(train, two_epochs):
