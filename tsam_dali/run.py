@@ -66,7 +66,7 @@ class Run:
             self._log.steps(figures)
 
     def save(self, also: Iterable[str] = (), last: bool = False) -> None:
-        """Write a checkpoint of the position reached, and copies of it under the names `also`; every rank calls it."""
+        """Write a checkpoint of the position reached, and keep it under the names `also`, too; every rank calls it."""
         self.learner.finite.flush()  # what is not finite is never kept
         same_buffers(self.learner.network)
         sums = self.learner.metrics.reduced().state_dict()
@@ -79,9 +79,10 @@ class Run:
             "lists": self._lists,
             "epoch_sums": sums,
         }
-        if self.folder.checkpoints.try_save(about | self.learner.state_dict(), also, last):
+        if self.folder.checkpoints.try_save(about | self.learner.state_dict(), last):
             self.folder.step = self.learner.step
             self.folder.write_status("running")
+            self.folder.checkpoints.keep_as(self.learner.step, also)
 
     def stop_if_asked(self) -> None:
         """Save and raise `Interrupted` if any rank was asked to stop; every rank calls it at the same point."""

@@ -37,20 +37,20 @@ class RunFolder:
     def inputs(self) -> Path:
         return self.path / "inputs.png"
 
-    def create(self, config: Config, *, keep: bool, overwrite: bool = False) -> None:
+    def create(self, config: Config, state: dict[str, Any] | None, overwrite: bool = False) -> None:
         """Make the folder, write args.json and send the log to log.txt.
 
-        A run that lies there is gone on with (`keep`), replaced (`overwrite`), or else an error.
+        A run that lies there is gone on with from the checkpoint `state`, replaced (`overwrite`), or else an error.
 
         Raises:
             ConfigError: another run lies there, or the folder cannot be made.
+            CheckpointError: there is no space for the checkpoint.
         """
-        if self.checkpoints and not (keep or overwrite):
+        if self.checkpoints and not (state or overwrite):
             raise ConfigError([f"{self.path}: holds a run already; choose another --run_id, or --resume auto"])
         try:
             self.checkpoints.path.mkdir(parents=True, exist_ok=True)
-            if overwrite:
-                self.checkpoints.clear()
+            self.checkpoints.begin(state)
             self._write("args.json", config.to_dict() | provenance())
         except OSError as error:
             raise ConfigError([f"{self.path}: cannot be written ({error.strerror}); see results_folder"]) from error

@@ -97,7 +97,7 @@ def train(
     training, validation = (loader(config, split, clips, job) for split in ("training", "validation"))
     weights = class_weights([clip.label for clip in clips["training"]], num_class, options.class_weights)
     learner = build_learner(network, config, job, len(training), state, weights)
-    distributed.on_rank_0(lambda: folder.create(config, keep=state is not None, overwrite=args.dry_run))
+    distributed.on_rank_0(lambda: folder.create(config, state, overwrite=args.dry_run))
     run = Run(learner, folder, clips, stop, state)
 
     with run.reported():
