@@ -8,7 +8,7 @@ from typing import Any
 
 from tsam_dali.checkpoint import replacing
 from tsam_dali.config import Config
-from tsam_dali.trackers import Tracker, start_trackers
+from tsam_dali.trackers import Guarded, close_trackers, start_trackers
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ class RunLog:
         trackers: those to tell; default: TensorBoard and what the settings name.
     """
 
-    def __init__(self, path: Path, *, first_step: int, config: Config, trackers: list[Tracker] | None = None):
+    def __init__(self, path: Path, *, first_step: int, config: Config, trackers: list[Guarded] | None = None):
         metrics = path / "metrics.jsonl"
         keep_records(metrics, first_step)
         self._file = metrics.open("ab", buffering=0)
@@ -45,8 +45,7 @@ class RunLog:
 
     def close(self) -> None:
         self._file.close()
-        for tracker in self._trackers:
-            tracker.close()
+        close_trackers(self._trackers)
 
     def _write(self, kind: str, record: dict[str, Any]) -> None:
         self._step = record["step"]

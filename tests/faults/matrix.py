@@ -203,7 +203,7 @@ other number of ranks: a run goes on to its end
 too many broken clips: an error
     test_loader_faults.py::test_too_many_broken_clips_stop_the_loader
 a tracker fails or hangs: a warning; the run goes on
-    test_run_log.py::test_a_tracker_that_hangs_costs_a_run_a_moment_at_its_end
+    test_run_log.py::test_trackers_that_hang_cost_a_run_a_moment_at_its_end
 """,
 }
 
