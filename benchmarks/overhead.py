@@ -165,7 +165,7 @@ def measure(config: Config, args: argparse.Namespace) -> tuple[dict[str, list[Ti
     learner = make_learner(config, Network(args.arch, 1, args.device, args.threads))
     batch = synthetic_batch(config, args.pixels, args.device)
     folder = RunFolder(config, "overhead")
-    folder.create(config, keep=False)
+    folder.create(config, None)
     trainer = Run(learner, folder, {"training": [], "validation": []}, StopRequest(), None)
 
     def train(batches: Iterable[Batch], steps: int | None = None) -> float:

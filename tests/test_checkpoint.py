@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from tsam_dali.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from tsam_dali.checkpoint import CheckpointError, copy_checkpoint, load_checkpoint, save_checkpoint
 
 STATE = {
     "epoch": 3,
@@ -96,15 +96,22 @@ def test_a_save_that_fails_leaves_the_previous_file(file):
     assert sorted(os.listdir(file.parent)) == ["latest", "latest.sha256"]
 
 
-def test_a_new_file_never_stands_without_its_digest(tmp_path, monkeypatch):
-    """A run may be killed between any two names that it gives."""
-    replace, seen = os.replace, []
+@pytest.mark.parametrize("copied", [False, True])
+def test_a_run_killed_between_two_names_leaves_the_old_file_or_the_new_one(tmp_path, monkeypatch, copied):
+    target, replace, seen = tmp_path / "step_2", os.replace, []
+    save_checkpoint(tmp_path / "step_1", {"step": 2})
 
-    def watched(source, target):
-        replace(source, target)
-        seen.append({path.name for path in tmp_path.iterdir() if not path.name.startswith(".")})
+    def watched(source, to):
+        replace(source, to)
+        seen.append(load_checkpoint(target, digest_needed=True)["step"] if target.exists() else None)
 
     monkeypatch.setattr(os, "replace", watched)
-    save_checkpoint(tmp_path / "step_1", {"step": 1})
-    assert seen == [{"step_1.sha256"}, {"step_1", "step_1.sha256"}]
-    assert load_checkpoint(tmp_path / "step_1", digest_needed=True)["step"] == 1
+    for step in (1, 2):
+        if copied and step == 2:
+            copy_checkpoint(tmp_path / "step_1", target)
+        else:
+            save_checkpoint(target, {"step": step})
+    assert seen == [None, 1, 1, 1, 2, 2]
+    digest = (tmp_path / "step_2.sha256").read_text()
+    assert digest.count("\n") == 1
+    assert subprocess.run(["sha256sum", "--check", "step_2.sha256"], cwd=tmp_path, check=False).returncode == 0

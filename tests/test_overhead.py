@@ -50,7 +50,7 @@ class Trainer:
         self.batch = synthetic_batch(config, 32, device)
         self.learner = make_learner(config, Network(config.model.arch, 1, device, 1))
         place = RunFolder(config, "run")
-        place.create(config, keep=False)
+        place.create(config, None)
         self.run = Run(self.learner, place, {"training": [], "validation": []}, StopRequest(), None)
 
     def steps(self, count):

@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 import threading
+import time
 import types
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 from tsam_dali import trackers
 from tsam_dali.config import config_from_dict
 from tsam_dali.run_log import RunLog, read_records
-from tsam_dali.trackers import start_trackers
+from tsam_dali.trackers import close_trackers, start_trackers
 
 SCORES = {"loss": 1.0, "accuracy": 0.5, "balanced_accuracy": 0.4, "samples": 8}
 
@@ -114,7 +115,7 @@ def test_a_tracker_that_fails_or_is_missing_is_one_warning(tmp_path, monkeypatch
         for step in range(3):
             tracker.scalars({"loss": 1.0}, step)
         tracker.picture("inputs", tmp_path / "none.png", 3)
-        tracker.close()
+        close_trackers([tracker])
     messages = [record.message for record in caplog.records if record.message.startswith(name)]
     assert len(messages) == 1
     assert ("not installed" in messages[0]) == missing
@@ -135,22 +136,25 @@ def test_a_tracker_that_fails_later_is_silent_from_then_on(tmp_path, monkeypatch
     tracker = start_trackers(tmp_path, 0, settings(["wandb"]))[-1]
     for step in range(1, 5):
         tracker.scalars({"loss": np.float64(1.0)}, step)
-    tracker.close()
+    close_trackers([tracker])
     assert calls == [1, 2]
     assert caplog.text.count("connection lost") == 1
 
 
-def test_a_tracker_that_hangs_costs_a_run_a_moment_at_its_end(tmp_path, monkeypatch, caplog):
+def test_trackers_that_hang_cost_a_run_a_moment_at_its_end(tmp_path, monkeypatch, caplog):
+    """They are waited for side by side."""
     fake = types.ModuleType("wandb")
     fake.init = lambda **options: threading.Event().wait()
     monkeypatch.setitem(sys.modules, "wandb", fake)
-    monkeypatch.setattr(trackers, "CLOSE_SECONDS", 0.1)
+    monkeypatch.setattr(trackers, "CLOSE_SECONDS", 0.5)
     monkeypatch.setattr(trackers, "MOST_WAITING", 3)
-    tracker = start_trackers(tmp_path, 0, settings(["wandb"]))[-1]
+    hanging = [start_trackers(tmp_path, 0, settings(["wandb"]))[-1] for _ in range(20)]
     for step in range(10):
-        tracker.scalars({"loss": 1.0}, step)
-    tracker.close()
-    assert "wandb does not answer" in caplog.text
+        hanging[0].scalars({"loss": 1.0}, step)
+    begin = time.monotonic()
+    close_trackers(hanging)
+    assert time.monotonic() - begin < 5
+    assert caplog.text.count("wandb does not answer") == 20
 
 
 def test_a_full_disk_does_not_stop_the_log(tmp_path, monkeypatch, caplog):
@@ -181,6 +185,6 @@ def test_a_resumed_run_goes_on_with_its_run_of_mlflow(tmp_path, monkeypatch):
     fake.start_run = start_run
     monkeypatch.setitem(sys.modules, "mlflow", fake)
     for first_step in (0, 5):
-        start_trackers(tmp_path, first_step, settings(["mlflow"]))[-1].close()
+        close_trackers(start_trackers(tmp_path, first_step, settings(["mlflow"])))
     assert started == [(None, tmp_path.name), ("new", tmp_path.name)]
     assert list(experiments.values()) == [(tmp_path / "mlflow_files").as_uri()]

@@ -21,27 +21,29 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write `state` (tensors, numbers, text, lists and dicts of these) to `path`.
 
     The file appears under its name when it is complete and on the disk; `path`.sha256 holds its digest in the form that
-    `sha256sum -c` reads. A run killed at any moment leaves the previous file as it was, or a new one with its digest.
+    `sha256sum -c` reads. A run killed at any moment leaves the previous file or the new one, whole: until one has taken
+    the other's place the digests of both stand there.
     """
-    is_new = not path.exists()
     with replacing(path) as temporary:
         torch.save({"format": FORMAT, **state}, temporary)
-        digest = sha256(temporary)
-        if is_new:
-            _write_digest(path, digest)  # first: the file itself never stands there without it
-        else:
-            _digest_file(path).unlink(missing_ok=True)  # the old digest must never stand beside the new file
-    if not is_new:
-        _write_digest(path, digest)
+        digests = [sha256(temporary)]
+        _write_digests(path, [*digests, *_digests(path)])
+    _write_digests(path, digests)
 
 
 def copy_checkpoint(source: Path, target: Path) -> None:
-    """Copy a checkpoint and its digest, as safely as `save_checkpoint` writes one."""
-    digest = _digest_file(source).read_text().split()[0]
+    """Keep a checkpoint under another name, too, as safely as `save_checkpoint` writes one.
+
+    It is a hard link where there are such: it takes no time and no space, and no file of a checkpoint is ever changed.
+    """
+    digests = _digests(source)
     with replacing(target) as temporary:
-        shutil.copyfile(source, temporary)
-        _digest_file(target).unlink(missing_ok=True)
-    _write_digest(target, digest)
+        try:
+            os.link(source, temporary)
+        except OSError:  # a file system without hard links
+            shutil.copyfile(source, temporary)
+        _write_digests(target, [*digests, *_digests(target)])
+    _write_digests(target, digests)
 
 
 def delete_checkpoint(path: Path) -> None:
@@ -81,17 +83,23 @@ def check_digest(path: Path, needed: bool = False) -> None:
     Raises:
         CheckpointError: they differ, or there is none although it is `needed`.
     """
-    digest_file = _digest_file(path.resolve())
-    if digest_file.is_file():
-        if digest_file.read_text(errors="replace").split()[:1] != [sha256(path)]:
-            raise CheckpointError(f"{path}: damaged, its SHA-256 is not the one in {digest_file.name}")
+    file = path.resolve()
+    if _digest_file(file).is_file():
+        if sha256(file) not in _digests(file):
+            raise CheckpointError(f"{path}: damaged, its SHA-256 is not the one in {_digest_file(file).name}")
     elif needed:
-        raise CheckpointError(f"{path}: not whole, {digest_file.name} is missing")
+        raise CheckpointError(f"{path}: not whole, {_digest_file(file).name} is missing")
 
 
-def _write_digest(path: Path, digest: str) -> None:
+def _write_digests(path: Path, digests: list[str]) -> None:
     with replacing(_digest_file(path)) as temporary:
-        temporary.write_text(f"{digest}  {path.name}\n")
+        temporary.write_text("".join(f"{digest}  {path.name}\n" for digest in digests))
+
+
+def _digests(path: Path) -> list[str]:
+    """What stands beside a file: the digest of what it holds; two while it is being replaced."""
+    lines = _digest_file(path).read_text(errors="replace").splitlines() if _digest_file(path).is_file() else []
+    return [line.split(" ")[0] for line in lines]
 
 
 def _digest_file(path: Path) -> Path:

@@ -35,26 +35,41 @@ class CheckpointFolder:
         late = bool(minutes) and time.monotonic() - self._last_save >= 60 * minutes
         return late or (bool(steps) and step % steps == 0)
 
-    def save(self, state: dict[str, Any], also: Iterable[str] = ()) -> None:
-        """Write step_N, point `latest` to it, copy it to the names `also`, delete what is too old."""
-        newest = self.path / f"step_{state['step']:08d}"
+    def begin(self, state: dict[str, Any] | None) -> None:
+        """Make `state`, which the run goes on from, the newest checkpoint here; a run that begins finds none.
+
+        What saves that were killed left half written goes, too. `NAME_best` and `epoch_N` stay.
+        """
+        for path in self.path.glob(".*.[0-9]*"):
+            path.unlink(missing_ok=True)
+        if state is None:
+            for path in self._steps():
+                delete_checkpoint(path)
+        elif self._steps()[:1] != [self._file(state["step"])]:
+            if self.newest_step > state["step"]:
+                log.info("checkpoints beyond step %d are deleted, training goes on from it", state["step"])
+            self.try_save(state, last=True)
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Write step_N, point `latest` to it, delete what is too old, and what a run that went back left beyond it."""
+        newest = self._file(state["step"])
         save_checkpoint(newest, state)
         _point(self.path / "latest", newest.name)
-        for name in also:
-            copy_checkpoint(newest, self.path / name)
         self._last_save = time.monotonic()
         self._failures = 0
-        for old in self._steps()[self._options.keep_checkpoints :]:
-            delete_checkpoint(old)
+        steps = self._steps()
+        place = steps.index(newest)
+        for other in (*steps[:place], *steps[place + self._options.keep_checkpoints :]):
+            delete_checkpoint(other)
 
-    def try_save(self, state: dict[str, Any], also: Iterable[str] = (), last: bool = False) -> bool:
+    def try_save(self, state: dict[str, Any], last: bool = False) -> bool:
         """As `save`, but a disk that is full or away is a warning; returns whether it worked.
 
         Raises:
             CheckpointError: the third time in a row, or if there will be no other try (`last`).
         """
         try:
-            self.save(state, also)
+            self.save(state)
         except (OSError, RuntimeError) as error:  # torch raises RuntimeError when it cannot write on
             self._failures += 1
             self._last_save = time.monotonic()
@@ -63,14 +78,29 @@ class CheckpointFolder:
             message = f"the checkpoint of step {state['step']} cannot be written to {self.path} ({reason})"
             if last or self._failures == FAILURES_IN_A_ROW:
                 raise CheckpointError(f"{message}; the one before is whole: --resume auto goes on from it") from error
-            log.warning("%s; the one before stays, and training goes on", message)
+            log.warning("%s; the one before stays", message)
             return False
         return True
 
-    def clear(self) -> None:
-        """Delete the checkpoints that a run could go on from."""
-        for path in self._steps():
-            delete_checkpoint(path)
+    def keep_as(self, step: int, names: Iterable[str]) -> None:
+        """Keep step_N under these names, too; one that cannot be written is a warning."""
+        for name in names:
+            try:
+                copy_checkpoint(self._file(step), self.path / name)
+            except OSError as error:
+                log.warning("%s cannot be written (%s); what was there stays", self.path / name, error)
+
+    def step_of(self, name: str) -> int:
+        """Steps done at the checkpoint of a name; -1 if there is none, or none that is whole."""
+        try:
+            return load_checkpoint(self.path / name, digest_needed=True)["step"]
+        except CheckpointError:
+            return -1
+
+    @property
+    def newest_step(self) -> int:
+        """Steps done at the newest checkpoint, by its name."""
+        return max((int(path.name.removeprefix("step_")) for path in self._steps()), default=0)
 
     def newest_valid(self) -> dict[str, Any]:
         """The newest checkpoint that is whole; damaged ones are named in the log.
@@ -91,7 +121,10 @@ class CheckpointFolder:
 
     def _steps(self) -> list[Path]:
         """The newest first."""
-        return sorted((path for path in self.path.glob("step_*") if not path.suffix), reverse=True)
+        return sorted(self.path.glob("step_" + 8 * "[0-9]"), reverse=True)
+
+    def _file(self, step: int) -> Path:
+        return self.path / f"step_{step:08d}"
 
 
 def _point(link: Path, target: str) -> None:

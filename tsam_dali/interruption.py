@@ -41,4 +41,5 @@ class StopRequest:
             raise KeyboardInterrupt
         self.by = signal.Signals(number).name
         if not self._deferred:
+            self._deferred = True  # later ones must not break off what this one sets going
             raise Interrupted(self.by)

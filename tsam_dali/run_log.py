@@ -8,7 +8,7 @@ from typing import Any
 
 from tsam_dali.checkpoint import replacing
 from tsam_dali.config import Config
-from tsam_dali.trackers import Tracker, start_trackers
+from tsam_dali.trackers import Guarded, close_trackers, start_trackers
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ class RunLog:
         trackers: those to tell; default: TensorBoard and what the settings name.
     """
 
-    def __init__(self, path: Path, *, first_step: int, config: Config, trackers: list[Tracker] | None = None):
+    def __init__(self, path: Path, *, first_step: int, config: Config, trackers: list[Guarded] | None = None):
         metrics = path / "metrics.jsonl"
         keep_records(metrics, first_step)
         self._file = metrics.open("ab", buffering=0)
@@ -38,6 +38,13 @@ class RunLog:
         """An epoch: epoch, step, training and validation (loss and accuracies), lr, clips_per_second, data_wait."""
         self._write("epoch", record)
 
+    def catch_up(self, history: list[dict[str, Any]]) -> None:
+        """Write the epochs of a checkpoint's history that are missing: its run was killed before it came to that."""
+        known = {record["epoch"] for record in read_records(Path(self._file.name)) if record["kind"] == "epoch"}
+        for record in history:
+            if record["epoch"] not in known and "step" in record:
+                self.epoch(record)
+
     def picture(self, name: str, path: Path) -> None:
         """Show a PNG file to the trackers."""
         for tracker in self._trackers:
@@ -45,8 +52,7 @@ class RunLog:
 
     def close(self) -> None:
         self._file.close()
-        for tracker in self._trackers:
-            tracker.close()
+        close_trackers(self._trackers)
 
     def _write(self, kind: str, record: dict[str, Any]) -> None:
         self._step = record["step"]

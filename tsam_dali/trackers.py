@@ -4,6 +4,7 @@ hangs is waited for only a little, at the end."""
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ from tsam_dali.config import Config
 
 log = logging.getLogger(__name__)
 MOST_WAITING = 10_000  # calls that a tracker has not taken yet; more are lost
-CLOSE_SECONDS = 20  # for the rest when a run ends; a cluster's grace is often 30
+CLOSE_SECONDS = 20  # for the rest of all of them when a run ends; a cluster's grace is often 30
 
 
 class Tracker(Protocol):
@@ -43,7 +44,10 @@ class Guarded:
 
     def close(self) -> None:
         self._send("close")
-        self._thread.join(CLOSE_SECONDS)
+
+    def wait(self, ends: float) -> None:
+        """Wait until it is closed, until the time `ends` of the monotonic clock at most."""
+        self._thread.join(max(0, ends - time.monotonic()))
         if self._thread.is_alive():
             log.warning("%s does not answer, what it has not taken yet is lost", self._name)
 
@@ -139,7 +143,16 @@ class MLflow:
         self._mlflow.end_run()
 
 
-def start_trackers(folder: Path, first_step: int, config: Config) -> list[Tracker]:
+def close_trackers(trackers: list[Guarded]) -> None:
+    """Let them take what is left, side by side."""
+    for tracker in trackers:
+        tracker.close()
+    ends = time.monotonic() + CLOSE_SECONDS
+    for tracker in trackers:
+        tracker.wait(ends)
+
+
+def start_trackers(folder: Path, first_step: int, config: Config) -> list[Guarded]:
     """TensorBoard and what `training_param.trackers` names."""
     starts: dict[str, Callable[[], Tracker]] = {
         "wandb": lambda: WeightsAndBiases(folder, config),

@@ -18,8 +18,11 @@ def parse_arguments(about: str) -> argparse.Namespace:
     add("--validate", metavar="CKPT", help="no training: score a checkpoint on model_validation clips of each video")
     add("--download", action="store_true", help="fetch kinetics400, something_v1 or miil_21k, TSAM's weights, by name")
     add("--device", help="cpu or cuda (default: cuda if there is one)")
-    add("--dry_run", action="store_true", help="one step of training and validation, one checkpoint, then stop")
+    dry_run = "one step of training and validation, one checkpoint, then stop; not with --resume"
+    add("--dry_run", action="store_true", help=dry_run)
     args = command.parse_args()
     if args.resume == "auto" and not args.run_id:
         command.error("--resume auto needs --run_id")
+    if args.resume and args.dry_run:
+        command.error("--dry_run begins a run of its own: leave out --resume")
     return args

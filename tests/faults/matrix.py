@@ -152,6 +152,10 @@ disk full: one line; what is done is kept
     "runs": """
 kill -9: goes on, bit-identical
     test_resume.py::test_killed
+kill -9: whatever name a save has given, a checkpoint counts
+    test_checkpoint.py::test_a_run_killed_between_two_names_leaves_the_old_file_or_the_new_one
+kill -9: what it cut off at the end of an epoch is caught up
+    test_run.py::test_what_a_kill_cut_off_at_the_end_of_an_epoch_is_caught_up
 kill -9 of one rank: all end, no orphans, goes on bit-identical
     test_resume.py::test_two_ranks_one_killed_one_stopped
 kill -9 of a worker: costs time only
@@ -160,10 +164,14 @@ SIGTERM in every phase: network, training, saving, validation, report: no step l
     faults/test_runs.py::test_sigterm_in_every_phase_loses_no_step
 SIGTERM in every phase: twice in one epoch
     test_resume.py::test_stopped_twice_in_one_epoch
+SIGTERM in every phase: a second one while it starts
+    test_interruption.py::test_a_second_signal_does_not_break_off_what_the_first_one_set_going
 SIGTERM in every phase: while it starts
     test_resume.py::test_stopped_while_it_starts
 disk full: the checkpoint before is whole
     test_resume.py::test_a_full_disk_leaves_the_checkpoint_before
+disk full: inside an epoch a warning, three times in a row an error
+    test_checkpoint_folder.py::test_a_full_disk_inside_an_epoch_is_a_warning_and_the_third_in_a_row_an_error
 disk full: no half file under a name
     test_checkpoint.py::test_a_save_that_fails_leaves_the_previous_file
 disk full: the log does not stop a run
@@ -197,7 +205,7 @@ other number of ranks: a run goes on to its end
 too many broken clips: an error
     test_loader_faults.py::test_too_many_broken_clips_stop_the_loader
 a tracker fails or hangs: a warning; the run goes on
-    test_run_log.py::test_a_tracker_that_hangs_costs_a_run_a_moment_at_its_end
+    test_run_log.py::test_trackers_that_hang_cost_a_run_a_moment_at_its_end
 """,
 }
 

@@ -94,7 +94,7 @@ def test_folders_that_may_not_be_written(tmp_path, caplog):
         assert [clip.id for clip in load_clips(config)["training"]] == ["a", "b"]
     assert caplog.text.count("cannot be kept (Permission denied)") == 1
     with pytest.raises(ConfigError, match=r"results/first: cannot be written \(Permission denied\)"):
-        RunFolder(config, "first").create(config, keep=False)
+        RunFolder(config, "first").create(config, None)
     tmp_path.chmod(0o700)
 
 
