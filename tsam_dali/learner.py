@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from tsam_dali.config import Config
-from tsam_dali.distributed import Job
+from tsam_dali.distributed import Job, mean_in_rank_order
 from tsam_dali.finite import FiniteCheck
 from tsam_dali.metrics import Metrics
 from tsam_dali.optim import build_optimizer, build_schedule
@@ -47,8 +47,10 @@ class Learner:
         # DistributedDataParallel notes once which parameters have gradients, so it is made anew when they change.
         model = torch.compile(self.network) if self.config.training_param.compile else self.network
         if self.job.world > 1:
-            devices = [self.job.device] if self.job.device.type == "cuda" else None
-            model = DistributedDataParallel(model, device_ids=devices)
+            on_gpu = self.job.device.type == "cuda"
+            model = DistributedDataParallel(model, device_ids=[self.job.device] if on_gpu else None)
+            if not on_gpu:
+                model.register_comm_hook(None, mean_in_rank_order)
         self.model = model
 
     @property
