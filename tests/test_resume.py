@@ -68,7 +68,8 @@ def interrupt(words, folder, step, number):
 
 def assert_same(state, expected):
     """Everything that is learned is equal to the last bit."""
-    assert [state[part] for part in ("step", "rate", "scaler")] == [expected[part] for part in ("step", "rate", "scaler")]
+    for part in ("step", "rate", "scaler"):
+        assert state[part] == expected[part], part
     for part in ("model", "ema"):
         for name, tensor in expected[part].items():
             assert torch.equal(state[part][name], tensor), f"{part} {name}"
