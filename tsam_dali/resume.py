@@ -7,12 +7,13 @@ from typing import Any
 from pipelines.clips import Clip
 from tsam_dali.config import Config
 
-FREE = (  # settings that change nothing of what is learned
+FREE = (  # settings that change nothing of what is learned; `decode` only by what decoders round
     *("dataset.data_dir", "dataset.dir_videos", "dataset.dir_frames", "dataset.dir_audios", "dataset.dir_mels"),
-    *("dataset.file_train_list", "dataset.file_val_list", "dataset.class_names", "pipeline", "results_folder"),
+    *("dataset.file_train_list", "dataset.file_val_list", "dataset.class_names", "results_folder"),
     *("save_epoch", "model_validation", "training_param.num_workers", "training_param.save_every_steps"),
     *("training_param.save_every_minutes", "training_param.keep_checkpoints", "training_param.log_steps"),
     *("training_param.trackers", "model.weights", "model.pretrain"),
+    *("pipeline.decode", "pipeline.workers", "pipeline.threads", "pipeline.prefetch"),
 )
 
 
