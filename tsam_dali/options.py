@@ -74,7 +74,8 @@ class TrainingParam:
     class_weights: Literal["none", "balanced"] = "none"
     """`balanced`: clips of rare classes count more in the loss, clips / (classes * clips of the class)."""
     mixup: Annotated[float, Ge(0)] = 0.0
-    """Blend pairs of clips, sound and labels alike; alpha of the Beta distribution of the share. 0: no mixup."""
+    """Blend pairs of clips, sound and labels alike; alpha of the Beta distribution of the share. 0: no mixup. Pairs are
+    made within a rank's part of the batch: they change with the number of ranks, and one clip a rank has no partner."""
     ema_decay: Annotated[float, Interval(ge=0, lt=1)] = 0.0
     """Validate, and keep beside the weights, their moving average with this decay per step, e.g. 0.9998. 0: none."""
     batch_norm: Literal["train", "partial", "frozen", "sync"] = "train"

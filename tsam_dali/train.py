@@ -33,6 +33,7 @@ from tsam_dali.learner import build_learner
 from tsam_dali.loss import class_weights, clip_losses
 from tsam_dali.metrics import Metrics
 from tsam_dali.mistakes import Mistake, WorstMistakes
+from tsam_dali.mixup import warn_if_alone
 from tsam_dali.model import build_model
 from tsam_dali.progress import Progress
 from tsam_dali.run import Run
@@ -91,6 +92,7 @@ def train(
 ) -> None:
     options = config.training_param
     distributed.check_batch_size(options.batch_size, options.accumulate, job)
+    warn_if_alone(options, job)
     state = resumed_state(args, config, clips, folder)
     num_class = num_classes(clips)
     network = first_network(args.fine_tune, config, job, num_class, state)
