@@ -10,7 +10,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from tsam_dali.config import Config
 from tsam_dali.distributed import Job, mean_in_rank_order
-from tsam_dali.finite import FiniteCheck
+from tsam_dali.finite import MOST_SKIPPED, FiniteCheck
 from tsam_dali.metrics import Metrics
 from tsam_dali.optim import build_optimizer, build_schedule
 from tsam_dali.trainable import set_training
@@ -32,9 +32,10 @@ class Learner:
     metrics: Metrics  # sums over the epoch so far
     class_weights: torch.Tensor | None = None  # float32 (C,)
     model: nn.Module = field(init=False)  # the network compiled and wrapped: what a step calls
-    finite: FiniteCheck = field(default_factory=FiniteCheck)
+    finite: FiniteCheck = field(init=False)
 
     def __post_init__(self) -> None:
+        self.finite = FiniteCheck(allowed=MOST_SKIPPED if self.scaler.is_enabled() else 0)
         self.start_epoch(0)
 
     def start_epoch(self, epoch: int) -> None:

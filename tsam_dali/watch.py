@@ -16,8 +16,7 @@ class Watch:
 
     def __call__(self, step: Step) -> bool:
         run, learner = self._run, self._run.learner
-        if not learner.scaler.is_enabled():  # fp16 skips steps that are not finite, and lowers its scale
-            learner.finite.add(learner.step - 1, step.norm, step.losses, step.batch.row)
+        learner.finite.add(learner.step - 1, step.norm, step.losses, step.batch.row)
         self._window.add(step)
         if learner.step % learner.config.training_param.log_steps == 0:
             figures = self._window.record(self._epoch)
