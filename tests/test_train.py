@@ -115,6 +115,14 @@ def test_dry_run(train):
     assert train("--dry_run", here=True).returncode == 0
 
 
+@pytest.mark.slow
+def test_dry_run_of_a_compiled_network(train):
+    done = train("--dry_run", "--set", "training_param.compile=true", "--set", "model.arch=resnet10t")
+    assert done.returncode == 0, done.stderr
+    network = load_checkpoint(train.results / "dry_run/checkpoints/latest")["model"]
+    assert not [name for name in network if "_orig_mod" in name]
+
+
 def test_validation_of_a_checkpoint_scores_what_training_scored(train, two_epochs):
     folder, _ = two_epochs
     done = train("--validate", folder / "checkpoints/latest", "--set", "model_validation=2")
