@@ -6,8 +6,8 @@ import torch.distributed as dist
 from tsam_dali.distributed import on_any_rank
 
 MOST_SKIPPED = 20
-"""Steps in a row that fp16 may skip: its scale comes down from the first one, 65536, to 1 in 16; more have a cause that no
-scale removes."""
+"""Steps in a row that fp16 may skip: its scale comes down from the first one, 65536, to 1 in 16; more have a cause that
+no scale removes."""
 
 
 class NonFiniteError(ValueError):
@@ -62,8 +62,8 @@ class FiniteCheck:
         before = f", as in the {self._allowed} steps before it" if self._allowed else ""
         raise NonFiniteError(
             f"the {what} of step {self._step} is not finite{before}; rows of the training list in its batch, counted "
-            f"from 0: {', '.join(map(str, rows))}. Look at these clips, or lower optimizer_param.lr; the last checkpoint is "
-            "from before"
+            f"from 0: {', '.join(map(str, rows))}. Look at these clips, or lower optimizer_param.lr; the last checkpoint "
+            "is from before"
         )
 
 
