@@ -124,9 +124,11 @@ def train_epoch(run: Run, training: Loader, epoch: int, steps: int | None) -> di
     left = steps or (epoch + 1) * len(training) - learner.step  # none, if the run was stopped while it validated
     progress = progress_bar(training, f"epoch {epoch} training", learner.config, learner.job, left)
     first_step = learner.step
-    if not train_one_epoch(learner, progress, Watch(run, progress, epoch)):
+    watch = Watch(run, progress, epoch)
+    if not train_one_epoch(learner, progress, watch):
         run.save_and_stop()
     learner.finite.flush()
+    watch.record()
     if progress.first_batch and learner.job.is_main:
         keep_inputs(run, training, first_step, progress.first_batch)
     result = {"training": learner.metrics.reduced().result(), "lr": learner.rate}
