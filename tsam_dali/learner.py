@@ -27,6 +27,7 @@ class Learner:
     ema: ModelEmaV3 | None  # the moving average of the network, if asked for
     config: Config
     job: Job
+    steps_per_epoch: int
     step: int  # steps done since training began: the position in training
     rate: float  # learning rate of the last one
     metrics: Metrics  # sums over the epoch so far
@@ -89,6 +90,7 @@ class Learner:
     def state_dict(self) -> dict[str, Any]:
         """The state that a checkpoint holds. The schedule has none: it is a function of the step."""
         state = {
+            "steps_per_epoch": self.steps_per_epoch,
             "step": self.step,
             "rate": self.rate,
             "model": self.network.state_dict(),
@@ -131,6 +133,7 @@ def build_learner(
         ema=ema,
         config=config,
         job=job,
+        steps_per_epoch=steps_per_epoch,
         step=step,
         rate=state["rate"] if state else 0.0,
         metrics=metrics,

@@ -36,6 +36,7 @@ from tsam_dali.mistakes import Mistake, WorstMistakes
 from tsam_dali.mixup import warn_if_alone
 from tsam_dali.model import build_model
 from tsam_dali.progress import Progress
+from tsam_dali.resume import fit_epochs
 from tsam_dali.run import Run
 from tsam_dali.run_folder import RunFolder
 from tsam_dali.run_report import keep_inputs, write_run_report
@@ -97,6 +98,8 @@ def train(
     num_class = num_classes(clips)
     network = first_network(args.fine_tune, config, job, num_class, state)
     training, validation = (loader(config, split, clips, job) for split in ("training", "validation"))
+    if state:
+        state = fit_epochs(state, len(training))
     weights = class_weights([clip.label for clip in clips["training"]], num_class, options.class_weights)
     learner = build_learner(network, config, job, len(training), state, weights)
     distributed.on_rank_0(lambda: folder.create(config, keep=state is not None, overwrite=args.dry_run))
