@@ -91,8 +91,8 @@ class TrainingParam:
     keep_checkpoints: Annotated[int, Ge(1)] = 2
     """How many of the newest checkpoints are kept to go on from; the one before serves if the newest is damaged."""
     log_steps: Annotated[int, Ge(1)] = 50
-    """Steps of each window of which metrics.jsonl says loss, rate, clips/s, data wait, gradient norm and memory. The last
-    window of an epoch ends with it."""
+    """Steps of each window of which metrics.jsonl says loss, rate, clips/s, data wait, gradient norm and memory. The
+    last window of an epoch ends with it."""
     trackers: tuple[Literal["wandb", "mlflow"], ...] = ()
     """Experiment trackers that are told as well as TensorBoard (extras `wandb`, `mlflow`); they cannot stop a run."""
 
