@@ -192,3 +192,4 @@ def test_the_page_of_settings_is_up_to_date():
     page = run("tools/list_settings.py")
     assert page.returncode == 0, page.stderr
     assert (CONFIG.parent / "docs/settings.md").read_text() == page.stdout
+    assert re.findall(r"`(\w+)` \| required", page.stdout) == ["data_dir"]

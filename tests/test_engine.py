@@ -8,7 +8,7 @@ from pipelines.loader import Batch
 from tsam_dali.config import Config, config_from_dict
 from tsam_dali.distributed import Job
 from tsam_dali.engine import train_one_epoch
-from tsam_dali.finite import NonFiniteError
+from tsam_dali.finite import MOST_SKIPPED, NonFiniteError
 from tsam_dali.learner import build_learner
 from tsam_dali.progress import Progress
 
@@ -105,6 +105,16 @@ def test_classes_are_weighted_as_torch_weights_them():
     torch.testing.assert_close(learner.network.head.weight, expected)
 
 
+@pytest.mark.parametrize("weights", [None, torch.tensor([1.0, 2.0, 5.0])])
+def test_labels_are_smoothed_as_torch_smooths_them(weights):
+    learner = build_learner(Network(), settings(label_smoothing=0.3), JOB, steps_per_epoch=1, class_weights=weights)
+    train(learner, [batch()])
+    network, data = Network(), batch()
+    nn.functional.cross_entropy(network(data.video, None), data.label, weights, label_smoothing=0.3).backward()
+    expected = network.head.weight - 0.05 * (network.head.weight.grad + 1e-4 * network.head.weight)
+    torch.testing.assert_close(learner.network.head.weight, expected)
+
+
 def test_the_average_follows_the_weights():
     learner = learner_of(settings(ema_decay=0.75))
     seen = []
@@ -121,18 +131,52 @@ def test_a_loss_that_is_not_finite_names_its_clips(value):
     spoiled = batch()
     spoiled.video[3] = value
     learner = learner_of(settings())
+    with pytest.raises(NonFiniteError, match=r"the loss of step 1 is not finite; rows .*: 3\. Look"):
+        train(learner, [batch(), spoiled, batch()], watched(learner))
+    assert learner.step == 3
+
+
+def test_fp16_steps_like_float32():
+    expected, _ = weights_after([batch()] * 3, settings())
+    found, _ = weights_after([batch()] * 3, settings(amp="fp16"))
+    assert not torch.equal(found, expected)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-3)
+
+
+def watched(learner):
+    """An `after_step` that looks for what is not finite."""
 
     def watch(step):
         learner.finite.add(learner.step - 1, step.norm, step.losses, step.batch.row)
 
-    with pytest.raises(NonFiniteError, match=r"the loss of step 1 is not finite; rows .*: 3\. Look"):
-        train(learner, [batch(), spoiled, batch()], watch)
-    assert learner.step == 3
+    return watch
 
 
-def test_a_state_goes_on_where_it_was():
-    config = settings(ema_decay=0.9, mixup=0.3)
+def test_fp16_skips_a_step_that_is_not_finite():
+    spoiled = batch()
+    spoiled.video[3] = float("inf")
+    learner = learner_of(settings(amp="fp16"))
+    train(learner, [spoiled] * MOST_SKIPPED + [batch(), *[spoiled] * MOST_SKIPPED], watched(learner))
+    learner.finite.flush()
+    assert learner.scaler.get_scale() == 65536 * 0.5 ** (2 * MOST_SKIPPED)
+    once, _ = weights_after([batch()], settings(amp="fp16"))
+    torch.testing.assert_close(learner.network.head.weight.detach(), once)
+
+
+def test_fp16_stops_where_every_step_is_skipped():
+    spoiled = batch()
+    spoiled.video[3] = float("nan")
+    learner = learner_of(settings(amp="fp16"))
+    with pytest.raises(NonFiniteError, match=rf"step {MOST_SKIPPED} is not finite, as .*: 3\. Look"):
+        train(learner, [spoiled] * 2 * MOST_SKIPPED, watched(learner))
+    assert torch.equal(learner.network.head.weight, Network().head.weight)
+
+
+@pytest.mark.parametrize("amp", ["off", "fp16"])
+def test_a_state_goes_on_where_it_was(amp):
+    config = settings(ema_decay=0.9, mixup=0.3, amp=amp)
     batches = [batch(), batch(bad=(1,)), batch()]
+    batches[0].video[2] = 1e5 if amp == "fp16" else 1  # more than fp16 holds: the step is skipped, the scale halved
     whole = learner_of(config)
     train(whole, batches)
     first = learner_of(config)
@@ -146,3 +190,5 @@ def test_a_state_goes_on_where_it_was():
         assert torch.equal(whole.ema.module.state_dict()[name], second.ema.module.state_dict()[name])
     assert torch.equal(whole.metrics.confusion, second.metrics.confusion)
     assert (second.step, second.rate) == (whole.step, whole.rate)
+    assert second.scaler.state_dict() == whole.scaler.state_dict()
+    assert second.scaler.get_scale() == (32768 if amp == "fp16" else 1)

@@ -68,6 +68,8 @@ def interrupt(words, folder, step, number):
 
 def assert_same(state, expected):
     """Everything that is learned is equal to the last bit."""
+    for part in ("step", "rate", "scaler"):
+        assert state[part] == expected[part], part
     for part in ("model", "ema"):
         for name, tensor in expected[part].items():
             assert torch.equal(state[part][name], tensor), f"{part} {name}"
@@ -187,3 +189,14 @@ def test_two_ranks_one_killed_one_stopped(command):
     left = subprocess.run(["pgrep", "-f", "run_id pair_stopped"], capture_output=True, text=True, check=False)
     assert not left.stdout
     assert_same(resume(command, "pair_stopped", ranks=2), expected)
+
+
+@pytest.mark.slow
+def test_three_ranks_stopped(command):
+    """From three ranks on, the order in which gradients are added up shows in the last bit."""
+    done = run(*command("trio", ranks=3))
+    assert done.returncode == 0, done.stderr
+    expected = load_checkpoint(command.results / "trio/checkpoints/latest")
+    interrupt(command("trio_stopped", ranks=3), command.results / "trio_stopped", 5, signal.SIGTERM)
+    assert status(command.results / "trio_stopped")["state"] == "preempted"
+    assert_same(resume(command, "trio_stopped", ranks=3), expected)

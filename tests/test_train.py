@@ -95,6 +95,16 @@ def test_what_a_run_leaves(two_epochs):
     assert all(0 <= line["data_wait"] <= 1 and line["clips_per_second"] > 0 for line in lines)
 
 
+def test_no_step_is_missing_in_the_log(two_epochs):
+    """Epochs of 3 steps are shorter than a window of 50."""
+    folder, _ = two_epochs
+    lines = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+    windows = [(line["epoch"], line["step"], line["loss"]) for line in lines if line["kind"] == "steps"]
+    expected = [(line["epoch"], line["step"], line["training"]["loss"]) for line in epochs(folder)]
+    assert [window[:2] for window in windows] == [epoch[:2] for epoch in expected] == [(0, 3), (1, 6)]
+    assert [window[2] for window in windows] == pytest.approx([epoch[2] for epoch in expected])
+
+
 def test_what_differs_from_the_checkpoint_is_shown(train, two_epochs):
     shutil.copytree(train.results / "whole", train.results / "changed", symlinks=True)
     again = train("--run_id", "changed", here=True)
@@ -142,6 +152,14 @@ def test_stopped_while_it_starts_where_a_run_lies(train, two_epochs, monkeypatch
     assert ("6 steps are done and kept" in done.stderr) != validated
     assert ("--resume auto" in done.stderr) != validated
     assert (status(folder)["state"], status(folder)["step"]) == ("finished" if validated else "preempted", 6)
+
+
+@pytest.mark.slow
+def test_dry_run_of_a_compiled_network(train):
+    done = train("--dry_run", "--set", "training_param.compile=true", "--set", "model.arch=resnet10t")
+    assert done.returncode == 0, done.stderr
+    network = load_checkpoint(train.results / "dry_run/checkpoints/latest")["model"]
+    assert not [name for name in network if "_orig_mod" in name]
 
 
 def test_validation_of_a_checkpoint_scores_what_training_scored(train, two_epochs):

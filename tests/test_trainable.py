@@ -6,8 +6,10 @@ from torch import nn
 
 from tests.networks import network
 from tsam_dali.backbone import ModelError
+from tsam_dali.distributed import Job
+from tsam_dali.mixup import warn_if_alone
 from tsam_dali.options import TrainingParam
-from tsam_dali.trainable import set_training
+from tsam_dali.trainable import set_training, shared_batch_norm
 
 
 @pytest.fixture
@@ -43,6 +45,21 @@ def test_partial_and_frozen_batch_norm(net):
 def test_an_unknown_part_is_named(net):
     with pytest.raises(ModelError, match=r"no 'layer9' in the network; its parts: conv1, .*head"):
         set_training(net, TrainingParam(freeze={"layer9": 1}), 0)
+
+
+def test_batch_norm_over_the_ranks_needs_gpus(net):
+    options = TrainingParam(batch_norm="sync")
+    assert shared_batch_norm(net, options, Job(0, 1, 1, torch.device("cpu"))) is net
+    with pytest.raises(ModelError, match="sync works on GPUs only; choose train, partial or frozen"):
+        shared_batch_norm(net, options, Job(0, 2, 2, torch.device("cpu")))
+    over_ranks = shared_batch_norm(net, options, Job(0, 2, 2, torch.device("cuda", 0)))
+    assert any(isinstance(module, nn.SyncBatchNorm) for module in over_ranks.modules())
+
+
+@pytest.mark.parametrize(("mixup", "batch_size", "rank"), [(0.2, 4, 0), (0.2, 8, 0), (0.0, 4, 0), (0.2, 4, 1)])
+def test_mixup_without_partners_is_a_warning(caplog, mixup, batch_size, rank):
+    warn_if_alone(TrainingParam(mixup=mixup, batch_size=batch_size), Job(rank, 4, 4, torch.device("cpu")))
+    assert ("nothing is blended" in caplog.text) == (mixup > 0 and batch_size == 4 and rank == 0)
 
 
 def test_sound_and_labels_are_blended_alike():

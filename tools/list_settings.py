@@ -45,6 +45,8 @@ def _section(section: type, name: str) -> str:
 
 
 def _default(field: dataclasses.Field) -> str:
+    if field.default_factory is not dataclasses.MISSING:
+        return f"`{json.dumps(field.default_factory())}`"
     return "required" if field.default is dataclasses.MISSING else f"`{json.dumps(field.default)}`"
 
 

@@ -111,3 +111,19 @@ def sum_over_ranks(tensor: torch.Tensor) -> torch.Tensor:
     if dist.is_initialized():
         dist.all_reduce(tensor)
     return tensor
+
+
+def mean_in_rank_order(_state: None, bucket: dist.GradBucket) -> torch.futures.Future[torch.Tensor]:
+    """A communication hook of DistributedDataParallel: the mean over the ranks, each element added up in their order.
+
+    gloo's own sums depend on an element's place in the bucket, and that changes after a learner's first step.
+    """
+    parts = [torch.empty_like(bucket.buffer()) for _ in range(dist.get_world_size())]
+
+    def mean(_gathered: torch.futures.Future) -> torch.Tensor:
+        total = parts[0]
+        for part in parts[1:]:
+            total += part
+        return total.div_(len(parts))
+
+    return dist.all_gather(parts, bucket.buffer(), async_op=True).get_future().then(mean)

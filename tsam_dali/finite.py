@@ -5,6 +5,10 @@ import torch.distributed as dist
 
 from tsam_dali.distributed import on_any_rank
 
+MOST_SKIPPED = 20
+"""Steps in a row that fp16 may skip: its scale comes down from the first one, 65536, to 1 in 16; more have a cause that
+no scale removes."""
+
 
 class NonFiniteError(ValueError):
     """A step whose loss or gradient is infinite or not a number."""
@@ -14,9 +18,14 @@ class FiniteCheck:
     """Looks at each step's gradient norm one step later, when it lies in the host's memory anyway.
 
     The norm is that of the gradient over all ranks, so all ranks find the same step. Its rows are kept until then.
+
+    Args:
+        allowed: steps in a row that need not be finite, as they change nothing (fp16 skips them and lowers its scale).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, allowed: int = 0) -> None:
+        self._allowed = allowed
+        self._in_a_row = 0
         self._step = -1
         self._norm: torch.Tensor | None = None
         self._losses = self._rows = torch.empty(0)
@@ -42,14 +51,19 @@ class FiniteCheck:
         if self._rows.device.type == "cuda":
             self._copied.synchronize()
         if norm.isfinite():
+            self._in_a_row = 0
+            return
+        self._in_a_row += 1
+        if self._in_a_row <= self._allowed:
             return
         bad = ~self._losses.isfinite()
         what, rows = ("loss", self._rows[bad]) if on_any_rank(bool(bad.any()))[0] else ("gradient", self._rows)
         rows = sorted(row for part in _of_all_ranks(rows.tolist()) for row in part)
+        before = f", as in the {self._allowed} steps before it" if self._allowed else ""
         raise NonFiniteError(
-            f"the {what} of step {self._step} is not finite; rows of the training list in its batch, counted from 0: "
-            f"{', '.join(map(str, rows))}. Look at these clips, or lower optimizer_param.lr; the last checkpoint is "
-            "from before"
+            f"the {what} of step {self._step} is not finite{before}; rows of the training list in its batch, counted "
+            f"from 0: {', '.join(map(str, rows))}. Look at these clips, or lower optimizer_param.lr; the last "
+            "checkpoint is from before"
         )
 
 

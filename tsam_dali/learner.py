@@ -9,8 +9,8 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from tsam_dali.config import Config
-from tsam_dali.distributed import Job
-from tsam_dali.finite import FiniteCheck
+from tsam_dali.distributed import Job, mean_in_rank_order
+from tsam_dali.finite import MOST_SKIPPED, FiniteCheck
 from tsam_dali.metrics import Metrics
 from tsam_dali.optim import build_optimizer, build_schedule
 from tsam_dali.trainable import set_training
@@ -27,14 +27,16 @@ class Learner:
     ema: ModelEmaV3 | None  # the moving average of the network, if asked for
     config: Config
     job: Job
+    steps_per_epoch: int
     step: int  # steps done since training began: the position in training
     rate: float  # learning rate of the last one
     metrics: Metrics  # sums over the epoch so far
     class_weights: torch.Tensor | None = None  # float32 (C,)
     model: nn.Module = field(init=False)  # the network compiled and wrapped: what a step calls
-    finite: FiniteCheck = field(default_factory=FiniteCheck)
+    finite: FiniteCheck = field(init=False)
 
     def __post_init__(self) -> None:
+        self.finite = FiniteCheck(allowed=MOST_SKIPPED if self.scaler.is_enabled() else 0)
         self.start_epoch(0)
 
     def start_epoch(self, epoch: int) -> None:
@@ -47,8 +49,10 @@ class Learner:
         # DistributedDataParallel notes once which parameters have gradients, so it is made anew when they change.
         model = torch.compile(self.network) if self.config.training_param.compile else self.network
         if self.job.world > 1:
-            devices = [self.job.device] if self.job.device.type == "cuda" else None
-            model = DistributedDataParallel(model, device_ids=devices)
+            on_gpu = self.job.device.type == "cuda"
+            model = DistributedDataParallel(model, device_ids=[self.job.device] if on_gpu else None)
+            if not on_gpu:
+                model.register_comm_hook(None, mean_in_rank_order)
         self.model = model
 
     @property
@@ -86,6 +90,7 @@ class Learner:
     def state_dict(self) -> dict[str, Any]:
         """The state that a checkpoint holds. The schedule has none: it is a function of the step."""
         state = {
+            "steps_per_epoch": self.steps_per_epoch,
             "step": self.step,
             "rate": self.rate,
             "model": self.network.state_dict(),
@@ -128,6 +133,7 @@ def build_learner(
         ema=ema,
         config=config,
         job=job,
+        steps_per_epoch=steps_per_epoch,
         step=step,
         rate=state["rate"] if state else 0.0,
         metrics=metrics,

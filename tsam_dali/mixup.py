@@ -4,11 +4,23 @@ Source: mixup, https://arxiv.org/abs/1710.09412; one share for a batch, whose re
 the partners, as in timm.
 """
 
+import logging
+
 import numpy as np
 import torch
 
 from pipelines.loader import Batch
+from tsam_dali.distributed import Job
 from tsam_dali.loss import Targets
+from tsam_dali.options import TrainingParam
+
+log = logging.getLogger(__name__)
+
+
+def warn_if_alone(options: TrainingParam, job: Job) -> None:
+    """Say so where mixup is asked for and no clip has a partner."""
+    if options.mixup and options.batch_size == job.world and job.is_main:
+        log.warning("training_param.mixup: each rank has one clip of a step, so nothing is blended; see batch_size")
 
 
 def mix(batch: Batch, alpha: float, seed: int, step: int) -> tuple[Batch, Targets]:

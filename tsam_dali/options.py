@@ -74,7 +74,8 @@ class TrainingParam:
     class_weights: Literal["none", "balanced"] = "none"
     """`balanced`: clips of rare classes count more in the loss, clips / (classes * clips of the class)."""
     mixup: Annotated[float, Ge(0)] = 0.0
-    """Blend pairs of clips, sound and labels alike; alpha of the Beta distribution of the share. 0: no mixup."""
+    """Blend pairs of clips, sound and labels alike; alpha of the Beta distribution of the share. 0: no mixup. Pairs are
+    made within a rank's part of the batch: they change with the number of ranks, and one clip a rank has no partner."""
     ema_decay: Annotated[float, Interval(ge=0, lt=1)] = 0.0
     """Validate, and keep beside the weights, their moving average with this decay per step, e.g. 0.9998. 0: none."""
     batch_norm: Literal["train", "partial", "frozen", "sync"] = "train"
@@ -90,7 +91,8 @@ class TrainingParam:
     keep_checkpoints: Annotated[int, Ge(1)] = 2
     """How many of the newest checkpoints are kept to go on from; the one before serves if the newest is damaged."""
     log_steps: Annotated[int, Ge(1)] = 50
-    """Steps of each window of which metrics.jsonl says loss, rate, clips/s, data wait, gradient norm and memory."""
+    """Steps of each window of which metrics.jsonl says loss, rate, clips/s, data wait, gradient norm and memory. The
+    last window of an epoch ends with it."""
     trackers: tuple[Literal["wandb", "mlflow"], ...] = ()
     """Experiment trackers that are told as well as TensorBoard (extras `wandb`, `mlflow`); they cannot stop a run."""
 

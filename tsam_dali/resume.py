@@ -1,18 +1,23 @@
 """Whether a run may go on from a checkpoint: it must have the same settings and the same lists."""
 
 import hashlib
+import logging
 from collections.abc import Iterator
 from typing import Any
+
+import torch
 
 from pipelines.clips import Clip
 from tsam_dali.config import Config
 
-FREE = (  # settings that change nothing of what is learned
+log = logging.getLogger(__name__)
+FREE = (  # settings that change nothing of what is learned; `decode` only by what decoders round
     *("dataset.data_dir", "dataset.dir_videos", "dataset.dir_frames", "dataset.dir_audios", "dataset.dir_mels"),
-    *("dataset.file_train_list", "dataset.file_val_list", "dataset.class_names", "pipeline", "results_folder"),
+    *("dataset.file_train_list", "dataset.file_val_list", "dataset.class_names", "results_folder"),
     *("save_epoch", "model_validation", "training_param.num_workers", "training_param.save_every_steps"),
     *("training_param.save_every_minutes", "training_param.keep_checkpoints", "training_param.log_steps"),
     *("training_param.trackers", "model.weights", "model.pretrain"),
+    *("pipeline.decode", "pipeline.workers", "pipeline.threads", "pipeline.prefetch"),
 )
 
 
@@ -41,6 +46,24 @@ def check_resume(state: dict[str, Any], config: Config, clips: dict[str, list[Cl
             "\n".join(["the run was trained with other settings or lists (checkpoint -> now):", *lines])
             + "\nset them back, or go on all the same with --force"
         )
+
+
+def fit_epochs(state: dict[str, Any], steps_per_epoch: int) -> dict[str, Any]:
+    """A checkpoint's state; at the beginning of its epoch, if epochs had another number of steps.
+
+    Batches, seeds and rates are functions of the step, which is that of the beginning then. What was learned stays.
+    """
+    before, epoch = state.get("steps_per_epoch", steps_per_epoch), len(state["history"])
+    if before == steps_per_epoch:
+        return state
+    step = epoch * steps_per_epoch
+    log.warning(
+        "epochs have %d steps, those of the checkpoint had %d: going on at the beginning of epoch %d, as step %d "
+        "instead of %d",
+        *(steps_per_epoch, before, epoch, step, state["step"]),
+    )
+    sums = {name: torch.zeros_like(total) for name, total in state["epoch_sums"].items()}
+    return state | {"step": step, "steps_per_epoch": steps_per_epoch, "epoch_sums": sums}
 
 
 def _differences(before: Any, now: Any, name: str = "") -> Iterator[str]:

@@ -34,8 +34,10 @@ from tsam_dali.learner import build_learner
 from tsam_dali.loss import class_weights, clip_losses
 from tsam_dali.metrics import Metrics
 from tsam_dali.mistakes import Mistake, WorstMistakes
+from tsam_dali.mixup import warn_if_alone
 from tsam_dali.model import build_model
 from tsam_dali.progress import Progress
+from tsam_dali.resume import fit_epochs
 from tsam_dali.run import Run
 from tsam_dali.run_folder import RunFolder
 from tsam_dali.run_report import keep_inputs, write_run_report
@@ -93,10 +95,13 @@ def train(
 ) -> None:
     options = config.training_param
     distributed.check_batch_size(options.batch_size, options.accumulate, job)
+    warn_if_alone(options, job)
     state = resumed_state(args, config, clips, folder)
     num_class = num_classes(clips)
     network = first_network(args.fine_tune, config, job, num_class, state)
     training, validation = (loader(config, split, clips, job) for split in ("training", "validation"))
+    if state:
+        state = fit_epochs(state, len(training))
     weights = class_weights([clip.label for clip in clips["training"]], num_class, options.class_weights)
     learner = build_learner(network, config, job, len(training), state, weights)
     distributed.on_rank_0(lambda: folder.create(config, state, overwrite=args.dry_run))
@@ -125,9 +130,11 @@ def train_epoch(run: Run, training: Loader, epoch: int, steps: int | None) -> di
     left = steps or (epoch + 1) * len(training) - learner.step  # none, if the run was stopped while it validated
     progress = progress_bar(training, f"epoch {epoch} training", learner.config, learner.job, left)
     first_step = learner.step
-    if not train_one_epoch(learner, progress, Watch(run, progress, epoch)):
+    watch = Watch(run, progress, epoch)
+    if not train_one_epoch(learner, progress, watch):
         run.save_and_stop()
     learner.finite.flush()
+    watch.record()
     if progress.first_batch and learner.job.is_main:
         keep_inputs(run, training, first_step, progress.first_batch)
     result = {"training": learner.metrics.reduced().result(), "lr": learner.rate}

@@ -13,7 +13,8 @@ def parse_arguments(about: str) -> argparse.Namespace:
     add("--run_id", help="name of the run's folder in results_folder (default: date and time)")
     resume = "go on from a checkpoint; auto: the run's newest whole one, or begin if it has none (needs --run_id)"
     add("--resume", metavar="auto|CKPT", help=resume)
-    add("--force", action="store_true", help="go on although settings or lists differ from the checkpoint's")
+    force = "go on although settings or lists differ; with epochs of other lengths, from the beginning of the one begun"
+    add("--force", action="store_true", help=force)
     add("--fine_tune", metavar="CKPT", help="first weights, of any known format; another number of classes: a new head")
     add("--validate", metavar="CKPT", help="no training: score a checkpoint on model_validation clips of each video")
     add("--download", action="store_true", help="fetch kinetics400, something_v1 or miil_21k, TSAM's weights, by name")

@@ -16,15 +16,20 @@ class Watch:
 
     def __call__(self, step: Step) -> bool:
         run, learner = self._run, self._run.learner
-        if not learner.scaler.is_enabled():  # fp16 skips steps that are not finite, and lowers its scale
-            learner.finite.add(learner.step - 1, step.norm, step.losses, step.batch.row)
+        learner.finite.add(learner.step - 1, step.norm, step.losses, step.batch.row)
         self._window.add(step)
         if learner.step % learner.config.training_param.log_steps == 0:
-            figures = self._window.record(self._epoch)
-            self._progress.show(loss=f"{figures['loss']:.3f}", rate=f"{figures['lr']:.2g}")
-            run.log_steps(figures)
+            self.record()
         due = learner.job.is_main and run.folder.checkpoints.due(learner.step)
         stop, due = on_any_rank(bool(run.stop.by), due)
         if due and not stop:
             run.save()
         return stop
+
+    def record(self) -> None:
+        """Note the figures of the steps since the last record, if there are any; every rank must call it."""
+        if not self._window.steps:
+            return
+        figures = self._window.record(self._epoch)
+        self._progress.show(loss=f"{figures['loss']:.3f}", rate=f"{figures['lr']:.2g}")
+        self._run.log_steps(figures)

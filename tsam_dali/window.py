@@ -21,7 +21,7 @@ class Window:
 
     def _begin(self) -> None:
         self._sums = torch.zeros(2, dtype=torch.float64, device=self._learner.job.device)  # loss, clips
-        self._steps = 0
+        self.steps = 0
         self._started, self._waited = time.perf_counter(), self._progress.seconds_waited
 
     def add(self, step: Step) -> None:
@@ -29,7 +29,7 @@ class Window:
         loss = torch.where(step.batch.ok, step.losses, 0).sum(dtype=torch.float64)
         self._sums += torch.stack([loss, step.batch.ok.sum().double()])
         self._norm = step.norm
-        self._steps += 1
+        self.steps += 1
 
     def record(self, epoch: int) -> dict[str, Any]:
         """The figures so far, over all ranks, and begin anew; every rank must call it. Waits for the device."""
@@ -45,7 +45,7 @@ class Window:
             "epoch": epoch,
             "loss": loss / max(clips, 1),
             "lr": self._learner.rate,
-            "clips_per_second": self._steps * self._learner.config.training_param.batch_size / seconds,
+            "clips_per_second": self.steps * self._learner.config.training_param.batch_size / seconds,
             "data_wait": (self._progress.seconds_waited - self._waited) / seconds,
             "gradient_norm": self._norm.item(),
             "memory_mb": memory / 1e6,  # the peak of the device, or of this process

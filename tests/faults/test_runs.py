@@ -69,6 +69,13 @@ def test_every_setting_that_decides_what_is_learned_is_compared():
         assert said == "" if is_free(name) else f"  {name}: " in said and "--force" in said, name
 
 
+def test_of_the_pipeline_only_what_is_about_the_machine_may_differ():
+    config = settings()
+    names = [f"pipeline.{key}" for key in config.to_dict()["pipeline"]]
+    refused = [name for name in names if resume_problems(config, Changed(config, name))]
+    assert refused == ["pipeline.source", "pipeline.max_bad_fraction"]
+
+
 @pytest.mark.parametrize("split", ["training", "validation"])
 def test_a_list_that_changed_is_refused(split):
     first, *rest = CLIPS[split]

@@ -1,0 +1,88 @@
+"""Run under torchrun by test_learner_ranks.py: train a tiny network on this rank's part of random batches.
+
+usage: torchrun -m tests.rank_learner OUT_FOLDER
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from pipelines.loader import Batch
+from tsam_dali import distributed
+from tsam_dali.config import Config, config_from_dict
+from tsam_dali.distributed import Job
+from tsam_dali.engine import train_one_epoch
+from tsam_dali.learner import Learner, build_learner
+from tsam_dali.progress import Progress
+
+CLIPS = 12  # of a global batch
+
+
+class Network(nn.Module):
+    """Video (B, 2, 3, 4, 4) -> logits (B, 3); DDP's buckets follow neither the order of its layers nor their sizes."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.head = nn.Linear(50, 3)
+        self.first, self.second = nn.Linear(96, 70), nn.Linear(70, 50)
+
+    def forward(self, video, audio):
+        return self.head(self.second(self.first(video.flatten(1)).relu()).relu())
+
+
+def settings(**training: Any) -> Config:
+    training = {"amp": "off", "batch_size": CLIPS, "epochs": 2, **training}
+    return config_from_dict({"dataset": {"data_dir": "."}, "training_param": training})
+
+
+def batches(job: Job, steps: range) -> list[Batch]:
+    """This rank's parts."""
+    found = []
+    for step in steps:
+        video = torch.randn(CLIPS, 2, 3, 4, 4, generator=torch.Generator().manual_seed(step))
+        rows = torch.arange(CLIPS)
+        whole = Batch(video, None, rows % 3, rows, torch.ones(CLIPS, dtype=torch.bool))
+        found.append(Batch(*(None if tensor is None else tensor.chunk(job.world)[job.rank] for tensor in whole)))
+    return found
+
+
+def train(learner: Learner, steps: range) -> dict[str, Any]:
+    """The state after these steps."""
+    own = batches(learner.job, steps)
+    train_one_epoch(learner, Progress(own, "", clips_per_step=CLIPS, show=False), lambda step: False)
+    return learner.state_dict() | {"epoch_sums": learner.metrics.reduced().state_dict()}
+
+
+def learner_of(job: Job, config: Config, state: dict[str, Any] | None = None) -> Learner:
+    network = Network()
+    if state:
+        network.load_state_dict(state["model"])
+    return build_learner(network, config, job, steps_per_epoch=5, state=state)
+
+
+def continued(job: Job, config: Config) -> dict[str, Any]:
+    """The state after 5 steps of which the last 2 are made by another learner."""
+    state = train(learner_of(job, config), range(3))
+    return train(learner_of(job, config, state), range(3, 5))
+
+
+def main() -> None:
+    out = Path(sys.argv[1])
+    job = distributed.start("cpu")
+    whole, in_parts = settings(), settings(accumulate=2)
+    found = {
+        "whole": train(learner_of(job, whole), range(5)),
+        "continued": continued(job, whole),
+        "in_parts": train(learner_of(job, in_parts), range(5)),
+        "in_parts_continued": continued(job, in_parts),
+    }
+    torch.save(found, out / f"{job.rank}")
+    distributed.stop()
+
+
+if __name__ == "__main__":
+    main()
