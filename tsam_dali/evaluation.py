@@ -82,7 +82,8 @@ def evaluate_videos(
         average: what is averaged over the views of a video.
         no_audio: the network hears silence (log(eps) everywhere, as of a clip without sound); it is scored with sound
             too.
-        batch_size: clips in a step of each rank; the number of ranks must not change it.
+        batch_size: clips in a step of each rank, at most as many as there are videos; the number of ranks must not
+            change it.
         tell: called on rank 0 with a line of text after each clip.
 
     Raises:
@@ -91,6 +92,7 @@ def evaluate_videos(
     num_class = network.head.out_features
     _check(config, data, num_class, no_audio)
     clips, expected = data.clips[SPLIT], len(data.entries[SPLIT])
+    batch_size = min(batch_size, len(clips))
     label = np.array([clip.label for clip in clips])
     sums = [VideoScores(len(clips), num_class, average, job.device) for _ in range(1 + no_audio)]
     silence = math.log(config.data_augmentation.audio_image_param.eps)

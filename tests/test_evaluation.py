@@ -1,0 +1,83 @@
+"""What an evaluation makes of the batches that it gets: which videos are scored, and what is said of them."""
+
+import math
+from contextlib import nullcontext
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from pipelines.clips import Clip
+from pipelines.dataset import Loaded
+from pipelines.list_file import Entry
+from pipelines.loader import Batch
+from pipelines.views import Views
+from tests.networks import settings
+from tsam_dali import evaluation as module
+from tsam_dali.distributed import Job
+from tsam_dali.evaluation import SPLIT, evaluate_videos
+
+SILENCE = math.log(settings().data_augmentation.audio_image_param.eps)
+LOUD = SILENCE + 5
+JOB = Job(0, 1, 1, torch.device("cpu"))
+
+
+class Listener(nn.Module):
+    """Two classes, told apart by the sound alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(1, 2)
+
+    def forward(self, video, audio):
+        loud = audio.mean((1, 2, 3, 4)) > SILENCE + 1
+        return torch.stack([~loud, loud], 1) * 4.0
+
+
+class Passes:
+    """Stands for a loader: a batch a pass, in which video v is read if `readable[pass][v]`; else its row is bad."""
+
+    def __init__(self, labels, sounds, readable):
+        self.labels, self.sounds, self.readable = map(torch.tensor, (labels, sounds, readable))
+        self.bad = {}
+        self.rank_batch = None
+        self._pass = 0
+
+    def __len__(self):
+        return 1
+
+    def __iter__(self):
+        ok = self.readable[self._pass]
+        self._pass += 1
+        self.bad = dict.fromkeys((~ok).nonzero().flatten().tolist(), f"broken at {self._pass}") | self.bad
+        videos = len(ok)
+        sound = self.sounds[:, None, None, None, None].expand(videos, 1, 3, 8, 8)
+        yield Batch(torch.full((videos, 2, 3, 8, 8), 0.5), sound, self.labels, torch.arange(videos), ok)
+
+
+@pytest.fixture
+def evaluated(monkeypatch):
+    """Score videos from their labels, sounds and passes; also the loader that was used."""
+
+    def evaluated(labels, sounds, readable, **options):
+        loader = Passes(labels, sounds, readable)
+
+        def build(*_, rank_batch, **__):
+            loader.rank_batch = rank_batch
+            return nullcontext(loader)
+
+        monkeypatch.setattr(module, "build_loader", build)
+        clips = [Clip(f"clip{v}", label, "", 9, 9, 9, True) for v, label in enumerate(labels)]
+        entries = [Entry(clip.id, clip.label, row + 1) for row, clip in enumerate(clips)]
+        data = Loaded(clips={SPLIT: clips}, entries={SPLIT: entries}, left_out={SPLIT: {}})
+        views = Views(protocol="tsam", clips=len(readable))
+        found = evaluate_videos(Listener(), settings("training_param.amp=off"), JOB, data, views, **options)
+        return SimpleNamespace(found=found, loader=loader)
+
+    return evaluated
+
+
+def test_batches_are_no_larger_than_the_list(evaluated):
+    assert evaluated([0, 1], [SILENCE, LOUD], [[True, True]]).loader.rank_batch == 2
+    assert evaluated([0, 1], [SILENCE, LOUD], [[True, True]], batch_size=1).loader.rank_batch == 1
