@@ -17,6 +17,7 @@ from tests.networks import settings
 from tsam_dali import evaluation as module
 from tsam_dali.distributed import Job
 from tsam_dali.evaluation import SPLIT, evaluate_videos
+from tsam_dali.evaluation_files import summary
 
 SILENCE = math.log(settings().data_augmentation.audio_image_param.eps)
 LOUD = SILENCE + 5
@@ -81,3 +82,16 @@ def evaluated(monkeypatch):
 def test_batches_are_no_larger_than_the_list(evaluated):
     assert evaluated([0, 1], [SILENCE, LOUD], [[True, True]]).loader.rank_batch == 2
     assert evaluated([0, 1], [SILENCE, LOUD], [[True, True]], batch_size=1).loader.rank_batch == 1
+
+
+def test_videos_that_are_read_in_part_are_scored_and_named(evaluated):
+    """The first video loses a later view, the second its first one, the third all."""
+    passes = [[True, False, False, True], [False, True, False, True]]
+    found = evaluated([0, 1, 0, 1], [SILENCE, LOUD, SILENCE, LOUD], passes).found
+    assert found.partly_unreadable == {"clip0": "broken at 2", "clip1": "broken at 1"}
+    assert found.unreadable == {"clip2": "broken at 1"}
+    assert found.found.views.tolist() == [1, 1, 0, 2]
+    assert [(scores["scored"], scores["expected"]) for scores in found.after] == [(2, 4), (3, 4)]
+    record = summary(found)
+    assert record["partly_unreadable"] == found.partly_unreadable
+    assert record["unreadable"] == found.unreadable

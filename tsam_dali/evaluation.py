@@ -38,6 +38,7 @@ class Evaluation:
     data: Loaded
     label: np.ndarray  # int (N,)
     unreadable: dict[str, str]  # id -> why, of the videos without a score, in the order of the list
+    partly_unreadable: dict[str, str]  # the same of those that are scored from some of their views only
     found: VideoProbabilities
     after: list[dict[str, Any]]  # scores after 1, 2, ... clips; see `tsam_dali.scores.score`
     with_sound: dict[str, Any] | None  # scores with sound after all clips, where `found` is without
@@ -112,11 +113,14 @@ def evaluate_videos(
             if job.is_main:
                 tell(f"{clip + 1} clips: {describe(after[-1])}")
         bad = _all_bad(loader.bad)
-    reasons = data.left_out[SPLIT] | {clips[row].id: bad[row] for row in bad if not found.views[row]}
+    reasons = {clips[row].id: bad[row] for row in sorted(bad)}
+    scored = {clip.id for clip, views_read in zip(clips, found.views, strict=True) if views_read}
+    lost = data.left_out[SPLIT] | {clip_id: reason for clip_id, reason in reasons.items() if clip_id not in scored}
     return Evaluation(
         data=data,
         label=label,
-        unreadable={entry.id: reasons[entry.id] for entry in data.entries[SPLIT] if entry.id in reasons},
+        unreadable={entry.id: lost[entry.id] for entry in data.entries[SPLIT] if entry.id in lost},
+        partly_unreadable={clip_id: reason for clip_id, reason in reasons.items() if clip_id in scored},
         found=found,
         after=after,
         with_sound=_scores(heard[0], label, expected) if no_audio else None,

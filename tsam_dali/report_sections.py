@@ -1,7 +1,7 @@
 """The parts of a report: curves, throughput, confusion, classes, clips, settings. C classes, S and A segments."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -86,6 +86,11 @@ def mistakes_section(mistakes: Sequence[Mistake], class_names: Sequence[str], id
     return Section(
         "Worst mistakes", fill("clips.html", clips=shown), "wrong clips of the validation, largest loss first"
     )
+
+
+def reasons_section(title: str, reasons: Mapping[str, str], note: str) -> Section:
+    """A list of clips, each with what is wrong with it: id -> reason."""
+    return Section(title, fill("reasons.html", reasons=reasons), note)
 
 
 def settings_section(settings: dict[str, Any]) -> Section:
