@@ -32,15 +32,19 @@ class Listener(nn.Module):
         self.head = nn.Linear(1, 2)
 
     def forward(self, video, audio):
-        loud = audio.mean((1, 2, 3, 4)) > SILENCE + 1
-        return torch.stack([~loud, loud], 1) * 4.0
+        loudness = audio.mean((1, 2, 3, 4)) - SILENCE
+        return torch.stack([torch.ones_like(loudness), loudness], 1)
 
 
 class Passes:
-    """Stands for a loader: a batch a pass, in which video v is read if `readable[pass][v]`; else its row is bad."""
+    """Stands for a loader: a batch a pass, in which video v is read if `readable[pass][v]`; else its row is bad.
+
+    The sounds are those of the videos, the same in all passes, or of each pass.
+    """
 
     def __init__(self, labels, sounds, readable):
         self.labels, self.sounds, self.readable = map(torch.tensor, (labels, sounds, readable))
+        self.sounds = self.sounds.expand(self.readable.shape)
         self.bad = {}
         self.rank_batch = None
         self._pass = 0
@@ -49,12 +53,12 @@ class Passes:
         return 1
 
     def __iter__(self):
-        ok = self.readable[self._pass]
+        ok, sound = self.readable[self._pass], self.sounds[self._pass, :, None, None, None, None]
         self._pass += 1
         self.bad = dict.fromkeys((~ok).nonzero().flatten().tolist(), f"broken at {self._pass}") | self.bad
         videos = len(ok)
-        sound = self.sounds[:, None, None, None, None].expand(videos, 1, 3, 8, 8)
-        yield Batch(torch.full((videos, 2, 3, 8, 8), 0.5), sound, self.labels, torch.arange(videos), ok)
+        pictures = torch.full((videos, 2, 3, 8, 8), 0.5)
+        yield Batch(pictures, sound.expand(videos, 1, 3, 8, 8), self.labels, torch.arange(videos), ok)
 
 
 @pytest.fixture
@@ -95,3 +99,16 @@ def test_videos_that_are_read_in_part_are_scored_and_named(evaluated):
     record = summary(found)
     assert record["partly_unreadable"] == found.partly_unreadable
     assert record["unreadable"] == found.unreadable
+
+
+@pytest.mark.parametrize("average", ["logits", "probabilities"])
+def test_the_worst_mistakes_are_those_of_all_views_together(evaluated, average):
+    """The last view of the first video alone is a mistake; that of the second cannot be read."""
+    sounds = [[LOUD, LOUD, SILENCE, LOUD], [SILENCE, LOUD, SILENCE, LOUD]]
+    passes = [[True, True, True, False], [True, False, True, False]]
+    found = evaluated([1, 0, 1, 0], sounds, passes, average=average).found
+    assert [(mistake.row, mistake.label, mistake.prediction) for mistake in found.mistakes] == [(1, 0, 1), (2, 1, 0)]
+    for mistake in found.mistakes:
+        assert mistake.probability == pytest.approx(found.found.probabilities[mistake.row].max())
+        assert mistake.loss == pytest.approx(-math.log(found.found.probabilities[mistake.row].min()), abs=1e-4)
+        assert mistake.frames.shape == (2, 3, 8, 8)

@@ -22,6 +22,8 @@ from pipelines.views import Protocol, Views
 from tsam_dali.config import Config
 from tsam_dali.distributed import Job
 from tsam_dali.engine import evaluate
+from tsam_dali.loss import clip_losses
+from tsam_dali.mistakes import SHOWN_MISTAKES, Mistake, WorstMistakes
 from tsam_dali.progress import Progress
 from tsam_dali.scores import score
 from tsam_dali.video_scores import Average, VideoProbabilities, VideoScores
@@ -42,6 +44,7 @@ class Evaluation:
     found: VideoProbabilities
     after: list[dict[str, Any]]  # scores after 1, 2, ... clips; see `tsam_dali.scores.score`
     with_sound: dict[str, Any] | None  # scores with sound after all clips, where `found` is without
+    mistakes: list[Mistake]  # the worst of `found`, on rank 0, with the pictures of the last view
 
     @property
     def scores(self) -> dict[str, Any]:
@@ -99,15 +102,15 @@ def evaluate_videos(
     silence = math.log(config.data_augmentation.audio_image_param.eps)
     every = dataclasses.replace(config, pipeline=dataclasses.replace(config.pipeline, max_bad_fraction=1.0))
     place = {"device": job.device, "rank": job.rank, "world": job.world, "local_world": job.local_world}
-    after = []
+    after, worst = [], WorstMistakes(SHOWN_MISTAKES)
     with build_loader(every, SPLIT, clips, views=views, rank_batch=batch_size, **place) as loader:
         for clip in range(views.clips):
             for crop in range(views.crops):
                 title = f"clip {clip + 1} of {views.clips}" + (f", crop {crop + 1}" if views.crops > 1 else "")
                 progress = Progress(loader, title, clips_per_step=batch_size * job.world, show=job.is_main)
-                turn = itertools.cycle(sums)
                 batches = _silent_then_heard(progress, silence) if no_audio else progress
-                evaluate(network, batches, config, job, lambda logits, batch, turn=turn: next(turn).add(logits, batch))
+                is_last = (clip + 1, crop + 1) == (views.clips, views.crops)
+                evaluate(network, batches, config, job, _adder(sums, worst if is_last else None))
             found, *heard = [videos.result() for videos in sums]
             after.append(_scores(found, label, expected))
             if job.is_main:
@@ -124,6 +127,7 @@ def evaluate_videos(
         found=found,
         after=after,
         with_sound=_scores(heard[0], label, expected) if no_audio else None,
+        mistakes=worst.gather(),
     )
 
 
@@ -151,6 +155,21 @@ def _silent_then_heard(batches: Iterable[Batch], silence: float) -> Iterator[Bat
     for batch in batches:
         yield batch._replace(audio=torch.full_like(batch.audio, silence))
         yield batch
+
+
+def _adder(sums: list[VideoScores], worst: WorstMistakes | None) -> Callable[[torch.Tensor, Batch], None]:
+    """Adds the logits of a view to each of the sums in turn. With `worst` it is the last view: what the first sums then
+    get wrong is kept there."""
+    turn = itertools.cycle(sums)
+
+    def add(logits: torch.Tensor, batch: Batch) -> None:
+        videos = next(turn)
+        videos.add(logits, batch)
+        if worst and videos is sums[0]:
+            whole, ok = videos.so_far(batch)
+            worst.add(whole, clip_losses(whole, batch.label), batch._replace(ok=ok))
+
+    return add
 
 
 def _scored(found: VideoProbabilities, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

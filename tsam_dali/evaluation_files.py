@@ -18,6 +18,7 @@ from tsam_dali.report_parts import Section
 from tsam_dali.report_sections import (
     classes_section,
     confusion_section,
+    mistakes_section,
     numbers_section,
     reasons_section,
     settings_section,
@@ -83,6 +84,9 @@ def _sections(
         yield reasons_section("Read in part", evaluation.partly_unreadable, what)
     yield confusion_section(matrix, names)
     yield classes_section(matrix, names)
+    ids = [clip.id for clip in evaluation.data.clips[SPLIT]]
+    what = "wrong by all views together, largest loss first; the pictures are those of the last view"
+    yield mistakes_section(evaluation.mistakes, names, ids)._replace(note=what)
     yield settings_section(about)
 
 

@@ -32,7 +32,7 @@ from tsam_dali.interruption import EXIT_CODE, Interrupted, StopRequest
 from tsam_dali.learner import build_learner
 from tsam_dali.loss import class_weights, clip_losses
 from tsam_dali.metrics import Metrics
-from tsam_dali.mistakes import Mistake, WorstMistakes
+from tsam_dali.mistakes import SHOWN_MISTAKES, Mistake, WorstMistakes
 from tsam_dali.model import build_model
 from tsam_dali.progress import Progress
 from tsam_dali.run import Run
@@ -43,7 +43,6 @@ from tsam_dali.watch import Watch
 from tsam_dali.weights import load_weights
 
 log = logging.getLogger("tsam_dali")
-SHOWN_MISTAKES = 12
 
 
 @friendly_errors
