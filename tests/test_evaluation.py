@@ -1,6 +1,7 @@
 """What an evaluation makes of the batches that it gets: which videos are scored, and what is said of them."""
 
 import math
+import re
 from contextlib import nullcontext
 from types import SimpleNamespace
 
@@ -17,7 +18,7 @@ from tests.networks import settings
 from tsam_dali import evaluation as module
 from tsam_dali.distributed import Job
 from tsam_dali.evaluation import SPLIT, evaluate_videos
-from tsam_dali.evaluation_files import summary
+from tsam_dali.evaluation_files import summary, write_evaluation
 
 SILENCE = math.log(settings().data_augmentation.audio_image_param.eps)
 LOUD = SILENCE + 5
@@ -65,7 +66,7 @@ class Passes:
 def evaluated(monkeypatch):
     """Score videos from their labels, sounds and passes; also the loader that was used."""
 
-    def evaluated(labels, sounds, readable, **options):
+    def evaluated(labels, sounds, readable, changes=(), **options):
         loader = Passes(labels, sounds, readable)
 
         def build(*_, rank_batch, **__):
@@ -77,7 +78,8 @@ def evaluated(monkeypatch):
         entries = [Entry(clip.id, clip.label, row + 1) for row, clip in enumerate(clips)]
         data = Loaded(clips={SPLIT: clips}, entries={SPLIT: entries}, left_out={SPLIT: {}})
         views = Views(protocol="tsam", clips=len(readable))
-        found = evaluate_videos(Listener(), settings("training_param.amp=off"), JOB, data, views, **options)
+        config = settings("training_param.amp=off", *changes)
+        found = evaluate_videos(Listener(), config, JOB, data, views, **options)
         return SimpleNamespace(found=found, loader=loader)
 
     return evaluated
@@ -112,3 +114,54 @@ def test_the_worst_mistakes_are_those_of_all_views_together(evaluated, average):
         assert mistake.probability == pytest.approx(found.found.probabilities[mistake.row].max())
         assert mistake.loss == pytest.approx(-math.log(found.found.probabilities[mistake.row].min()), abs=1e-4)
         assert mistake.frames.shape == (2, 3, 8, 8)
+
+
+def test_the_page_says_of_how_many_videos_each_score_is(evaluated, tmp_path):
+    passes = [[True, False, False, True], [False, True, False, True]]
+    sounds = [SILENCE, LOUD, SILENCE, SILENCE]
+    found = evaluated([0, 1, 0, 1], sounds, passes, no_audio=True).found
+    write_evaluation(tmp_path, found, ["soft", "<loud>"], {"views": "two"})
+    text = (tmp_path / "report.html").read_text()
+    sections = {part.split("</h2>")[0]: " ".join(part.split()) for part in text.split("<h2>")[1:]}
+    assert list(sections) == [
+        "Scores",
+        "Accuracy after 1, 2, ... clips",
+        "With sound",
+        "Not scored",
+        "Read in part",
+        "Confusion",
+        "Classes",
+        "Worst mistakes",
+        "Settings",
+    ]
+    for title in ("Scores", "With sound"):
+        assert "3 of 4 videos" in sections[title]
+    assert "<b>50.0%</b>1 clips, 2 of 4 videos" in sections["Accuracy after 1, 2, ... clips"]
+    assert "<b>33.3%</b>2 clips, 3 of 4 videos" in sections["Accuracy after 1, 2, ... clips"]
+    assert "<b>clip2</b>: broken at 1" in sections["Not scored"]
+    assert "<b>clip0</b>: broken at 2" in sections["Read in part"]
+    assert "<b>clip1</b>: broken at 1" in sections["Read in part"]
+    assert '<td>soft</td><td class="right">1 of 2</td>' in sections["Classes"]
+    assert '<td>&lt;loud&gt;</td><td class="right">2 of 2</td>' in sections["Classes"]
+    assert re.findall("<b>(clip.)</b>", sections["Worst mistakes"]) == ["clip1", "clip3"]
+    assert "&lt;loud&gt;, taken for soft (73% sure)" in sections["Worst mistakes"]
+    assert re.findall('"views": (\\S+)', sections["Settings"].replace("&#34;", '"')) == ['"two"']
+
+
+def test_silence_shows_what_the_sound_contributes(evaluated):
+    found = evaluated([0, 1, 1, 0], [SILENCE, LOUD, LOUD, LOUD], [[True] * 4], no_audio=True).found
+    assert found.scores["accuracy"] == 0.5  # all are taken for the first class
+    assert found.with_sound["accuracy"] == 0.75
+    assert summary(found)["sound_contributes"]["accuracy"] == 0.25
+    assert evaluated([0, 1], [SILENCE, LOUD], [[True] * 2]).found.with_sound is None
+
+
+def test_silence_for_a_network_without_sound_is_an_error(evaluated):
+    with pytest.raises(ValueError, match=r"no_audio: this network hears nothing anyway \(model.audio_segments is 0\)"):
+        evaluated([0, 1], [SILENCE, LOUD], [[True] * 2], ["model.audio_segments=0"], no_audio=True)
+
+
+def test_a_label_that_the_network_does_not_know_is_an_error(evaluated):
+    message = "validation list, line 3: clip2 has label 2, but the network has 2 classes, 0 to 1"
+    with pytest.raises(ValueError, match=message):
+        evaluated([0, 1, 2], [SILENCE] * 3, [[True] * 3])

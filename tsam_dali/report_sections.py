@@ -44,8 +44,14 @@ def confusion_section(matrix: np.ndarray, class_names: Sequence[str]) -> Section
     return Section("Confusion", fill("picture.html", picture=source, alt="confusion matrix"))
 
 
-def classes_section(matrix: np.ndarray, class_names: Sequence[str]) -> Section:
-    """A table of all classes, the worst first, those without clips last."""
+def classes_section(matrix: np.ndarray, class_names: Sequence[str], expected: Sequence[int] | None = None) -> Section:
+    """A table of all classes, the worst first, those without clips last.
+
+    Args:
+        matrix: (C, C) numbers of clips; row = label, column = prediction.
+        class_names: C names.
+        expected: clips of each class in the list, shown beside those in the matrix.
+    """
     clips, right = matrix.sum(1), matrix.diagonal()
     wrong = matrix - np.diag(right)
     rows = [
@@ -53,6 +59,7 @@ def classes_section(matrix: np.ndarray, class_names: Sequence[str]) -> Section:
             "number": number,
             "name": class_names[number],
             "clips": int(clips[number]),
+            "expected": None if expected is None else int(expected[number]),
             "recall": float(right[number] / max(1, clips[number])),
             "mistaken": class_names[wrong[number].argmax()] if wrong[number].any() else "",
             "times": int(wrong[number].max()),

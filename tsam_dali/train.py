@@ -163,7 +163,9 @@ def summarize(run: Run, dry_run: bool) -> None:
     if dry_run:
         print(f"dry run: one step of training and of validation and a checkpoint worked, see {folder.path}")
         return
-    print(f"validation accuracy {history[-1]['validation']['accuracy']:.1%}, best {run.best['unbalanced']:.1%}")
+    last, expected = history[-1]["validation"], len(run.clips["validation"])
+    clips = f"on {last['samples']} of {expected} clips"
+    print(f"validation accuracy {last['accuracy']:.1%} {clips}, best {run.best['unbalanced']:.1%}")
     print(f"report: {folder.report}\ncurves: {folder.curves}\nwhat the network saw: {folder.inputs}")
     print(f"checkpoints: {folder.checkpoints.path}")
 
