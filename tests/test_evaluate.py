@@ -67,9 +67,11 @@ def test_a_file_that_fails_while_it_is_written_leaves_the_earlier_one(tmp_path, 
         data=data,
         label=np.array([0, 1]),
         unreadable={},
+        partly_unreadable={},
         found=found,
         after=[score(np.eye(2), np.arange(2), 2)],
         with_sound=None,
+        mistakes=[],
     )
 
     def half(_matrix, _names, file):

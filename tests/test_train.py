@@ -1,6 +1,7 @@
 """The trainer as a user runs it: dry run, a run that is gone on with, fine tuning, validation, two ranks."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -60,7 +61,8 @@ def epochs(folder):
 
 def test_what_a_run_leaves(two_epochs):
     folder, done = two_epochs
-    assert "validation accuracy" in done.stdout
+    assert re.search(r"validation accuracy [\d.]+% on 9 of 9 clips, best", done.stdout)
+    assert re.search(r"epoch 1: validation loss [\d.]+, accuracy [\d.]+% on 9 of 9 clips", done.stderr)
     assert str(folder / "curves.png") in done.stdout
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     events = {name for name in names if name.startswith("tensorboard/")}

@@ -96,6 +96,8 @@ def summarize(evaluation: Evaluation, folder: Path) -> None:
         print(f"with sound: {describe(evaluation.with_sound)}; the sound contributes {100 * gain:+.2f} points")
     for clip_id, reason in evaluation.unreadable.items():
         print(f"not scored: {clip_id}: {reason}")
+    for clip_id, reason in evaluation.partly_unreadable.items():
+        print(f"read in part: {clip_id}: {reason}")
     print(f"lines, tables and pictures: {folder}")
 
 

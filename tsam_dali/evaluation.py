@@ -22,6 +22,8 @@ from pipelines.views import Protocol, Views
 from tsam_dali.config import Config
 from tsam_dali.distributed import Job
 from tsam_dali.engine import evaluate
+from tsam_dali.loss import clip_losses
+from tsam_dali.mistakes import SHOWN_MISTAKES, Mistake, WorstMistakes
 from tsam_dali.progress import Progress
 from tsam_dali.scores import score
 from tsam_dali.video_scores import Average, VideoProbabilities, VideoScores
@@ -38,9 +40,11 @@ class Evaluation:
     data: Loaded
     label: np.ndarray  # int (N,)
     unreadable: dict[str, str]  # id -> why, of the videos without a score, in the order of the list
+    partly_unreadable: dict[str, str]  # the same of those that are scored from some of their views only
     found: VideoProbabilities
     after: list[dict[str, Any]]  # scores after 1, 2, ... clips; see `tsam_dali.scores.score`
     with_sound: dict[str, Any] | None  # scores with sound after all clips, where `found` is without
+    mistakes: list[Mistake]  # the worst of `found`, on rank 0, with the pictures of the last view
 
     @property
     def scores(self) -> dict[str, Any]:
@@ -82,7 +86,8 @@ def evaluate_videos(
         average: what is averaged over the views of a video.
         no_audio: the network hears silence (log(eps) everywhere, as of a clip without sound); it is scored with sound
             too.
-        batch_size: clips in a step of each rank; the number of ranks must not change it.
+        batch_size: clips in a step of each rank, at most as many as there are videos; the number of ranks must not
+            change it.
         tell: called on rank 0 with a line of text after each clip.
 
     Raises:
@@ -91,33 +96,38 @@ def evaluate_videos(
     num_class = network.head.out_features
     _check(config, data, num_class, no_audio)
     clips, expected = data.clips[SPLIT], len(data.entries[SPLIT])
+    batch_size = min(batch_size, len(clips))
     label = np.array([clip.label for clip in clips])
     sums = [VideoScores(len(clips), num_class, average, job.device) for _ in range(1 + no_audio)]
     silence = math.log(config.data_augmentation.audio_image_param.eps)
     every = dataclasses.replace(config, pipeline=dataclasses.replace(config.pipeline, max_bad_fraction=1.0))
     place = {"device": job.device, "rank": job.rank, "world": job.world, "local_world": job.local_world}
-    after = []
+    after, worst = [], WorstMistakes(SHOWN_MISTAKES)
     with build_loader(every, SPLIT, clips, views=views, rank_batch=batch_size, **place) as loader:
         for clip in range(views.clips):
             for crop in range(views.crops):
                 title = f"clip {clip + 1} of {views.clips}" + (f", crop {crop + 1}" if views.crops > 1 else "")
                 progress = Progress(loader, title, clips_per_step=batch_size * job.world, show=job.is_main)
-                turn = itertools.cycle(sums)
                 batches = _silent_then_heard(progress, silence) if no_audio else progress
-                evaluate(network, batches, config, job, lambda logits, batch, turn=turn: next(turn).add(logits, batch))
+                is_last = (clip + 1, crop + 1) == (views.clips, views.crops)
+                evaluate(network, batches, config, job, _adder(sums, worst if is_last else None))
             found, *heard = [videos.result() for videos in sums]
             after.append(_scores(found, label, expected))
             if job.is_main:
                 tell(f"{clip + 1} clips: {describe(after[-1])}")
         bad = _all_bad(loader.bad)
-    reasons = data.left_out[SPLIT] | {clips[row].id: bad[row] for row in bad if not found.views[row]}
+    reasons = {clips[row].id: bad[row] for row in sorted(bad)}
+    scored = {clip.id for clip, views_read in zip(clips, found.views, strict=True) if views_read}
+    lost = data.left_out[SPLIT] | {clip_id: reason for clip_id, reason in reasons.items() if clip_id not in scored}
     return Evaluation(
         data=data,
         label=label,
-        unreadable={entry.id: reasons[entry.id] for entry in data.entries[SPLIT] if entry.id in reasons},
+        unreadable={entry.id: lost[entry.id] for entry in data.entries[SPLIT] if entry.id in lost},
+        partly_unreadable={clip_id: reason for clip_id, reason in reasons.items() if clip_id in scored},
         found=found,
         after=after,
         with_sound=_scores(heard[0], label, expected) if no_audio else None,
+        mistakes=worst.gather(),
     )
 
 
@@ -145,6 +155,21 @@ def _silent_then_heard(batches: Iterable[Batch], silence: float) -> Iterator[Bat
     for batch in batches:
         yield batch._replace(audio=torch.full_like(batch.audio, silence))
         yield batch
+
+
+def _adder(sums: list[VideoScores], worst: WorstMistakes | None) -> Callable[[torch.Tensor, Batch], None]:
+    """Adds the logits of a view to each of the sums in turn. With `worst` it is the last view: what the first sums then
+    get wrong is kept there."""
+    turn = itertools.cycle(sums)
+
+    def add(logits: torch.Tensor, batch: Batch) -> None:
+        videos = next(turn)
+        videos.add(logits, batch)
+        if worst and videos is sums[0]:
+            whole, ok = videos.so_far(batch)
+            worst.add(whole, clip_losses(whole, batch.label), batch._replace(ok=ok))
+
+    return add
 
 
 def _scored(found: VideoProbabilities, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -15,7 +15,14 @@ from tsam_dali.evaluation import SPLIT, Evaluation
 from tsam_dali.report import plot_confusion
 from tsam_dali.report_page import write_page
 from tsam_dali.report_parts import Section
-from tsam_dali.report_sections import classes_section, confusion_section, numbers_section, settings_section
+from tsam_dali.report_sections import (
+    classes_section,
+    confusion_section,
+    mistakes_section,
+    numbers_section,
+    reasons_section,
+    settings_section,
+)
 from tsam_dali.scores import CALIBRATION_BINS, class_table, top
 
 DECIMALS = 6
@@ -60,31 +67,48 @@ def _sections(
     scores = evaluation.scores
     numbers = [(name.replace("_", " "), f"{scores[name]:.1%}") for name in accuracies(evaluation)]
     numbers += [("calibration error", f"{scores['calibration_error']:.1%}")]
-    note = f"{scores['scored']} of {scores['expected']} videos"
-    if evaluation.unreadable:
-        note += f"; not scored: {', '.join(evaluation.unreadable)}"
+    note = _videos(scores)
     yield numbers_section("Scores", numbers, note)
     if len(evaluation.after) > 1:
-        clips = [(f"{count} clips", f"{after['accuracy']:.1%}") for count, after in enumerate(evaluation.after, 1)]
-        yield numbers_section("Accuracy after 1, 2, ... clips", clips, note)
+        clips = [
+            (f"{count} clips, {_videos(after)}", f"{after['accuracy']:.1%}")
+            for count, after in enumerate(evaluation.after, 1)
+        ]
+        yield numbers_section("Accuracy after 1, 2, ... clips", clips)
     if evaluation.with_sound:
         parts = (
             (f"{name.replace('_', ' ')} with sound", evaluation.with_sound[name]) for name in accuracies(evaluation)
         )
-        yield numbers_section("With sound", [(name, f"{share:.1%}") for name, share in parts], note)
+        yield numbers_section(
+            "With sound", [(name, f"{share:.1%}") for name, share in parts], _videos(evaluation.with_sound)
+        )
+    if evaluation.unreadable:
+        yield reasons_section("Not scored", evaluation.unreadable, "videos without any view that can be read")
+    if evaluation.partly_unreadable:
+        what = "videos that are scored, but not from all of their views"
+        yield reasons_section("Read in part", evaluation.partly_unreadable, what)
     yield confusion_section(matrix, names)
-    yield classes_section(matrix, names)
+    labels = [entry.label for entry in evaluation.entries]
+    yield classes_section(matrix, names, np.bincount(labels, minlength=len(names)))
+    ids = [clip.id for clip in evaluation.data.clips[SPLIT]]
+    what = "wrong by all views together, largest loss first; the pictures are those of the last view"
+    yield mistakes_section(evaluation.mistakes, names, ids)._replace(note=what)
     yield settings_section(about)
 
 
+def _videos(scores: dict[str, Any]) -> str:
+    return f"{scores['scored']} of {scores['expected']} videos"
+
+
 def summary(evaluation: Evaluation) -> dict[str, Any]:
-    """The scores, those after 1..N clips, what the sound contributes, and the videos without a score."""
+    """The scores, those after 1..N clips, what the sound contributes, and the videos that cannot be read, or not all of
+    their views."""
     record = {"scores": evaluation.scores, "calibration_bins": CALIBRATION_BINS, "after_clips": evaluation.after}
     if evaluation.with_sound:
         gain = {name: evaluation.with_sound[name] - evaluation.scores[name] for name in accuracies(evaluation)}
         record["with_sound"] = evaluation.with_sound
         record["sound_contributes"] = gain
-    return record | {"unreadable": evaluation.unreadable}
+    return record | {"unreadable": evaluation.unreadable, "partly_unreadable": evaluation.partly_unreadable}
 
 
 def accuracies(evaluation: Evaluation) -> list[str]:

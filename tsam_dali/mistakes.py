@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from pipelines.loader import Batch
 from tsam_dali.report import stretched
 
+SHOWN_MISTAKES = 12
+"""On a page."""
 THUMBNAIL = 104
 """Height of the pictures that are kept, in pixels."""
 

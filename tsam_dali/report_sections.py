@@ -1,7 +1,7 @@
 """The parts of a report: curves, throughput, confusion, classes, clips, settings. C classes, S and A segments."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,8 +44,14 @@ def confusion_section(matrix: np.ndarray, class_names: Sequence[str]) -> Section
     return Section("Confusion", fill("picture.html", picture=source, alt="confusion matrix"))
 
 
-def classes_section(matrix: np.ndarray, class_names: Sequence[str]) -> Section:
-    """A table of all classes, the worst first, those without clips last."""
+def classes_section(matrix: np.ndarray, class_names: Sequence[str], expected: Sequence[int] | None = None) -> Section:
+    """A table of all classes, the worst first, those without clips last.
+
+    Args:
+        matrix: (C, C) numbers of clips; row = label, column = prediction.
+        class_names: C names.
+        expected: clips of each class in the list, shown beside those in the matrix.
+    """
     clips, right = matrix.sum(1), matrix.diagonal()
     wrong = matrix - np.diag(right)
     rows = [
@@ -53,6 +59,7 @@ def classes_section(matrix: np.ndarray, class_names: Sequence[str]) -> Section:
             "number": number,
             "name": class_names[number],
             "clips": int(clips[number]),
+            "expected": None if expected is None else int(expected[number]),
             "recall": float(right[number] / max(1, clips[number])),
             "mistaken": class_names[wrong[number].argmax()] if wrong[number].any() else "",
             "times": int(wrong[number].max()),
@@ -86,6 +93,11 @@ def mistakes_section(mistakes: Sequence[Mistake], class_names: Sequence[str], id
     return Section(
         "Worst mistakes", fill("clips.html", clips=shown), "wrong clips of the validation, largest loss first"
     )
+
+
+def reasons_section(title: str, reasons: Mapping[str, str], note: str) -> Section:
+    """A list of clips, each with what is wrong with it: id -> reason."""
+    return Section(title, fill("reasons.html", reasons=reasons), note)
 
 
 def settings_section(settings: dict[str, Any]) -> Section:

@@ -113,8 +113,10 @@ class Run:
         self._write_results()
         self._log.picture("curves", self.folder.curves)
         for split in ("training", "validation"):
-            loss, accuracy = record[split]["loss"], record[split]["accuracy"]
-            log.info("epoch %d: %s loss %.3f, accuracy %.1f%%", record["epoch"], split, loss, 100 * accuracy)
+            scores = record[split]
+            figures = f"loss {scores['loss']:.3f}, accuracy {scores['accuracy']:.1%}"
+            count = f"{scores['samples']} of {len(self.clips[split])} clips"
+            log.info("epoch %d: %s %s on %s", record["epoch"], split, figures, count)
 
     def catch_up(self) -> None:
         """Write what a run that was killed at the end of an epoch did not come to: names of its checkpoint, records."""

@@ -33,7 +33,7 @@ from tsam_dali.interruption import EXIT_CODE, Interrupted, StopRequest
 from tsam_dali.learner import build_learner
 from tsam_dali.loss import class_weights, clip_losses
 from tsam_dali.metrics import Metrics
-from tsam_dali.mistakes import Mistake, WorstMistakes
+from tsam_dali.mistakes import SHOWN_MISTAKES, Mistake, WorstMistakes
 from tsam_dali.mixup import warn_if_alone
 from tsam_dali.model import build_model
 from tsam_dali.progress import Progress
@@ -46,7 +46,6 @@ from tsam_dali.watch import Watch
 from tsam_dali.weights import load_weights
 
 log = logging.getLogger("tsam_dali")
-SHOWN_MISTAKES = 12
 
 
 @friendly_errors
@@ -174,7 +173,9 @@ def summarize(run: Run, dry_run: bool) -> None:
     if dry_run:
         print(f"dry run: one step of training and of validation and a checkpoint worked, see {folder.path}")
         return
-    print(f"validation accuracy {history[-1]['validation']['accuracy']:.1%}, best {run.best['unbalanced']:.1%}")
+    last, expected = history[-1]["validation"], len(run.clips["validation"])
+    clips = f"on {last['samples']} of {expected} clips"
+    print(f"validation accuracy {last['accuracy']:.1%} {clips}, best {run.best['unbalanced']:.1%}")
     print(f"report: {folder.report}\ncurves: {folder.curves}\nwhat the network saw: {folder.inputs}")
     print(f"checkpoints: {folder.checkpoints.path}")
 

@@ -41,7 +41,14 @@ class VideoScores:
     def result(self) -> VideoProbabilities:
         """The averages so far, over all ranks; every rank must call it."""
         sums, views = sum_over_ranks(self._sums.clone()), sum_over_ranks(self._views.clone())
+        return VideoProbabilities(self._probabilities(sums, views).cpu().numpy(), views.cpu().numpy())
+
+    def so_far(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Log-probabilities (B, C) of a batch's videos, from this rank's views, and whether one was readable (B,)."""
+        row = batch.row.clamp(min=0)
+        views = self._views[row]
+        return self._probabilities(self._sums[row], views).log(), (views > 0) & (batch.row >= 0)
+
+    def _probabilities(self, sums: torch.Tensor, views: torch.Tensor) -> torch.Tensor:
         means = sums / views.clamp(min=1)[:, None]
-        if self._average == "logits":
-            means = torch.where(views[:, None] > 0, means.softmax(1), 0)
-        return VideoProbabilities(means.cpu().numpy(), views.cpu().numpy())
+        return torch.where(views[:, None] > 0, means.softmax(1), 0) if self._average == "logits" else means

@@ -1,0 +1,167 @@
+"""What an evaluation makes of the batches that it gets: which videos are scored, and what is said of them."""
+
+import math
+import re
+from contextlib import nullcontext
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from pipelines.clips import Clip
+from pipelines.dataset import Loaded
+from pipelines.list_file import Entry
+from pipelines.loader import Batch
+from pipelines.views import Views
+from tests.networks import settings
+from tsam_dali import evaluation as module
+from tsam_dali.distributed import Job
+from tsam_dali.evaluation import SPLIT, evaluate_videos
+from tsam_dali.evaluation_files import summary, write_evaluation
+
+SILENCE = math.log(settings().data_augmentation.audio_image_param.eps)
+LOUD = SILENCE + 5
+JOB = Job(0, 1, 1, torch.device("cpu"))
+
+
+class Listener(nn.Module):
+    """Two classes, told apart by the sound alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(1, 2)
+
+    def forward(self, video, audio):
+        loudness = audio.mean((1, 2, 3, 4)) - SILENCE
+        return torch.stack([torch.ones_like(loudness), loudness], 1)
+
+
+class Passes:
+    """Stands for a loader: a batch a pass, in which video v is read if `readable[pass][v]`; else its row is bad.
+
+    The sounds are those of the videos, the same in all passes, or of each pass.
+    """
+
+    def __init__(self, labels, sounds, readable):
+        self.labels, self.sounds, self.readable = map(torch.tensor, (labels, sounds, readable))
+        self.sounds = self.sounds.expand(self.readable.shape)
+        self.bad = {}
+        self.rank_batch = None
+        self._pass = 0
+
+    def __len__(self):
+        return 1
+
+    def __iter__(self):
+        ok, sound = self.readable[self._pass], self.sounds[self._pass, :, None, None, None, None]
+        self._pass += 1
+        self.bad = dict.fromkeys((~ok).nonzero().flatten().tolist(), f"broken at {self._pass}") | self.bad
+        videos = len(ok)
+        pictures = torch.full((videos, 2, 3, 8, 8), 0.5)
+        yield Batch(pictures, sound.expand(videos, 1, 3, 8, 8), self.labels, torch.arange(videos), ok)
+
+
+@pytest.fixture
+def evaluated(monkeypatch):
+    """Score videos from their labels, sounds and passes; also the loader that was used."""
+
+    def evaluated(labels, sounds, readable, changes=(), **options):
+        loader = Passes(labels, sounds, readable)
+
+        def build(*_, rank_batch, **__):
+            loader.rank_batch = rank_batch
+            return nullcontext(loader)
+
+        monkeypatch.setattr(module, "build_loader", build)
+        clips = [Clip(f"clip{v}", label, "", 9, 9, 9, True) for v, label in enumerate(labels)]
+        entries = [Entry(clip.id, clip.label, row + 1) for row, clip in enumerate(clips)]
+        data = Loaded(clips={SPLIT: clips}, entries={SPLIT: entries}, left_out={SPLIT: {}})
+        views = Views(protocol="tsam", clips=len(readable))
+        config = settings("training_param.amp=off", *changes)
+        found = evaluate_videos(Listener(), config, JOB, data, views, **options)
+        return SimpleNamespace(found=found, loader=loader)
+
+    return evaluated
+
+
+def test_batches_are_no_larger_than_the_list(evaluated):
+    assert evaluated([0, 1], [SILENCE, LOUD], [[True, True]]).loader.rank_batch == 2
+    assert evaluated([0, 1], [SILENCE, LOUD], [[True, True]], batch_size=1).loader.rank_batch == 1
+
+
+def test_videos_that_are_read_in_part_are_scored_and_named(evaluated):
+    """The first video loses a later view, the second its first one, the third all."""
+    passes = [[True, False, False, True], [False, True, False, True]]
+    found = evaluated([0, 1, 0, 1], [SILENCE, LOUD, SILENCE, LOUD], passes).found
+    assert found.partly_unreadable == {"clip0": "broken at 2", "clip1": "broken at 1"}
+    assert found.unreadable == {"clip2": "broken at 1"}
+    assert found.found.views.tolist() == [1, 1, 0, 2]
+    assert [(scores["scored"], scores["expected"]) for scores in found.after] == [(2, 4), (3, 4)]
+    record = summary(found)
+    assert record["partly_unreadable"] == found.partly_unreadable
+    assert record["unreadable"] == found.unreadable
+
+
+@pytest.mark.parametrize("average", ["logits", "probabilities"])
+def test_the_worst_mistakes_are_those_of_all_views_together(evaluated, average):
+    """The last view of the first video alone is a mistake; that of the second cannot be read."""
+    sounds = [[LOUD, LOUD, SILENCE, LOUD], [SILENCE, LOUD, SILENCE, LOUD]]
+    passes = [[True, True, True, False], [True, False, True, False]]
+    found = evaluated([1, 0, 1, 0], sounds, passes, average=average).found
+    assert [(mistake.row, mistake.label, mistake.prediction) for mistake in found.mistakes] == [(1, 0, 1), (2, 1, 0)]
+    for mistake in found.mistakes:
+        assert mistake.probability == pytest.approx(found.found.probabilities[mistake.row].max())
+        assert mistake.loss == pytest.approx(-math.log(found.found.probabilities[mistake.row].min()), abs=1e-4)
+        assert mistake.frames.shape == (2, 3, 8, 8)
+
+
+def test_the_page_says_of_how_many_videos_each_score_is(evaluated, tmp_path):
+    passes = [[True, False, False, True], [False, True, False, True]]
+    sounds = [SILENCE, LOUD, SILENCE, SILENCE]
+    found = evaluated([0, 1, 0, 1], sounds, passes, no_audio=True).found
+    write_evaluation(tmp_path, found, ["soft", "<loud>"], {"views": "two"})
+    text = (tmp_path / "report.html").read_text()
+    sections = {part.split("</h2>")[0]: " ".join(part.split()) for part in text.split("<h2>")[1:]}
+    assert list(sections) == [
+        "Scores",
+        "Accuracy after 1, 2, ... clips",
+        "With sound",
+        "Not scored",
+        "Read in part",
+        "Confusion",
+        "Classes",
+        "Worst mistakes",
+        "Settings",
+    ]
+    for title in ("Scores", "With sound"):
+        assert "3 of 4 videos" in sections[title]
+    assert "<b>50.0%</b>1 clips, 2 of 4 videos" in sections["Accuracy after 1, 2, ... clips"]
+    assert "<b>33.3%</b>2 clips, 3 of 4 videos" in sections["Accuracy after 1, 2, ... clips"]
+    assert "<b>clip2</b>: broken at 1" in sections["Not scored"]
+    assert "<b>clip0</b>: broken at 2" in sections["Read in part"]
+    assert "<b>clip1</b>: broken at 1" in sections["Read in part"]
+    assert '<td>soft</td><td class="right">1 of 2</td>' in sections["Classes"]
+    assert '<td>&lt;loud&gt;</td><td class="right">2 of 2</td>' in sections["Classes"]
+    assert re.findall("<b>(clip.)</b>", sections["Worst mistakes"]) == ["clip1", "clip3"]
+    assert "&lt;loud&gt;, taken for soft (73% sure)" in sections["Worst mistakes"]
+    assert re.findall('"views": (\\S+)', sections["Settings"].replace("&#34;", '"')) == ['"two"']
+
+
+def test_silence_shows_what_the_sound_contributes(evaluated):
+    found = evaluated([0, 1, 1, 0], [SILENCE, LOUD, LOUD, LOUD], [[True] * 4], no_audio=True).found
+    assert found.scores["accuracy"] == 0.5  # all are taken for the first class
+    assert found.with_sound["accuracy"] == 0.75
+    assert summary(found)["sound_contributes"]["accuracy"] == 0.25
+    assert evaluated([0, 1], [SILENCE, LOUD], [[True] * 2]).found.with_sound is None
+
+
+def test_silence_for_a_network_without_sound_is_an_error(evaluated):
+    with pytest.raises(ValueError, match=r"no_audio: this network hears nothing anyway \(model.audio_segments is 0\)"):
+        evaluated([0, 1], [SILENCE, LOUD], [[True] * 2], ["model.audio_segments=0"], no_audio=True)
+
+
+def test_a_label_that_the_network_does_not_know_is_an_error(evaluated):
+    message = "validation list, line 3: clip2 has label 2, but the network has 2 classes, 0 to 1"
+    with pytest.raises(ValueError, match=message):
+        evaluated([0, 1, 2], [SILENCE] * 3, [[True] * 3])
