@@ -28,16 +28,14 @@ def window_spans(duration: float, window: float, stride: float) -> list[Span]:
 
     All are equally long, as far as the video is long enough: the last one moves back to end with the video, or takes in
     a rest of less than a tenth of a window. Example: 27 s, windows of 10 s every 5 s: 0-10, 5-15, 10-20, 15-25, 17-27;
-    25.4 s: 0-10, 5-15, 10-20, 15-25.4; 4 s: 0-4.
+    25.4 s: 0-10, 5-15, 10-20, 15-25.4; 4 s: 0-4. A stride above the window leaves gaps; 17 s, 5 s every 10 s: 0-5,
+    10-15, 12-17.
     """
     spans, start = [], 0.0
-    while start < duration:
-        if start + window >= duration - REST * window:
-            start = min(start, max(0.0, duration - window))
-            return [*spans, Span(start, duration)]
+    while start + window < duration - REST * window:
         spans.append(Span(start, start + window))
         start = stride * len(spans)
-    return spans
+    return [*spans, Span(min(start, max(0.0, duration - window)), duration)]
 
 
 def span_frames(times: np.ndarray, span: Span) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from tests.checkpoints import checkpoint
 from tests.media import write_video
 from tests.networks import network, one_thread  # noqa: F401 (a fixture)
 from tsam_dali.explanation import explain
+from tsam_dali.explanation_picture import draw_explanation
 from tsam_dali.predict import main
 
 PLAIN = ("shift_temporal.status=false", "model.video_segments=2", "model.audio_segments=1")
@@ -100,4 +101,13 @@ def test_the_command_draws_each_file(tmp_path, monkeypatch, capsys):
     found = predictor.explain(seen)
     assert found.label == seen.prediction.classes[0].label
     assert (found.video.shape, found.audio.shape) == ((3, 32, 32), (1, 32, 32))
-    assert predictor.explain(seen, label=3).label == 3
+    (narrow,) = predictor.predict_all([video], topk=1)
+    for label in range(4):  # also those that the prediction does not name
+        figure = draw_explanation(
+            narrow, predictor.explain(narrow, label), predictor.class_names, tmp_path / f"{label}.png"
+        )
+        probability = seen.probabilities[label]
+        assert figure.get_suptitle() == f"a.mp4: what speaks for {predictor.class_names[label]!r} ({probability:.1%})"
+    for label in (-1, 4):
+        with pytest.raises(ValueError, match="expected 0 to 3"):
+            predictor.explain(seen, label)

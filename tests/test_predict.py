@@ -23,7 +23,9 @@ from tsam_dali.distributed import Job
 from tsam_dali.evaluation import evaluate_videos
 from tsam_dali.predict import main
 from tsam_dali.prediction_inputs import find_inputs
-from tsam_dali.predictions import PredictionError
+from tsam_dali.prediction_picture import draw_prediction
+from tsam_dali.predictions import ClassProbability, Prediction, PredictionError
+from tsam_dali.predictor import Seen
 
 MELS = "dataset.dir_mels=mels_tiny"
 
@@ -100,6 +102,17 @@ def test_a_folder_with_broken_files_is_finished(file, folder, tmp_path):
     pictures = sorted(path.name for path in tmp_path.glob("*.png"))
     assert pictures == ["0001_a.png", "0002_b.png"]
     assert Image.open(tmp_path / "0001_a.png").width == 1440
+
+
+def test_classes_that_are_called_by_numbers_are_named_beside_their_bars(tmp_path, caplog):
+    caplog.set_level("INFO")
+    classes = [ClassProbability(label=label, name=f"{label}", probability=label / 10) for label in (7, 2, 1)]
+    prediction = Prediction(path="a.mp4", classes=tuple(classes), has_sound=False)
+    seen = Seen(prediction, torch.rand(3, 3, 8, 8), None, torch.rand(8))
+    bars = draw_prediction(seen, tmp_path / "a.png").axes[-1]
+    assert [label.get_text() for label in bars.get_yticklabels()] == ["1", "2", "7"]
+    assert [round(bar.get_width()) for bar in bars.patches] == [10, 20, 70]
+    assert not caplog.records
 
 
 def test_nothing_that_can_be_read_exits_with_1(file, folder):

@@ -26,7 +26,9 @@ SMALL = AudioImage(n_mels=16, spec_size=(3, 24, 24))
         (10.04, 10, 5, [(0, 10.04)]),
         (4, 10, 5, [(0, 4)]),
         (23, 5, 10, [(0, 5), (10, 15), (18, 23)]),  # windows that leave gaps
-        (17, 5, 10, [(0, 5), (10, 15)]),
+        (17, 5, 10, [(0, 5), (10, 15), (12, 17)]),
+        (15.4, 5, 10, [(0, 5), (10, 15.4)]),
+        (19, 2, 8, [(0, 2), (8, 10), (16, 18), (17, 19)]),
     ],
 )
 def test_windows_by_hand(duration, window, stride, expected):
@@ -41,6 +43,15 @@ def test_windows_cover_the_video_whatever_its_length():
         assert all(after.start <= before.end for before, after in pairwise(spans))
         if duration > 8.25:
             assert all(7.5 - 1e-9 <= end - start <= 8.25 for start, end in spans)
+
+
+@pytest.mark.parametrize("stride", [0.5, 3, 7.5, 8, 20, 100])
+def test_the_last_window_ends_with_the_video_whatever_the_stride(stride):
+    for duration in np.linspace(0.1, 60, 150):
+        spans = window_spans(duration, 7.5, stride)
+        assert spans[-1].end == duration
+        assert [span.start for span in spans[:-1]] == [stride * number for number in range(len(spans) - 1)]
+        assert all(before.start < after.start for before, after in pairwise(spans))
 
 
 def test_frames_of_a_window():

@@ -1,5 +1,6 @@
 """A picture of one explanation: the frames and the log-mel pictures, and over them what speaks for the class."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +17,15 @@ STRONGEST = 0.7
 """Opacity of the heat where it is strongest; where nothing speaks for the class it is clear."""
 
 
-def draw_explanation(seen: Seen, explanation: Explanation, path: str | Path) -> Figure:
+def draw_explanation(seen: Seen, explanation: Explanation, names: Sequence[str], path: str | Path) -> Figure:
     """Draw as a PNG: heat over the grey frames and over the middle one of the sound's three windows.
 
     Frames have one scale and the sound its own; the numbers say how much of all that speaks for the class is where.
 
     Args:
         seen: what `Predictor.predict_all` found.
-        explanation: of one of its classes.
+        explanation: of any of the C classes.
+        names: of these.
         path: PNG file to write.
     """
     frames = seen.video.clamp(0, 1).mean(1).numpy()  # (S, 3, H, W) -> (S, H, W)
@@ -31,7 +33,7 @@ def draw_explanation(seen: Seen, explanation: Explanation, path: str | Path) -> 
     columns = min(IN_A_ROW, len(frames))
     rows = -(-len(frames) // columns)
     figure = Figure(figsize=(13, 1 + 1.8 * rows * 8 / columns + 3.2 * bool(len(sounds))), layout="constrained")
-    figure.suptitle(_title(seen, explanation))
+    figure.suptitle(_title(seen, explanation.label, names))
     heights = [1.8 * rows * 8 / columns, *([3.2] if len(sounds) else [])]
     above, *below = np.atleast_1d(figure.subfigures(len(heights), 1, height_ratios=heights))
     grid = above.subplots(rows, columns, squeeze=False)
@@ -53,9 +55,9 @@ def draw_explanation(seen: Seen, explanation: Explanation, path: str | Path) -> 
     return figure
 
 
-def _title(seen: Seen, explanation: Explanation) -> str:
-    (one,) = [one for one in seen.prediction.classes if one.label == explanation.label]
-    return f"{Path(seen.prediction.path).name}: what speaks for {one.name!r} ({one.probability:.1%})"
+def _title(seen: Seen, label: int, names: Sequence[str]) -> str:
+    file, probability = Path(seen.prediction.path).name, seen.probabilities[label]
+    return f"{file}: what speaks for {names[label]!r} ({probability:.1%})"
 
 
 def _heat(axes: Axes, strength: np.ndarray, **how: str):

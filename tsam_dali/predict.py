@@ -148,7 +148,7 @@ def draw(predictor: Predictor, found: Seen | SeenTimeline, args: argparse.Namesp
     if args.explain:
         from tsam_dali.explanation_picture import draw_explanation
 
-        draw_explanation(found, predictor.explain(found), args.explain / name)
+        draw_explanation(found, predictor.explain(found), predictor.class_names, args.explain / name)
 
 
 def watch(predictor: Predictor, args: argparse.Namespace) -> None:

@@ -39,7 +39,8 @@ def draw_prediction(seen: Seen, path: str | Path) -> Figure:
         silent = "" if seen.prediction.has_sound else ", silent"
         axes.set(title=f"sound {number}{silent}", xlabel="time", ylabel="mel band", xticks=[], yticks=[])
     classes = seen.prediction.classes[::-1]
-    drawn = bars.barh([one.name for one in classes], [100 * one.probability for one in classes], color="tab:blue")
+    percent, names = [100 * one.probability for one in classes], [one.name for one in classes]
+    drawn = bars.barh(range(len(classes)), percent, color="tab:blue", tick_label=names)
     bars.bar_label(drawn, fmt="%.1f %%", padding=3)
     bars.set(xlim=(0, 115), xlabel="probability (%)", xticks=range(0, 101, 25))
     figure.savefig(path, dpi=DPI)

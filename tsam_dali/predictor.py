@@ -4,7 +4,7 @@ predictor = tsam_dali.load("results/first/checkpoints/balanced_best")
 print(predictor.predict("a.mp4").classes[0])
 print(predictor.timeline("long.mp4", window=10, stride=5).windows[0])
 
-S video segments, A audio segments.
+S video segments, A audio segments, C classes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -36,15 +36,7 @@ class Seen(NamedTuple):
     prediction: Prediction
     video: Tensor  # float32 (S, 3, H, W), 0..1
     audio: Tensor | None  # float32 (A, 3, H, W), log-mel pictures
-
-
-class _Look(NamedTuple):
-    """One clip that went through the network, or (`error`) could not be read."""
-
     probabilities: Tensor  # float32 (C,)
-    video: Tensor
-    audio: Tensor | None
-    error: str
 
 
 class Predictor:
@@ -81,7 +73,8 @@ class Predictor:
                 yield Unreadable(path=name, error=look.error)
                 continue
             classes = best_classes(look.probabilities, self.class_names, topk)
-            yield Seen(Prediction(path=name, classes=classes, has_sound=clip.sound), look.video, look.audio)
+            prediction = Prediction(path=name, classes=classes, has_sound=clip.sound)
+            yield Seen(prediction, look.video, look.audio, look.probabilities)
 
     def timeline(self, path: str | Path, window: float, stride: float, topk: int = 5) -> Timeline:
         """The classes of a long video, window by window; each window is heard with its own sound.
@@ -138,8 +131,14 @@ class Predictor:
             yield Moment(time=round(time, 3), frame=frame, classes=best_classes(probabilities, self.class_names, topk))
 
     def explain(self, seen: Seen, label: int | None = None) -> "Explanation":
-        """Where in the frames and in the sound of a prediction a class (default: the first one) was found."""
+        """Where in the frames and in the sound of a prediction a class (default: the first one) was found.
+
+        Raises:
+            ValueError: there is no such class.
+        """
         from tsam_dali.explanation import explain  # captum takes seconds
 
         chosen = seen.prediction.classes[0].label if label is None else label
+        if not 0 <= chosen < len(self.class_names):
+            raise ValueError(f"label {chosen}: expected 0 to {len(self.class_names) - 1}")
         return explain(self.network, seen.video, seen.audio, chosen)
