@@ -105,6 +105,18 @@ def test_a_job_that_is_stopped_is_queued_again_but_not_for_ever(example, slurm, 
     assert asked[1:] == ([] if restarts else [f"requeue {slurm['SLURM_JOB_ID']}"])
 
 
+def test_a_job_that_cannot_start_is_not_queued_again(slurm, tmp_path):
+    """Whatever its status was before: it may have been stopped once."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/status.json").write_text('{"state": "preempted"}')
+    (tmp_path / "bin/srun").write_text("#!/bin/bash\nexit 1\n")
+    job = subprocess.run(
+        ["bash", FOLDER / "slurm.sbatch"], cwd=ROOT, env=slurm, capture_output=True, text=True, check=False
+    )
+    assert (job.returncode, job.stdout, job.stderr) == (1, "state: none, exit code 1\n", "")
+    assert (tmp_path / "scontrol.txt").read_text() == "show hostnames node[1-2]\n"
+
+
 def test_a_task_of_the_array_takes_its_shard(example, slurm):
     command = ["bash", FOLDER / "index.sbatch"]
     slurm = slurm | {"DATA": str(example / "data.json"), "SLURM_ARRAY_TASK_ID": "2"}

@@ -8,6 +8,7 @@ import torch
 
 from tests.processes import ROOT, TORCHRUN, called, run
 from tsam_dali.checkpoint import load_checkpoint
+from tsam_dali.interruption import Interrupted
 from tsam_dali.train import main
 
 SMALL = (
@@ -47,6 +48,10 @@ def two_epochs(train):
     return train.results / "whole", done
 
 
+def status(folder):
+    return json.loads((folder / "status.json").read_text())
+
+
 def epochs(folder):
     """The records of a run's epochs."""
     lines = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
@@ -75,7 +80,7 @@ def test_what_a_run_leaves(two_epochs):
     }
     assert names == files | digests | {f"checkpoints/{name}" for name in (*checkpoints, "latest")}
     assert (folder / "checkpoints/latest").readlink().name == "step_00000006"
-    assert json.loads((folder / "status.json").read_text())["state"] == "finished"
+    assert status(folder)["state"] == "finished"
     settings = json.loads((folder / "args.json").read_text())
     assert settings["model"]["video_segments"] == 4
     assert settings["versions"]["torch"] == torch.__version__.split("+")[0]
@@ -95,12 +100,16 @@ def test_what_differs_from_the_checkpoint_is_shown(train, two_epochs):
     again = train("--run_id", "changed", here=True)
     assert again.returncode == 2
     assert "holds a run already; choose another --run_id, or --resume auto" in again.stderr
+    assert status(train.results / "changed")["state"] == "finished"  # that of the run that lies there
     other = ("--run_id", "changed", "--resume", "auto", "--set", "optimizer_param.lr=0.3")
     refused = train(*other, here=True)
     assert refused.returncode == 2
     assert "optimizer_param.lr: 0.05 -> 0.3" in refused.stderr
     assert "training_param.epochs: 2 -> 14" in refused.stderr
     assert "--force" in refused.stderr
+    found = status(train.results / "changed")
+    assert (found["state"], found["step"]) == ("failed", 6)
+    assert "optimizer_param.lr: 0.05 -> 0.3" in found["reason"]
     forced = train(*other, "--set", "training_param.epochs=3", "--force")
     assert forced.returncode == 0, forced.stderr
     assert len(load_checkpoint(train.results / "changed/checkpoints/latest")["history"]) == 3
@@ -116,6 +125,23 @@ def test_dry_run(train):
     refused = train("--dry_run", "--run_id", "dry_run", "--resume", "auto", here=True)
     assert refused.returncode == 2
     assert "--dry_run begins a run of its own: leave out --resume" in refused.stderr
+
+
+@pytest.mark.parametrize("validated", [False, True])
+def test_stopped_while_it_starts_where_a_run_lies(train, two_epochs, monkeypatch, validated):
+    def stopped(*_):
+        raise Interrupted("SIGTERM")
+
+    folder = train.results / f"stopped_{validated}"
+    shutil.copytree(train.results / "whole", folder, symlinks=True)
+    monkeypatch.setattr("tsam_dali.train.prepare_data", stopped)
+    how = ("--validate", folder / "checkpoints/latest") if validated else ("--resume", "auto")
+    done = train("--run_id", folder.name, *how, here=True)
+    assert done.returncode == 75
+    assert "stopped by SIGTERM" in done.stderr
+    assert ("6 steps are done and kept" in done.stderr) != validated
+    assert ("--resume auto" in done.stderr) != validated
+    assert (status(folder)["state"], status(folder)["step"]) == ("finished" if validated else "preempted", 6)
 
 
 def test_validation_of_a_checkpoint_scores_what_training_scored(train, two_epochs):

@@ -46,19 +46,14 @@ class Run:
     def reported(self) -> Iterator[None]:
         """While a run goes on status.json says so; afterwards how it ended. Signals wait until they find it whole."""
         self.stop.defer()
-        if self._log:
-            self.folder.write_status("running")
+        self.folder.write_status("running")
         try:
-            yield
-        except Exception as error:
-            if self._log:
-                self.folder.write_status("failed", str(error))
-            raise
-        finally:
+            with self.folder.reported():
+                yield
+                self.folder.write_status("finished")
+        finally:  # last: a tracker may take longer than a cluster waits
             if self._log:
                 self._log.close()
-        if self._log:
-            self.folder.write_status("finished")
 
     def log_steps(self, figures: dict[str, Any]) -> None:
         """Note the figures of some steps of training."""

@@ -5,13 +5,16 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tsam_dali.checkpoint import replacing
 from tsam_dali.checkpoint_folder import CheckpointFolder
 from tsam_dali.config import Config, ConfigError
+from tsam_dali.distributed import is_main
+from tsam_dali.interruption import Interrupted
 from tsam_dali.provenance import provenance
 
 log = logging.getLogger(__name__)
@@ -23,7 +26,7 @@ class RunFolder:
     def __init__(self, config: Config, run_id: str | None):
         self.path = Path(config.results_folder) / (run_id or time.strftime("%Y-%m-%d_%H-%M-%S_run"))
         self.checkpoints = CheckpointFolder(self.path / "checkpoints", config.training_param)
-        self.step = 0  # steps that are done and kept
+        self.step = self.checkpoints.newest_step  # steps that are done and kept
 
     @property
     def curves(self) -> Path:
@@ -58,9 +61,25 @@ class RunFolder:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         logging.getLogger().addHandler(handler)
 
+    @contextmanager
+    def reported(self) -> Iterator[None]:
+        """Let status.json say so if what is done inside is stopped or fails; a run that fails before it has a folder
+        leaves none."""
+        try:
+            yield
+        except Interrupted as signal:
+            self.write_status("preempted", str(signal))
+            raise
+        except Exception as error:
+            if self.path.is_dir():
+                self.write_status("failed", str(error))
+            raise
+
     def write_status(self, state: str, reason: str = "") -> None:
         """status.json: `state` is "running", "preempted" (stopped by a signal; go on with --resume auto), "finished" or
-        "failed"; `step` says how many steps are done and kept."""
+        "failed"; `step` says how many steps are done and kept. Rank 0 writes it."""
+        if not is_main():
+            return
         place = {"host": platform.node(), "process": os.getpid(), "time": time.strftime("%Y-%m-%d %H:%M:%S %z")}
         try:
             self._write("status.json", {"state": state, "step": self.step, "reason": reason} | place)

@@ -12,6 +12,7 @@ examples:
 import argparse
 import logging
 import sys
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -52,21 +53,22 @@ def main() -> None:
     keep_freed_memory()
     config = load_config(args.data, args.config, args.set)
     folder = RunFolder(config, "dry_run" if args.dry_run else args.run_id)
+    of_this_run = not args.validate and (args.resume or args.dry_run or not folder.checkpoints)
     stop = StopRequest().install()
     try:
-        job = distributed.start(args.device)
-        clips = distributed.on_rank_0(lambda: prepare_data(args, config))
-        weights = distributed.on_rank_0(lambda: weight_file(args, config, folder))
-        if args.validate:
-            validate(weights, config, job, clips)
-        else:
-            args.fine_tune = weights
-            train(args, config, job, clips, folder, stop)
+        with folder.reported() if of_this_run else nullcontext():
+            job = distributed.start(args.device)
+            clips = distributed.on_rank_0(lambda: prepare_data(args, config))
+            weights = distributed.on_rank_0(lambda: weight_file(args, config, folder))
+            if args.validate:
+                validate(weights, config, job, clips)
+            else:
+                args.fine_tune = weights
+                train(args, config, job, clips, folder, stop)
     except Interrupted as signal:
         if distributed.is_main():
-            log.warning("%s; %d steps are done and kept, --resume auto goes on from there", signal, folder.step)
-            if not args.validate:
-                folder.write_status("preempted", str(signal))
+            kept = f"; {folder.step} steps are done and kept, --resume auto goes on from there" if of_this_run else ""
+            log.warning("%s%s", signal, kept)
         sys.exit(EXIT_CODE)
     distributed.stop()
 
