@@ -8,9 +8,11 @@ import pytest
 
 from tests.networks import settings
 from tsam_dali import run_log
+from tsam_dali.checkpoint import load_checkpoint
 from tsam_dali.interruption import Interrupted, StopRequest
 from tsam_dali.run import Run
 from tsam_dali.run_folder import RunFolder
+from tsam_dali.run_log import read_records
 
 
 class Tracker:
@@ -30,6 +32,11 @@ class Tracker:
 
     def wait(self, ends):
         pass
+
+
+def record(epoch, accuracy):
+    scores = {"loss": 1.0, "accuracy": accuracy, "balanced_accuracy": accuracy}
+    return {"epoch": epoch, "training": scores, "validation": scores, "lr": 0.1}
 
 
 @pytest.fixture
@@ -69,3 +76,48 @@ def test_status_is_written_before_trackers_are_waited_for(begin, end, state):
         if end:
             raise end
     assert begin.tracker.found == state
+
+
+def end_epochs(run, accuracies):
+    for epoch, accuracy in enumerate(accuracies, len(run.history)):
+        run.learner.step += 4
+        run.end_epoch(record(epoch, accuracy), last=False)
+
+
+def test_what_a_kill_cut_off_at_the_end_of_an_epoch_is_caught_up(begin):
+    run = begin()
+    end_epochs(run, [0.25, 0.5])
+    checkpoints = begin.folder / "checkpoints"
+    whole = {path: path.read_bytes() for path in (begin.folder / "metrics.jsonl", begin.folder / "result.json")}
+    run.folder.checkpoints.keep_as(4, ["unbalanced_best"])
+    for name in ("epoch_1", "epoch_1.sha256", "balanced_best"):
+        (checkpoints / name).unlink()
+    (begin.folder / "metrics.jsonl").write_text(json.dumps({"kind": "epoch", **record(0, 0.25), "step": 4}) + "\n")
+    (begin.folder / "result.json").write_text("{}")
+    state = load_checkpoint(checkpoints / "latest")
+    begin.tracker.told.clear()
+    begin(8, state).catch_up()
+    for name in ("unbalanced_best", "balanced_best", "epoch_1"):
+        assert load_checkpoint(checkpoints / name, digest_needed=True)["step"] == 8
+    assert [(line["epoch"], line["step"]) for line in read_records(begin.folder / "metrics.jsonl")] == [(0, 4), (1, 8)]
+    assert json.loads((begin.folder / "result.json").read_text()) == json.loads(whole[begin.folder / "result.json"])
+    assert begin.tracker.told == [8]
+
+
+def test_a_run_that_goes_back_leaves_a_better_checkpoint_its_name(begin):
+    run = begin()
+    end_epochs(run, [0.25])
+    first = load_checkpoint(begin.folder / "checkpoints/latest")
+    end_epochs(run, [0.25, 0.5])
+    begin(4, first).catch_up()
+    assert run.folder.checkpoints.step_of("unbalanced_best") == 12
+    assert [line["step"] for line in read_records(begin.folder / "metrics.jsonl")] == [4]
+
+
+def test_inside_an_epoch_no_checkpoint_is_the_best(begin):
+    run = begin()
+    end_epochs(run, [0.25])
+    run.learner.step = 5
+    run.save()
+    begin(5, load_checkpoint(begin.folder / "checkpoints/latest")).catch_up()
+    assert run.folder.checkpoints.step_of("unbalanced_best") == 4

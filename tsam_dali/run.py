@@ -17,6 +17,7 @@ from tsam_dali.run_folder import RunFolder
 from tsam_dali.run_log import RunLog
 
 log = logging.getLogger(__name__)
+SCORES = {"balanced": "balanced_accuracy", "unbalanced": "accuracy"}  # what is best, and by which figure of a record
 
 
 class Run:
@@ -101,23 +102,39 @@ class Run:
 
     def end_epoch(self, record: dict[str, Any], last: bool) -> None:
         """Add an epoch's record to the history and keep the position, the best scores under their names too."""
-        scores = {
-            "balanced": record["validation"]["balanced_accuracy"],
-            "unbalanced": record["validation"]["accuracy"],
-        }
-        names = [f"{kind}_best" for kind in scores if not self.history or scores[kind] > self.best[kind]]
-        if record["epoch"] in self.learner.config.save_epoch:
-            names.append(f"epoch_{record['epoch']}")
-        self.best = {kind: max(self.best[kind], scores[kind]) for kind in scores}
+        record |= {"step": self.learner.step}
+        self.best = {kind: max(self.best[kind], record["validation"][score]) for kind, score in SCORES.items()}
         self.history = [*self.history, record]
         self.learner.metrics.reset()
-        self.save(names, last)
+        self.save(self._names(), last)
         if not self._log:
             return
-        self._log.epoch(record | {"step": self.learner.step})
-        self.folder.write_results(self.history, self.best, self.class_names)
-        plot_curves(self.history, self.folder.curves)
+        self._log.epoch(record)
+        self._write_results()
         self._log.picture("curves", self.folder.curves)
         for split in ("training", "validation"):
             loss, accuracy = record[split]["loss"], record[split]["accuracy"]
             log.info("epoch %d: %s loss %.3f, accuracy %.1f%%", record["epoch"], split, loss, 100 * accuracy)
+
+    def catch_up(self) -> None:
+        """Write what a run that was killed at the end of an epoch did not come to: names of its checkpoint, records."""
+        if not self._log or not self.history:
+            return
+        self._log.catch_up(self.history)
+        if self.history[-1].get("step") == self.learner.step:
+            checkpoints, step = self.folder.checkpoints, self.learner.step
+            checkpoints.keep_as(step, [name for name in self._names() if checkpoints.step_of(name) < step])
+            self._write_results()
+
+    def _names(self) -> list[str]:
+        """Under which the last epoch's checkpoint is kept, too: epoch_N if that was asked for, NAME_best if it is."""
+        *before, last = self.history
+        names = [f"epoch_{last['epoch']}"] if last["epoch"] in self.learner.config.save_epoch else []
+        for kind, score in SCORES.items():
+            if all(last["validation"][score] > record["validation"][score] for record in before):
+                names.append(f"{kind}_best")
+        return names
+
+    def _write_results(self) -> None:
+        self.folder.write_results(self.history, self.best, self.class_names)
+        plot_curves(self.history, self.folder.curves)

@@ -38,6 +38,13 @@ class RunLog:
         """An epoch: epoch, step, training and validation (loss and accuracies), lr, clips_per_second, data_wait."""
         self._write("epoch", record)
 
+    def catch_up(self, history: list[dict[str, Any]]) -> None:
+        """Write the epochs of a checkpoint's history that are missing: its run was killed before it came to that."""
+        known = {record["epoch"] for record in read_records(Path(self._file.name)) if record["kind"] == "epoch"}
+        for record in history:
+            if record["epoch"] not in known and "step" in record:
+                self.epoch(record)
+
     def picture(self, name: str, path: Path) -> None:
         """Show a PNG file to the trackers."""
         for tracker in self._trackers:

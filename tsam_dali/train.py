@@ -103,6 +103,7 @@ def train(
     run = Run(learner, folder, clips, stop, state)
 
     with run.reported():
+        run.catch_up()
         training.seek(learner.step)
         epochs = range(len(run.history), 1 if args.dry_run else options.epochs)
         for epoch in epochs:

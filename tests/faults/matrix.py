@@ -154,6 +154,8 @@ kill -9: goes on, bit-identical
     test_resume.py::test_killed
 kill -9: whatever name a save has given, a checkpoint counts
     test_checkpoint.py::test_a_run_killed_between_two_names_leaves_the_old_file_or_the_new_one
+kill -9: what it cut off at the end of an epoch is caught up
+    test_run.py::test_what_a_kill_cut_off_at_the_end_of_an_epoch_is_caught_up
 kill -9 of one rank: all end, no orphans, goes on bit-identical
     test_resume.py::test_two_ranks_one_killed_one_stopped
 kill -9 of a worker: costs time only
