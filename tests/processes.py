@@ -2,11 +2,13 @@
 
 import io
 import logging
+import os
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,6 +25,18 @@ def run(*command: object, cwd: Path = ROOT, timeout: float = 240) -> subprocess.
     """Run `python ...` to its end; stdout and stderr as text."""
     arguments = [sys.executable, *map(str, command)]
     return subprocess.run(arguments, cwd=cwd, capture_output=True, text=True, timeout=timeout, check=False)
+
+
+def left_in_shared_memory() -> set[str]:
+    """Names in /dev/shm that no living process has open or in its memory; those of joblib name their process."""
+    processes, held = list(Path("/proc").glob("[0-9]*")), []
+    for process in processes:
+        with suppress(OSError):  # it has ended meanwhile
+            held += [line.split()[-1] for line in (process / "maps").read_text().splitlines()]
+            held += map(os.readlink, (process / "fd").iterdir())
+    pids = {process.name for process in processes}
+    names = {name for name in os.listdir("/dev/shm") if not pids & set(re.split("[-_]", name))}
+    return names - {os.path.basename(path) for path in held if path.startswith("/dev/shm/")}
 
 
 def called(main: Callable[[], None], *arguments: object) -> SimpleNamespace:

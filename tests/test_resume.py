@@ -11,7 +11,7 @@ import time
 import pytest
 import torch
 
-from tests.processes import ROOT, TORCHRUN, run
+from tests.processes import ROOT, TORCHRUN, left_in_shared_memory, run
 from tsam_dali.checkpoint import load_checkpoint
 
 STEPS = 12  # of the whole run: 3 epochs of 24 clips in batches of 6
@@ -87,12 +87,14 @@ def resume(command, name, **options):
 
 def test_stopped_twice_in_one_epoch(command, whole):
     folder = command.results / "twice"
-    for step in (5, 6):
-        code = interrupt(command("twice", "--resume", "auto"), folder, step, signal.SIGTERM)
+    before = left_in_shared_memory()
+    for step, number in ((5, signal.SIGTERM), (6, signal.SIGUSR1)):
+        code = interrupt(command("twice", "--resume", "auto"), folder, step, number)
         assert code == 75
         assert status(folder)["state"] == "preempted"
         assert status(folder)["step"] == load_checkpoint(folder / "checkpoints/latest")["step"]
-        assert "SIGTERM" in status(folder)["reason"]
+        assert number.name in status(folder)["reason"]
+        assert not left_in_shared_memory() - before
     assert 6 <= status(folder)["step"] < STEPS
     assert_same(resume(command, "twice"), whole)
     assert status(folder)["state"] == "finished"
@@ -102,11 +104,12 @@ def test_stopped_twice_in_one_epoch(command, whole):
 
 
 def test_killed(command, whole):
-    folder = command.results / "killed"
+    folder, shared = command.results / "killed", left_in_shared_memory()
     assert interrupt(command("killed"), folder, 6, signal.SIGKILL) == -signal.SIGKILL
     before = status(folder)["step"]
     assert_same(resume(command, "killed"), whole)
     assert before >= 6
+    assert not left_in_shared_memory() - shared
 
 
 def test_a_damaged_checkpoint_is_passed_over(command, whole):
