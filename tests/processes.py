@@ -3,6 +3,7 @@
 import io
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -27,13 +28,15 @@ def run(*command: object, cwd: Path = ROOT, timeout: float = 240) -> subprocess.
 
 
 def left_in_shared_memory() -> set[str]:
-    """Names in /dev/shm of which no process that lives has the file open or in its memory."""
-    held = []
-    for process in Path("/proc").glob("[0-9]*"):
+    """Names in /dev/shm that no living process has open or in its memory; those of joblib name their process."""
+    processes, held = list(Path("/proc").glob("[0-9]*")), []
+    for process in processes:
         with suppress(OSError):  # it has ended meanwhile
             held += [line.split()[-1] for line in (process / "maps").read_text().splitlines()]
             held += map(os.readlink, (process / "fd").iterdir())
-    return set(os.listdir("/dev/shm")) - {os.path.basename(path) for path in held if path.startswith("/dev/shm/")}
+    pids = {process.name for process in processes}
+    names = {name for name in os.listdir("/dev/shm") if not pids & set(re.split("[-_]", name))}
+    return names - {os.path.basename(path) for path in held if path.startswith("/dev/shm/")}
 
 
 def called(main: Callable[[], None], *arguments: object) -> SimpleNamespace:
