@@ -106,6 +106,15 @@ def on_any_rank(*flags: bool) -> list[bool]:
     return ups.bool().tolist()
 
 
+def of_all_ranks(value: Any) -> list[Any]:
+    """The value of each rank, in the order of the ranks, on all of them."""
+    if not dist.is_initialized():
+        return [value]
+    values = [None] * dist.get_world_size()
+    dist.all_gather_object(values, value)
+    return values
+
+
 def sum_over_ranks(tensor: torch.Tensor) -> torch.Tensor:
     """The sum of `tensor` over all ranks, in place."""
     if dist.is_initialized():
