@@ -3,10 +3,9 @@
 import json
 import shutil
 
-import av
 import pytest
 
-from tests.loading import damage_packet
+from benchmarks.fault_data import spoil
 from tests.processes import TORCHRUN, run
 
 SMALL = (
@@ -27,20 +26,12 @@ def data(example, tmp_path_factory):
         for line in lines:
             name = f"{line.split()[0]}.mp4"
             shutil.copy(example / "videos" / name, folder / "videos" / name)
-        _spoil(folder / "videos" / name)
+        spoil(folder / "videos" / name)
         (folder / f"{split}.txt").write_text("\n".join(lines) + "\n")
     settings = json.loads((example / "data.json").read_text())
     settings["dataset"]["data_dir"] = str(folder)
     (folder / "data.json").write_text(json.dumps(settings))
     return folder
-
-
-def _spoil(path):
-    """Damage all pictures but the first, which the index decodes."""
-    with av.open(path) as container:
-        packets = sum(packet.size > 0 for packet in container.demux(video=0))
-    for number in range(1, packets):
-        damage_packet(path, number)
 
 
 @pytest.mark.slow
