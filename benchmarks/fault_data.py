@@ -35,7 +35,7 @@ def broken_files(given: Runs, number: int) -> dict[str, Any]:
     states = {}
     try:
         cut.write_bytes(whole[cut][: rng.integers(len(whole[cut]) // 2)])
-        _spoil(spoiled)
+        spoil(spoiled)
         for name, (kept, batch) in lists.items():
             (data / f"{name}.txt").write_text("\n".join(kept) + "\n")
             own = {"dataset.file_train_list": f"{name}.txt", "training_param.batch_size": batch}
@@ -50,7 +50,7 @@ def broken_files(given: Runs, number: int) -> dict[str, Any]:
     return {"broken": BROKEN, "counted": counted[0], "largest_difference": far, "same": same}
 
 
-def _spoil(path: Path) -> None:
+def spoil(path: Path) -> None:
     """Zero the coded pictures behind their headers, but for the first, which the index decodes."""
     with av.open(path) as container:
         places = [(packet.pos, packet.pos + packet.size) for packet in container.demux(video=0) if packet.size]

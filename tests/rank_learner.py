@@ -3,6 +3,7 @@
 usage: torchrun -m tests.rank_learner OUT_FOLDER
 """
 
+import argparse
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,20 @@ from torch import nn
 
 from pipelines.loader import Batch
 from tsam_dali import distributed
+from tsam_dali.checkpoint import CheckpointError, save_checkpoint
+from tsam_dali.command_line import friendly_errors
 from tsam_dali.config import Config, config_from_dict
 from tsam_dali.distributed import Job
 from tsam_dali.engine import train_one_epoch
+from tsam_dali.finite import NonFiniteError
+from tsam_dali.first_network import resumed_state
 from tsam_dali.learner import Learner, build_learner
 from tsam_dali.progress import Progress
+from tsam_dali.run_folder import RunFolder
 
 CLIPS = 12  # of a global batch
+SPOILED = 1, 5  # a step, and a row of its batch, which lies in rank 1's part
+OWN_ERROR = "what only rank 1 meets"
 
 
 class Network(nn.Module):
@@ -70,6 +78,43 @@ def continued(job: Job, config: Config) -> dict[str, Any]:
     return train(learner_of(job, config, state), range(3, 5))
 
 
+def stopped(job: Job) -> tuple[int, str]:
+    """Steps done and the error, where a clip of rank 1 is not finite."""
+    learner, own = learner_of(job, settings()), batches(job, range(5))
+    step, row = SPOILED
+    own[step].video[own[step].row == row] = float("nan")
+
+    def watch(step):
+        learner.finite.add(learner.step - 1, step.norm, step.losses, step.batch.row)
+        return False
+
+    try:
+        train_one_epoch(learner, Progress(own, "", clips_per_step=CLIPS, show=False), watch)
+    except NonFiniteError as error:
+        return learner.step, str(error)
+    return learner.step, ""
+
+
+def not_shared(job: Job, out: Path, state: dict[str, Any]) -> list[str]:
+    """What is said of going on from a folder of each rank: the same checkpoint, other weights, none on rank 2."""
+    config = settings()
+    arguments = argparse.Namespace(resume="auto", force=True)
+    said = []
+    for name in ("same", "weights", "none"):
+        folder = RunFolder(config, None)
+        folder.checkpoints.path = out / f"{name}_{job.rank}"
+        model = {key: tensor + job.rank * (name == "weights") for key, tensor in state["model"].items()}
+        if name != "none" or job.rank < 2:
+            save_checkpoint(folder.checkpoints.path / "step_00000005", state | {"model": model, "history": []})
+        try:
+            found = resumed_state(arguments, config, {}, folder)
+            said.append(f"step {found['step']}")
+        except CheckpointError as error:
+            said.append(str(error))
+    return said
+
+
+@friendly_errors
 def main() -> None:
     out = Path(sys.argv[1])
     job = distributed.start("cpu")
@@ -80,8 +125,12 @@ def main() -> None:
         "in_parts": train(learner_of(job, in_parts), range(5)),
         "in_parts_continued": continued(job, in_parts),
     }
+    found |= {"stopped": stopped(job), "not_shared": not_shared(job, out, found["whole"])}
     torch.save(found, out / f"{job.rank}")
-    distributed.stop()
+    distributed.of_all_ranks("saved")
+    if job.rank == 1:
+        raise ValueError(OWN_ERROR)
+    distributed.of_all_ranks("never on all")
 
 
 if __name__ == "__main__":

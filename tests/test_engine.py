@@ -1,5 +1,7 @@
 """One step of training: parts add up to the whole, and what is not ok changes nothing."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
@@ -11,6 +13,7 @@ from tsam_dali.engine import train_one_epoch
 from tsam_dali.finite import MOST_SKIPPED, NonFiniteError
 from tsam_dali.learner import build_learner
 from tsam_dali.progress import Progress
+from tsam_dali.watch import Watch
 
 JOB = Job(0, 1, 1, torch.device("cpu"))
 
@@ -144,12 +147,10 @@ def test_fp16_steps_like_float32():
 
 
 def watched(learner):
-    """An `after_step` that looks for what is not finite."""
-
-    def watch(step):
-        learner.finite.add(learner.step - 1, step.norm, step.losses, step.batch.row)
-
-    return watch
+    """The trainer's `after_step`, of a run that is never stopped or saved."""
+    folder = SimpleNamespace(checkpoints=SimpleNamespace(due=lambda step: False))
+    run = SimpleNamespace(learner=learner, stop=SimpleNamespace(by=""), folder=folder, log_steps=lambda figures: None)
+    return Watch(run, Progress([], "", clips_per_step=6, show=False), epoch=0)
 
 
 def test_fp16_skips_a_step_that_is_not_finite():

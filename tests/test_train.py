@@ -122,9 +122,21 @@ def test_what_differs_from_the_checkpoint_is_shown(train, two_epochs):
     found = status(train.results / "changed")
     assert (found["state"], found["step"]) == ("failed", 6)
     assert "optimizer_param.lr: 0.05 -> 0.3" in found["reason"]
-    forced = train(*other, "--set", "training_param.epochs=3", "--force")
+    one_step = ("--set", "training_param.epochs=3", "--set", "training_param.batch_size=24")
+    forced = train(*other, *one_step, "--force")
     assert forced.returncode == 0, forced.stderr
-    assert len(load_checkpoint(train.results / "changed/checkpoints/latest")["history"]) == 3
+    assert "going on at the beginning of epoch 2, as step 2 instead of 6" in forced.stderr
+    state = load_checkpoint(train.results / "changed/checkpoints/latest")
+    assert (state["step"], state["steps_per_epoch"]) == (3, 1)
+    assert [epoch["training"]["samples"] for epoch in state["history"]] == [24, 24, 24]
+
+
+def test_another_network_is_refused_even_by_force(train, two_epochs):
+    other = ("--run_id", "whole", "--resume", "auto", "--force", "--set", "model.arch=resnet10t")
+    done = train(*other, here=True)
+    assert done.returncode == 2, done.stderr
+    assert "the checkpoint's network is another one" in done.stderr.splitlines()[-1]
+    assert "--fine_tune" in done.stderr.splitlines()[-1]
 
 
 def test_dry_run(train):

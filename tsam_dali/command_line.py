@@ -61,7 +61,10 @@ def make_folder(path: Path) -> None:
 
 
 def friendly_errors(main: Callable[[], None]) -> Callable[[], None]:
-    """Print what is wrong with a user's input (any ValueError) without a traceback, once a job; exit with 2."""
+    """Print what is wrong with a user's input (any ValueError) without a traceback; exit with 2.
+
+    What is wrong on all ranks is printed once, what is wrong on one of them with its number.
+    """
 
     @functools.wraps(main)
     def command() -> None:
@@ -69,9 +72,19 @@ def friendly_errors(main: Callable[[], None]) -> Callable[[], None]:
         try:
             main()
         except ValueError as error:
-            if os.environ.get("RANK", "0") == "0":
-                lines = "\n".join(f"error: {line}" for line in str(error).splitlines())
+            rank = _speaker(str(error)) if "RANK" in os.environ else ""
+            if rank is not None:
+                lines = "\n".join(f"{rank}error: {line}" for line in str(error).splitlines())
                 print(lines, file=sys.stderr)
             sys.exit(2)
 
     return command
+
+
+def _speaker(text: str) -> str | None:
+    """What stands before the lines of an error of this rank; None: another rank prints them."""
+    from tsam_dali import distributed  # takes seconds: not for tools
+
+    if not distributed.tells(text):
+        return None
+    return "" if distributed.is_main() else f"rank {os.environ['RANK']}: "

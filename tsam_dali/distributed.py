@@ -9,6 +9,9 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+ANSWER_SECONDS = 5
+"""How long a rank that ends with an error waits for rank 0 to end with the same one."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -42,7 +45,7 @@ def start(device: str | None = None) -> Job:
             "torchrun --nproc_per_node 2 -m tsam_dali.train ..."
         )
     if kind == "cuda":
-        if torch.cuda.device_count() <= local_rank:
+        if torch.cuda.device_count() < local_world:
             raise ValueError(f"--device cuda: {torch.cuda.device_count()} GPUs here for {local_world} ranks")
         torch.cuda.set_device(local_rank)
     if world > 1:
@@ -54,6 +57,25 @@ def start(device: str | None = None) -> Job:
 def is_main() -> bool:
     """Whether this process is rank 0, known before it has joined the job."""
     return os.environ.get("RANK", "0") == "0"
+
+
+def tells(text: str) -> bool:
+    """Whether this rank is the one to print an error with which it ends.
+
+    Rank 0 is, and another rank unless rank 0 ends with the same one. They tell each other through the job's store, as
+    the other ranks may be waiting for each other. Before the job is joined, the first rank of each machine is.
+    """
+    if not dist.is_initialized():
+        return os.environ.get("LOCAL_RANK", "0") == "0"
+    store = dist.distributed_c10d._get_default_store()
+    if dist.get_rank() == 0:
+        store.set("error", text)
+        return True
+    try:
+        store.wait(["error"], timedelta(seconds=ANSWER_SECONDS))
+        return store.get("error").decode() != text
+    except RuntimeError:  # rank 0 has none, or is gone
+        return True
 
 
 def stop() -> None:
@@ -104,6 +126,15 @@ def on_any_rank(*flags: bool) -> list[bool]:
     ups = torch.tensor(flags, dtype=torch.int32)  # in the CPU's memory, so gloo adds it up also in a job on GPUs
     dist.all_reduce(ups, dist.ReduceOp.MAX)
     return ups.bool().tolist()
+
+
+def of_all_ranks(value: Any) -> list[Any]:
+    """The value of each rank, in the order of the ranks, on all of them."""
+    if not dist.is_initialized():
+        return [value]
+    values = [None] * dist.get_world_size()
+    dist.all_gather_object(values, value)
+    return values
 
 
 def sum_over_ranks(tensor: torch.Tensor) -> torch.Tensor:

@@ -1,9 +1,8 @@
 """Losses and gradients that are no numbers any more: found without making the device wait."""
 
 import torch
-import torch.distributed as dist
 
-from tsam_dali.distributed import on_any_rank
+from tsam_dali.distributed import of_all_ranks, on_any_rank
 
 MOST_SKIPPED = 20
 """Steps in a row that fp16 may skip: its scale comes down from the first one, 65536, to 1 in 16; more have a cause that
@@ -58,18 +57,10 @@ class FiniteCheck:
             return
         bad = ~self._losses.isfinite()
         what, rows = ("loss", self._rows[bad]) if on_any_rank(bool(bad.any()))[0] else ("gradient", self._rows)
-        rows = sorted(row for part in _of_all_ranks(rows.tolist()) for row in part)
+        rows = sorted(row for part in of_all_ranks(rows.tolist()) for row in part)
         before = f", as in the {self._allowed} steps before it" if self._allowed else ""
         raise NonFiniteError(
             f"the {what} of step {self._step} is not finite{before}; rows of the training list in its batch, counted "
             f"from 0: {', '.join(map(str, rows))}. Look at these clips, or lower optimizer_param.lr; the last "
             "checkpoint is from before"
         )
-
-
-def _of_all_ranks(value):
-    if not dist.is_initialized():
-        return [value]
-    values = [None] * dist.get_world_size()
-    dist.all_gather_object(values, value)
-    return values

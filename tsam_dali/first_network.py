@@ -1,6 +1,7 @@
 """What a run begins with: the checkpoint that it goes on from, or the weights that its network takes over."""
 
 import argparse
+import hashlib
 import logging
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import torch
 from pipelines.clips import Clip
 from tsam_dali.checkpoint import CheckpointError, load_checkpoint
 from tsam_dali.config import Config
-from tsam_dali.distributed import Job
+from tsam_dali.distributed import Job, of_all_ranks
 from tsam_dali.model import build_model
 from tsam_dali.optim import explain_rate
 from tsam_dali.published_weights import PUBLISHED, weight_path
@@ -36,11 +37,12 @@ def resumed_state(
     """The checkpoint to go on from, if any.
 
     Raises:
-        CheckpointError: there is none that is whole, or it holds nothing but weights.
+        CheckpointError: there is none that is whole, it holds nothing but weights, or ranks have different ones.
     """
-    if not args.resume or (args.resume == "auto" and not folder.checkpoints):
+    state = _newest_state(args, folder)
+    _check_same(state)
+    if not state:
         return None
-    state = folder.checkpoints.newest_valid() if args.resume == "auto" else load_checkpoint(Path(args.resume))
     if "step" not in state:
         raise CheckpointError(f"{args.resume}: holds weights, not the state of a run; begin with them by --fine_tune")
     if not args.force:
@@ -56,6 +58,7 @@ def first_network(
     torch.manual_seed(config.training_param.seed)
     network = build_model(config, num_class)
     if state:
+        _check_shapes(network.state_dict(), state["model"])
         network.load_state_dict(state["model"])
     elif fine_tune:
         log.info("%s", load_weights(network, fine_tune))
@@ -66,3 +69,38 @@ def first_network(
         log.info("%s", explain_rate(config.optimizer_param, config.training_param.batch_size))
     layout = torch.channels_last if config.training_param.channels_last else torch.contiguous_format
     return network.to(job.device, memory_format=layout)
+
+
+def _check_shapes(network: dict[str, torch.Tensor], kept: dict[str, torch.Tensor]) -> None:
+    """Raise CheckpointError where the tensors of a checkpoint do not have the shapes of the network's."""
+    shapes = [{name: tuple(tensor.shape) for name, tensor in state.items()} for state in (kept, network)]
+    names = [name for name in shapes[0] | shapes[1] if shapes[0].get(name) != shapes[1].get(name)]
+    if names:
+        first = " -> ".join(str(of.get(names[0], "none")) for of in shapes)
+        raise CheckpointError(
+            f"the checkpoint's network is another one: {names[0]} {first}, {len(names)} tensors differ in all; --force "
+            "cannot go on with it, but --fine_tune begins a new run with what fits of its weights"
+        )
+
+
+def _newest_state(args: argparse.Namespace, folder: RunFolder) -> dict[str, Any] | None:
+    if not args.resume or (args.resume == "auto" and not folder.checkpoints):
+        return None
+    return folder.checkpoints.newest_valid() if args.resume == "auto" else load_checkpoint(Path(args.resume))
+
+
+def _check_same(state: dict[str, Any] | None) -> None:
+    """Raise CheckpointError on all ranks unless all go on from the same checkpoint, or from none."""
+    found = of_all_ranks(_identity(state) if state else "none")
+    if len(set(found)) > 1:
+        each = "; ".join(f"rank {found.index(one)}: {one}" for one in dict.fromkeys(found))
+        raise CheckpointError(
+            f"the ranks find different checkpoints ({each}); results_folder must be the same folder on all machines"
+        )
+
+
+def _identity(state: dict[str, Any]) -> str:
+    digest = hashlib.sha256()
+    for tensor in state["model"].values():
+        digest.update(tensor.numpy())
+    return f"step {state.get('step')}, SHA-256 of the weights {digest.hexdigest()[:16]}"

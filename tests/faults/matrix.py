@@ -180,6 +180,10 @@ read-only folder: results: an error before training; data: a warning
     faults/test_runs.py::test_folders_that_may_not_be_written
 non-finite loss: stops one step later, names the clips
     test_engine.py::test_a_loss_that_is_not_finite_names_its_clips
+non-finite loss: on one of three ranks: all stop at the same step
+    test_learner_ranks.py::test_a_loss_that_is_not_finite_on_one_rank_stops_all_at_the_same_step
+non-finite loss: lasting under fp16: stops after 20 skipped steps
+    test_engine.py::test_fp16_stops_where_every_step_is_skipped
 non-finite loss: status failed; no checkpoint is spoilt
     faults/test_runs.py::test_a_loss_that_is_not_finite_ends_the_run_and_spoils_no_checkpoint
 damaged checkpoint: every flipped bit and every cut is detected
@@ -200,6 +204,14 @@ changed list on resume: refused
     faults/test_runs.py::test_a_list_that_changed_is_refused
 other number of ranks: the same global batches
     test_distributed.py::test_two_ranks_see_the_global_batches_of_one
+changed settings on resume: forced, with epochs of another length: the epoch begins anew
+    faults/test_runs.py::test_epochs_of_another_length_begin_anew
+changed settings on resume: another network: refused, even if forced
+    faults/test_runs.py::test_another_head_is_refused_with_the_tensors_named
+results folder not shared: an error on all ranks
+    test_learner_ranks.py::test_ranks_that_find_different_checkpoints_end_alike
+other number of ranks: the same global batches from a step in an epoch on
+    test_distributed.py::test_a_run_that_goes_on_sees_the_global_batches_of_one_rank
 other number of ranks: a run goes on to its end
     faults/test_runs.py::test_a_run_goes_on_with_another_number_of_ranks
 too many broken clips: an error

@@ -4,16 +4,20 @@ import json
 import logging
 
 import pytest
+import torch
 
 from pipelines.clips import Clip
 from pipelines.dataset import load_clips
+from tests.checkpoints import TINY, checkpoint
 from tests.media import write_video
 from tests.networks import settings
 from tests.processes import TORCHRUN, run
 from tests.test_resume import SMALL, STEPS, assert_same, status
-from tsam_dali.checkpoint import load_checkpoint
+from tsam_dali.checkpoint import CheckpointError, load_checkpoint
 from tsam_dali.config import Config, ConfigError, config_from_dict
-from tsam_dali.resume import FREE, ResumeError, check_resume, fingerprints
+from tsam_dali.distributed import Job
+from tsam_dali.first_network import first_network
+from tsam_dali.resume import FREE, ResumeError, check_resume, fingerprints, fit_epochs
 from tsam_dali.run_folder import RunFolder
 
 CLIPS = {
@@ -74,6 +78,26 @@ def test_of_the_pipeline_only_what_is_about_the_machine_may_differ():
     names = [f"pipeline.{key}" for key in config.to_dict()["pipeline"]]
     refused = [name for name in names if resume_problems(config, Changed(config, name))]
     assert refused == ["pipeline.source", "pipeline.max_bad_fraction"]
+
+
+@pytest.mark.parametrize(("now", "step"), [(1, 1), (2, 2), (4, 6), (8, 8)])
+def test_epochs_of_another_length_begin_anew(caplog, now, step):
+    """Step 6 of epochs of 4 is in the middle of epoch 1."""
+    sums = {"confusion": torch.ones(2, 2, dtype=torch.int64), "loss_sum": torch.tensor(3.0)}
+    state = {"step": 6, "steps_per_epoch": 4, "history": [{"epoch": 0}], "epoch_sums": sums}
+    found = fit_epochs(state, now)
+    assert (found["step"], found["steps_per_epoch"]) == (step, now)
+    assert found["epoch_sums"]["loss_sum"] == (3 if now == 4 else 0)
+    assert ("beginning of epoch 1" in caplog.text) == (now != 4)
+
+
+def test_another_head_is_refused_with_the_tensors_named(tmp_path):
+    state = load_checkpoint(checkpoint(tmp_path / "four"))
+    config = settings(*TINY)
+    arguments = (None, config, Job(0, 1, 1, torch.device("cpu")))
+    first_network(*arguments, 4, state)
+    with pytest.raises(CheckpointError, match=r"head.weight \(4, 512\) -> \(3, 512\), 2 tensors .* --fine_tune"):
+        first_network(*arguments, 3, state)
 
 
 @pytest.mark.parametrize("split", ["training", "validation"])
