@@ -217,4 +217,11 @@ MUTATIONS = [
         "return False\n",
         "test_resume.py::test_stopped_twice_in_one_epoch",
     ),
+    Mutation(
+        "stop: nothing is saved",
+        "tsam_dali/run.py",
+        "        self.save()\n        raise Interrupted",
+        "        raise Interrupted",
+        "faults/test_runs.py::test_sigterm_in_every_phase_loses_no_step[training]",
+    ),
 ]
