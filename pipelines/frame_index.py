@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from pipelines.clips import Dataset, ListError
 from pipelines.frame_folder import FrameError, check_template, probe_folder
-from pipelines.record_file import Record, read_records, write_records
+from pipelines.record_file import Record, is_whole, read_records, write_records
 from pipelines.tsam_names import explain_cut_names
 
 INDEX_NAME = "frames.jsonl"
@@ -29,7 +29,7 @@ def index_frames(dataset: Dataset, clip_ids: Sequence[str], workers: int) -> dic
     """
     check_template(dataset.frames_tmpl)
     path = dataset.root / INDEX_NAME
-    known = read_records(path)
+    known = read_records(path, whole=is_whole)
     records, missing = {}, []
     for clip_id in clip_ids:
         if (dataset.frames / clip_id).is_dir():
