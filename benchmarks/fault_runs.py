@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +19,22 @@ from benchmarks.processes import tree
 from benchmarks.watching import runs
 from tsam_dali.checkpoint import load_checkpoint
 
-STEPS, STEPS_PER_EPOCH = 12, 4
-LIMIT_SECONDS = 300
+STEPS = 12
+LIMIT_SECONDS = 900
 SETTINGS = {
     **{"training_param.batch_size": 6, "training_param.epochs": 3, "training_param.seed": 3},
     **{"training_param.mixup": 0.4, "training_param.ema_decay": 0.9, "training_param.log_steps": 1},
-    **{"training_param.save_every_steps": 1},
+    **{"training_param.save_every_steps": 0, "training_param.save_every_minutes": 0},  # at the end of each epoch alone
     **{"model.video_segments": 2, "model.audio_segments": 0, "pipeline.workers": 1},
     "data_augmentation.video_image_param.output_size": 32,
 }
-PHASES = ("start-up", "training", "validation", "saving")
-SIGNALS = ((signal.SIGTERM, 1), (signal.SIGUSR1, 1), (signal.SIGTERM, 2))  # and the ranks of the command that gets it
+CALLS = {"start-up": 1, "training": STEPS - 1, "validation": 3, "saving": 2}  # a stop comes in one of so many
+STOPS = {  # signal -> phase, and ranks of the command that gets it
+    "SIGTERM": [(phase, ranks) for ranks in (1, 1, 2) for phase in CALLS],
+    "SIGUSR1": [("training", 1), ("validation", 1), ("saving", 1)],
+}
+TRAINER = ("-m", "tsam_dali.train")
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--shutdown_timeout", "280", "--nproc_per_node")
 
 
 class Runs:
@@ -46,13 +52,18 @@ class Runs:
         return self._whole[ranks]
 
     def start(
-        self, name: str, *arguments: str, ranks: int = 1, settings: Mapping[str, Any] | None = None
+        self,
+        name: str,
+        *arguments: str,
+        ranks: int = 1,
+        settings: Mapping[str, Any] | None = None,
+        program: Sequence[str] = TRAINER,
     ) -> subprocess.Popen:
         """Start the trainer; its results lie in folder/name, what it says in folder/name.txt."""
-        launch = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(ranks)) if ranks > 1 else ()
+        launch = (*TORCHRUN, str(ranks)) if ranks > 1 else ()
         every = {**SETTINGS, "results_folder": self.folder, **(settings or {})}
         words = [word for key, value in every.items() for word in ("--set", f"{key}={value}")]
-        words = ["-m", "tsam_dali.train", "--data", str(self.folder / "data/data.json"), *words, "--run_id", name]
+        words = [*program, "--data", str(self.folder / "data/data.json"), *words, "--run_id", name]
         with (self.folder / f"{name}.txt").open("a") as log:
             return subprocess.Popen([sys.executable, *launch, *words, *arguments], cwd=ROOT, stdout=log, stderr=log)
 
@@ -63,7 +74,7 @@ class Runs:
 
     def wait(self, trainer: subprocess.Popen) -> None:
         """Until it has ended well."""
-        if code := trainer.wait(timeout=LIMIT_SECONDS):
+        if code := _exit_code(trainer):
             raise RuntimeError(f"{' '.join(trainer.args)}: the trainer ended with {code}, see {self.folder}")
 
     def resume(self, name: str, ranks: int = 1) -> bool:
@@ -80,10 +91,6 @@ class Runs:
         path = self.folder / name / "metrics.jsonl"
         lines = path.read_text().splitlines() if path.exists() else []
         return max((json.loads(line)["step"] for line in lines if line.endswith("}")), default=0)
-
-    def saving(self, name: str) -> bool:
-        """Whether a checkpoint is being written."""
-        return any((self.folder / name / "checkpoints").glob(".step_*"))
 
 
 def same(state: Any, expected: Any) -> bool:
@@ -109,7 +116,7 @@ def _equal(one: Any, other: Any) -> bool:
 
 
 def _end(
-    trainer: subprocess.Popen, number: int, ready: Callable[[], bool], delay: float, rank: int | None = None
+    trainer: subprocess.Popen, number: int, ready: Callable[[], bool], delay: float = 0.0, rank: int | None = None
 ) -> tuple[int, int]:
     """Send a signal to the command, or to one rank of it, once `ready`, `delay` seconds later; the exit code, and how
     many of its processes are left."""
@@ -119,11 +126,23 @@ def _end(
     time.sleep(delay)
     family = tree(trainer.pid)
     trainer.send_signal(number) if rank is None else os.kill(_ranks(family)[rank], number)
-    code = trainer.wait(timeout=LIMIT_SECONDS)
+    code = _exit_code(trainer)
     ends = time.monotonic() + 5
     while (left := sum(map(runs, family))) and time.monotonic() < ends:
         time.sleep(0.05)
     return code, left
+
+
+def _exit_code(trainer: subprocess.Popen) -> int:
+    """Of a trainer when it has ended; one that does not is killed."""
+    try:
+        return trainer.wait(timeout=LIMIT_SECONDS)
+    except subprocess.TimeoutExpired:
+        for pid in tree(trainer.pid):
+            with suppress(ProcessLookupError):  # it has just ended
+                os.kill(pid, signal.SIGKILL)
+        trainer.wait()
+        raise
 
 
 def _ranks(family: Sequence[int]) -> list[int]:
@@ -144,25 +163,20 @@ def kill(given: Runs, number: int) -> dict[str, Any]:
     return found | {"most_lost": every, "processes_left": left, "identical": given.resume(name, ranks)}
 
 
-def stop(given: Runs, number: int) -> dict[str, Any]:
-    """Stop a run by one of the SIGNALS in one of its phases, and go on."""
-    rng, name, phase = np.random.default_rng([2, number]), f"stopped_{number}", PHASES[number % len(PHASES)]
-    sent, ranks = SIGNALS[number // len(PHASES) % len(SIGNALS)]
-    step, delay = int(rng.integers(1, STEPS - 1)), 0.0
-    if phase == "start-up":
-        said = given.folder / f"{name}.txt"  # before, the signal ends a process that has not done anything yet
-        ready, delay = (lambda: "training clips" in said.read_text()), float(rng.uniform(0, 1))
-    elif phase == "training":
-        ready, delay = (lambda: given.step_done(name) >= step), float(rng.uniform(0, 0.05))
-    elif phase == "validation":
-        step = STEPS_PER_EPOCH * int(rng.integers(1, 3))
-        ready = lambda: given.step_done(name) >= step and not given.saving(name)  # noqa: E731
-    else:
-        ready = lambda: given.step_done(name) >= step and given.saving(name)  # noqa: E731
-    trainer = given.start(name, ranks=ranks)
-    code, left = _end(trainer, sent, ready, delay)
+def stop(given: Runs, sent: str, number: int) -> dict[str, Any]:
+    """Stop a run by a signal in one of its phases, as STOPS says, and go on.
+
+    Nothing but the stop itself saves inside an epoch, so what it leaves out is lost. The trainer waits in the phase for
+    the signal; how many steps it has trained is in its metrics.jsonl.
+    """
+    rng, name, (phase, ranks) = np.random.default_rng([2, number]), f"{sent}_{number}", STOPS[sent][number]
+    call, held = int(rng.integers(CALLS[phase])) + 1, given.folder / f"{name}.held"
+    program = ("-m", "benchmarks.held_trainer", phase, str(call), str(held))
+    trainer = given.start(name, ranks=ranks, program=program)
+    code, left = _end(trainer, signal.Signals[sent], held.exists)
     status_file = given.folder / name / "status.json"
     state = json.loads(status_file.read_text())["state"] if status_file.exists() else "none"
-    lost = given.step_done(name) - given.step_kept(name)
-    found = {"phase": phase, "signal": sent.name, "ranks": ranks, "exit_code": code, "state": state, "steps_lost": lost}
-    return found | {"step": given.step_kept(name), "processes_left": left, "identical": given.resume(name, ranks)}
+    done, kept = given.step_done(name), given.step_kept(name)
+    found = {"phase": phase, "in_phase": held.exists(), "ranks": ranks, "exit_code": code, "state": state}
+    found |= {"step": done, "steps_lost": abs(done - kept), "processes_left": left}
+    return found | {"identical": given.resume(name, ranks)}

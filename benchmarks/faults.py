@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,29 +23,35 @@ from tqdm import tqdm
 
 from benchmarks.fault_data import broken_files
 from benchmarks.fault_files import damaged_checkpoints, mutated_videos
-from benchmarks.fault_runs import Runs, kill, stop
+from benchmarks.fault_runs import STOPS, Runs, kill, stop
 from benchmarks.results import add_output_argument, origin, print_table, write_results
 from benchmarks.watching import runs
 from tsam_dali.checkpoint import CheckpointError
 from tsam_dali.command_line import friendly_errors, parser
 from tsam_dali.interruption import EXIT_CODE
 
-COUNTS = {"kills": 20, "stops": 12, "broken": 3, "checkpoints": 400, "videos": 2000}
-SHORT = {"kills": 1, "stops": 4, "broken": 1, "checkpoints": 40, "videos": 60}
+COUNTS = {"kills": 20, "SIGTERM": 12, "SIGUSR1": 3, "broken": 3, "checkpoints": 400, "videos": 2000}
+SHORT = {"kills": 1, "SIGTERM": 4, "SIGUSR1": 0, "broken": 0, "checkpoints": 40, "videos": 60}
 METHOD = {
     "kills": "SIGKILL to the trainer, every fifth time to one of two ranks, up to 0.3 s after a random step; then "
     "--resume auto to the end",
-    "stops": "a signal in start-up (once the lists are read), training, validation, saving by turns: SIGTERM, SIGUSR1, "
-    "SIGTERM to torchrun with two ranks; then as above",
-    "broken": "2 of 24 training files broken, one so that only decoding shows it: weights equal to those of training "
-    "on the other 22, up to rounding; one batch holds all clips, BatchNorm has fixed statistics",
+    "SIGTERM": "to the trainer, the last four times to torchrun with two ranks; in start-up, training, validation and "
+    "saving by turns, where the trainer waits for it; nothing else saves inside an epoch; then as above",
+    "SIGUSR1": "as SIGTERM, to the trainer",
+    "steps_lost": "steps in metrics.jsonl that are not in the newest checkpoint",
+    "broken": "2 of 200 training files broken, one so that only decoding shows it (the files are those of 24 clips, "
+    "several times): weights equal to those of training on the other 198, up to rounding (a relative difference of "
+    "1e-5); one batch holds all clips, BatchNorm has fixed statistics",
     "identical": "weights, averages, momentum and validation scores equal to those of an undisturbed run, bit for bit",
     "checkpoints": "a flipped bit or a cut at a random place, by turns",
-    "videos": "damage of seven kinds to H.264, HEVC and VP9; four frames of each are decoded, in limited processes",
-    "flagged": "strict decoding reported the damage: that of the frames, or of the whole file as index_videos --decode",
-    "unseen": "wrong frames in which FFmpeg's strict decode of the whole file finds no error either: damage inside "
-    "entropy-coded data, which has no checksum",
-    "wrong frames": "wrong frames although FFmpeg's strict decode of the whole file finds an error",
+    "videos": "damage of seven kinds to H.264, HEVC and VP9, in limited processes; four frames of each are decoded as "
+    "for training, then the whole file strictly, as by index_videos --decode",
+    "flagged": "one of the two reported the damage",
+    "flagged late": "the four frames are wrong, which only the strict decode of the whole file reported",
+    "right frames": "neither did, and all frames are those of the undamaged file",
+    "unseen": "neither did, frames are wrong, and a decode with all checks of FFmpeg finds no error either: damage "
+    "inside entropy-coded data, which has no checksum",
+    "wrong frames": "as unseen, but the decode with all checks does find an error",
     "processes_left": "of the trainer's process tree, 5 s after its end",
     "shared_memory_left": "new names in /dev/shm at the end that hold no running process's number",
 }
@@ -93,16 +100,18 @@ def measure(folder: Path, counts: dict[str, int], workers: int) -> list[dict[str
         {"kind": "checkpoints"}
         | damaged_checkpoints((folder / "whole_1/checkpoints/latest").resolve(), counts["checkpoints"])
     )
-    for kind, act in (("kills", kill), ("stops", stop), ("broken", broken_files)):
+    stops = {sent: partial(stop, given, sent) for sent in STOPS}
+    acts = {"kills": partial(kill, given), **stops, "broken": partial(broken_files, given)}
+    for kind, act in acts.items():
         for number in tqdm(range(counts[kind]), desc=kind, unit="run"):
-            figures.append({"kind": kind, **_found(act, given, number)})
+            figures.append({"kind": kind, **_found(act, number)})
     return figures
 
 
-def _found(act: Callable[[Runs, int], dict[str, Any]], given: Runs, number: int) -> dict[str, Any]:
+def _found(act: Callable[[int], dict[str, Any]], number: int) -> dict[str, Any]:
     """A run that fails is a finding, too; the others go on."""
     try:
-        return act(given, number)
+        return act(number)
     except (RuntimeError, subprocess.TimeoutExpired, CheckpointError, OSError) as error:
         return {"error": str(error)}
 
@@ -111,19 +120,20 @@ def judge(figures: Sequence[dict[str, Any]], counts: dict[str, int]) -> list[tup
     """(what, how much of it is expected, how much was found)."""
     of = {kind: [figure for figure in figures if figure["kind"] == kind] for kind in (*counts, "leftovers")}
     (videos,), (checkpoints,) = of["videos"], of["checkpoints"]
-    ends = [*of["kills"], *of["stops"]]
+    stops, asked = [run for sent in STOPS for run in of[sent]], sum(counts[sent] for sent in STOPS)
     return [
         ("kills that end bit-identical", counts["kills"], _count("identical", of["kills"])),
         ("kills that lose more than since the last checkpoint", 0, sum(_lost_more(run) for run in of["kills"])),
-        ("stops that end bit-identical", counts["stops"], _count("identical", of["stops"])),
-        ("steps lost by stops", 0, _count("steps_lost", of["stops"])),
-        ("stops that say so", counts["stops"], sum(_says_so(run) for run in of["stops"])),
+        ("stops in the phase that they are meant for", asked, _count("in_phase", stops)),
+        ("stops that end bit-identical", asked, _count("identical", stops)),
+        ("steps lost by stops", 0, _count("steps_lost", stops)),
+        ("stops that say so", asked, sum(_says_so(run) for run in stops)),
         ("runs with broken files that equal those without", counts["broken"], _count("same", of["broken"])),
-        ("processes left", 0, _count("processes_left", ends)),
+        ("processes left", 0, _count("processes_left", [*of["kills"], *stops])),
         ("damaged checkpoints detected", counts["checkpoints"], checkpoints["detected"]),
         ("videos that crash a decoder", 0, videos.get("crashed", 0) + videos.get("failed", 0)),
         ("videos that hang or fill the memory", 0, videos.get("timeout", 0) + videos.get("out_of_memory", 0)),
-        ("videos with wrong frames that strict decoding flags", 0, videos.get("wrong frames", 0)),
+        ("videos with wrong frames that only FFmpeg's strictest decode finds", 0, videos.get("wrong frames", 0)),
         ("names left in shared memory", 0, len(of["leftovers"][0]["shared_memory_left"])),
     ]
 

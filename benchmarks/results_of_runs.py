@@ -13,18 +13,22 @@ def faults(results: Mapping[str, Any]) -> str:
     for figure in results["figures"]:
         of.setdefault(figure["kind"], []).append(figure)
     (videos,), (checkpoints,), (left,) = of["videos"], of["checkpoints"], of["leftovers"]
-    ends = [*of["kills"], *of["stops"]]
+    stops = {sent: of[sent] for sent in ("SIGTERM", "SIGUSR1")}
+    ends = [*of["kills"], *stops["SIGTERM"], *stops["SIGUSR1"]]
     crashed = sum(videos.get(name, 0) for name in ("crashed", "failed"))
     hung = sum(videos.get(name, 0) for name in ("timeout", "out_of_memory"))
     rows = [
         ("runs killed at a random moment", len(of["kills"]), f"{_count(of['kills'], 'identical')} end bit-identical"),
-        (
-            "runs stopped by a signal, in every phase",
-            len(of["stops"]),
-            f"{_count(of['stops'], 'identical')} end bit-identical, {_count(of['stops'], 'steps_lost')} steps lost",
+        *(
+            (
+                f"runs stopped by {sent} in {', '.join(dict.fromkeys(run['phase'] for run in runs if 'phase' in run))}",
+                len(runs),
+                f"{_count(runs, 'identical')} end bit-identical, {_count(runs, 'steps_lost')} steps lost",
+            )
+            for sent, runs in stops.items()
         ),
         (
-            "trainings with broken files",
+            "trainings with 1 % broken files (2 of 200; frozen BatchNorm, weights compared to 1e-5)",
             len(of["broken"]),
             f"{_count(of['broken'], 'same')} equal to training on the good ones",
         ),
@@ -32,7 +36,8 @@ def faults(results: Mapping[str, Any]) -> str:
         (
             "damaged videos",
             videos["videos"],
-            f"{crashed} crashes, {hung} hangs, {videos.get('wrong frames', 0)} wrong though strict decoding flags it",
+            f"{crashed} crashes, {hung} hangs, {videos.get('wrong frames', 0)} with wrong frames that only FFmpeg's "
+            f"strictest decode flags, {videos.get('unseen', 0)} with wrong frames that it does not flag",
         ),
         (
             "processes and names in shared memory",
@@ -40,10 +45,10 @@ def faults(results: Mapping[str, Any]) -> str:
             f"{_count(ends, 'processes_left') + len(left['shared_memory_left'])} left behind",
         ),
     ]
-    unseen = videos.get("unseen", 0)
+    unseen = ", ".join(f"{count} of {codec}" for codec, count in videos["unseen_by_codec"].items())
     return (
         f"What faults cost ({link('faults')}):\n\n{table(('fault', 'times', 'outcome'), rows)}\n\n"
-        f"In {unseen} of the damaged videos frames are wrong although strict decoding of the whole file finds no "
+        f"Frames of some damaged videos ({unseen}) are wrong although no strict decoding of the whole file finds an "
         "error: pictures carry no checksum."
     )
 

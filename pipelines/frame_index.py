@@ -11,7 +11,8 @@ from tqdm import tqdm
 
 from pipelines.clips import Dataset, ListError
 from pipelines.frame_folder import FrameError, check_template, probe_folder
-from pipelines.record_file import Record, read_records, write_records
+from pipelines.list_file import columns_hint
+from pipelines.record_file import Record, is_whole, read_records, write_records
 from pipelines.tsam_names import explain_cut_names
 
 INDEX_NAME = "frames.jsonl"
@@ -29,7 +30,7 @@ def index_frames(dataset: Dataset, clip_ids: Sequence[str], workers: int) -> dic
     """
     check_template(dataset.frames_tmpl)
     path = dataset.root / INDEX_NAME
-    known = read_records(path)
+    known = read_records(path, whole=is_whole)
     records, missing = {}, []
     for clip_id in clip_ids:
         if (dataset.frames / clip_id).is_dir():
@@ -39,7 +40,14 @@ def index_frames(dataset: Dataset, clip_ids: Sequence[str], workers: int) -> dic
     if missing:
         explained, cut = explain_cut_names(dataset.frames, "", missing, clip_ids)
         raise ListError(
-            [*explained, *(f"{dataset.frames / clip_id}: no such folder" for clip_id in missing if clip_id not in cut)]
+            [
+                *explained,
+                *(
+                    f"{dataset.frames / clip_id}: no such folder{columns_hint(clip_id)}"
+                    for clip_id in missing
+                    if clip_id not in cut
+                ),
+            ]
         )
     todo = [record for record in records.values() if "status" not in record]
     if todo:

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from pipelines.record_file import Record, encoded, merge_parts, open_to_append, read_records, write_records
+from pipelines.record_file import Record, encoded, is_whole, merge_parts, open_to_append, read_records, write_records
 
 log = logging.getLogger(__name__)
 
 
 def read_index(path: Path) -> dict[str, Record]:
     """The latest record of each file, by its name relative to data_dir; empty where there is no index."""
-    return read_records(path, "file")
+    return read_records(path, "file", is_whole)
 
 
 @contextmanager

@@ -1,7 +1,11 @@
 """List files: one `ID label` a line."""
 
 import logging
+import posixpath
+import re
+import unicodedata
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -66,12 +70,14 @@ def text_lines(path: str | Path) -> Iterator[tuple[int, str | None]]:
     """The lines of a text file: (line number from 1, stripped text or None where the bytes are not UTF-8).
 
     Raises:
-        ListError: the file cannot be read.
+        ListError: the file cannot be read, or is UTF-16.
     """
     try:
         data = Path(path).read_bytes()
     except OSError as error:
         raise ListError([f"{path}: cannot be read ({error.strerror}); check data_dir and the list's name"]) from error
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff") or (len(data) > 3 and not (any(data[:8:2]) and any(data[1:8:2]))):
+        raise ListError([f"{path}: UTF-16 text; save it as UTF-8"])  # every other byte of ASCII letters is 0
     for number, raw in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
         try:
             yield number, raw.decode("utf-8").strip()
@@ -93,27 +99,38 @@ def _line_problem(text: str) -> str | None:
 def id_problem(clip_id: str) -> str | None:
     """Why an id cannot stand in a list, or None."""
     if not clip_id.isprintable():
-        return f"the id holds control characters: {clip_id!r}"
+        control = any(unicodedata.category(character) == "Cc" for character in clip_id)
+        return f"the id holds {'control characters' if control else 'invisible characters or odd spaces'}: {clip_id!r}"
     if not clip_id or clip_id != clip_id.strip() or clip_id.startswith("#"):
         return f"an id must not be empty, begin with # or begin or end with a space: {clip_id!r}"
     if clip_id.startswith(("/", "~")) or ".." in clip_id.split("/"):
         return f"the id leaves the data folder: {clip_id!r}"
+    if not {"", "."}.isdisjoint(clip_id.split("/")):  # two names of one file would count as two clips
+        return f"the id holds an empty part or '.': {clip_id!r}; write {posixpath.normpath(clip_id)!r}"
     return None
+
+
+def columns_hint(clip_id: str) -> str:
+    """What to add where a clip is missing whose id ends like a line of TSM's lists, `path frames label`."""
+    if not re.search(r"\s\d+$", clip_id):
+        return ""
+    return "; if the list's lines are `path frames label`, tools/make_lists.py converts it"
 
 
 def check_labels(training: Sequence[Entry], validation: Sequence[Entry], class_names: Sequence[str] = ()) -> list[str]:
     """Problems of the labels of two lists (empty: none): labels are 0..k-1 without gaps, k from the training list."""
     present = {entry.label for entry in training}
-    num_class = max(present) + 1
+    last = max(training, key=lambda entry: entry.label)
+    num_class = last.label + 1
     problems = []
-    gaps = [label for label in range(min(num_class, 100_000)) if label not in present]
+    gaps = list(islice((label for label in range(num_class) if label not in present), 11))
     if gaps:
         shown = ", ".join(map(str, gaps[:10])) + (", ..." if len(gaps) > 10 else "")
         problems.append(
-            f"training list: labels run from 0 to {num_class - 1}, but no clip has label {shown}; "
+            f"training list: labels run from 0 to {last.label} (line {last.line}), but no clip has label {shown}; "
             "labels must be consecutive integers starting from 0"
         )
-    unknown = sorted({entry.label for entry in validation} - set(range(num_class)))
+    unknown = sorted({entry.label for entry in validation if entry.label >= num_class})
     if unknown:
         problems.append(
             f"validation list: labels {unknown[:10]} do not occur in the training list (0 to {num_class - 1})"

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from pipelines.clips import Dataset, ListError
+from pipelines.list_file import columns_hint
 from pipelines.storage import is_remote, remote_files, remote_names
 
 # File ending -> the demuxer that may open it (FFmpeg's name). Forcing the demuxer keeps a playlist named x.mp4 from
@@ -64,7 +65,7 @@ def find_videos(dataset: Dataset, clip_ids: Iterable[str]) -> tuple[dict[str, st
 
 
 def _no_video(dataset: Dataset, clip_id: str) -> str:
-    return f"{dataset.videos}/{clip_id}: no video with one of the endings {' '.join(DEMUXERS)}"
+    return f"{dataset.videos}/{clip_id}: no video with one of the endings {' '.join(DEMUXERS)}{columns_hint(clip_id)}"
 
 
 def _names(folder: str) -> frozenset[str]:

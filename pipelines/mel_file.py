@@ -1,8 +1,10 @@
 """One file of the log-mel store: the columns of one clip as float16, before any resize or cut."""
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -12,6 +14,8 @@ from pipelines.mel import N_FFT, AudioImage, Columns
 
 CHANNELS = 2
 """Channels that are stored at most: left and right."""
+
+LARGEST_RATE, LARGEST_SAMPLES = 10**7, 10**12  # a second, and of a channel; beyond is damage
 
 _WINDOW = "window{}".format  # name of the array of one window: float16 (channels, n_mels, columns)
 
@@ -82,6 +86,8 @@ def load_columns(path: Path, settings: str, channels: int = CHANNELS) -> Columns
             if metadata["silent"] == "yes":
                 return None
             stored = [file.get_slice(_WINDOW(i)) for i in range(3)]
+            if not _are_columns(stored, settings):
+                raise MelError(f"{path}: holds arrays that are no log-mel columns; delete it and {remedy}")
             windows = [window[: min(channels, window.get_shape()[0])] for window in stored]
             rate, samples = int(metadata["rate"]), int(metadata["samples"])
     except MelError:
@@ -90,9 +96,21 @@ def load_columns(path: Path, settings: str, channels: int = CHANNELS) -> Columns
         raise MelError(f"{path}: does not exist; {remedy}") from error
     except (OSError, SafetensorError, KeyError, ValueError) as error:  # KeyError, ValueError: damaged metadata
         raise MelError(f"{path}: is damaged or cannot be read ({error}); delete it and {remedy}") from error
+    if not (0 < rate <= LARGEST_RATE and 0 < samples <= LARGEST_SAMPLES):
+        raise MelError(f"{path}: has {samples} samples at {rate} a second; delete it and {remedy}")
     if not all(_all_finite(window) for window in windows):
         raise MelError(f"{path}: holds values that are no finite numbers; delete it and {remedy}")
     return Columns(windows, rate, samples)
+
+
+def _are_columns(stored: Sequence[Any], settings: str) -> bool:
+    """Whether slices of arrays have the type and the sizes of columns that were made with these settings."""
+    shapes = [window.get_shape() for window in stored]
+    return (
+        all(window.get_dtype() == "F16" for window in stored)
+        and all(len(shape) == 3 and min(shape) > 0 and f" {shape[1]} mels," in settings for shape in shapes)
+        and len({shape[0] for shape in shapes}) == 1
+    )
 
 
 def _all_finite(half: np.ndarray) -> bool:

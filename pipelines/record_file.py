@@ -21,28 +21,42 @@ log = logging.getLogger(__name__)
 
 Record = dict[str, Any]
 LINES_AT_ONCE = 1000
+NO_JSON = (ValueError, RecursionError)  # the latter where brackets nest too deep
+LARGEST = {"frames": 10**8, "height": 2**16, "width": 2**16}  # of a clip that can be read
 
 
-def read_records(path: Path, key: str = "id") -> dict[str, Record]:
+def read_records(path: Path, key: str = "id", whole: Callable[[Any], bool] = bool) -> dict[str, Record]:
     """The latest record of each id, or of another field, in the file and its parts; empty where there is none. A line
-    cut short by an interruption is ignored.
+    that was cut short by an interruption, or is not `whole`, is ignored.
     """
     records = {}
     for file in (path, *part_files(path)):
-        records |= _read_file(file, key)
+        records |= _read_file(file, key, whole)
     return records
 
 
-def _read_file(path: Path, key: str) -> dict[str, Record]:
+def is_whole(record: Any) -> bool:
+    """Whether the record of an index has what clips are made from: a size and a number of frames, or a reason.
+
+    Raises:
+        KeyError, TypeError: it has not.
+    """
+    if record["status"] != "ok":
+        return isinstance(record["status"], str) and isinstance(record["reason"], str)
+    return all(type(record[name]) is int and 0 < record[name] <= largest for name, largest in LARGEST.items())
+
+
+def _read_file(path: Path, key: str, whole: Callable[[Any], bool] = bool) -> dict[str, Record]:
     records = {}
     if path.is_file():
         with path.open(encoding="utf-8", errors="replace") as lines:
             while some := list(islice(lines, LINES_AT_ONCE)):
                 for record in _decoded(some):
-                    try:
-                        records[record[key]] = record
-                    except (KeyError, TypeError):
-                        log.warning("%s: a damaged line is ignored; its clip is looked at again", path)
+                    with suppress(KeyError, TypeError):
+                        if whole(record):
+                            records[record[key]] = record
+                            continue
+                    log.warning("%s: a damaged line is ignored; its clip is looked at again", path)
     return records
 
 
@@ -50,7 +64,7 @@ def _decoded(lines: list[str]) -> list[Any]:
     """What each line says; None for what is no JSON. Lines that are read together share the names of their fields, in
     memory the larger part of a record.
     """
-    with suppress(ValueError):
+    with suppress(*NO_JSON):
         values = json.loads(f"[{','.join(lines)}]")
         if len(values) == len(lines):
             return values
@@ -58,7 +72,7 @@ def _decoded(lines: list[str]) -> list[Any]:
     for line in lines:
         try:
             values.append(json.loads(line))
-        except ValueError:
+        except NO_JSON:
             values.append(None)
     return values
 

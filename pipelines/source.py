@@ -132,7 +132,7 @@ class ClipSource:
 
 
 def _sample(video, frames, plan: sampling.Plan, audio, meta: tuple[int, int, int], reason: str) -> Sample:
-    text = reason.encode()[:REASON_BYTES].ljust(REASON_BYTES, b"\0")
+    text = reason.encode(errors="backslashreplace")[:REASON_BYTES].ljust(REASON_BYTES, b"\0")
     return Sample(
         video=video,
         frames=np.asarray(frames, np.int32),

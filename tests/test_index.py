@@ -201,6 +201,33 @@ def test_damaged_lines_are_ignored(dataset, caplog):
     assert len(lines(dataset)) == 3
 
 
+MISSING = "missing"
+NONSENSE = {
+    **{f"frames {value}": {"frames": value} for value in ("x", None, -1, 0, 10**9, float("nan"), 2.5, True, MISSING)},
+    **{f"status {value}": {"status": value} for value in ([1], None, MISSING)},
+    **{"no reason": {"status": "damaged"}, "height 0": {"height": 0}, "width": {"width": [64]}, "file": {"file": []}},
+}
+
+
+@pytest.mark.parametrize("kind", NONSENSE)
+def test_records_that_cannot_be_are_looked_at_again(dataset, caplog, kind):
+    whole = index(dataset)
+    changed = {name: value for name, value in (whole["a"] | NONSENSE[kind]).items() if value != MISSING}
+    path = dataset.root / "index.jsonl"
+    path.write_text("".join(json.dumps(record) + "\n" for record in (changed, whole["b"], whole["sub/c"])))
+    assert probed(dataset) == ["a.mp4"]
+    assert index(dataset) == whole
+    assert "a damaged line is ignored" in caplog.text
+
+
+def test_brackets_that_nest_deep(dataset, caplog):
+    whole = index(dataset)
+    with (dataset.root / "index.jsonl").open("a") as file:
+        file.write("[" * 100_000 + "\n")
+    assert index(dataset) == whole
+    assert "a damaged line is ignored" in caplog.text
+
+
 def test_an_index_that_cannot_be_written_is_a_warning(dataset, caplog):
     (dataset.root / "index.jsonl").symlink_to("none/index.jsonl")
     with caplog.at_level(logging.WARNING):

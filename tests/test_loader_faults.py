@@ -48,6 +48,17 @@ def test_the_gpu_ways_in_survive_files_that_cannot_be_read(decode, workers, tmp_
     assert "no such file" in reasons["clip4"]
 
 
+def test_a_path_that_is_no_text_is_named_too(tmp_path, caplog):
+    """Linux allows any bytes in a name; Python keeps those that are no UTF-8 as surrogates."""
+    clips = [make_clip(tmp_path, i, size) for i, size in enumerate(SIZES[:2])]
+    clips[0] = clips[0]._replace(path=str(tmp_path / "caf\udce9/a.mp4"))
+    config = settings(batch_size=2, pipeline={"max_bad_fraction": 1})
+    with caplog.at_level(logging.WARNING):
+        (batch,) = batches(config, "validation", clips)
+    assert batch.ok.tolist() == [False, True]
+    assert "caf\\udce9/a.mp4: no such file" in caplog.text
+
+
 def test_clips_that_the_decoder_does_not_know_stop_the_loader(tmp_path):
     """Without a GPU, DALI does not decode H.264: the batch is black, not the end, and that many are too many."""
     clips = [make_clip(tmp_path, i, (96, 128)) for i in range(3)]

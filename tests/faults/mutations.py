@@ -71,7 +71,7 @@ def broken(mutation: Mutation, original: str) -> str:
 
 def run_tests(copy: Path, *tests: str) -> int:
     """pytest's exit code; the copy's packages come before installed ones. A test that hangs counts as failed."""
-    command = [sys.executable, "-B", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-B", "-m", "pytest", "-q", "-x", "-m", "not gpu", "-p", "no:cacheprovider"]
     command += [f"tests/{test}" for test in tests]
     environment = os.environ | {"PYTHONPATH": str(copy)}
     try:

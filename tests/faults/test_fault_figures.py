@@ -13,14 +13,14 @@ from tsam_dali.checkpoint import save_checkpoint
 
 FOUND = [
     {"kind": "kills", "identical": True, "processes_left": 0, "steps_lost": 2, "most_lost": 2},
-    {"kind": "stops", "identical": True, "processes_left": 0, "steps_lost": 0, "exit_code": 75, "state": "preempted"}
-    | {"ranks": 1},
+    {"kind": "SIGTERM", "identical": True, "processes_left": 0, "steps_lost": 0, "exit_code": 75, "state": "preempted"}
+    | {"ranks": 1, "in_phase": True},
     {"kind": "checkpoints", "damaged": 3, "detected": 3},
-    {"kind": "videos", "videos": 4, "flagged": 3, "unseen": 1},
+    {"kind": "videos", "videos": 4, "flagged": 3, "unseen": 1, "unseen_by_codec": {"h264": 1}},
     {"kind": "leftovers", "shared_memory_left": []},
     {"kind": "broken", "same": True},
 ]
-COUNTS = {"kills": 1, "stops": 1, "broken": 1, "checkpoints": 3, "videos": 4}
+COUNTS = {"kills": 1, "SIGTERM": 1, "SIGUSR1": 0, "broken": 1, "checkpoints": 3, "videos": 4}
 
 
 def test_good_figures_are_as_expected():
@@ -31,9 +31,9 @@ def test_good_figures_are_as_expected():
     ("number", "worse"),
     [
         *((0, {"identical": False}), (0, {"processes_left": 1}), (1, {"identical": False}), (1, {"steps_lost": 1})),
-        *((0, {"steps_lost": 3}), (1, {"state": "running"}), (5, {"same": False})),
+        *((0, {"steps_lost": 3}), (1, {"state": "running"}), (1, {"in_phase": False})),
         *((1, {"exit_code": 1}), (2, {"detected": 2}), (3, {"crashed": 1}), (3, {"timeout": 1})),
-        *((3, {"wrong frames": 1}), (4, {"shared_memory_left": ["psm_x"]})),
+        *((3, {"wrong frames": 1}), (4, {"shared_memory_left": ["psm_x"]}), (5, {"same": False})),
     ],
 )
 def test_each_worse_figure_is_noticed(number, worse):
@@ -58,8 +58,9 @@ def test_every_damage_of_a_checkpoint_is_detected(tmp_path):
 
 def test_damaged_videos_neither_crash_nor_hang_nor_give_wrong_frames_unflagged(tmp_path):
     found = mutated_videos(tmp_path, 42, 1)
-    assert set(found) <= {"videos", "flagged", "right frames", "unseen"}
+    assert set(found) <= {"videos", "flagged", "flagged late", "right frames", "unseen", "unseen_by_codec"}
     assert found["flagged"] > 15
+    assert sum(found["unseen_by_codec"].values()) == found.get("unseen", 0)
 
 
 @pytest.mark.slow

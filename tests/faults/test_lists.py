@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,13 @@ REFUSED = {
     "home": (b"~root/a 0\n", "1: the id leaves the data folder"),
     "NUL": (b"a\0b 0\n", "1: the id holds control characters"),
     "not UTF-8": (b"a 0\ncaf\xe9 1\n", "2: not UTF-8 text"),
-    "UTF-16": ("a 0\n".encode("utf-16"), "1: not UTF-8 text"),
+    "UTF-16": ("a 0\n".encode("utf-16"), " UTF-16 text; save it as UTF-8"),
+    "UTF-16 without a mark": ("a 0\n".encode("utf-16-le"), " UTF-16 text; save it as UTF-8"),
+    "UTF-16, the other order": ("a 0\n".encode("utf-16-be"), " UTF-16 text; save it as UTF-8"),
+    "odd space": ("a\u00a0b 0\n".encode(), "1: the id holds invisible characters or odd spaces"),
+    "empty part": (b"a//b 0\n", "1: the id holds an empty part or '.': 'a//b'; write 'a/b'"),
+    "this folder": (b"./a 0\n", "1: the id holds an empty part or '.': './a'; write 'a'"),
+    "slash at the end": (b"a/ 0\n", "1: the id holds an empty part or '.': 'a/'; write 'a'"),
     "empty": (b"", " the list is empty"),
     "only comments": (b"# a 0\n\n", " the list is empty"),
 }
@@ -83,6 +90,30 @@ def test_files_of_odd_names_are_found(tmp_path):
     assert len(os.listdir(videos)) == len(ids)
 
 
+@pytest.mark.parametrize("source", ["video", "frames"])
+def test_lines_of_three_columns_are_explained(tmp_path, source):
+    for name in ("videos", "frames"):
+        (tmp_path / name).mkdir()
+    for name in ("training", "validation"):
+        (tmp_path / f"{name}.txt").write_text("a.mp4 30 0\nb 0\n")
+    sections = {"dataset": {"data_dir": str(tmp_path)}, "model": {"audio_segments": 0}, "pipeline": {"source": source}}
+    with pytest.raises(DataError) as caught:
+        load_clips(config_from_dict(sections))
+    hinted = [problem for problem in caught.value.problems if "tools/make_lists.py converts it" in problem]
+    assert hinted
+    assert all("a.mp4 30" in problem for problem in hinted)
+
+
+def test_a_huge_label_is_an_error_that_names_its_line(tmp_path):
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "training.txt").write_text("a 0\nb 999999999\n")
+    (tmp_path / "validation.txt").write_text("a 0\n")
+    begin = time.process_time()
+    with pytest.raises(DataError, match=r"labels run from 0 to 999999999 \(line 2\), but no clip has label 1, 2, "):
+        load(tmp_path)
+    assert time.process_time() - begin < 5
+
+
 def test_gaps_and_repeats_in_lists(tmp_path, caplog):
     videos = tmp_path / "videos"
     videos.mkdir()
@@ -98,7 +129,8 @@ def test_gaps_and_repeats_in_lists(tmp_path, caplog):
         load(tmp_path)
 
 
-WORDS = st.text("ab4 ./~#$()`|;-\\\t\r\n\0é\u2028\ufeff", max_size=16)
+CHARACTERS = st.text("ab4 ./~#$()`|;-\\\t\r\n\0é\u2028\ufeff", max_size=6)
+WORDS = st.lists(CHARACTERS | st.sampled_from(["../", "..", "/", "./", "//", "a"]), max_size=6).map("".join)
 LINES = st.tuples(WORDS, st.sampled_from([" ", "  ", "\t", ""]), st.sampled_from(["0", "1", "-1", "1.0", "", "x"]))
 LISTS = st.lists(LINES.map("".join), max_size=6).map("\n".join).map(str.encode) | st.binary(max_size=80)
 

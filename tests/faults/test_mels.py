@@ -5,6 +5,7 @@ import resource
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from pipelines.clips import InputError
 from pipelines.mel import AudioImage, log_mel_columns
@@ -57,6 +58,36 @@ def test_every_setting_that_makes_other_columns(stored):
     for name, value in changes.items():
         with pytest.raises(MelError, match="made with windows"):
             load_columns(stored, fingerprint(dataclasses.replace(OPTIONS, **{name: value})))
+
+
+def other(shape, dtype=np.float16, **metadata):
+    """Three arrays, and what metadata to change."""
+    return {f"window{i}": np.zeros(shape, dtype) for i in range(3)}, metadata
+
+
+OTHERS = {
+    **{
+        f"type {dtype.__name__}": other((2, 4, 9), dtype) for dtype in (np.float32, np.float64, np.int16, np.int8, bool)
+    },
+    **{f"shape {shape}": other(shape) for shape in ((), (9,), (4, 9), (2, 4, 9, 1), (0, 4, 9), (2, 4, 0), (2, 5, 9))},
+    **{f"rate {rate}": other((2, 4, 9), rate=str(rate)) for rate in (0, -1, 1e3, 10**30)},
+    **{f"samples {samples}": other((2, 4, 9), samples=str(samples)) for samples in (0, -1, 10**400)},
+    "channels": ({**other((2, 4, 9))[0], "window1": np.zeros((1, 4, 9), np.float16)}, {}),
+    "two windows": ({name: array for name, array in other((2, 4, 9))[0].items() if name != "window2"}, {}),
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_other_arrays_are_no_columns(tmp_path, kind):
+    def save(arrays, **metadata):
+        about = {"fingerprint": SETTINGS, "silent": "no", "rate": "8000", "samples": "1600"}
+        save_file(arrays, tmp_path / "clip", about | metadata)
+
+    save(other((2, 4, 9))[0])
+    assert load_columns(tmp_path / "clip", SETTINGS).rate == 8000
+    save(OTHERS[kind][0], **OTHERS[kind][1])
+    with pytest.raises(MelError, match="delete it and run tools/precompute_audio"):
+        load_columns(tmp_path / "clip", SETTINGS)
 
 
 @pytest.mark.usefixtures("ordinary_rights")

@@ -19,6 +19,7 @@ from tsam_dali.distributed import Job
 from tsam_dali.first_network import first_network
 from tsam_dali.resume import FREE, ResumeError, check_resume, fingerprints, fit_epochs
 from tsam_dali.run_folder import RunFolder
+from tsam_dali.run_log import read_records
 
 CLIPS = {
     split: [Clip(f"{split}{i}", i % 2, f"{i}.mp4", 8, 48, 64, False) for i in range(4)]
@@ -181,12 +182,16 @@ setattr(module, name, signalled)
 sys.argv = ["tsam_dali.train", *sys.argv[3:]]
 runpy.run_module("tsam_dali.train", run_name="__main__")
 """
-PHASES = {
-    "building the network": ("tsam_dali.model.build_model", 1),
-    "training": ("tsam_dali.engine.clip_losses", 6),
-    "saving": ("tsam_dali.checkpoint_folder.save_checkpoint", 3),
-    "validation": ("tsam_dali.engine.evaluate", 2),
-    "the report": ("tsam_dali.run_report.write_run_report", 1),
+NO_OTHER_SAVES = (  # but those at the end of an epoch of four steps; and a record of every step
+    *("--set", "training_param.save_every_steps=0", "--set", "training_param.save_every_minutes=0"),
+    *("--set", "training_param.log_steps=1"),
+)
+PHASES = {  # function and call of it in which the signal comes -> steps done then, and epochs
+    "building the network": ("tsam_dali.model.build_model", 1, 0, 0),
+    "training": ("tsam_dali.engine.clip_losses", 6, 6, 1),
+    "saving": ("tsam_dali.checkpoint_folder.save_checkpoint", 2, 9, 2),
+    "validation": ("tsam_dali.engine.evaluate", 2, 8, 1),
+    "the report": ("tsam_dali.run_report.write_run_report", 1, 5, 1),
 }
 
 
@@ -201,24 +206,31 @@ def whole(command):
 @pytest.mark.slow
 @pytest.mark.parametrize("phase", PHASES)
 def test_sigterm_in_every_phase_loses_no_step(command, whole, phase):
-    name, call = PHASES[phase]
-    arguments = command(phase.replace(" ", "_"))
+    name, call, steps, epochs = PHASES[phase]
+    arguments = command(phase.replace(" ", "_"), *NO_OTHER_SAVES)
     folder = command.results / phase.replace(" ", "_")
     done = run("-c", STOP_IN, name, call, *arguments)
     assert done.returncode == 75, done.stderr
-    if phase != "building the network":
-        assert status(folder)["state"] == "preempted"
-        assert "SIGTERM" in status(folder)["reason"]
-        kept = load_checkpoint(folder / "checkpoints/latest")["step"]
-        assert 0 < status(folder)["step"] == kept < STEPS
+    assert status(folder)["state"] == "preempted"
+    assert "SIGTERM" in status(folder)["reason"]
+    if steps:
+        assert steps_trained(folder) == list(range(1, steps + 1))
+        kept = load_checkpoint(folder / "checkpoints/latest")
+        assert (kept["step"], len(kept["history"]), status(folder)["step"]) == (steps, epochs, steps)
     done = run("-m", "tsam_dali.train", *arguments, "--resume", "auto")
     assert done.returncode == 0, done.stderr
+    assert steps_trained(folder) == list(range(1, STEPS + 1))
     assert_same(load_checkpoint(folder / "checkpoints/latest"), whole)
+
+
+def steps_trained(folder):
+    """By the run's own record."""
+    return [record["step"] for record in read_records(folder / "metrics.jsonl") if record["kind"] == "steps"]
 
 
 @pytest.mark.slow
 def test_a_run_goes_on_with_another_number_of_ranks(command, whole):
-    name, call = PHASES["training"]
+    name, call, *_ = PHASES["training"]
     done = run("-c", STOP_IN, name, call, *command("ranks"))
     assert done.returncode == 75, done.stderr
     done = run(*TORCHRUN, 2, "-m", "tsam_dali.train", *command("ranks", "--resume", "auto"))
