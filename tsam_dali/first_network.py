@@ -102,5 +102,5 @@ def _check_same(state: dict[str, Any] | None) -> None:
 def _identity(state: dict[str, Any]) -> str:
     digest = hashlib.sha256()
     for tensor in state["model"].values():
-        digest.update(tensor.numpy())
+        digest.update(tensor.contiguous().numpy())
     return f"step {state.get('step')}, SHA-256 of the weights {digest.hexdigest()[:16]}"
