@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from tsam_dali.backbone import shifts, timm_name
 from tsam_dali.config import Config
+from tsam_dali.timm_weights import timm_file
 from tsam_dali.weight_file import WeightsError
 from tsam_dali.weight_formats import WeightFile, read_weights
 
@@ -79,19 +80,19 @@ def load_weights(model: nn.Module, path: str | Path, head: bool = True) -> LoadR
 
 
 def load_pretrained(model: nn.Module, config: Config) -> LoadReport:
-    """Load timm's weights for `model.arch` and `model.pretrain` into the backbone, downloading them on first use.
+    """Load timm's weights for `model.arch` and `model.pretrain`, which lie in the cache, into the backbone.
 
     Raises:
-        WeightsError: they cannot be had; says what to do.
+        WeightsError: they are not there, or damaged; says what to do.
     """
     name = timm_name(config.model)
+    path = timm_file(name)
+    source = {"file": path, "custom_load": False}
     try:
-        weights = timm.create_model(name, pretrained=True, num_classes=0).state_dict()
-    except Exception as error:  # whatever the hub's client and its network library raise
-        raise WeightsError(
-            f"model.pretrain: timm's weights for {name} cannot be had ({str(error).splitlines()[0]})\n"
-            "train from scratch with --set model.pretrain=none, or use a file with --set model.weights=FILE"
-        ) from error
+        weights = timm.create_model(name, pretrained=True, num_classes=0, pretrained_cfg_overlay=source).state_dict()
+    except Exception as error:  # damaged bytes can fail in any way
+        reason = str(error).splitlines()[0]
+        raise WeightsError(f"{path}: damaged ({reason}); delete it and fetch it again with --download") from error
     model.backbone.load_state_dict(weights)
     new = tuple(f"head.{key}" for key in model.head.state_dict())
     loaded = tuple(f"backbone.{key}" for key in weights)
