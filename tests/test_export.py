@@ -48,10 +48,13 @@ def test_pt2_gives_the_logits_and_the_preprocessing(tmp_path, overrides):
     assert [file.name for file in path.parent.iterdir()] == ["network.pt2"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "overrides",
-    [(SILENT,), ("shift_temporal.edge=zero", "model.normalize=backbone"), (SILENT, "shift_temporal.causal=true")],
+    [
+        (SILENT,),
+        pytest.param(("shift_temporal.edge=zero", "model.normalize=backbone"), marks=pytest.mark.slow),
+        pytest.param((SILENT, "shift_temporal.causal=true"), marks=pytest.mark.slow),
+    ],
 )
 def test_onnx_gives_the_logits_and_the_preprocessing(tmp_path, overrides):
     onnxruntime = pytest.importorskip("onnxruntime")

@@ -1,6 +1,15 @@
 """Weights of timm by their names: from its cache, or an error that says what to do."""
 
+from argparse import Namespace
+
+import pytest
+from huggingface_hub.errors import LocalEntryNotFoundError
+
+from tests.networks import settings
 from tests.processes import run
+from tsam_dali import timm_weights
+from tsam_dali.first_network import weight_file
+from tsam_dali.weight_file import WeightsError
 
 PRETRAINED = """
 import sys
@@ -28,6 +37,12 @@ state["layer3.0.conv1.weight"].fill_(0.125)
 safetensors.torch.save_file(state, snapshot / "model.safetensors")
 print(load_pretrained(model, config))
 print(float(model.backbone.layer3[0].conv1.weight.mean()))
+
+(snapshot / "model.safetensors").write_bytes(b"nothing")
+try:
+    load_pretrained(model, config)
+except WeightsError as error:
+    print(error)
 """
 
 
@@ -37,7 +52,27 @@ def test_timms_weights_come_from_its_cache_or_the_error_says_what_to_do(tmp_path
     printed = run("-c", PRETRAINED, tmp_path)
     assert printed.returncode == 0, printed.stderr
     lines = printed.stdout.splitlines()
-    assert lines[0].startswith("model.pretrain: timm's weights for resnet10t cannot be had")
-    assert lines[1].endswith("--set model.pretrain=none, or use a file with --set model.weights=FILE")
-    assert lines[2].startswith("resnet10t: timm weights, ")
-    assert lines[3:] == ["  new: head.weight, head.bias", "0.125"]
+    assert lines[0].startswith("model.pretrain: timm's weights for resnet10t are not in this machine's cache")
+    assert lines[0].endswith("--set model.pretrain=none, or use a file with --set model.weights=FILE")
+    assert lines[1].startswith("resnet10t: timm weights, ")
+    assert lines[2:4] == ["  new: head.weight, head.bias", "0.125"]
+    assert "model.safetensors: damaged (" in lines[4]
+    assert lines[4].endswith("delete it and fetch it again with --download")
+
+
+@pytest.mark.parametrize("download", [False, True])
+def test_the_hub_is_asked_with_download_alone(monkeypatch, download):
+    asked = []
+
+    def fetch(repository, file, local_files_only=False):
+        asked.append((repository, file, local_files_only))
+        raise LocalEntryNotFoundError("no such file")
+
+    monkeypatch.setattr(timm_weights, "hf_hub_download", fetch)
+    args = Namespace(validate=None, fine_tune=None, resume=None, download=download)
+    message = (
+        "cannot be fetched" if download else "add --download to fetch .*https://huggingface.co/timm/resnet18.a1_in1k"
+    )
+    with pytest.raises(WeightsError, match=message):
+        weight_file(args, settings("model.pretrain=imagenet"), None)
+    assert [local for *_, local in asked] == [True, False][: 1 + download]

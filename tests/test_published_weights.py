@@ -1,29 +1,54 @@
 """Published weights: fetched from a server on this machine; what goes wrong on the way leaves no file."""
 
+import io
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import quote, unquote
 
 import pytest
+import torch
 
 from tests.networks import settings
 from tests.processes import run
 from tsam_dali.model import build_model
 from tsam_dali.published_weights import PUBLISHED, weight_path
-from tsam_dali.weight_formats import WeightsError
+from tsam_dali.weight_file import WeightsError
 
-CONTENT = bytes(range(256)) * 20
 FILE = PUBLISHED["kinetics400"]
+
+
+def saved(**options):
+    file = io.BytesIO()
+    torch.save({"conv1.weight": torch.ones(1000)}, file, **options)
+    return file.getvalue()
+
+
+CONTENT = saved()
+OLD = saved(_use_new_zipfile_serialization=False)
+ANSWERS = {  # what the server sends, and what it says the length is
+    "whole": (CONTENT, len(CONTENT)),
+    "cut": (CONTENT[:1000], len(CONTENT)),
+    "no length": (CONTENT, None),
+    "cut, no length": (CONTENT[:-100], None),
+    "old, cut, no length": (OLD[:-100], None),
+    "empty": (b"", 0),
+    "page": (b"<html>sign in</html>", 20),
+    "json": (b'{"type":{"error": 1}}', 21),
+    "bad length": (CONTENT, "many"),
+}
 
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
-        if not self.path.startswith(("/whole/", "/cut/")):
+        content, length = ANSWERS.get(unquote(self.path).split("/")[1], (None, None))
+        if content is None:
             self.send_error(404)
             return
         self.send_response(200)
-        self.send_header("Content-Length", str(len(CONTENT)))
+        if length is not None:
+            self.send_header("Content-Length", str(length))
         self.end_headers()
-        self.wfile.write(CONTENT if self.path.startswith("/whole/") else CONTENT[:1000])
+        self.wfile.write(content)
 
     def log_message(self, *_):
         pass
@@ -44,15 +69,37 @@ def test_fetched_once_and_checked_ever_after(tmp_path, server):
     assert sorted(file.name for file in path.parent.iterdir()) == [FILE, f"{FILE}.sha256"]
     assert weight_path("kinetics400", False, tmp_path / "weights") == path
     path.write_bytes(CONTENT[:-1])
-    with pytest.raises(WeightsError, match="changed since it was first used"):
+    with pytest.raises(WeightsError, match=f"changed since it was first used.*delete {path} and {path}.sha256 and"):
         weight_path("kinetics400", True, tmp_path / "weights", f"{server}/whole")
 
 
-@pytest.mark.parametrize(("place", "message"), [("none", "404"), ("cut", "got 1000 bytes, expected 5120")])
+NO_WEIGHTS = "what came is no whole file with weights, and is not kept"
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("none", "404"),
+        ("cut", f"got 1000 bytes, expected {len(CONTENT)}"),
+        ("bad length", "got Content-Length 'many', expected a number of bytes"),
+        *((place, NO_WEIGHTS) for place in ("cut, no length", "old, cut, no length", "empty", "page", "json")),
+    ],
+)
 def test_a_failed_transfer_leaves_nothing(tmp_path, server, place, message):
     with pytest.raises(WeightsError, match=message):
-        weight_path("kinetics400", True, tmp_path, f"{server}/{place}")
+        weight_path("kinetics400", True, tmp_path, f"{server}/{quote(place)}")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_length_is_not_needed(tmp_path, server):
+    assert weight_path("kinetics400", True, tmp_path, f"{server}/no%20length").read_bytes() == CONTENT
+
+
+def test_the_digest_of_what_is_no_weights_is_not_kept(tmp_path):
+    (tmp_path / FILE).write_bytes(b"<html>sign in</html>")
+    with pytest.raises(WeightsError, match=f"delete {tmp_path / FILE} and fetch it again with --download"):
+        weight_path("kinetics400", False, tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == [FILE]
 
 
 def test_a_refused_connection_says_what_to_do(tmp_path):

@@ -2,8 +2,10 @@
 
 import os
 import pickle
+from argparse import Namespace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import safetensors.torch
 import timm
@@ -127,3 +129,58 @@ def test_damage_to_an_own_checkpoint_is_noticed_by_its_digest(tmp_path):
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     assert "damaged, its SHA-256 is not the one in checkpoint.sha256" in refused(path, video_network())
+
+
+def test_a_head_that_does_not_fit_is_refused_before_anything_is_loaded(tmp_path):
+    state = network().float().state_dict()
+    weight, bias = state.pop("head.weight"), state.pop("head.bias")
+    model = video_network()
+    for head, message in (
+        ({"weight": weight}, "missing in the file (1): bias"),
+        ({"bias": bias}, "missing in the file (1): weight"),
+        ({"1.weight": weight, "1.bias": bias}, "unknown to the network (2): 1.weight, 1.bias"),
+        ({"weight": weight, "bias": bias, "scale": bias}, "unknown to the network (1): scale"),
+        ({"weight": weight[:, :100], "bias": bias}, "of another shape (1): weight (5, 100) instead of (5, 512)"),
+        ({"weight": weight[0, 0], "bias": bias}, "of another shape"),
+        ({"weight": weight.to_sparse(), "bias": bias}, "no dense floating point numbers (1): weight"),
+        ({"weight": weight, "bias": bias * torch.nan}, "infinite or not a number (1): bias"),
+    ):
+        torch.save(state | {f"head.{name}": value for name, value in head.items()}, tmp_path / "own.pth")
+        assert f"the head: {message}" in refused(tmp_path / "own.pth", model)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda value: value * torch.inf, "infinite or not a number (1): conv1.weight"),
+        (torch.Tensor.int, "no dense floating point numbers (1): conv1.weight torch.int32"),
+    ],
+)
+def test_weights_that_are_no_finite_numbers_are_refused(tmp_path, change, message):
+    state = network().float().state_dict()
+    torch.save(state | {"backbone.conv1.weight": change(state["backbone.conv1.weight"])}, tmp_path / "own.pth")
+    assert message in refused(tmp_path / "own.pth", video_network())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *({"model_state": parts} for parts in (torch.ones(3), ["nn_backbone"], "nn_backbone", {"nn_backbone": None})),
+        {1: torch.ones(2)},
+        {("a",): torch.ones(2)},
+        {"model": {"backbone.a": torch.ones(2)}, "config": "text"},
+        {"model": {"backbone.a": torch.ones(2)}, "config": {"model": "text", "shift_temporal": [1]}},
+    ],
+)
+def test_foreign_content_is_refused(tmp_path, content):
+    torch.save(content, tmp_path / "foreign")
+    refused(tmp_path / "foreign")
+
+
+def test_a_refusal_never_advises_to_read_carelessly(tmp_path):
+    for value in (Namespace(a=1), np.datetime64("2020-01-01"), np.ones(2), torch.nn.Linear(1, 1)):
+        torch.save({"state_dict": {}, "args": value}, tmp_path / "file")
+        message = refused(tmp_path / "file")
+        assert "which could run code" in message
+        assert "weights_only" not in message
+        assert "safe_globals" not in message

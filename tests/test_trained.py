@@ -7,7 +7,7 @@ import torch
 
 from tests.checkpoints import HISTORY, TINY, checkpoint, pictures
 from tests.networks import one_thread, settings  # noqa: F401 (one_thread: a fixture)
-from tsam_dali.checkpoint import CheckpointError, load_checkpoint
+from tsam_dali.checkpoint import CheckpointError, load_checkpoint, sha256
 from tsam_dali.config import ConfigError
 from tsam_dali.model import build_model
 from tsam_dali.model_folder import write_folder
@@ -100,6 +100,14 @@ def test_a_folder_that_lacks_a_file(folder, name):
         read_trained(folder)
     with pytest.raises(WeightsError, match=message):
         load_weights(build_model(settings(*TINY), 4), folder)
+
+
+def test_a_folder_with_the_digest_of_a_bad_file(folder):
+    (folder / "model.safetensors").write_bytes(b"nothing")
+    about = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(about | {"sha256": sha256(folder / "model.safetensors")}))
+    with pytest.raises(CheckpointError, match="model.safetensors: not a safetensors file"):
+        read_trained(folder)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Settings that a file of weights implies: what differs from the configuration is reported."""
 
 import pytest
+import torch
 
 from tests.networks import network, one_thread, settings  # noqa: F401 (one_thread: a fixture)
 from tests.weight_files import tsam_file, tsm_file, video_network
@@ -31,6 +32,18 @@ def test_settings_that_differ_are_reported(tmp_path):
     )
     assert load_weights(video_network(), tmp_path / "own").notes == (
         "shift_temporal.f_div is 4, the file was trained with 2",
+    )
+
+
+def test_a_tsam_file_without_shift_fits_a_network_without_shift(tmp_path):
+    tsam_file(tmp_path / "tsam.tar")
+    content = torch.load(tmp_path / "tsam.tar", weights_only=False)
+    parts = content["model_state"]
+    parts["nn_backbone"] = {key.replace(".layer.", "."): value for key, value in parts["nn_backbone"].items()}
+    torch.save(content, tmp_path / "unshifted.tar")
+    assert load_weights(video_network("shift_temporal.status=false"), tmp_path / "unshifted.tar").notes == ()
+    assert load_weights(video_network(), tmp_path / "unshifted.tar").notes == (
+        "shift_temporal.status is true, the file was trained without the shift",
     )
 
 

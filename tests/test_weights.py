@@ -2,6 +2,7 @@
 
 import zipfile
 
+import numpy as np
 import pytest
 import safetensors.torch
 import timm
@@ -135,6 +136,33 @@ def test_keys_that_are_not_used_are_named(tmp_path):
         assert "extra" in load_weights(video_network(), tmp_path / "more.pth").ignored
     torch.save(network().state_dict() | {"extra": torch.ones(1)}, tmp_path / "own.pth")
     assert load_weights(video_network(), tmp_path / "own.pth").ignored == ("extra",)
+
+
+@pytest.mark.parametrize("key", ["state_dict_ema", "model_ema", "model", "model_state_dict", "net"])
+def test_weights_under_any_usual_key(tmp_path, key):
+    state = torchvision.models.resnet18().state_dict()
+    torch.save({key: state | {"version": 3}, "ema": {"decay": 0.9}, "epoch": 3}, tmp_path / "file.pth")
+    report = load_weights(video_network(), tmp_path / "file.pth")
+    assert report.ignored == ("fc.weight", "fc.bias", "ema", "epoch", f"{key}.version")
+
+
+def test_an_average_comes_before_what_it_averages(tmp_path):
+    averaged = torch.optim.swa_utils.AveragedModel(torchvision.models.resnet18())
+    torch.save({"model": averaged.module.state_dict(), "model_ema": averaged.state_dict()}, tmp_path / "file.pth")
+    report = load_weights(video_network(), tmp_path / "file.pth")
+    assert report.ignored == ("fc.weight", "fc.bias", "model", "model_ema.n_averaged")
+
+
+@pytest.mark.parametrize("prefix", ["_orig_mod.module.", "module._orig_mod.", "module.module.", "model."])
+def test_prefixes_of_wrappers_in_any_order(tmp_path, prefix):
+    torch.save(prefixed(prefix, network()), tmp_path / "file.pth")
+    assert load_weights(video_network(), tmp_path / "file.pth").format == "tsam_dali"
+
+
+def test_numpy_numbers_beside_the_weights(tmp_path):
+    numbers = {"a": np.bool_(True), "b": np.uint8(1), "c": np.float16(1), "d": np.str_("text")}
+    torch.save({"state_dict": network().state_dict(), **numbers}, tmp_path / "file.pth")
+    assert load_weights(video_network(), tmp_path / "file.pth").ignored == ("a", "b", "c", "d")
 
 
 def test_a_shift_setting_unknown_here_is_a_note(tmp_path):

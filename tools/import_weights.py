@@ -5,14 +5,21 @@ Weights that do not fit the network are refused, and what was loaded, new and no
 """
 
 from pathlib import Path
+from typing import Any
 
-from tsam_dali.backbone import create_backbone
+from torch import nn
+
+from tsam_dali.backbone import create_backbone, shift_places
 from tsam_dali.checkpoint import save_checkpoint
 from tsam_dali.command_line import add_config_arguments, friendly_errors, parser
-from tsam_dali.config import load_config
+from tsam_dali.config import config_from_dict, load_config
 from tsam_dali.model import build_model
-from tsam_dali.weight_formats import WeightsError, read_weights
-from tsam_dali.weights import load_weights
+from tsam_dali.options import ShiftTemporal
+from tsam_dali.weight_file import WeightsError
+from tsam_dali.weight_formats import WeightFile, read_weights
+from tsam_dali.weights import check_fit, load_weights
+
+LONGEST_PERIOD = 8  # values of n_insert that are tried for the shifted blocks of a file
 
 
 @friendly_errors
@@ -27,18 +34,39 @@ def main() -> None:
     if args.target.exists() and not args.force:
         raise WeightsError(f"{args.target}: exists already; choose another name, or replace it with --force")
     config = load_config(args.data, args.config, args.set)
-    file = read_weights(args.source, create_backbone(config.model).pretrained_cfg["classifier"])
-    network = build_model(config, len(file.head["weight"]) if file.head else 1)
+    backbone = create_backbone(config.model)
+    file = read_weights(args.source, backbone.pretrained_cfg["classifier"])
+    check_fit(backbone, file, str(args.source))
+    shift = shift_of(file, backbone, config.shift_temporal)
+    network = build_model(config, file.classes or 1)
     report = load_weights(network, args.source)
     settings = config.to_dict()
-    settings["shift_temporal"] |= file.shift  # what the weights were trained with, as far as they tell
+    settings["shift_temporal"] |= shift
     settings["model"]["normalize"] = file.normalize or config.model.normalize
     classes = len(network.head.weight)
     if len(settings["dataset"]["class_names"]) != classes:
         settings["dataset"]["class_names"] = []  # the names of other data; classes are then called by their numbers
     state = {name: value for name, value in network.state_dict().items() if name not in report.new}
+    config_from_dict(settings)  # a file may name settings that are unknown here
     save_checkpoint(args.target, {"model": state, "config": settings, "history": [], "best": {}})
-    print(f"{report}\nwritten: {args.target}")
+    told = f", with shift_temporal as in the file's training: {shift}" if shift else ""
+    print(f"{report}\nwritten: {args.target}{told}")
+
+
+def shift_of(file: WeightFile, backbone: nn.Module, options: ShiftTemporal) -> dict[str, Any]:
+    """Settings of `shift_temporal` that the weights were trained with, as far as they tell; they win over `options`.
+
+    Raises:
+        WeightsError: no n_insert and m_insert give the blocks that the file shifts.
+    """
+    if not file.shifted:
+        return file.shift
+    names = {block: name for name, block in backbone.named_modules()}
+    periods = ((n, m) for n in range(1, LONGEST_PERIOD + 1) for m in range(n))
+    for n, m in ((options.n_insert, options.m_insert), *periods):
+        if {names[block] for block, _ in shift_places(backbone, n, m)} == file.shifted:
+            return {**file.shift, "n_insert": n, "m_insert": m}
+    raise WeightsError(f"the file shifts {', '.join(sorted(file.shifted))}, which no shift_temporal.n_insert gives")
 
 
 if __name__ == "__main__":

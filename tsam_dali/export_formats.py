@@ -21,7 +21,7 @@ PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 BATCHES = (1, 3)
 """Numbers of clips of the check; the graph is traced with another one."""
 TOLERANCE = 1e-4
-"""Largest difference of the logits, as a share of the largest logit where that is above one."""
+"""Largest difference of the logits; above a largest logit of one its share, as float32 keeps seven digits of each."""
 
 
 class ExportError(ValueError):

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from pipelines.clips import Clip
+from tsam_dali.backbone import timm_name
 from tsam_dali.checkpoint import CheckpointError, load_checkpoint
 from tsam_dali.config import Config
 from tsam_dali.distributed import Job, of_all_ranks
@@ -17,6 +18,7 @@ from tsam_dali.optim import explain_rate
 from tsam_dali.published_weights import PUBLISHED, weight_path
 from tsam_dali.resume import check_resume
 from tsam_dali.run_folder import RunFolder
+from tsam_dali.timm_weights import timm_file
 from tsam_dali.trainable import shared_batch_norm
 from tsam_dali.weights import load_pretrained, load_weights
 
@@ -24,10 +26,13 @@ log = logging.getLogger(__name__)
 
 
 def weight_file(args: argparse.Namespace, config: Config, folder: RunFolder) -> str | None:
-    """The file with the first weights, fetched if need be; None: they are timm's, a checkpoint's or new."""
-    published = config.model.pretrain if config.model.pretrain in PUBLISHED else ""
+    """The file with the first weights; None: they are timm's, a checkpoint's or new. What lacks is fetched if asked."""
+    pretrain = config.model.pretrain
+    published = pretrain if pretrain in PUBLISHED else ""
     goes_on = args.resume and (args.resume != "auto" or folder.checkpoints)
     name = args.validate or args.fine_tune or ("" if goes_on else config.model.weights or published)
+    if not name and not goes_on and pretrain != "none":
+        timm_file(timm_name(config.model), args.download)
     return str(weight_path(name, args.download)) if name else None
 
 

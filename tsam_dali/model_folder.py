@@ -68,7 +68,10 @@ def read_folder(folder: Path) -> dict[str, Any]:
         raise CheckpointError(f"{folder / SETTINGS}: not the settings of a network of tsam_dali")
     if sha256(folder / WEIGHTS) != about["sha256"]:
         raise CheckpointError(f"{folder / WEIGHTS}: damaged, its SHA-256 is not the one in {SETTINGS}")
-    tensors = safetensors.torch.load_file(folder / WEIGHTS)
+    try:
+        tensors = safetensors.torch.load_file(folder / WEIGHTS)
+    except safetensors.SafetensorError as error:
+        raise CheckpointError(f"{folder / WEIGHTS}: not a safetensors file ({error})") from error
     return {"format": FORMAT, "model": tensors} | {key: about[key] for key in KEPT}
 
 

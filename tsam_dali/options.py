@@ -18,7 +18,7 @@ class Model:
     """Backbone: a timm name; `resnet50_timm` means `resnet50`."""
     pretrain: str = "imagenet"
     """First weights of the backbone: `none`, `imagenet` (timm's default for the name), a timm tag, or one of TSAM's
-    published files: `miil_21k`, `kinetics400`, `something_v1` (fetched with --download)."""
+    published files: `miil_21k`, `kinetics400`, `something_v1`. All are fetched with --download alone."""
     weights: str = ""
     """File with the first weights, or the name of a published one; comes before `pretrain`."""
     normalize: Literal["none", "backbone"] = "none"

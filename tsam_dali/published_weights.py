@@ -7,7 +7,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from tsam_dali.checkpoint import replacing, sha256
-from tsam_dali.weight_formats import WeightsError
+from tsam_dali.weight_file import WeightsError, read_content
 
 ADDRESS = (
     "https://bitbucket.org/AlexeyAntonov74/resnet50_pretrained_weights/raw/cc2bc64184212a0c0b710ab27f78b54ec7c06adb"
@@ -30,7 +30,8 @@ def weight_path(name: str, download: bool, folder: Path = FOLDER, address: str =
         download: whether a file that is not in `folder` yet may be fetched from `address`.
 
     Raises:
-        WeightsError: the file is not there, cannot be fetched whole, or has changed since it was first used.
+        WeightsError: the file is not there, cannot be fetched whole, holds no weights, or has changed since
+            it was first used.
     """
     if name not in PUBLISHED or Path(name).exists():
         return Path(name)
@@ -44,16 +45,26 @@ def weight_path(name: str, download: bool, folder: Path = FOLDER, address: str =
 
 
 def _fetch(url: str, path: Path) -> None:
-    """Fetch a file; it appears under its name when it is whole."""
+    """Fetch a file; it appears under its name when it is whole and holds weights."""
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer, replacing(path) as temporary:
-            size = int(answer.headers["Content-Length"] or 0)
+            length = answer.headers["Content-Length"] or "0"
+            if not length.isdecimal():
+                raise WeightsError(f"{url}: got Content-Length {length!r}, expected a number of bytes; try again")
+            size = int(length)
             with temporary.open("wb") as file, tqdm(total=size, unit="B", unit_scale=True, desc=path.name) as bar:
                 while chunk := answer.read(CHUNK):
                     file.write(chunk)
                     bar.update(len(chunk))
                 if size and file.tell() != size:
                     raise WeightsError(f"{url}: got {file.tell()} bytes, expected {size}; try again")
+            try:
+                read_content(temporary)
+            except WeightsError as error:
+                raise WeightsError(
+                    f"{url}: what came is no whole file with weights, and is not kept; try again, or put the file at "
+                    f"{path} yourself ({error})"
+                ) from error
     except (OSError, http.client.HTTPException) as error:
         raise WeightsError(
             f"{url}: cannot be fetched ({error}); check the network, or put the file at {path} yourself"
@@ -61,13 +72,17 @@ def _fetch(url: str, path: Path) -> None:
 
 
 def _check(path: Path) -> None:
-    """Compare with the digest beside the file, which the first use writes."""
+    """Compare with the digest beside the file, which the first use writes once the file is seen to hold weights."""
     digest_file, digest = path.with_name(f"{path.name}.sha256"), sha256(path)
     if not digest_file.is_file():
+        try:
+            read_content(path)
+        except WeightsError as error:
+            raise WeightsError(f"{error}; delete {path} and fetch it again with --download") from error
         with replacing(digest_file) as temporary:
             temporary.write_text(f"{digest}  {path.name}\n")
     elif digest_file.read_text(errors="replace").split()[:1] != [digest]:
         raise WeightsError(
             f"{path}: changed since it was first used, its SHA-256 is not the one in {digest_file.name}; "
-            "delete both and fetch it again"
+            f"delete {path} and {digest_file} and fetch it again with --download"
         )

@@ -17,7 +17,8 @@ def parse_arguments(about: str) -> argparse.Namespace:
     add("--force", action="store_true", help=force)
     add("--fine_tune", metavar="CKPT", help="first weights, of any known format; another number of classes: a new head")
     add("--validate", metavar="CKPT", help="no training: score a checkpoint on model_validation clips of each video")
-    add("--download", action="store_true", help="fetch kinetics400, something_v1 or miil_21k, TSAM's weights, by name")
+    download = "fetch weights that are not here yet: TSAM's by name (kinetics400, ...), timm's for model.pretrain"
+    add("--download", action="store_true", help=download)
     add("--device", help="cpu or cuda (default: cuda if there is one)")
     dry_run = "one step of training and validation, one checkpoint, then stop; not with --resume"
     add("--dry_run", action="store_true", help=dry_run)

@@ -1,4 +1,4 @@
-"""What a weight file holds: read without running anything in it, recognised by its keys, renamed to timm's names.
+"""What a weight file is: recognised by its keys, renamed to timm's names.
 
     format          keys of a shifted block's first convolution and of the head
     tsam_dali       backbone.layer1.0.conv1.weight                      head.weight
@@ -8,28 +8,24 @@
     plain           layer1.0.conv1.weight                               (a classifier of pictures, of no use here)
 
 TSM, https://github.com/mit-han-lab/temporal-shift-module; mmaction2, https://github.com/open-mmlab/mmaction2;
-TSAM, https://github.com/aav-antonov/TSAM; plain are timm's and torchvision's files.
+TSAM, https://github.com/aav-antonov/TSAM; plain are timm's files, and those of torchvision's ResNets, whose tensors
+have timm's names (torchvision's other families have names of their own, and are refused).
 """
 
-import pickle
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import safetensors.torch
-import torch
 from torch import Tensor
 
-from tsam_dali.checkpoint import CheckpointError, check_digest
-from tsam_dali.model_folder import read_folder
+from tsam_dali.weight_file import WeightsError, read_content
 
-TSM_SETTINGS = {"f_div": 8, "shift_depth": 1, "edge": "zero"}
-
-
-class WeightsError(ValueError):
-    """Weights that cannot be had, or do not fit the network."""
+STATES = ("ema", "state_dict_ema", "model_ema", "model", "state_dict", "model_state_dict", "net")
+"""Keys under which checkpoints keep their weights; a moving average comes before what it averages."""
+WRAPPERS = ("module.", "_orig_mod.", "model.")
+"""Prefixes that DataParallel, torch.compile and Lightning put before every key."""
+TSM_SETTINGS = {"f_div": 8, "shift_depth": 1, "edge": "zero", "causal": False}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +46,12 @@ class WeightFile:
     normalize: str | None = None
     """`model.normalize` that the weights were trained with, if known."""
 
+    @property
+    def classes(self) -> int:
+        """Rows of the head's weight, 0 if it has none."""
+        weight = self.head.get("weight")
+        return len(weight) if weight is not None and weight.ndim else 0
+
 
 def read_weights(path: Path, classifier: str) -> WeightFile:
     """Read a weight file of any known format.
@@ -61,84 +63,64 @@ def read_weights(path: Path, classifier: str) -> WeightFile:
     Raises:
         WeightsError: no such file, damaged, holds anything but tensors and plain values, or no known format.
     """
-    if path.is_dir():
-        content = _read_folder(path)
-    else:
-        _check_digest(path)
-        content = _read_safetensors(path) if _is_safetensors(path) else _read_pickle(path)
-    if isinstance(content, dict):
-        if "nn_backbone" in (content.get("model_state") or {}):
-            return _tsam(content)
-        state = next(
-            (content[key] for key in ("ema", "model", "state_dict") if isinstance(content.get(key), dict)), content
-        )
-        state = _strip({key: value for key, value in state.items() if isinstance(value, Tensor)})
-        if any(key.startswith("base_model.") for key in state):
-            return _tsm(state)
-        if "backbone.conv1.conv.weight" in state:
-            return _mmaction(state)
-        if any(key.startswith("backbone.") for key in state):
-            return _own(state, content.get("config"))
-        if state:
-            return _plain(state, classifier)
+    content = read_content(path)
+    file = _recognise(_by_text(content), classifier) if isinstance(content, dict) else None
+    if file:
+        return file
     found = ", ".join(map(str, list(content)[:8])) if isinstance(content, dict) else f"a {type(content).__name__}"
     raise WeightsError(f"{path}: found {found or 'nothing'}, expected a checkpoint or a state dict of tensors")
 
 
-def _check_digest(path: Path) -> None:
-    """Notice damage to a file that has its digest beside it, as our own checkpoints do."""
-    try:
-        check_digest(path)
-    except CheckpointError as error:
-        raise WeightsError(str(error)) from error
+def _recognise(content: dict[str, Any], classifier: str) -> WeightFile | None:
+    """The weights among the content; None if there are none."""
+    parts = _section(content, "model_state")
+    if "nn_backbone" in parts:
+        return _tsam(content, parts)
+    name = next((name for name in STATES if _tensors(_section(content, name))), None)
+    entries = _section(content, name) if name else content
+    state = _strip(_tensors(entries))
+    if any(key.startswith("base_model.") for key in state):
+        file = _tsm(state)
+    elif "backbone.conv1.conv.weight" in state:
+        file = _mmaction(state)
+    elif any(key.startswith("backbone.") for key in state):
+        file = _own(state, _section(content, "config"))
+    elif state:
+        file = _plain(state, classifier)
+    else:
+        return None
+    used = ("format", "config") if file.format == "tsam_dali" else ()
+    beside = [key for key in content if key != name] if name else []
+    unused = [*beside, *_no_tensors(entries, f"{name}." if name else "")]
+    return replace(file, ignored=(*file.ignored, *(key for key in unused if key not in used)))
 
 
-def _read_folder(path: Path) -> dict[str, Any]:
-    try:
-        return read_folder(path)
-    except CheckpointError as error:
-        raise WeightsError(str(error)) from error
+def _by_text(entries: dict[Any, Any]) -> dict[str, Any]:
+    """Whatever the keys are, as text, which those of a network are."""
+    return {str(key): value for key, value in entries.items()}
 
 
-def _is_safetensors(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return file.read(9)[8:] == b"{"  # eight bytes of length, then a JSON header
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be opened ({error.strerror}); expected a file with weights") from error
+def _section(content: dict[str, Any], name: str) -> dict[str, Any]:
+    """A dict in a dict; empty where there is none."""
+    section = content.get(name)
+    return _by_text(section) if isinstance(section, dict) else {}
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    try:
-        return safetensors.torch.load_file(path)
-    except safetensors.SafetensorError as error:
-        raise WeightsError(f"{path}: damaged safetensors file ({error})") from error
+def _tensors(entries: dict[str, Any]) -> dict[str, Tensor]:
+    """The tensors of a network; the counter of torch's AveragedModel is none."""
+    return {key: value for key, value in entries.items() if isinstance(value, Tensor) and key != "n_averaged"}
 
 
-def _read_pickle(path: Path) -> Any:
-    """Only tensors, plain values and the NumPy numbers in which TSAM keeps its best score: no code can run."""
-    scalar = np.float64(0).__reduce__()[0]
-    names = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")  # before and since NumPy 2
-    numbers = [*((scalar, name) for name in names), np.dtype, *map(type, map(np.dtype, "fdil"))]
-    try:
-        with torch.serialization.safe_globals(numbers):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # damaged bytes can fail in any way
-        asked = re.search(r"GLOBAL ([\w.]+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None
-        if asked:
-            raise WeightsError(
-                f"{path}: refused, because it asks for {asked[1]}, which could run code; nothing of it was run. "
-                "Save the weights alone, as a state dict or safetensors"
-            ) from error
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise WeightsError(f"{path}: damaged, or not a file with weights ({reason})") from error
+def _no_tensors(entries: dict[str, Any], prefix: str) -> list[str]:
+    """Full names of the entries that `_tensors` leaves out."""
+    return [prefix + key for key in sorted(entries.keys() - _tensors(entries).keys())]
 
 
 def _strip(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Without the prefixes that DataParallel and torch.compile put before every key."""
-    for prefix in ("module.", "_orig_mod."):
+    """Without the prefixes that wrappers put before every key, in whatever order."""
+    for prefix in WRAPPERS:
         if state and all(key.startswith(prefix) for key in state):
-            state = _part(state, prefix)
+            return _strip(_part(state, prefix))
     return state
 
 
@@ -158,30 +140,36 @@ def _unwrap(state: dict[str, Tensor], wrapped: str) -> tuple[dict[str, Tensor], 
     return {pattern.sub(r"\1.conv1.", key): value for key, value in state.items()}, shifted
 
 
-def _own(state: dict[str, Tensor], config: dict[str, Any] | None) -> WeightFile:
-    settings = config or {}
+def _own(state: dict[str, Tensor], config: dict[str, Any]) -> WeightFile:
+    shift = _section(config, "shift_temporal")
     return WeightFile(
         format="tsam_dali",
         backbone=_part(state, "backbone."),
         head=_part(state, "head."),
         ignored=_others(state, "backbone.", "head."),
-        shift=settings.get("shift_temporal", {}),
-        normalize=settings.get("model", {}).get("normalize"),
+        shift={"causal": False, **shift} if shift else {},  # files that do not name it are older than the setting
+        normalize=_section(config, "model").get("normalize"),
     )
 
 
-def _tsam(content: dict[str, Any]) -> WeightFile:
-    parts = content["model_state"]
-    state = _strip(parts["nn_backbone"])
+def _tsam(content: dict[str, Any], parts: dict[str, Any]) -> WeightFile:
+    entries, last = _section(parts, "nn_backbone"), _section(parts, "last_fc")
+    state = _strip(_tensors(entries))
     backbone, shifted = _unwrap(_part(state, "base_model."), "layer")
     unused_parts = (f"model_state.{name}" for name in parts if name not in ("nn_backbone", "last_fc"))
     return WeightFile(
         format="TSAM",
         backbone=backbone,
-        head=_strip(parts.get("last_fc", {})),
-        ignored=(*_others(content, "model_state"), *unused_parts, *_others(state, "base_model.")),
+        head=_strip(_tensors(last)),
+        ignored=(
+            *_others(content, "model_state"),
+            *unused_parts,
+            *_others(state, "base_model."),
+            *_no_tensors(entries, "model_state.nn_backbone."),
+            *_no_tensors(last, "model_state.last_fc."),
+        ),
         shifted=shifted,
-        shift={"edge": "keep"},
+        shift={"status": bool(shifted), "edge": "keep", "causal": False},
         normalize="none",
     )
 
@@ -196,7 +184,7 @@ def _tsm(state: dict[str, Tensor]) -> WeightFile:
         head=head,
         ignored=_others(state, "base_model.", "new_fc."),
         shifted=shifted,
-        shift=TSM_SETTINGS,
+        shift={"status": bool(shifted), **TSM_SETTINGS},
         normalize="backbone",
     )
 
@@ -214,7 +202,7 @@ def _mmaction(state: dict[str, Tensor]) -> WeightFile:
         head=_part(state, "cls_head.fc_cls."),
         ignored=_others(state, "backbone.", "cls_head.fc_cls."),
         shifted=shifted,
-        shift=TSM_SETTINGS,
+        shift={"status": bool(shifted), **TSM_SETTINGS},
         normalize="backbone",
     )
 

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from tsam_dali.backbone import shifts, timm_name
 from tsam_dali.config import Config
-from tsam_dali.weight_formats import WeightFile, WeightsError, read_weights
+from tsam_dali.timm_weights import timm_file
+from tsam_dali.weight_file import WeightsError
+from tsam_dali.weight_formats import WeightFile, read_weights
 
 COMMON = (  # architectures that weight files are compared with, to name the right one in an error
     *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet10t", "resnet50d", "seresnet50"),
@@ -45,34 +47,32 @@ class LoadReport:
 
 
 def load_weights(model: nn.Module, path: str | Path, head: bool = True) -> LoadReport:
-    """Load a file into the network, all of the backbone or nothing.
+    """Load a file into the network, all that fits it or nothing.
 
     Args:
         model: from `build_model`; changed in place.
-        path: checkpoint or state dict of this project, TSAM, TSM, mmaction2's TSM, timm or torchvision; or a folder
-            that `tsam_dali.export` wrote.
+        path: checkpoint or state dict of this project, TSAM, TSM, mmaction2's TSM, timm or torchvision's ResNets; or
+            a folder that `tsam_dali.export` wrote.
         head: also load the last layer, where the file has one for as many classes; else it stays as it is.
 
     Raises:
-        WeightsError: the file cannot be read, or a tensor of the backbone is missing, left over or of another shape.
+        WeightsError: the file cannot be read, or a tensor of the backbone or the head is missing, left over, of another
+            shape, or holds no finite numbers; the network is as before.
     """
     file = read_weights(Path(path), model.backbone.pretrained_cfg["classifier"])
-    _check_fit(model.backbone, file, str(path))
-    model.backbone.load_state_dict(file.backbone, strict=False)  # old files lack num_batches_tracked, nothing else
-    loaded = [f"backbone.{name}" for name in file.backbone]
-    new, notes = [], []
+    check_fit(model.backbone, file, str(path), head)
+    state = {f"backbone.{name}": tensor for name, tensor in file.backbone.items()}
     reason = _no_head(model.head, file) if head else "left as it is, as asked"
-    names = [f"head.{name}" for name in model.head.state_dict()]
-    if reason:
-        new, notes = names, [f"head: {reason}"]
-    else:
-        model.head.load_state_dict(file.head)
-        loaded += names
+    if not reason:
+        state |= {f"head.{name}": tensor for name, tensor in file.head.items()}
+    model.load_state_dict(state, strict=False)  # old files lack num_batches_tracked, nothing else
+    new = [f"head.{name}" for name in model.head.state_dict()] if reason else []
+    notes = [f"head: {reason}"] if reason else []
     notes += _differences(model, file)
     return LoadReport(
         source=str(path),
         format=file.format,
-        loaded=tuple(loaded),
+        loaded=tuple(state),
         new=tuple(new),
         ignored=file.ignored,
         notes=tuple(notes),
@@ -80,40 +80,68 @@ def load_weights(model: nn.Module, path: str | Path, head: bool = True) -> LoadR
 
 
 def load_pretrained(model: nn.Module, config: Config) -> LoadReport:
-    """Load timm's weights for `model.arch` and `model.pretrain` into the backbone, downloading them on first use.
+    """Load timm's weights for `model.arch` and `model.pretrain`, which lie in the cache, into the backbone.
 
     Raises:
-        WeightsError: they cannot be had; says what to do.
+        WeightsError: they are not there, or damaged; says what to do.
     """
     name = timm_name(config.model)
+    path = timm_file(name)
+    source = {"file": path, "custom_load": False}
     try:
-        weights = timm.create_model(name, pretrained=True, num_classes=0).state_dict()
-    except Exception as error:  # whatever the hub's client and its network library raise
-        raise WeightsError(
-            f"model.pretrain: timm's weights for {name} cannot be had ({str(error).splitlines()[0]})\n"
-            "train from scratch with --set model.pretrain=none, or use a file with --set model.weights=FILE"
-        ) from error
+        weights = timm.create_model(name, pretrained=True, num_classes=0, pretrained_cfg_overlay=source).state_dict()
+    except Exception as error:  # damaged bytes can fail in any way
+        reason = str(error).splitlines()[0]
+        raise WeightsError(f"{path}: damaged ({reason}); delete it and fetch it again with --download") from error
     model.backbone.load_state_dict(weights)
     new = tuple(f"head.{key}" for key in model.head.state_dict())
     loaded = tuple(f"backbone.{key}" for key in weights)
     return LoadReport(source=name, format="timm", loaded=loaded, new=new, ignored=(), notes=())
 
 
-def _check_fit(backbone: nn.Module, file: WeightFile, path: str) -> None:
-    """Raise WeightsError unless the file holds exactly the tensors of the backbone."""
-    missing, left_over, misshapen = _misfits(backbone, file.backbone)
-    problems = {"missing in the file": missing, "unknown to the network": left_over, "of another shape": misshapen}
-    lines = [f"{what} ({len(names)}): {_some(names)}" for what, names in problems.items() if names]
-    if lines:
-        arch = next((name for name in COMMON if _fits(name, file.backbone)), None)
-        advice = f"the file fits {arch}: use --set model.arch={arch}" if arch else "the file fits no common backbone"
-        lines = [f"{path}: {file.format} weights that do not fit {backbone.pretrained_cfg['architecture']}", *lines]
-        raise WeightsError("\n".join([*lines, advice]))
-
-
-def _misfits(backbone: nn.Module, state: dict[str, Tensor]) -> tuple[list[str], list[str], list[str]]:
-    """Names that are missing in the state, left over in it, and of another shape."""
+def check_fit(backbone: nn.Module, file: WeightFile, path: str, head: bool = True) -> None:
+    """Raise WeightsError unless the file holds exactly the tensors of the backbone and, if asked, a whole head."""
     expected = backbone.state_dict()
+    problems = _problems(expected, file.backbone)
+    advice = _advice(file.backbone) if any(_misfits(expected, file.backbone)) else []
+    if head and file.head:
+        last = nn.Linear(backbone.head_hidden_size, file.classes, device="meta")
+        problems += _problems(last.state_dict(), file.head, "the head: ")
+    if problems:
+        arch = backbone.pretrained_cfg["architecture"]
+        title = f"{path}: {file.format} weights that do not fit {arch}; nothing was loaded"
+        raise WeightsError("\n".join([title, *problems, *advice]))
+
+
+def _problems(expected: dict[str, Tensor], state: dict[str, Tensor], part: str = "") -> list[str]:
+    """A line for each kind of misfit, with the names of the tensors."""
+    missing, left_over, misshapen = _misfits(expected, state)
+    weights = {key: tensor for key, tensor in state.items() if key in expected and expected[key].is_floating_point()}
+    kinds = {
+        "missing in the file": missing,
+        "unknown to the network": left_over,
+        "of another shape": misshapen,
+        "no dense floating point numbers": [
+            f"{key} {tensor.dtype}" for key, tensor in weights.items() if not _is_plain(tensor)
+        ],
+        "infinite or not a number": [
+            key for key, tensor in weights.items() if _is_plain(tensor) and not tensor.float().isfinite().all()
+        ],
+    }
+    return [f"{part}{what} ({len(names)}): {_some(names)}" for what, names in kinds.items() if names]
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() and tensor.layout == torch.strided and not tensor.is_meta
+
+
+def _advice(state: dict[str, Tensor]) -> list[str]:
+    arch = next((name for name in COMMON if _fits(name, state)), None)
+    return [f"the file fits {arch}: use --set model.arch={arch}" if arch else "the file fits no common backbone"]
+
+
+def _misfits(expected: dict[str, Tensor], state: dict[str, Tensor]) -> tuple[list[str], list[str], list[str]]:
+    """Names that are missing in the state, left over in it, and of another shape."""
     missing = [key for key in expected if key not in state and not key.endswith("num_batches_tracked")]
     left_over = [key for key in state if key not in expected]
     misshapen = [
@@ -126,16 +154,15 @@ def _misfits(backbone: nn.Module, state: dict[str, Tensor]) -> tuple[list[str], 
 
 def _fits(arch: str, state: dict[str, Tensor]) -> bool:
     with torch.device("meta"):  # names and shapes without memory
-        return not any(_misfits(timm.create_model(arch, num_classes=0), state))
+        return not any(_misfits(timm.create_model(arch, num_classes=0).state_dict(), state))
 
 
 def _no_head(head: nn.Linear, file: WeightFile) -> str | None:
     """Why the file's head cannot be used; None if it can."""
     if not file.head:
         return "new, the file has none for clips"
-    classes = len(file.head["weight"])
-    if classes != head.out_features:
-        return f"new, because the file has {classes} classes and the network {head.out_features}"
+    if file.classes != head.out_features:
+        return f"new, because the file has {file.classes} classes and the network {head.out_features}"
     return None
 
 
@@ -145,13 +172,13 @@ def _differences(model: nn.Module, file: WeightFile) -> Iterator[str]:
         yield f"model.normalize is {model.normalize!r}, the file was trained with {file.normalize!r}"
     if not file.shift:  # weights of pictures, or nothing known
         return
-    shifted = file.shift.get("status", True)  # only own files tell
+    shifted = file.shift.get("status", True)
     if shifted != model.shift_temporal.status:
         here = str(model.shift_temporal.status).lower()
         yield f"shift_temporal.status is {here}, the file was trained {'with' if shifted else 'without'} the shift"
     if not (shifted and model.shift_temporal.status):
         return
-    for key, value in {"causal": False, **file.shift}.items():  # files that do not name it are older than the setting
+    for key, value in file.shift.items():
         if not hasattr(model.shift_temporal, key):
             yield f"shift_temporal.{key} is unknown here, the file was trained with {value!r}"
         elif (here := getattr(model.shift_temporal, key)) != value:
