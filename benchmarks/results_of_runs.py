@@ -36,8 +36,8 @@ def faults(results: Mapping[str, Any]) -> str:
         (
             "damaged videos",
             videos["videos"],
-            f"{crashed} crashes, {hung} hangs, {videos.get('wrong frames', 0)} with wrong frames that only FFmpeg's "
-            f"strictest decode flags, {videos.get('unseen', 0)} with wrong frames that it does not flag",
+            f"{crashed} crashes, {hung} hangs, {videos.get('wrong frames', 0)} with wrong frames that we pass and "
+            f"FFmpeg's strictest decode does not, {videos.get('unseen', 0)} that both pass",
         ),
         (
             "processes and names in shared memory",
@@ -45,11 +45,11 @@ def faults(results: Mapping[str, Any]) -> str:
             f"{_count(ends, 'processes_left') + len(left['shared_memory_left'])} left behind",
         ),
     ]
-    unseen = ", ".join(f"{count} of {codec}" for codec, count in videos["unseen_by_codec"].items())
+    unseen = ", ".join(f"{codec} {count}" for codec, count in videos["unseen_by_codec"].items())
     return (
         f"What faults cost ({link('faults')}):\n\n{table(('fault', 'times', 'outcome'), rows)}\n\n"
-        f"Frames of some damaged videos ({unseen}) are wrong although no strict decoding of the whole file finds an "
-        "error: pictures carry no checksum."
+        f"Damaged videos with wrong frames in which no strict decode of the whole file finds an error: {unseen}; "
+        "pictures carry no checksum."
     )
 
 

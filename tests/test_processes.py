@@ -22,6 +22,13 @@ def work(connection) -> None:
         connection.send(connection.recv())
 
 
+def busy(connection) -> None:
+    """A worker that would not notice by its pipe that its parent is gone."""
+    serve_parent()
+    connection.send("ready")
+    time.sleep(60)
+
+
 @pytest.fixture
 def worker():
     context = multiprocessing.get_context("spawn")
@@ -62,10 +69,10 @@ def test_a_worker_ends_with_its_parent():
     program = """
         import multiprocessing, os, signal
         from pipelines.processes import STOPPING, deaf_to, no_main_module
-        from tests.test_processes import work
+        from tests.test_processes import busy
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=work, args=(theirs,))
+        process = context.Process(target=busy, args=(theirs,))
         with no_main_module(), deaf_to(*STOPPING):
             process.start()
         ours.recv()
@@ -73,12 +80,13 @@ def test_a_worker_ends_with_its_parent():
         os.kill(os.getpid(), signal.SIGKILL)
     """
     command = [sys.executable, "-c", textwrap.dedent(program)]
-    parent = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # ends when its pipe does
-    assert parent.returncode == -signal.SIGKILL
-    ends = time.monotonic() + 10
-    while alive(int(parent.stdout)):
-        assert time.monotonic() < ends
-        time.sleep(0.01)
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
+        pid = int(parent.stdout.readline())
+        assert parent.wait(60) == -signal.SIGKILL
+        ends = time.monotonic() + 10
+        while alive(pid):
+            assert time.monotonic() < ends
+            time.sleep(0.01)
 
 
 def alive(pid: int) -> bool:

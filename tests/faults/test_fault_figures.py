@@ -8,13 +8,14 @@ import torch
 from benchmarks.fault_files import damaged_checkpoints, mutated_videos
 from benchmarks.fault_runs import same
 from benchmarks.faults import SHORT, judge
+from benchmarks.results_of_runs import faults
 from tests.processes import run
 from tsam_dali.checkpoint import save_checkpoint
 
 FOUND = [
     {"kind": "kills", "identical": True, "processes_left": 0, "steps_lost": 2, "most_lost": 2},
     {"kind": "SIGTERM", "identical": True, "processes_left": 0, "steps_lost": 0, "exit_code": 75, "state": "preempted"}
-    | {"ranks": 1, "in_phase": True},
+    | {"ranks": 1, "in_phase": True, "phase": "saving"},
     {"kind": "checkpoints", "damaged": 3, "detected": 3},
     {"kind": "videos", "videos": 4, "flagged": 3, "unseen": 1, "unseen_by_codec": {"h264": 1}},
     {"kind": "leftovers", "shared_memory_left": []},
@@ -39,6 +40,13 @@ def test_good_figures_are_as_expected():
 def test_each_worse_figure_is_noticed(number, worse):
     figures = [figure | worse if i == number else figure for i, figure in enumerate(FOUND)]
     assert sum(expected != found for _, expected, found in judge(figures, COUNTS)) == 1
+
+
+def test_what_the_readme_says():
+    said = faults({"figures": [*FOUND, FOUND[1] | {"kind": "SIGUSR1"}]})
+    assert "| runs stopped by SIGTERM in saving | 1 | 1 end bit-identical, 0 steps lost |" in said
+    assert "0 crashes, 0 hangs, 0 with wrong frames that we pass and FFmpeg's strictest decode does not, 1 that" in said
+    assert "h264 1; pictures carry no checksum" in said
 
 
 def test_states_are_compared_to_the_last_bit():
