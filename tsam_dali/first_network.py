@@ -17,6 +17,7 @@ from tsam_dali.published_weights import PUBLISHED, weight_path
 from tsam_dali.resume import check_resume
 from tsam_dali.run_folder import RunFolder
 from tsam_dali.trainable import shared_batch_norm
+from tsam_dali.weight_formats import WeightsError, read_weights
 from tsam_dali.weights import load_pretrained, load_weights
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,23 @@ def resumed_state(
     return state
 
 
+def scored_network(path: str, config: Config, job: Job) -> torch.nn.Module:
+    """The network on its device with the weights of a file of any known format, and as many classes as these have.
+
+    Raises:
+        WeightsError: it has no last layer for clips, one for other classes than the data names, or does not fit.
+    """
+    head = read_weights(Path(path), "fc").head
+    if not head:
+        raise WeightsError(f"{path}: --validate needs a checkpoint with a last layer for clips")
+    num_class, names = len(head["weight"]), config.dataset.class_names
+    if names and len(names) != num_class:
+        raise WeightsError(f"{path}: has {num_class} classes, but dataset.class_names names {len(names)}")
+    network = build_model(config, num_class)
+    log.info("%s", load_weights(network, path))
+    return network.to(job.device, memory_format=_layout(config))
+
+
 def first_network(
     fine_tune: str | None, config: Config, job: Job, num_class: int, state: dict[str, Any] | None
 ) -> torch.nn.Module:
@@ -64,5 +82,8 @@ def first_network(
     network = shared_batch_norm(network, config.training_param, job)
     if job.is_main:
         log.info("%s", explain_rate(config.optimizer_param, config.training_param.batch_size))
-    layout = torch.channels_last if config.training_param.channels_last else torch.contiguous_format
-    return network.to(job.device, memory_format=layout)
+    return network.to(job.device, memory_format=_layout(config))
+
+
+def _layout(config: Config) -> torch.memory_format:
+    return torch.channels_last if config.training_param.channels_last else torch.contiguous_format

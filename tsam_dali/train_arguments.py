@@ -15,7 +15,8 @@ def parse_arguments(about: str) -> argparse.Namespace:
     add("--resume", metavar="auto|CKPT", help=resume)
     add("--force", action="store_true", help="go on although settings or lists differ from the checkpoint's")
     add("--fine_tune", metavar="CKPT", help="first weights, of any known format; another number of classes: a new head")
-    add("--validate", metavar="CKPT", help="no training: score a checkpoint on model_validation clips of each video")
+    validate = "no training: score a checkpoint on model_validation clips of each video, results in CKPT_evaluation"
+    add("--validate", metavar="CKPT", help=validate)
     add("--download", action="store_true", help="fetch kinetics400, something_v1 or miil_21k, TSAM's weights, by name")
     add("--device", help="cpu or cuda (default: cuda if there is one)")
     add("--dry_run", action="store_true", help="one step of training and validation, one checkpoint, then stop")
