@@ -76,6 +76,15 @@ def damage_packet(path, number) -> None:
     Path(path).write_bytes(content)
 
 
+def damage_picture(path, number) -> None:
+    """Overwrite a packet of H.264 behind the header of its picture: only decoding it shows the damage."""
+    with av.open(str(path)) as container:
+        packet = [packet for packet in container.demux(video=0) if packet.size][number]
+    content = bytearray(Path(path).read_bytes())
+    content[packet.pos + 12 : packet.pos + packet.size] = b"\xff" * (packet.size - 12)
+    Path(path).write_bytes(content)
+
+
 def children() -> list[int]:
     """Processes that this one has started."""
     found = []

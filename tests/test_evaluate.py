@@ -4,16 +4,21 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from pipelines.clips import Clip
 from pipelines.dataset import Loaded
 from pipelines.list_file import Entry
-from tests.checkpoints import checkpoint
-from tests.processes import TORCHRUN, run
+from tests.checkpoints import TINY, checkpoint
+from tests.loading import damage_picture
+from tests.media import write_video
+from tests.networks import settings
+from tests.processes import TORCHRUN, called, run
 from tsam_dali.evaluate import main
 from tsam_dali.evaluation import SPLIT, Evaluation
 from tsam_dali.evaluation_files import write_evaluation
 from tsam_dali.scores import score
+from tsam_dali.train import main as train
 from tsam_dali.video_scores import VideoProbabilities
 
 SMALL = (
@@ -88,6 +93,84 @@ def test_a_file_that_fails_while_it_is_written_leaves_the_earlier_one(tmp_path, 
         "summary.json",
         "classes.csv",
     }
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory):
+    """The checkpoint of a network without sound for a validation list, there is no other, of broken videos.
+
+    `tsm-dense` takes frames 0, 21 and 42 in the first of two clips, 36, 57 and 78 in the second.
+    """
+    folder = tmp_path_factory.mktemp("broken")
+    (folder / "videos").mkdir()
+    for name, damaged in {"whole": [], "late": [57], "early": [21], "never": [21, 57]}.items():
+        path = write_video(folder / f"videos/{name}.mp4", 100, (64, 64), options={"g": "1"})
+        for picture in damaged:
+            damage_picture(path, picture)
+    (folder / "videos/junk.mp4").write_bytes(b"junk")
+    (folder / "validation.txt").write_text("junk 0\nwhole 0\nlate 1\nearly 2\nnever 3\n")
+    changes = ("model.audio_segments=0", "pipeline.workers=0", f"dataset.data_dir={folder}", "dataset.name=broken")
+    dataset = settings(*changes).to_dict()["dataset"]
+    (folder / "data.json").write_text(json.dumps({"dataset": dataset}))
+    return checkpoint(folder / "latest", *changes)
+
+
+def summary_of(folder):
+    return json.loads((folder / "summary.json").read_text())
+
+
+def test_broken_videos_are_listed_however_many_there_are(broken, tmp_path):
+    options = ("--protocol", "tsm-dense", "--clips", 2, "--device", "cpu")
+    done = called(main, "--checkpoint", broken, "--output", tmp_path, *options)
+    assert done.returncode == 0, done.stderr
+    summary = summary_of(tmp_path)
+    assert [(scores["scored"], scores["expected"]) for scores in summary["after_clips"]] == [(2, 5), (3, 5)]
+    assert list(summary["unreadable"]) == ["junk", "never"]
+    assert list(summary["partly_unreadable"]) == ["late", "early"]
+    page = (tmp_path / "report.html").read_text()
+    for kind, key in (("not scored", "unreadable"), ("read in part", "partly_unreadable")):
+        for clip_id, reason in summary[key].items():
+            assert reason
+            assert f"{kind}: {clip_id}: {reason}\n" in done.stdout
+            assert f"<b>{clip_id}</b>: " in page
+    lines = [json.loads(line) for line in (tmp_path / "predictions.jsonl").read_text().splitlines()]
+    assert [line.get("views") for line in lines] == [None, 2, 1, 1, None]
+    assert "on 3 of 5 videos" in done.stdout
+
+
+def test_train_validates_with_the_same_code(broken, tmp_path):
+    """The same lines as from the command, in its usual place, without a training list."""
+    changes = (*TINY, "model.audio_segments=0", "pipeline.workers=0", "model_validation=2")
+    settings_ = [word for change in changes for word in ("--set", change)]
+    done = called(train, "--data", broken.parent / "data.json", *settings_, "--validate", broken, "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    assert "not scored: junk: " in done.stdout
+    assert "mean class accuracy" in done.stdout
+    there = broken.parent / "latest_evaluation"
+    assert (there / "report.html").is_file()
+    assert called(main, "--checkpoint", broken, "--output", tmp_path, "--clips", 2, "--device", "cpu").returncode == 0
+    assert (there / "predictions.jsonl").read_bytes() == (tmp_path / "predictions.jsonl").read_bytes()
+    for key in ("scores", "after_clips", "unreadable", "partly_unreadable", "class_names", "views"):
+        assert summary_of(there)[key] == summary_of(tmp_path)[key]
+
+
+def test_weights_that_cannot_be_validated_are_errors(broken, tmp_path):
+    torch.save({"layer1.0.conv1.weight": torch.zeros(1)}, tmp_path / "pictures")
+    checkpoint(tmp_path / "three", "model.audio_segments=0", num_class=3, config={})
+    for name, message in {
+        "pictures": "--validate needs a checkpoint with a last layer for clips",
+        "three": "has 3 classes, but dataset.class_names names 4",
+    }.items():
+        done = called(train, "--data", broken.parent / "data.json", "--validate", tmp_path / name, "--device", "cpu")
+        assert done.returncode == 2
+        assert f"{name}: {message}" in done.stderr
+
+
+def test_other_class_names_are_an_error(broken):
+    names = 'dataset.class_names=["left low", "left high", "right", "right high"]'
+    done = called(main, "--checkpoint", broken, "--set", names, "--device", "cpu")
+    assert done.returncode == 2
+    assert "label 2 is 'right' here, but 'right low' in the checkpoint" in done.stderr
 
 
 def test_a_folder_that_cannot_be_made_is_named_before_the_work(tmp_path, monkeypatch, capsys):

@@ -20,7 +20,8 @@ from tsam_dali.distributed import Job
 from tsam_dali.evaluation import SPLIT, evaluate_videos
 from tsam_dali.evaluation_files import summary, write_evaluation
 
-SILENCE = math.log(settings().data_augmentation.audio_image_param.eps)
+EPS = 1e-6
+SILENCE = math.log(EPS)
 LOUD = SILENCE + 5
 JOB = Job(0, 1, 1, torch.device("cpu"))
 
@@ -78,7 +79,7 @@ def evaluated(monkeypatch):
         entries = [Entry(clip.id, clip.label, row + 1) for row, clip in enumerate(clips)]
         data = Loaded(clips={SPLIT: clips}, entries={SPLIT: entries}, left_out={SPLIT: {}})
         views = Views(protocol="tsam", clips=len(readable))
-        config = settings("training_param.amp=off", *changes)
+        config = settings("training_param.amp=off", f"data_augmentation.audio_image_param.eps={EPS}", *changes)
         found = evaluate_videos(Listener(), config, JOB, data, views, **options)
         return SimpleNamespace(found=found, loader=loader)
 

@@ -41,6 +41,7 @@ LAYERS = [
     layer("tsam_dali", "engine file_clips live prediction_files prediction_inputs run timeline"),
     layer("tsam_dali", "evaluation predictor run_report timeline_picture watch window"),
     layer("tsam_dali", "evaluation_files explanation_picture prediction_picture"),
+    layer("tsam_dali", "evaluation_report"),
     layer("tsam_dali", "evaluate export predict train"),
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -12,6 +12,13 @@ protocols:
   tsam       N clips (model_validation): the middle frames and the centre crop, then drawn frames and crops
   tsm-dense  10 clips: windows of 64 frames from evenly spaced starting points, centre crop
   centre     1 clip: the middle frames and the centre crop, as in the validation of a training (with --clips N: tsam)
+
+results:
+  predictions.jsonl  a line per video of the list: label, prediction, top 5, views that were read; or why none was
+  summary.json       scores, also after 1..N clips; videos that cannot be read, or not in all views; settings, versions
+  classes.csv        videos expected and scored, recall, precision and F1 of each class
+  confusion.png, report.html
+Videos that cannot be read are left out of the scores and listed, however many there are.
 """
 
 import argparse
@@ -19,14 +26,12 @@ import dataclasses
 from pathlib import Path
 
 from pipelines.clips import Dataset
-from pipelines.dataset import load_data
 from pipelines.memory import keep_freed_memory
 from tsam_dali import distributed
-from tsam_dali.command_line import friendly_errors, make_folder, parser, positive
+from tsam_dali.command_line import friendly_errors, parser, positive
 from tsam_dali.config import change_config
-from tsam_dali.evaluation import BATCH_SIZE, SPLIT, Evaluation, choose_views, describe, evaluate_videos
-from tsam_dali.evaluation_files import write_evaluation
-from tsam_dali.provenance import provenance
+from tsam_dali.evaluation import BATCH_SIZE, choose_views
+from tsam_dali.evaluation_report import default_folder, report_evaluation
 from tsam_dali.trained import network_of, read_trained
 
 
@@ -35,21 +40,14 @@ def main() -> None:
     args = parse_arguments()
     keep_freed_memory()
     trained = read_trained(args.checkpoint)
-    # Unreadable videos are listed, however many there are.
-    config = change_config(trained.config, args.data, ["pipeline.max_bad_fraction=1", *args.set])
+    config = change_config(trained.config, args.data, args.set)
     check_class_names(trained.config.dataset, config.dataset)
     job = distributed.start(args.device)
     network = network_of(dataclasses.replace(trained, config=config), args.checkpoint, job.device)
-    folder = Path(args.output or f"{args.checkpoint.rstrip('/')}_evaluation")
-    distributed.on_rank_0(lambda: make_folder(folder))  # before the work, not after it
-    data = distributed.on_rank_0(lambda: load_data(config, [SPLIT]))
+    folder = Path(args.output) if args.output else default_folder(args.checkpoint)
     views = choose_views(args.protocol, config, args.clips, args.crops)
     options = {"average": args.average, "no_audio": args.no_audio, "batch_size": args.batch_size}
-    evaluation = evaluate_videos(network, config, job, data, views, **options, tell=print)
-    if job.is_main:
-        about = {"views": dataclasses.asdict(views), **options, "config": config.to_dict(), **provenance()}
-        write_evaluation(folder, evaluation, trained.class_names, about)
-        summarize(evaluation, folder)
+    report_evaluation(network, config, job, views, folder, trained.class_names, **options)
     distributed.stop()
 
 
@@ -68,7 +66,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--output", metavar="DIR", help="folder of the results (default: CKPT_evaluation)")
     change = "change a setting, e.g. pipeline.decode=gpu; may be repeated"
     add("--set", metavar="SECTION.KEY=VALUE", action="append", default=[], help=change)
-    size = "clips in a step of each rank (default: %(default)s)"
+    size = "clips in a step of each rank, at most as many as there are videos (default: %(default)s)"
     add("--batch_size", metavar="N", type=positive, default=BATCH_SIZE, help=size)
     add("--device", help="cpu or cuda (default: cuda if there is one)")
     return command.parse_args()
@@ -82,23 +80,6 @@ def check_class_names(trained: Dataset, here: Dataset) -> None:
                 f"dataset.class_names: label {label} is {now!r} here, but {before!r} in the checkpoint; give the lists "
                 "the checkpoint's labels"
             )
-
-
-def summarize(evaluation: Evaluation, folder: Path) -> None:
-    """Say on the terminal what was found and where the rest lies."""
-    scores = evaluation.scores
-    print(
-        f"{describe(scores)}\nmean class accuracy {scores['mean_class_accuracy']:.2%}, "
-        f"calibration error (ECE) {scores['calibration_error']:.2%}, on the same videos"
-    )
-    if evaluation.with_sound:
-        gain = evaluation.with_sound["accuracy"] - scores["accuracy"]
-        print(f"with sound: {describe(evaluation.with_sound)}; the sound contributes {100 * gain:+.2f} points")
-    for clip_id, reason in evaluation.unreadable.items():
-        print(f"not scored: {clip_id}: {reason}")
-    for clip_id, reason in evaluation.partly_unreadable.items():
-        print(f"read in part: {clip_id}: {reason}")
-    print(f"lines, tables and pictures: {folder}")
 
 
 if __name__ == "__main__":

@@ -66,6 +66,11 @@ def choose_views(protocol: Protocol, config: Config, clips: int | None = None, c
     return Views(protocol=protocol, clips=clips or own[protocol], crops=crops or 1)
 
 
+def every_video(config: Config) -> Config:
+    """The settings with which unreadable videos are listed, however many there are."""
+    return dataclasses.replace(config, pipeline=dataclasses.replace(config.pipeline, max_bad_fraction=1.0))
+
+
 def evaluate_videos(
     network: nn.Module,
     config: Config,
@@ -100,10 +105,9 @@ def evaluate_videos(
     label = np.array([clip.label for clip in clips])
     sums = [VideoScores(len(clips), num_class, average, job.device) for _ in range(1 + no_audio)]
     silence = math.log(config.data_augmentation.audio_image_param.eps)
-    every = dataclasses.replace(config, pipeline=dataclasses.replace(config.pipeline, max_bad_fraction=1.0))
     place = {"device": job.device, "rank": job.rank, "world": job.world, "local_world": job.local_world}
     after, worst = [], WorstMistakes(SHOWN_MISTAKES)
-    with build_loader(every, SPLIT, clips, views=views, rank_batch=batch_size, **place) as loader:
+    with build_loader(every_video(config), SPLIT, clips, views=views, rank_batch=batch_size, **place) as loader:
         for clip in range(views.clips):
             for crop in range(views.crops):
                 title = f"clip {clip + 1} of {views.clips}" + (f", crop {crop + 1}" if views.crops > 1 else "")

@@ -1,7 +1,6 @@
 """What a run begins with: the checkpoint that it goes on from, or the weights that its network takes over."""
 
 import argparse
-import hashlib
 import logging
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,15 @@ from pipelines.clips import Clip
 from tsam_dali.backbone import timm_name
 from tsam_dali.checkpoint import CheckpointError, load_checkpoint
 from tsam_dali.config import Config
-from tsam_dali.distributed import Job, of_all_ranks
+from tsam_dali.distributed import Job
 from tsam_dali.model import build_model
 from tsam_dali.optim import explain_rate
 from tsam_dali.published_weights import PUBLISHED, weight_path
-from tsam_dali.resume import check_resume
+from tsam_dali.resume import check_resume, check_same, check_shapes
 from tsam_dali.run_folder import RunFolder
 from tsam_dali.timm_weights import timm_file
 from tsam_dali.trainable import shared_batch_norm
+from tsam_dali.weight_formats import WeightsError, read_weights
 from tsam_dali.weights import load_pretrained, load_weights
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ def resumed_state(
         CheckpointError: there is none that is whole, it holds nothing but weights, or ranks have different ones.
     """
     state = _newest_state(args, folder)
-    _check_same(state)
+    check_same(state)
     if not state:
         return None
     if "step" not in state:
@@ -56,6 +56,23 @@ def resumed_state(
     return state
 
 
+def scored_network(path: str, config: Config, job: Job) -> torch.nn.Module:
+    """The network on its device with the weights of a file of any known format, and as many classes as these have.
+
+    Raises:
+        WeightsError: it has no last layer for clips, one for other classes than the data names, or does not fit.
+    """
+    head = read_weights(Path(path), "fc").head
+    if not head:
+        raise WeightsError(f"{path}: --validate needs a checkpoint with a last layer for clips")
+    num_class, names = len(head["weight"]), config.dataset.class_names
+    if names and len(names) != num_class:
+        raise WeightsError(f"{path}: has {num_class} classes, but dataset.class_names names {len(names)}")
+    network = build_model(config, num_class)
+    log.info("%s", load_weights(network, path))
+    return network.to(job.device, memory_format=_layout(config))
+
+
 def first_network(
     fine_tune: str | None, config: Config, job: Job, num_class: int, state: dict[str, Any] | None
 ) -> torch.nn.Module:
@@ -63,7 +80,7 @@ def first_network(
     torch.manual_seed(config.training_param.seed)
     network = build_model(config, num_class)
     if state:
-        _check_shapes(network.state_dict(), state["model"])
+        check_shapes(network.state_dict(), state["model"])
         network.load_state_dict(state["model"])
     elif fine_tune:
         log.info("%s", load_weights(network, fine_tune))
@@ -72,40 +89,14 @@ def first_network(
     network = shared_batch_norm(network, config.training_param, job)
     if job.is_main:
         log.info("%s", explain_rate(config.optimizer_param, config.training_param.batch_size))
-    layout = torch.channels_last if config.training_param.channels_last else torch.contiguous_format
-    return network.to(job.device, memory_format=layout)
+    return network.to(job.device, memory_format=_layout(config))
 
 
-def _check_shapes(network: dict[str, torch.Tensor], kept: dict[str, torch.Tensor]) -> None:
-    """Raise CheckpointError where the tensors of a checkpoint do not have the shapes of the network's."""
-    shapes = [{name: tuple(tensor.shape) for name, tensor in state.items()} for state in (kept, network)]
-    names = [name for name in shapes[0] | shapes[1] if shapes[0].get(name) != shapes[1].get(name)]
-    if names:
-        first = " -> ".join(str(of.get(names[0], "none")) for of in shapes)
-        raise CheckpointError(
-            f"the checkpoint's network is another one: {names[0]} {first}, {len(names)} tensors differ in all; --force "
-            "cannot go on with it, but --fine_tune begins a new run with what fits of its weights"
-        )
+def _layout(config: Config) -> torch.memory_format:
+    return torch.channels_last if config.training_param.channels_last else torch.contiguous_format
 
 
 def _newest_state(args: argparse.Namespace, folder: RunFolder) -> dict[str, Any] | None:
     if not args.resume or (args.resume == "auto" and not folder.checkpoints):
         return None
     return folder.checkpoints.newest_valid() if args.resume == "auto" else load_checkpoint(Path(args.resume))
-
-
-def _check_same(state: dict[str, Any] | None) -> None:
-    """Raise CheckpointError on all ranks unless all go on from the same checkpoint, or from none."""
-    found = of_all_ranks(_identity(state) if state else "none")
-    if len(set(found)) > 1:
-        each = "; ".join(f"rank {found.index(one)}: {one}" for one in dict.fromkeys(found))
-        raise CheckpointError(
-            f"the ranks find different checkpoints ({each}); results_folder must be the same folder on all machines"
-        )
-
-
-def _identity(state: dict[str, Any]) -> str:
-    digest = hashlib.sha256()
-    for tensor in state["model"].values():
-        digest.update(tensor.contiguous().numpy())
-    return f"step {state.get('step')}, SHA-256 of the weights {digest.hexdigest()[:16]}"

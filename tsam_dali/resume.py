@@ -1,4 +1,4 @@
-"""Whether a run may go on from a checkpoint: it must have the same settings and the same lists."""
+"""Whether a run may go on from a checkpoint: it must have the same settings, lists and network, on all ranks."""
 
 import hashlib
 import logging
@@ -8,7 +8,9 @@ from typing import Any
 import torch
 
 from pipelines.clips import Clip
+from tsam_dali.checkpoint import CheckpointError
 from tsam_dali.config import Config
+from tsam_dali.distributed import of_all_ranks
 
 log = logging.getLogger(__name__)
 FREE = (  # settings that change nothing of what is learned; `decode` only by what decoders round
@@ -64,6 +66,35 @@ def fit_epochs(state: dict[str, Any], steps_per_epoch: int) -> dict[str, Any]:
     )
     sums = {name: torch.zeros_like(total) for name, total in state["epoch_sums"].items()}
     return state | {"step": step, "steps_per_epoch": steps_per_epoch, "epoch_sums": sums}
+
+
+def check_shapes(network: dict[str, torch.Tensor], kept: dict[str, torch.Tensor]) -> None:
+    """Raise CheckpointError where the tensors of a checkpoint do not have the shapes of the network's."""
+    shapes = [{name: tuple(tensor.shape) for name, tensor in state.items()} for state in (kept, network)]
+    names = [name for name in shapes[0] | shapes[1] if shapes[0].get(name) != shapes[1].get(name)]
+    if names:
+        first = " -> ".join(str(of.get(names[0], "none")) for of in shapes)
+        raise CheckpointError(
+            f"the checkpoint's network is another one: {names[0]} {first}, {len(names)} tensors differ in all; --force "
+            "cannot go on with it, but --fine_tune begins a new run with what fits of its weights"
+        )
+
+
+def check_same(state: dict[str, Any] | None) -> None:
+    """Raise CheckpointError on all ranks unless all go on from the same checkpoint, or from none."""
+    found = of_all_ranks(_identity(state) if state else "none")
+    if len(set(found)) > 1:
+        each = "; ".join(f"rank {found.index(one)}: {one}" for one in dict.fromkeys(found))
+        raise CheckpointError(
+            f"the ranks find different checkpoints ({each}); results_folder must be the same folder on all machines"
+        )
+
+
+def _identity(state: dict[str, Any]) -> str:
+    digest = hashlib.sha256()
+    for tensor in state["model"].values():
+        digest.update(tensor.contiguous().numpy())
+    return f"step {state.get('step')}, SHA-256 of the weights {digest.hexdigest()[:16]}"
 
 
 def _differences(before: Any, now: Any, name: str = "") -> Iterator[str]:

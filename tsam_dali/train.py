@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from pipelines.clips import Clip
-from pipelines.dataset import load_clips, load_data, num_classes
+from pipelines.dataset import load_clips, num_classes
 from pipelines.loader import Batch, Loader, build_loader
 from pipelines.memory import keep_freed_memory
 from tsam_dali import distributed
@@ -26,16 +26,16 @@ from tsam_dali.command_line import config_arguments, friendly_errors
 from tsam_dali.config import Config, load_config
 from tsam_dali.distributed import Job
 from tsam_dali.engine import evaluate, train_one_epoch
-from tsam_dali.evaluation import choose_views, evaluate_videos
+from tsam_dali.evaluation import choose_views
+from tsam_dali.evaluation_report import default_folder, report_evaluation
 from tsam_dali.example import ensure_example, ensure_example_sound
-from tsam_dali.first_network import first_network, resumed_state, weight_file
+from tsam_dali.first_network import first_network, resumed_state, scored_network, weight_file
 from tsam_dali.interruption import EXIT_CODE, Interrupted, StopRequest
 from tsam_dali.learner import build_learner
 from tsam_dali.loss import class_weights, clip_losses
 from tsam_dali.metrics import Metrics
 from tsam_dali.mistakes import SHOWN_MISTAKES, Mistake, WorstMistakes
 from tsam_dali.mixup import warn_if_alone
-from tsam_dali.model import build_model
 from tsam_dali.progress import Progress
 from tsam_dali.resume import fit_epochs
 from tsam_dali.run import Run
@@ -43,7 +43,6 @@ from tsam_dali.run_folder import RunFolder
 from tsam_dali.run_report import keep_inputs, write_run_report
 from tsam_dali.train_arguments import parse_arguments
 from tsam_dali.watch import Watch
-from tsam_dali.weights import load_weights
 
 log = logging.getLogger("tsam_dali")
 
@@ -59,12 +58,11 @@ def main() -> None:
     try:
         with folder.reported() if of_this_run else nullcontext():
             job = distributed.start(args.device)
-            clips = distributed.on_rank_0(lambda: prepare_data(args, config))
-            weights = distributed.on_rank_0(lambda: weight_file(args, config, folder))
             if args.validate:
-                validate(weights, config, job, clips)
+                validate(args, config, job, folder)
             else:
-                args.fine_tune = weights
+                clips = distributed.on_rank_0(lambda: prepare_data(args, config))
+                args.fine_tune = distributed.on_rank_0(lambda: weight_file(args, config, folder))
                 train(args, config, job, clips, folder, stop)
     except Interrupted as signal:
         if distributed.is_main():
@@ -76,12 +74,17 @@ def main() -> None:
 
 def prepare_data(args: argparse.Namespace, config: Config) -> dict[str, list[Clip]]:
     """The clips of both splits; everything that is wrong with the data is found here."""
-    ensure_example(config.dataset)
-    if config.model.audio_segments:
-        ensure_example_sound(config.dataset, config_arguments(args))
+    prepare_example(args, config)
     clips = load_clips(config)
     log.info("%s", ", ".join(f"{len(members)} {split} clips" for split, members in clips.items()))
     return clips
+
+
+def prepare_example(args: argparse.Namespace, config: Config) -> None:
+    """Make the example's data, if they are asked for and not there."""
+    ensure_example(config.dataset)
+    if config.model.audio_segments:
+        ensure_example_sound(config.dataset, config_arguments(args))
 
 
 def train(
@@ -180,18 +183,13 @@ def summarize(run: Run, dry_run: bool) -> None:
     print(f"checkpoints: {folder.checkpoints.path}")
 
 
-def validate(checkpoint: str, config: Config, job: Job, clips: dict[str, list[Clip]]) -> None:
+def validate(args: argparse.Namespace, config: Config, job: Job, folder: RunFolder) -> None:
     """Score a checkpoint with the protocol `tsam`: clip 1 is the middle one, further clips are drawn."""
-    num_class = num_classes(clips)
-    network = build_model(config, num_class)
-    loaded = load_weights(network, checkpoint)
-    if loaded.new:
-        raise ValueError(f"{loaded}\n--validate needs a checkpoint with a last layer for the {num_class} classes here")
-    log.info("%s", loaded)
-    layout = torch.channels_last if config.training_param.channels_last else torch.contiguous_format
-    network.to(job.device, memory_format=layout)
-    data = distributed.on_rank_0(lambda: load_data(config, ["validation"]))
-    evaluate_videos(network, config, job, data, choose_views("tsam", config), tell=print)
+    distributed.on_rank_0(lambda: prepare_example(args, config))
+    weights = distributed.on_rank_0(lambda: weight_file(args, config, folder))
+    network = scored_network(weights, config, job)
+    names = config.dataset.class_names or [str(number) for number in range(network.head.out_features)]
+    report_evaluation(network, config, job, choose_views("tsam", config), default_folder(weights), names)
 
 
 if __name__ == "__main__":

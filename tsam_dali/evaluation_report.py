@@ -1,0 +1,69 @@
+"""What `tsam_dali.evaluate` and `train --validate` share: score a network, write the files, say what was found."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import nn
+
+from pipelines.dataset import load_data
+from pipelines.views import Views
+from tsam_dali import distributed
+from tsam_dali.command_line import make_folder
+from tsam_dali.config import Config
+from tsam_dali.distributed import Job
+from tsam_dali.evaluation import BATCH_SIZE, SPLIT, Evaluation, describe, evaluate_videos, every_video
+from tsam_dali.evaluation_files import write_evaluation
+from tsam_dali.provenance import provenance
+from tsam_dali.video_scores import Average
+
+
+def default_folder(checkpoint: str) -> Path:
+    """Where the results of a checkpoint lie unless asked otherwise."""
+    return Path(f"{checkpoint.rstrip('/')}_evaluation")
+
+
+def report_evaluation(
+    network: nn.Module,
+    config: Config,
+    job: Job,
+    views: Views,
+    folder: Path,
+    class_names: Sequence[str],
+    *,
+    average: Average = "logits",
+    no_audio: bool = False,
+    batch_size: int = BATCH_SIZE,
+) -> None:
+    """Score the videos of the validation list; rank 0 writes the results into `folder` and prints them.
+
+    Every rank must call it. The options are those of `evaluate_videos`.
+
+    Raises:
+        ValueError: the folder cannot be made, something is wrong with the list, or as `evaluate_videos`.
+    """
+    distributed.on_rank_0(lambda: make_folder(folder))  # before the work, not after it
+    data = distributed.on_rank_0(lambda: load_data(every_video(config), [SPLIT]))
+    options = {"average": average, "no_audio": no_audio, "batch_size": batch_size}
+    evaluation = evaluate_videos(network, config, job, data, views, **options, tell=print)
+    if job.is_main:
+        about = {"views": dataclasses.asdict(views), **options, "config": config.to_dict(), **provenance()}
+        write_evaluation(folder, evaluation, class_names, about)
+        _summarize(evaluation, folder)
+
+
+def _summarize(evaluation: Evaluation, folder: Path) -> None:
+    """Say on the terminal what was found and where the rest lies."""
+    scores = evaluation.scores
+    print(
+        f"{describe(scores)}\nmean class accuracy {scores['mean_class_accuracy']:.2%}, "
+        f"calibration error (ECE) {scores['calibration_error']:.2%}, on the same videos"
+    )
+    if evaluation.with_sound:
+        gain = evaluation.with_sound["accuracy"] - scores["accuracy"]
+        print(f"with sound: {describe(evaluation.with_sound)}; the sound contributes {100 * gain:+.2f} points")
+    for clip_id, reason in evaluation.unreadable.items():
+        print(f"not scored: {clip_id}: {reason}")
+    for clip_id, reason in evaluation.partly_unreadable.items():
+        print(f"read in part: {clip_id}: {reason}")
+    print(f"lines, tables and pictures: {folder}")
