@@ -12,6 +12,7 @@ SMALL = (
     *("--set", "training_param.batch_size=6", "--set", "training_param.epochs=1", "--set", "pipeline.workers=1"),
     *("--set", "model.video_segments=2", "--set", "model.audio_segments=0", "--set", "model.dropout=0"),
     *("--set", "training_param.batch_norm=frozen", "--set", "pipeline.max_bad_fraction=0.5"),
+    *("--set", "training_param.amp=off"),
     *("--set", "data_augmentation.video_image_param.output_size=32"),
 )
 
@@ -48,4 +49,4 @@ def test_loss_and_metrics_are_the_same_on_one_two_and_three_ranks(data):
         assert (record["training"]["samples"], record["validation"]["samples"]) == (11, 8)
         for split in ("training", "validation"):
             exact = {name: value for name, value in records[0][split].items() if name != "loss"}
-            assert record[split] == exact | {"loss": pytest.approx(records[0][split]["loss"], rel=1e-5)}
+            assert record[split] == exact | {"loss": pytest.approx(records[0][split]["loss"], rel=1e-4)}
