@@ -125,7 +125,7 @@ def test_formats_that_do_not_say_how_long_they_are(tmp_path, ending):
     path = tmp_path / f"v.{ending}"
     codecs = {"ogv": "libtheora", "mpg": "mpeg2video"}
     write_video(tmp_path / "source.mp4", options={"crf": "1"})
-    ffmpeg("-i", tmp_path / "source.mp4", "-c:v", codecs.get(ending, "libx264"), "-q:v", 3, path)
+    ffmpeg("-i", tmp_path / "source.mp4", "-c:v", codecs.get(ending, "libx264"), "-bf", 0, "-q:v", 3, path)
     data = path.read_bytes()
     for part in np.linspace(0.1, 0.95, 12):
         path.write_bytes(data[: int(len(data) * part) // 188 * 188])
