@@ -8,10 +8,11 @@ from typing import Any
 import torch
 
 from pipelines.clips import Clip
-from tsam_dali.checkpoint import CheckpointError, load_checkpoint
+from tsam_dali.checkpoint import CheckpointError
 from tsam_dali.config import Config
 from tsam_dali.distributed import Job
 from tsam_dali.model import build_model
+from tsam_dali.model_folder import read_state
 from tsam_dali.optim import explain_rate
 from tsam_dali.published_weights import PUBLISHED, weight_path
 from tsam_dali.resume import check_resume
@@ -40,7 +41,7 @@ def resumed_state(
     """
     if not args.resume or (args.resume == "auto" and not folder.checkpoints):
         return None
-    state = folder.checkpoints.newest_valid() if args.resume == "auto" else load_checkpoint(Path(args.resume))
+    state = folder.checkpoints.newest_valid() if args.resume == "auto" else read_state(Path(args.resume))
     if "step" not in state:
         raise CheckpointError(f"{args.resume}: holds weights, not the state of a run; begin with them by --fine_tune")
     if not args.force:
