@@ -1,7 +1,7 @@
 """Predict after every frame of a stream: with cached activations, and by running the window again; one image beside.
 
-On the CPU, with new weights and random pictures, without sound. One image: the same backbone without shift or cache, as
-a classifier of single pictures would run it.
+On the CPU, with new weights and random pictures; once with sound, of which ten seconds are heard anew with every frame.
+One image: the same backbone without shift or cache, as a classifier of single pictures would run it.
 
 example:
   python -m benchmarks.live --segments 8 16
@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.living import IMAGE, STREAM, WINDOW, Following, Size
+from benchmarks.living import HEARING, IMAGE, STREAM, WINDOW, Following, Size
 from benchmarks.measure import quartiles, running, take_turns
 from benchmarks.plots import Bar, Panel, plot_bars
 from benchmarks.processes import choose_cores
@@ -37,7 +37,7 @@ CLOCKS = ("cpu", "wall")
 def main() -> None:
     args = _arguments()
     cores, start = choose_cores(args.threads), origin()
-    ways = [(IMAGE, 1), *((way, segments) for segments in args.segments for way in (STREAM, WINDOW))]
+    ways = [(IMAGE, 1), *((way, segments) for segments in args.segments for way in (STREAM, HEARING, WINDOW))]
     names = {_name(*way): way for way in ways}
     makers = {
         name: partial(Following, way, Size(args.arch, segments, args.pixels, args.threads))
@@ -93,7 +93,7 @@ def _print(figures: Sequence[dict[str, Any]]) -> None:
 
 def _plot(figures: Sequence[dict[str, Any]], path: Path) -> None:
     panels = [
-        Panel(title, "ms per frame", [Bar(f["variant"], **f[key], ours=f["way"] == STREAM) for f in figures])
+        Panel(title, "ms per frame", [Bar(f["variant"], **f[key], ours=f["way"] in (STREAM, HEARING)) for f in figures])
         for title, key in (("Wall time", "wall_ms"), ("CPU time", "cpu_ms"))
     ]
     plot_bars(path, panels, title="A prediction after every frame")

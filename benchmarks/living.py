@@ -4,16 +4,21 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
+from pipelines.frame_stream import StreamFrame
 from pipelines.memory import keep_freed_memory
 from tsam_dali.config import load_config
+from tsam_dali.live import CLIP_SECONDS, Ear
 from tsam_dali.model import build_model
 from tsam_dali.stream import Stream
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"
 NUM_CLASS = 400
-IMAGE, STREAM, WINDOW = "one image", "stream", "window again"
+IMAGE, STREAM, HEARING, WINDOW = "one image", "stream", "stream with sound", "window again"
+RATE = 44_100
+"""Samples of sound per second."""
 
 
 class Size(NamedTuple):
@@ -26,7 +31,7 @@ class Size(NamedTuple):
 
 
 class Following:
-    """A network with new weights and one way to predict after every frame; there is no sound."""
+    """A network with new weights and one way to predict after every frame; there is sound in one of them only."""
 
     def __init__(self, way: str, size: Size):
         keep_freed_memory()
@@ -34,7 +39,7 @@ class Following:
         settings = {
             "model.arch": size.arch,
             "model.pretrain": "none",
-            "model.audio_segments": 0,
+            "model.audio_segments": int(way == HEARING),
             "model.video_segments": 1 if way == IMAGE else size.segments,
             "shift_temporal.causal": "true",
             "shift_temporal.status": str(way != IMAGE).lower(),
@@ -45,7 +50,9 @@ class Following:
         self._network = build_model(config, NUM_CLASS).to(memory_format=torch.channels_last).eval()
         self._way = way
         self._frames = torch.rand(size.segments, 3, size.pixels, size.pixels)
-        self._stream = Stream(self._network) if way == STREAM else None
+        self._ear = Ear(config, torch.device("cpu"))
+        self._stream = Stream(self._network, self._ear(None)) if way in (STREAM, HEARING) else None
+        self._sound = np.random.default_rng(0).standard_normal((1, round(CLIP_SECONDS * RATE))).astype(np.float32)
         self._next = 0
 
     def frames(self, count: int) -> list[tuple[float, float]]:
@@ -59,6 +66,8 @@ class Following:
         self._next += 1
         cpu, wall = time.process_time(), time.perf_counter()
         if self._stream:
+            if self._way == HEARING:
+                self._stream.hear(self._ear(StreamFrame(0.0, np.empty(0, np.uint8), self._sound, RATE)))
             self._stream.push(newest)
         elif self._way == IMAGE:
             self._network(newest[None, None])

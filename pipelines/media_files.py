@@ -17,6 +17,17 @@ DEMUXERS = {
     ".mkv": "matroska",
     ".webm": "matroska",
     ".avi": "avi",
+    ".3gp": "mp4",
+    ".3g2": "mp4",
+    ".flv": "flv",
+    ".wmv": "asf",
+    ".asf": "asf",
+    ".ogv": "ogg",
+    ".ts": "mpegts",
+    ".mts": "mpegts",
+    ".m2ts": "mpegts",
+    ".mpg": "mpeg",
+    ".mpeg": "mpeg",
 }
 
 

@@ -6,6 +6,7 @@ predicted from is needed only if it is wanted itself. This is arithmetic on fact
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 from pipelines.headers import Header
@@ -71,7 +72,17 @@ def order_shown(facts: Sequence[Fact], reordered: bool) -> list[int] | None:
     all_times = [fact.pts for fact in facts if fact.pts is not None]
     if reordered and len(facts) > 2 and all_times == sorted(all_times):
         return None  # AVI, and Matroska made from it, do not keep when a picture is shown: the demuxer made it up
+    if _goes_back(facts):
+        return None
     return sorted(frames, key=times.__getitem__)
+
+
+def _goes_back(facts: Sequence[Fact]) -> bool:
+    """Whether a picture is shown after a random access point that follows it: recordings put together, each with times
+    of its own."""
+    shown = [fact for fact in facts if fact.frame]
+    latest = accumulate((fact.pts for fact in shown), max)
+    return any(fact.start and fact.pts < before for fact, before in zip(shown, latest, strict=True))
 
 
 def select(facts: Sequence[Fact], wanted: dict[int, int]) -> list[Run]:

@@ -18,6 +18,10 @@ ISO_MEDIA_BOXES = b"ftyp moov mdat free skip wide pnot styp moof sidx uuid udta 
 """Boxes with which an MP4 or MOV file may begin."""
 EBML_ID = b"\x1a\x45\xdf\xa3"
 SEGMENT_ID = b"\x18\x53\x80\x67"
+ASF_HEADER_ID = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+ASF_FILE_PROPERTIES_ID = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+PACK_HEADER = b"\0\0\1\xba"
+SYNC_BYTE = b"G"
 
 
 class VideoError(ValueError):
@@ -114,11 +118,10 @@ def _measure(path: str | Path, demuxer: str) -> tuple[int, bytes, int | None]:
 
 
 def _measure_open(file: BinaryIO, demuxer: str) -> tuple[int, bytes, int | None]:
-    declared = {"mp4": _iso_media_size, "mov": _iso_media_size, "matroska": _matroska_size, "avi": _riff_size}
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     head = file.read(16)
-    declared_size = declared[demuxer](file, head)
+    declared_size = DECLARED_SIZE[demuxer](file, head)
     file.seek(0)
     return size, head, declared_size
 
@@ -167,3 +170,52 @@ def _ebml_length(file) -> tuple[int, bool]:
 def _riff_size(file, head: bytes) -> int | None:
     """The same for AVI: end of the first RIFF chunk."""
     return 8 + int.from_bytes(head[4:8], "little") if head[:4] == b"RIFF" else None
+
+
+def _asf_size(file, head: bytes) -> int | None:
+    """The same for ASF: what the file properties object says, where it does (ASF specification 3.2)."""
+    if head != ASF_HEADER_ID:
+        return None
+    file.seek(0)
+    header = file.read(1 << 16)
+    at = header.find(ASF_FILE_PROPERTIES_ID)
+    return int.from_bytes(header[at + 40 : at + 48], "little") if at >= 0 else 0
+
+
+def _flv_size(file, head: bytes) -> int | None:
+    """The same for FLV, whose head says nothing of the rest."""
+    return 0 if head[:3] == b"FLV" else None
+
+
+def _ogg_size(file, head: bytes) -> int | None:
+    return 0 if head[:4] == b"OggS" else None
+
+
+def _program_stream_size(file, head: bytes) -> int | None:
+    """The same for MPEG program streams, which begin with a pack header (ISO/IEC 13818-1, 2.5.3)."""
+    return 0 if head[:4] == PACK_HEADER else None
+
+
+def _transport_stream_size(file, head: bytes) -> int | None:
+    """The same for MPEG transport streams: whole packets of 188 bytes (2.4.3), on Blu-ray with 4 bytes before each."""
+    size = file.seek(0, os.SEEK_END)
+    for before, length in ((0, 188), (4, 192)):
+        file.seek(before)
+        found = file.read(3 * length)[::length]
+        if found and not found.strip(SYNC_BYTE):
+            return -(-size // length) * length
+    return None
+
+
+DECLARED_SIZE = {
+    "mp4": _iso_media_size,
+    "mov": _iso_media_size,
+    "matroska": _matroska_size,
+    "avi": _riff_size,
+    "asf": _asf_size,
+    "flv": _flv_size,
+    "ogg": _ogg_size,
+    "mpeg": _program_stream_size,
+    "mpegts": _transport_stream_size,
+}
+"""Demuxer -> the function that says how long a file must be, or that it is none of its files."""

@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from benchmarks.living import IMAGE, STREAM, WINDOW, Following, Size
+from benchmarks.living import HEARING, IMAGE, STREAM, WINDOW, Following, Size
 from tests.processes import run
 from tests.test_benchmarks import results
 
 
-@pytest.mark.parametrize("way", [IMAGE, STREAM, WINDOW])
+@pytest.mark.parametrize("way", [IMAGE, STREAM, HEARING, WINDOW])
 def test_every_way_follows_a_stream(way):
     frames = Following(way, Size("resnet10t", 3, 32, 1)).frames(4)
     assert len(frames) == 4

@@ -56,12 +56,24 @@ STREAMS = [
     ("mpeg4", "mp4", {"g": "10", "bf": "2"}),
     ("mjpeg", "avi", {}),
     ("mjpeg", "mov", {}),
+    ("h264", "ts", CLOSED),
+    ("h264", "mts", OPEN),
+    ("h264", "m2ts", x264("keyint=20:b-pyramid=normal:b-adapt=0:ref=8", bf="5")),
+    ("hevc", "ts", x265("keyint=10")),
+    ("h264", "flv", x264("keyint=14:b-adapt=0", bf="3")),
+    ("h264", "3gp", CLOSED),
+    ("mpeg4", "3g2", CLOSED),
+    ("mpeg4", "asf", CLOSED),
 ]
 """Streams whose packets tell the order of the frames."""
 
 OPAQUE_STREAMS = [
     ("h264", "avi", x264("keyint=12:b-adapt=0", bf="3")),  # AVI does not say when a picture is shown
     ("mpeg2", "mkv", {"g": "10", "bf": "2"}),  # a codec whose headers are not read
+    ("mpeg2", "ts", {"g": "10", "bf": "2"}),
+    ("mpeg2", "mpg", {"g": "10", "bf": "2"}),
+    ("h264", "mpeg", CLOSED),  # a program stream tells the time of some pictures only
+    ("h264", "wmv", x264("keyint=12:b-adapt=0", bf="3")),
 ]
 """Streams that must be decoded in full."""
 
@@ -127,6 +139,36 @@ def test_frames_from_a_full_decode(tmp_path, codec, ending, options):
     path = write_video(tmp_path / f"v.{ending}", codec=codec, options=options)
     check(path, rounds=5)
     assert demuxed(path).shown is None
+
+
+@pytest.mark.parametrize(
+    ("name", "encoders"),
+    [
+        ("v.ogv", ("libtheora", "libvorbis")),
+        ("v.wmv", ("wmv2", "wmav2")),
+        ("v.flv", ("flv", "libmp3lame")),
+        ("v.mpg", ("mpeg1video", "mp2")),
+        ("v.3gp", ("h263", "aac")),
+    ],
+)
+def test_formats_that_only_the_ffmpeg_program_writes(tmp_path, name, encoders):
+    source = write_video(tmp_path / "source.mp4", size=(144, 176), options={"crf": "1"}, sound=True)
+    video, sound = encoders
+    ffmpeg("-i", source, "-c:v", video, "-q:v", "3", "-c:a", sound, "-ar", "44100", tmp_path / name)
+    info = check(tmp_path / name, rounds=5)
+    assert (info.frames, info.fps, info.sound_rate) == (40, 25, 44100)
+    np.testing.assert_array_equal(frame_numbers(decode_frames(tmp_path / name, [0, 17, 39])), [0, 17, 39])
+
+
+@pytest.mark.parametrize("later", [0, 20000])
+def test_recordings_put_together_are_an_error(tmp_path, later):
+    """The packets of a transport stream are numbered, and the times of the second one begin anew."""
+    first = write_video(tmp_path / "1.ts", 30, options=CLOSED, pts=[later + 40 * i for i in range(30)])
+    second = write_video(tmp_path / "2.ts", 20, options=CLOSED, first_number=30)
+    (tmp_path / "both.ts").write_bytes(first.read_bytes() + second.read_bytes())
+    with pytest.raises(VideoError) as error:
+        probe(tmp_path / "both.ts")
+    assert error.value.status == "damaged"
 
 
 @pytest.mark.parametrize("codec", ["vp8", "vp9"])

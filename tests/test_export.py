@@ -104,7 +104,9 @@ def test_foreign_files_are_named(tmp_path):
 
 
 def test_folder_with_a_model_card(tmp_path, monkeypatch):
-    path = checkpoint(tmp_path / "checkpoint", NAMES, "dataset.name=arrows")
+    lists = {"training": "320 clips, SHA-256 0123456789abcdef", "validation": "96 clips, SHA-256 fedcba9876543210"}
+    settings = (NAMES, "dataset.name=arrows", "model.weights=/home/me/first.pth", "optimizer_param.lr=0.0125")
+    path = checkpoint(tmp_path / "checkpoint", *settings, lists=lists)
     call(monkeypatch, "--checkpoint", path, "--safetensors", tmp_path / "shared")
     network, _, names = build_trained(tmp_path / "shared")
     before = build_trained(path)[0].state_dict()
@@ -113,4 +115,19 @@ def test_folder_with_a_model_card(tmp_path, monkeypatch):
     card = (tmp_path / "shared" / "README.md").read_text()
     for text in ("Data set: arrows", "on 96 videos of validation: accuracy 62.5%", "MIT", "3. down", "build_trained("):
         assert text in card
+    for text in ("Classes: 4", "List of training: 320 clips", "List of validation: 96 clips", '"lr": 0.0125'):
+        assert text in card
+    for text in ('tsam_dali.load("this folder").predict("a.mp4")', "tsam_dali.predict --checkpoint", '"first.pth"'):
+        assert text in card
     assert "None" not in card
+    assert "/home" not in card
+    call(monkeypatch, "--checkpoint", tmp_path / "shared", "--safetensors", tmp_path / "again")
+    assert (tmp_path / "again" / "README.md").read_text() == card
+
+
+def test_the_card_of_imported_weights_says_what_is_not_known(tmp_path, monkeypatch):
+    path = checkpoint(tmp_path / "checkpoint", NAMES, "dataset.name=", history=[])
+    call(monkeypatch, "--checkpoint", path, "--safetensors", tmp_path / "shared")
+    card = (tmp_path / "shared" / "README.md").read_text()
+    for text in ("Data set: its settings give it no name", "Not validated.", "Classes: 4\n\n## Scores"):
+        assert text in card

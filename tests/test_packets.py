@@ -101,6 +101,15 @@ def test_order_that_only_a_decode_can_tell(packets):
     assert order_shown(gather_facts(packets), reordered=True) is None
 
 
+def test_times_that_go_back_at_a_random_access_point_tell_no_order():
+    """Recordings put together, each with times of its own."""
+    start, other = Header(start=True), Header()
+    later = [(100, start), (140, other), (120, Header(reference=False))]
+    assert order_shown(gather_facts(stream(*later, (180, start), (220, other))), reordered=True) == [0, 2, 1, 3, 4]
+    assert order_shown(gather_facts(stream(*later, (0, start), (40, other))), reordered=True) is None
+    assert order_shown(gather_facts(stream(*later, (130, start), (220, other))), reordered=True) is None
+
+
 def test_hidden_packets_are_no_frames_but_are_decoded():
     packets = [Packet(-1, True, START), Packet(0, False, REFERENCE), Packet(1, False, REFERENCE._replace(shown=False))]
     packets.append(Packet(2, False, REFERENCE))

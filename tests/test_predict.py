@@ -14,6 +14,7 @@ from PIL import Image
 import tsam_dali
 from pipelines.clips import InputError
 from pipelines.dataset import load_data
+from pipelines.probe import probe_video
 from pipelines.views import Views
 from tests.checkpoints import TINY, checkpoint
 from tests.media import write_video
@@ -21,10 +22,12 @@ from tests.networks import one_thread  # noqa: F401 (a fixture)
 from tests.processes import called, run
 from tsam_dali.distributed import Job
 from tsam_dali.evaluation import evaluate_videos
-from tsam_dali.predict import main
+from tsam_dali.file_clips import probe_files
+from tsam_dali.predict import main, open_output
+from tsam_dali.prediction_files import FILE
 from tsam_dali.prediction_inputs import find_inputs
 from tsam_dali.prediction_picture import draw_prediction
-from tsam_dali.predictions import ClassProbability, Prediction, PredictionError
+from tsam_dali.predictions import ClassProbability, Prediction, PredictionError, Unreadable
 from tsam_dali.predictor import Seen
 
 MELS = "dataset.dir_mels=mels_tiny"
@@ -134,6 +137,47 @@ def test_inputs_are_files_folders_and_lists(folder, tmp_path):
     found = find_inputs([str(folder / "b.mp4"), str(folder), str(tmp_path / "list.txt")])
     names = ("b.mp4", "a.mp4", "sub/cut.mp4", "sub/empty.webm")
     assert found == [*(str(folder / name) for name in names), str(tmp_path / "beside.mp4")]
+
+
+def test_what_is_no_video_in_a_folder_is_passed_over_and_counted(tmp_path, caplog):
+    caplog.set_level("INFO")
+    for name in ("dir.mp4", "deep/sub.MKV"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("a.mp4", "dir.mp4/b.AVI", "notes.txt", "deep/c.srt", "deep/link.mp4"):
+        (tmp_path / name).touch() if "link" not in name else (tmp_path / name).symlink_to("gone.mp4")
+    found = find_inputs([str(tmp_path)])
+    assert found == [str(tmp_path / name) for name in ("a.mp4", "deep/link.mp4", "dir.mp4/b.AVI")]
+    (record,) = caplog.records
+    assert "videos: 3, other files, passed over: 2 (endings: .mp4 " in record.getMessage()
+
+
+def test_several_processes_are_refused(file, folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    done = called(main, "--checkpoint", file, folder, "--output", tmp_path / "p.csv")
+    assert done.returncode == 2
+    assert "error: started as 2 processes, but this command is one; leave out torchrun" in done.stderr
+    assert not (tmp_path / "p.csv").exists()
+
+
+def test_a_reader_that_has_seen_enough_ends_the_command_quietly(monkeypatch):
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as pipe:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        with pytest.raises(SystemExit) as end, open_output(None, FILE) as output:
+            output.write(Unreadable(path="a.mp4", error="none"))
+    assert end.value.code == 141
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_many_files_are_looked_at_with_a_bar_on_a_terminal(tmp_path, monkeypatch, capsys, terminal):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    paths = [str(tmp_path / name) for name in ("a.mp4", "b.mp4")]
+    records, errors = probe_files(probe_video, paths)
+    assert (records, list(errors)) == ({}, paths)
+    told = capsys.readouterr().err
+    assert ("looking at the videos" in told and "2/2" in told) == terminal == bool(told)
 
 
 def test_places_that_cannot_be_written_are_named(file, folder, tmp_path, monkeypatch, capsys):

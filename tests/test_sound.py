@@ -25,7 +25,7 @@ def test_a_wav_gives_its_samples(tmp_path, subtype, step):
     np.testing.assert_allclose(found, sound, atol=step, rtol=0)
 
 
-@pytest.mark.parametrize("ending", [".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi"])
+@pytest.mark.parametrize("ending", [".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".ts", ".flv", ".wmv"])
 @pytest.mark.parametrize("channels", [1, 2])
 def test_a_video_gives_the_samples_that_ffmpeg_extracts(tmp_path, ending, channels):
     rate = 48000

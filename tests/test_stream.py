@@ -26,6 +26,19 @@ def test_after_s_frames_the_stream_equals_the_clip(segments, depth, audio, edge)
         assert torch.equal(model(video, sound)[0], expected)  # the network is as it was
 
 
+@pytest.mark.parametrize("arch", ["resnet18", "efficientnet_b0"])
+def test_in_single_precision_probabilities_differ_by_less_than_1e_5(arch):
+    model = network("shift_temporal.causal=true", "model.video_segments=8", f"model.arch={arch}").float()
+    video, sound = (part.float() for part in clips(model, count=1, size=64))
+    with torch.no_grad():
+        expected = model(video, sound)[0]
+    stream = Stream(model, sound)
+    last = [stream.push(frame) for frame in video[0]][-1]
+    assert last.dtype == torch.float32
+    assert torch.allclose(last, expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
+    assert torch.allclose(last.softmax(0), expected.softmax(0), rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     "settings",
     [

@@ -29,6 +29,8 @@ ORIGINALS = {
     "ten_bit.mkv": {"codec": "hevc", "pix_fmt": "yuv420p10le"},
     "edit_list.mp4": {"pts": [40 * (i - 4) for i in range(40)]},
     "late_start.mkv": {"pts": [5000 + 40 * i for i in range(40)]},
+    "stream.ts": {},
+    "flash.flv": {},
     "one_frame.mp4": {"frames": 1},
     "three_frames.mp4": {"frames": 3},
     "large.mp4": {"size": (240, 426)},
@@ -110,7 +112,10 @@ def test_thinned_variable_rate(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "encoder"),
-    [("v.mp4", "aac"), ("v.mkv", "libmp3lame"), ("v.mkv", "libopus"), ("v.avi", "pcm_s16le"), ("v.avi", "adpcm_ms")],
+    [
+        *(("v.mp4", "aac"), ("v.mkv", "libmp3lame"), ("v.mkv", "libopus"), ("v.avi", "pcm_s16le")),
+        *(("v.avi", "adpcm_ms"), ("v.ts", "aac"), ("v.ts", "mp2"), ("v.flv", "aac"), ("v.wmv", "wmav2")),
+    ],
 )
 def test_sound_is_kept(tmp_path, name, encoder):
     plain = write_video(tmp_path / "plain.mp4", sound=True)
@@ -120,7 +125,7 @@ def test_sound_is_kept(tmp_path, name, encoder):
     (original, rate), (copy, copy_rate) = read_sound(source), read_sound(target)
     assert rate == copy_rate == info.sound_rate
     assert abs(original.shape[1] - copy.shape[1]) < 2000  # the padding at the end
-    shifts = range(-47, 48) if name.endswith("mkv") else [0]  # Matroska counts in milliseconds
+    shifts = [0] if name.endswith(("mp4", "avi")) else range(-47, 48)  # Matroska and others count in milliseconds
     assert min(difference(original, copy, shift) for shift in shifts) < 2**-14
 
 

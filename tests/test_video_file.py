@@ -12,7 +12,7 @@ import pytest
 from pipelines.decode import VideoError, decode_frames, probe
 from pipelines.remux import remux
 from tests.damage import DAMAGES, damage
-from tests.media import SOUND_RATE, frame_numbers, write_video
+from tests.media import SOUND_RATE, ffmpeg, frame_numbers, write_video
 
 FASTSTART = {"movflags": "faststart"}
 FRAGMENTS = {"movflags": "frag_keyframe+empty_moov"}
@@ -67,7 +67,7 @@ def test_unknown_ending(tmp_path, name):
         "x",
     ],
 )
-@pytest.mark.parametrize("ending", ["mp4", "mov", "mkv", "webm", "avi"])
+@pytest.mark.parametrize("ending", ["mp4", "mov", "mkv", "webm", "avi", "flv", "wmv", "ogv", "ts", "mpg"])
 def test_text(tmp_path, text, ending):
     """A playlist is not followed to the files that it names."""
     write_video(tmp_path / "sibling.mp4")
@@ -100,7 +100,16 @@ def test_video_without_frames(tmp_path):
 
 @pytest.mark.parametrize(
     ("ending", "options"),
-    [("mp4", {}), ("mp4", FASTSTART), ("mp4", FRAGMENTS), ("mov", FASTSTART), ("mkv", {}), ("avi", {})],
+    [
+        ("mp4", {}),
+        ("mp4", FASTSTART),
+        ("mp4", FRAGMENTS),
+        ("mov", FASTSTART),
+        ("mkv", {}),
+        ("avi", {}),
+        ("asf", {}),
+        ("ts", {}),
+    ],
 )
 @pytest.mark.parametrize("part", [0.05, 0.3, 0.6, 0.9, 0.99])
 def test_truncated(tmp_path, ending, options, part):
@@ -108,6 +117,23 @@ def test_truncated(tmp_path, ending, options, part):
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * part)])
     assert statuses(path) <= {"truncated", "damaged"}
+
+
+@pytest.mark.parametrize("ending", ["flv", "ogv", "mpg", "ts"])
+def test_formats_that_do_not_say_how_long_they_are(tmp_path, ending):
+    """Cut short, they are damaged or a shorter video; its frames are the right ones."""
+    path = tmp_path / f"v.{ending}"
+    codecs = {"ogv": "libtheora", "mpg": "mpeg2video"}
+    write_video(tmp_path / "source.mp4", options={"crf": "1"})
+    ffmpeg("-i", tmp_path / "source.mp4", "-c:v", codecs.get(ending, "libx264"), "-bf", 0, "-q:v", 3, path)
+    data = path.read_bytes()
+    for part in np.linspace(0.1, 0.95, 12):
+        path.write_bytes(data[: int(len(data) * part) // 188 * 188])
+        with suppress(VideoError):
+            frames = decode_frames(path, range(probe(path).frames))
+            assert frame_numbers(frames)[:-1].tolist() == list(range(len(frames) - 1))  # the last one may be cut
+    path.write_bytes(data)
+    assert probe(path).frames == 40
 
 
 @pytest.mark.parametrize("inside", [0, 10])

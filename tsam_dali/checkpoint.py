@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import pickle
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,12 +70,17 @@ def load_checkpoint(path: Path, digest_needed: bool = False) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged bytes can fail in any way
         raise CheckpointError(
-            f"{path}: damaged, or no checkpoint at all; it cannot be read "
-            f"({(str(error) or type(error).__name__).splitlines()[0]})"
+            f"{path}: damaged, or no checkpoint at all; it cannot be read ({_reason(error)})"
         ) from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise CheckpointError(f"{path}: not a checkpoint of tsam_dali (other weights: --fine_tune reads them)")
     return state
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, pickle.UnpicklingError):  # torch's text tells how to run what the file holds
+        return "it holds something else than tensors, numbers and text"
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def check_digest(path: Path, needed: bool = False) -> None:

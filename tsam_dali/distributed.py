@@ -78,6 +78,13 @@ def tells(text: str) -> bool:
         return True
 
 
+def check_alone() -> None:
+    """Raise ValueError in a job of several processes: for a command that is one, as each would do all of its work."""
+    world = int(os.environ.get("WORLD_SIZE", 1))
+    if world > 1:
+        raise ValueError(f"started as {world} processes, but this command is one; leave out torchrun")
+
+
 def stop() -> None:
     """Leave the job."""
     if dist.is_initialized():

@@ -55,7 +55,8 @@ def parse_arguments() -> argparse.Namespace:
     command = parser("python -m tsam_dali.evaluate", __doc__)
     add = command.add_argument
     add("--checkpoint", metavar="CKPT", required=True, help="checkpoint of a run, or a folder of weights with a card")
-    add("--data", metavar="FILE", help="JSON file of the data set (default: the data set of the training)")
+    data = "JSON file of the data set (default: that of the training, whose place a folder of weights does not know)"
+    add("--data", metavar="FILE", help=data)
     add("--protocol", choices=["tsam", "tsm-dense", "centre"], default="tsam", help="see above (default: %(default)s)")
     add("--clips", metavar="N", type=positive, help="clips per video (default: the protocol's)")
     three = "3: squares at both ends and in the middle of the longer side, as high as the video (default: 1)"
@@ -69,7 +70,10 @@ def parse_arguments() -> argparse.Namespace:
     size = "clips in a step of each rank, at most as many as there are videos (default: %(default)s)"
     add("--batch_size", metavar="N", type=positive, default=BATCH_SIZE, help=size)
     add("--device", help="cpu or cuda (default: cuda if there is one)")
-    return command.parse_args()
+    args = command.parse_args()
+    if Path(args.checkpoint).is_dir() and not args.data:
+        command.error("--checkpoint is a folder, which does not know where the data lie: give --data FILE, too")
+    return args
 
 
 def check_class_names(trained: Dataset, here: Dataset) -> None:

@@ -35,7 +35,8 @@ def main() -> None:
         difference = write_network(args.out, network, about)
         print(f"{args.out}: logits differ by at most {difference:.2g} from PyTorch's")
     if args.safetensors:
-        kept = {"config": trained.config.to_dict(), "history": trained.history, "best": trained.best}
+        kept = {"config": trained.config.to_dict(), "history": trained.history}
+        kept |= {"best": trained.best, "lists": trained.lists}
         write_folder(args.safetensors, trained.state, kept, model_card(trained, about))
         print(f"{args.safetensors}: weights, settings and model card")
 

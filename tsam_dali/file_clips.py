@@ -1,12 +1,14 @@
 """Videos that no list names: from their files through a trained network. S video and A audio segments, C classes."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from pipelines.clips import Clip
 from pipelines.file_sound import FileSound
@@ -33,8 +35,10 @@ def probe_files(
     probe: Callable[[str], dict[str, Any]], paths: list[str]
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     """Path -> record of the videos that can be opened, in their order; path -> why not, of the others. In child
-    processes, as a file may hang a decoder or bring it down."""
-    found = dict(map_limited(probe, paths, len(os.sched_getaffinity(0)), Limits()))
+    processes, as a file may hang a decoder or bring it down; with a bar on a terminal, as all come before the first."""
+    probed = map_limited(probe, paths, len(os.sched_getaffinity(0)), Limits())
+    hidden = len(paths) == 1 or not sys.stderr.isatty()
+    found = dict(tqdm(probed, total=len(paths), desc="looking at the videos", unit="file", disable=hidden))
     records, errors = {}, {}
     for path in paths:
         record = found[path]

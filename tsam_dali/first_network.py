@@ -9,10 +9,11 @@ import torch
 
 from pipelines.clips import Clip
 from tsam_dali.backbone import timm_name
-from tsam_dali.checkpoint import CheckpointError, load_checkpoint
+from tsam_dali.checkpoint import CheckpointError
 from tsam_dali.config import Config
 from tsam_dali.distributed import Job
 from tsam_dali.model import build_model
+from tsam_dali.model_folder import read_state
 from tsam_dali.optim import explain_rate
 from tsam_dali.published_weights import PUBLISHED, weight_path
 from tsam_dali.resume import check_resume, check_same, check_shapes
@@ -99,4 +100,4 @@ def _layout(config: Config) -> torch.memory_format:
 def _newest_state(args: argparse.Namespace, folder: RunFolder) -> dict[str, Any] | None:
     if not args.resume or (args.resume == "auto" and not folder.checkpoints):
         return None
-    return folder.checkpoints.newest_valid() if args.resume == "auto" else load_checkpoint(Path(args.resume))
+    return folder.checkpoints.newest_valid() if args.resume == "auto" else read_state(Path(args.resume))

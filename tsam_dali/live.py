@@ -46,7 +46,7 @@ def follow(
     """
     segments, size = config.model.video_segments, config.data_augmentation.video_image_param.output_size
     fps = fps or segments / CLIP_SECONDS
-    hear = _Ear(config, device)
+    hear = Ear(config, device)
     stream = Stream(network, hear(None))
     for frame in read_stream(source, fps, segments / fps):
         with autocast(config.training_param, device):
@@ -66,7 +66,7 @@ def prepare(picture: np.ndarray, size: int) -> Tensor:
     return resized[0].round().clamp(0, 255) / 255
 
 
-class _Ear:
+class Ear:
     """The pictures of the sound that a frame comes with, (1, A, 3, H, W), or None for a network without sound."""
 
     def __init__(self, config: Config, device: torch.device) -> None:

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from tsam_dali.model_folder import without_places
 from tsam_dali.trained import Trained
 
 
@@ -12,28 +13,42 @@ def model_card(trained: Trained, about: dict[str, Any]) -> str:
     Args:
         about: as from `tsam_dali.preprocessing.preprocessing`.
     """
-    model = trained.config.model
+    model, settings = trained.config.model, without_places(trained.config.to_dict())
     sound = f" and {about['audio']['shape'][1]} pictures of the sound" if about["audio"] else ", without sound"
-    data = trained.config.dataset.name or "without a name"
+    lists = "".join(f"- List of {split}: {text}\n" for split, text in trained.lists.items())
+    training = {name: settings[name] for name in ("optimizer_param", "training_param")}
     classes = "\n".join(f"{label}. {name}" for label, name in enumerate(trained.class_names))
     return f"""# {model.arch} with temporal shift, {len(trained.class_names)} classes
 
 A network for video classification (TSAM), trained with tsam_dali. It looks at {model.video_segments} frames{sound}.
 
-- Data set: {data}
-- Licence of the code: MIT. The terms of the data set and of the first weights are not part of it.
+## Data
 
+- Data set: {trained.config.dataset.name or "its settings give it no name (dataset.name)"}
+- Classes: {len(trained.class_names)}
+{lists}
 ## Scores
 
 {_scores(trained)}
 
+## Licence
+
+The code of tsam_dali: MIT. The terms of the data set and of the first weights are not part of it.
+
 ## Loading
+
+    import tsam_dali
+
+    print(tsam_dali.load("this folder").predict("a.mp4").classes[0])
+
+or, for any videos, `python -m tsam_dali.predict --checkpoint "this folder" VIDEOS`. The network itself:
 
     from tsam_dali.trained import build_trained
 
     network, config, class_names = build_trained("this folder")
 
-`--checkpoint` of tsam_dali.evaluate and tsam_dali.export and `--fine_tune` of tsam_dali.train take the folder as well.
+`--checkpoint` of tsam_dali.evaluate (with `--data`) and of tsam_dali.export, `--validate` and `--fine_tune` of
+tsam_dali.train take the folder as well.
 
 ## Inputs and shift
 
@@ -41,7 +56,11 @@ A network for video classification (TSAM), trained with tsam_dali. It looks at {
 
 ## Network
 
-    {_indented(trained.config.to_dict()["model"])}
+    {_indented(settings["model"])}
+
+## Training
+
+    {_indented(training)}
 
 config.json holds all settings.
 
@@ -59,7 +78,8 @@ def _scores(trained: Trained) -> str:
     scores = last["validation"]
     return (
         f"After {last['epoch'] + 1} epochs, on {scores['samples']} videos of validation: accuracy "
-        f"{scores['accuracy']:.1%}, balanced accuracy {scores['balanced_accuracy']:.1%}."
+        f"{scores['accuracy']:.1%}, balanced accuracy {scores['balanced_accuracy']:.1%}. Videos that cannot be read do "
+        "not count."
     )
 
 

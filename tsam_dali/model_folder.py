@@ -12,7 +12,7 @@ from typing import Any
 import safetensors.torch
 from torch import Tensor
 
-from tsam_dali.checkpoint import FORMAT, CheckpointError, sha256
+from tsam_dali.checkpoint import FORMAT, CheckpointError, load_checkpoint, sha256
 
 WEIGHTS, SETTINGS, CARD = "model.safetensors", "config.json", "README.md"
 KEPT = ("config", "history", "best")
@@ -24,7 +24,7 @@ def write_folder(folder: Path, tensors: dict[str, Tensor], about: dict[str, Any]
     Args:
         folder: must not exist, or be empty.
         tensors: the network's state dict.
-        about: settings and scores, the keys `KEPT`, as in a checkpoint.
+        about: settings and scores, the keys `KEPT`, as in a checkpoint; and `lists`, if it is known.
         card: text of README.md.
 
     Raises:
@@ -40,12 +40,22 @@ def write_folder(folder: Path, tensors: dict[str, Tensor], about: dict[str, Any]
             contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
             safetensors.torch.save_file(contiguous, new / WEIGHTS, metadata={"format": "pt"})
             settings = {"format": FORMAT, "sha256": sha256(new / WEIGHTS)} | {key: about[key] for key in KEPT}
-            settings["config"] = _without_places(settings["config"])
+            settings["config"] = without_places(settings["config"])
+            settings["lists"] = about.get("lists", {})
             (new / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n")
             (new / CARD).write_text(card)
             new.replace(folder)
     except OSError as error:
         raise CheckpointError(f"{folder}: cannot be written ({error.strerror})") from error
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """The state of a checkpoint of a run, or of a folder that `write_folder` wrote; tensors arrive on the CPU.
+
+    Raises:
+        CheckpointError: it is missing, damaged, or none of ours.
+    """
+    return read_folder(path) if path.is_dir() else load_checkpoint(path)
 
 
 def read_folder(folder: Path) -> dict[str, Any]:
@@ -72,13 +82,14 @@ def read_folder(folder: Path) -> dict[str, Any]:
         tensors = safetensors.torch.load_file(folder / WEIGHTS)
     except safetensors.SafetensorError as error:
         raise CheckpointError(f"{folder / WEIGHTS}: not a safetensors file ({error})") from error
-    return {"format": FORMAT, "model": tensors} | {key: about[key] for key in KEPT}
+    kept = {key: about[key] for key in KEPT} | {"lists": about.get("lists", {})}
+    return {"format": FORMAT, "model": tensors} | kept
 
 
-def _without_places(values: Any) -> Any:
+def without_places(values: Any) -> Any:
     """Settings in which each absolute path is cut down to its last name."""
     if isinstance(values, dict):
-        return {key: _without_places(value) for key, value in values.items()}
+        return {key: without_places(value) for key, value in values.items()}
     if isinstance(values, str) and Path(values).is_absolute():
         return Path(values).name
     return values

@@ -19,6 +19,10 @@ examples:
 Settings and class names are those of the checkpoint. Videos that cannot be read are listed at the end; the exit status
 is 1 only if none could be read.
 
+videos:
+  Their names end in .mp4 .m4v .mov .mkv .webm .avi .3gp .3g2 .flv .wmv .asf .ogv .ts .mts .m2ts .mpg .mpeg; other files
+  of a folder are counted and passed over. Before the first line all files are looked at, with a bar on a terminal.
+
 windows:
   They begin every STRIDE seconds. The last one ends with the video: it begins earlier than its turn, or takes in a rest
   of less than a tenth of a window. A video that is shorter than a window is one window.
@@ -26,11 +30,16 @@ windows:
 live:
   Fed are the frames shown at (k + 1/2) / FPS seconds, k = 0, 1, ...; the probabilities are the mean over the last S of
   them (model.video_segments), or over all before there are S. FPS should be that of the training: S by the seconds of a
-  training clip. A network with sound also hears the last S / FPS seconds of the source's sound; a camera is silent.
+  training clip. A network with sound also hears the last S / FPS seconds of the source's sound; a camera is silent. So
+  of a file it never hears the whole sound, as a prediction of the file does, and the probabilities differ: at the start
+  little has come, and what follows the last frame that is fed is not heard. With each frame the sound is heard anew,
+  which costs as much as one or two more images (model.audio_segments) and a log-mel of S / FPS seconds.
 """
 
 import argparse
 import contextlib
+import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +58,7 @@ WRITERS = {".jsonl": JsonLines, ".csv": Csv}
 @friendly_errors
 def main() -> None:
     args = parse_arguments()
+    distributed.check_alone()
     paths = find_inputs(args.inputs)
     predictor = Predictor(args.checkpoint, distributed.start(args.device).device)
     if args.live:
@@ -122,7 +132,11 @@ def output_path(text: str) -> Path:
 def open_output(path: Path | None, columns: tuple[str, ...]) -> Iterator[JsonLines | Csv]:
     """The writer of the predictions; None: JSON lines on the terminal."""
     if path is None:
-        yield JsonLines(sys.stdout, columns)
+        try:
+            yield JsonLines(sys.stdout, columns)
+        except BrokenPipeError:  # whoever reads has seen enough, such as `head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
+            sys.exit(128 + signal.SIGPIPE)
         return
     make_folder(path.parent)
     try:

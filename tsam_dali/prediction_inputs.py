@@ -1,5 +1,6 @@
 """Files, folders and lists -> the videos that are meant."""
 
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 from pipelines.clips import InputError, ListError
 from pipelines.list_file import text_lines
 from pipelines.media_files import DEMUXERS
+
+log = logging.getLogger(__name__)
 
 
 def find_inputs(arguments: Sequence[str]) -> list[str]:
@@ -33,9 +36,13 @@ def find_inputs(arguments: Sequence[str]) -> list[str]:
 
 def _videos(path: Path) -> list[str]:
     if path.is_dir():
-        found = sorted(str(file) for file in path.rglob("*") if file.suffix.lower() in DEMUXERS)
+        files = [file for file in path.rglob("*") if not file.is_dir()]
+        found = sorted(str(file) for file in files if file.suffix.lower() in DEMUXERS)
         if not found:
             raise InputError([f"{path}: no video in this folder; expected files that end in {' '.join(DEMUXERS)}"])
+        if len(found) < len(files):
+            rest, endings = len(files) - len(found), " ".join(DEMUXERS)
+            log.info("%s: videos: %d, other files, passed over: %d (endings: %s)", path, len(found), rest, endings)
         return found
     if not os.path.lexists(path):
         raise InputError([f"{path}: no such file or folder"])

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tsam_dali.checkpoint import CheckpointError, load_checkpoint
+from tsam_dali.checkpoint import CheckpointError
 from tsam_dali.config import Config, ConfigError, config_from_dict
 from tsam_dali.model import build_model
-from tsam_dali.model_folder import read_folder
+from tsam_dali.model_folder import read_state
 
 SHOWN = 400  # characters of torch's message on weights that do not fit, which may name every tensor
 
@@ -33,6 +33,8 @@ class Trained:
     """A record of each whole epoch so far: `epoch` (counted from 0), scores of `training` and `validation`."""
     best: dict[str, float]
     """Best validation scores (0..1) of the run so far: `balanced` and `unbalanced` accuracy."""
+    lists: dict[str, str]
+    """What each split's list was, see `tsam_dali.resume.fingerprints`; empty for weights of other projects."""
 
 
 def read_trained(path: str | Path) -> Trained:
@@ -42,8 +44,7 @@ def read_trained(path: str | Path) -> Trained:
         CheckpointError: it is missing, damaged, or none of ours.
         ConfigError: its settings are unknown here.
     """
-    path = Path(path)
-    state = read_folder(path) if path.is_dir() else load_checkpoint(path)
+    state = read_state(Path(path))
     try:
         config = config_from_dict(state["config"])
     except ConfigError as error:
@@ -55,7 +56,8 @@ def read_trained(path: str | Path) -> Trained:
     names = config.dataset.class_names or tuple(map(str, range(num_class)))
     if len(names) != num_class:
         raise CheckpointError(f"{path}: got {len(names)} class names, expected {num_class}, one for each class")
-    return Trained(config=config, state=weights, class_names=names, history=state["history"], best=state["best"])
+    about = {"history": state["history"], "best": state["best"], "lists": state.get("lists", {})}
+    return Trained(config=config, state=weights, class_names=names, **about)
 
 
 def build_trained(path: str | Path, device: str | torch.device = "cpu") -> tuple[nn.Module, Config, tuple[str, ...]]:
