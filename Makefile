@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo ablation bench bench-full bench-documents bench-gpu faults mutations test test-slow test-gpu lint format clean
+.PHONY: demo ablation bench bench-full bench-documents bench-gpu faults faults-short mutations test test-slow test-gpu lint format clean
 
 demo: $(INSTALLED)
 	$(BIN)/python tools/precompute_audio.py
@@ -57,6 +57,9 @@ bench-gpu: $(INSTALLED)
 
 faults: $(INSTALLED)
 	$(BIN)/python -m benchmarks.faults
+
+faults-short: $(INSTALLED)
+	$(BIN)/python -m benchmarks.faults --short --output $(SHORT)/faults.json
 
 # Breaks what the fault tests guard, one thing after the other, and sees them fail.
 mutations: $(INSTALLED)

@@ -51,7 +51,7 @@ class Learner:
         if self.job.world > 1:
             on_gpu = self.job.device.type == "cuda"
             model = DistributedDataParallel(model, device_ids=[self.job.device] if on_gpu else None)
-            if not on_gpu:
+            if not on_gpu and self.job.world > 2:  # the sum of two has one order
                 model.register_comm_hook(None, mean_in_rank_order)
         self.model = model
 
