@@ -31,8 +31,9 @@ def main() -> None:
     unnoticed = 0
     with tempfile.TemporaryDirectory(prefix="mutations_") as name:
         copy = copied_tree(Path(name))
-        if run_tests(copy, *dict.fromkeys(mutation.test for mutation in chosen)) != 0:
-            sys.exit("the tests must pass before anything is broken")
+        code, output = run_tests(copy, *dict.fromkeys(mutation.test for mutation in chosen))
+        if code != 0:
+            sys.exit(f"{output}\nthe tests must pass before anything is broken")
         for mutation in chosen:
             begin = time.monotonic()
             noticed = is_noticed(mutation, copy)
@@ -57,7 +58,8 @@ def is_noticed(mutation: Mutation, copy: Path) -> bool:
     original = file.read_text()
     file.write_text(broken(mutation, original))
     try:
-        return run_tests(copy, mutation.test) == 1
+        code, _ = run_tests(copy, mutation.test)
+        return code == 1
     finally:
         file.write_text(original)
 
@@ -69,17 +71,17 @@ def broken(mutation: Mutation, original: str) -> str:
     return original.replace(mutation.text, mutation.broken)
 
 
-def run_tests(copy: Path, *tests: str) -> int:
-    """pytest's exit code; the copy's packages come before installed ones. A test that hangs counts as failed."""
+def run_tests(copy: Path, *tests: str) -> tuple[int, str]:
+    """pytest's exit code and output; the copy's packages come before installed ones. A test that hangs has failed."""
     command = [sys.executable, "-B", "-m", "pytest", "-q", "-x", "-m", "not gpu", "-p", "no:cacheprovider"]
     command += [f"tests/{test}" for test in tests]
     environment = os.environ | {"PYTHONPATH": str(copy)}
     try:
         limit = LIMIT_SECONDS * len(tests)
-        done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, timeout=limit)
+        done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, timeout=limit)
     except subprocess.TimeoutExpired:
-        return 1
-    return done.returncode
+        return 1, f"not done after {limit} seconds"
+    return done.returncode, done.stdout
 
 
 if __name__ == "__main__":
