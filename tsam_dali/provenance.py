@@ -17,6 +17,7 @@ PACKAGES = (
     *("torch", "torchvision", "timm", "nvidia-dali-cuda120", "nvidia-dali-cuda130", "av", "librosa", "numpy", "pillow"),
     *("torchcodec", "decord", "opencv-python-headless"),  # peers of the benchmarks
 )
+INSTRUCTIONS = ("avx2", "avx512_f", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_fp16")  # as torch names them
 _DRIVER = Path("/proc/driver/nvidia/version")
 
 
@@ -62,6 +63,7 @@ def _hardware() -> dict[str, Any]:
     )
     return {
         "cpu": cpu,
+        "instructions": [name for name in INSTRUCTIONS if torch.cpu.get_capabilities().get(name)],
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
