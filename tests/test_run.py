@@ -35,7 +35,7 @@ class Tracker:
 
 
 def record(epoch, accuracy):
-    scores = {"loss": 1.0, "accuracy": accuracy, "balanced_accuracy": accuracy}
+    scores = {"loss": 1.0, "accuracy": accuracy, "balanced_accuracy": accuracy, "samples": 8}
     return {"epoch": epoch, "training": scores, "validation": scores, "lr": 0.1}
 
 
@@ -60,7 +60,7 @@ def begin(tmp_path, monkeypatch):
             finite=SimpleNamespace(flush=lambda: None),
         )
         learner.state_dict = lambda: {"step": learner.step}
-        return Run(learner, folder, {}, StopRequest(), state)
+        return Run(learner, folder, {"training": [], "validation": []}, StopRequest(), state)
 
     begin.folder, begin.tracker = tmp_path / "run", tracker
     return begin

@@ -132,7 +132,7 @@ def test_what_differs_from_the_checkpoint_is_shown(train, two_epochs):
 
 
 def test_another_network_is_refused_even_by_force(train, two_epochs):
-    other = ("--run_id", "whole", "--resume", "auto", "--force", "--set", "model.arch=resnet10t")
+    other = ("--run_id", "whole", "--resume", "auto", "--force", "--set", "model.arch=resnet18")
     done = train(*other, here=True)
     assert done.returncode == 2, done.stderr
     assert "the checkpoint's network is another one" in done.stderr.splitlines()[-1]
@@ -158,7 +158,7 @@ def test_stopped_while_it_starts_where_a_run_lies(train, two_epochs, monkeypatch
 
     folder = train.results / f"stopped_{validated}"
     shutil.copytree(train.results / "whole", folder, symlinks=True)
-    monkeypatch.setattr("tsam_dali.train.prepare_data", stopped)
+    monkeypatch.setattr("tsam_dali.train.prepare_example", stopped)
     how = ("--validate", folder / "checkpoints/latest") if validated else ("--resume", "auto")
     done = train("--run_id", folder.name, *how, here=True)
     assert done.returncode == 75

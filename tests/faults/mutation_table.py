@@ -44,7 +44,7 @@ MUTATIONS = [
     ),
     Mutation(
         "weights: pickles run",
-        "tsam_dali/weight_formats.py",
+        "tsam_dali/weight_file.py",
         "weights_only=True",
         "weights_only=False",
         "faults/test_malicious_pickles.py::test_refused_and_nothing_runs",
