@@ -25,7 +25,7 @@ bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.scaling $(CLIPS) --clips 3 --batch_size 4 --rounds 1 --batches 2 --repeats 4 \
 		--processes 0 2 --batch_sizes 4 --prefetch 2 --steps 2 --output $(SHORT)/scaling.json
 	$(BIN)/python -m benchmarks.shift --rounds 3 --output $(SHORT)/shift.json
-	$(BIN)/python -m benchmarks.step --rounds 2 --segments 2 --output $(SHORT)/step.json
+	$(BIN)/python -m benchmarks.step --batch_size 2 --rounds 2 --segments 2 --output $(SHORT)/step.json
 	$(BIN)/python -m benchmarks.overhead --arch resnet18 --rounds 3 --steps 4 --segments 4 \
 		--output $(SHORT)/overhead.json
 	$(BIN)/python -m benchmarks.live --rounds 2 --segments 4 --output $(SHORT)/live.json

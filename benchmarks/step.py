@@ -61,7 +61,7 @@ def _arguments() -> argparse.Namespace:
     names = [name for name in MANNERS if name != TSAM]
     add("--variants", nargs="+", choices=names, default=DEFAULTS, metavar="NAME", help=help_variants)
     add("--arch", default="resnet50", help="backbone (default: %(default)s)")
-    add_numbers(command, batch_size=2, segments=8, pixels=224, rounds=5, threads=2)
+    add_numbers(command, batch_size=4, segments=8, pixels=224, rounds=5, threads=2)
     add_output_argument(command, "step")
     return command.parse_args()
 
