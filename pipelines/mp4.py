@@ -43,7 +43,7 @@ def sample_table(data: bytes) -> SampleTable | None:
     """
     try:
         return _sample_table(memoryview(data))
-    except (_NotPlainError, KeyError, IndexError, ValueError, OverflowError, struct.error):
+    except (_NotPlainError, KeyError, IndexError, ValueError, ArithmeticError, struct.error):
         return None
 
 

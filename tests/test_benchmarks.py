@@ -192,7 +192,9 @@ def test_the_command_of_a_result_names_no_folder_of_this_machine(tmp_path, monke
 def test_the_driver_is_named():
     text = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  570.86.10  Release Build\nGCC version: gcc 12.2.0"
     assert nvidia_driver(text) == "570.86.10"
-    assert provenance()["hardware"].keys() == {"cpu", "cores", "memory_gib", "gpus", "driver", "cuda"}
+    assert provenance()["hardware"].keys() == {
+        *("cpu", "instructions", "cores", "memory_gib", "gpus", "driver", "cuda"),
+    }
 
 
 @pytest.mark.parametrize(("segments", "video_segments", "depth"), [(9, 8, 4), (5, 5, 1), (4, 3, 5)])

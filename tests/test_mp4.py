@@ -131,6 +131,14 @@ def test_a_cut_file_is_left_to_ffmpeg(tmp_path):
     assert not any(sample_table(data[:length]) for length in range(0, len(data), 97))
 
 
+def test_a_movie_whose_clock_stands_still_is_left_to_ffmpeg(tmp_path):
+    data = write_video(tmp_path / "v.mp4", 40).read_bytes()
+    assert b"elst" in data
+    assert sample_table(data) is not None
+    at = data.index(b"mvhd") + 16
+    assert sample_table(data[:at] + bytes(4) + data[at + 4 :]) is None
+
+
 def test_changed_tables_neither_raise_nor_take_memory(tmp_path):
     """Whatever a table says, what is returned lies inside the file, and no more memory is taken than that calls for."""
     data = write_video(tmp_path / "v.mp4", 40, sound=True).read_bytes()

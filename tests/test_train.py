@@ -132,7 +132,8 @@ def test_what_differs_from_the_checkpoint_is_shown(train, two_epochs):
 
 
 def test_another_network_is_refused_even_by_force(train, two_epochs):
-    other = ("--run_id", "whole", "--resume", "auto", "--force", "--set", "model.arch=resnet18")
+    shutil.copytree(train.results / "whole", train.results / "other", symlinks=True)
+    other = ("--run_id", "other", "--resume", "auto", "--force", "--set", "model.arch=resnet18")
     done = train(*other, here=True)
     assert done.returncode == 2, done.stderr
     assert "the checkpoint's network is another one" in done.stderr.splitlines()[-1]
