@@ -143,7 +143,8 @@ def _step(results: Mapping[str, Any]) -> str:
     best = max(results["figures"], key=lambda figure: median(figure, "wall_speedup"))
     method = results["method"]
     return (
-        f"A step of training, {method['arch']}, {method['segments']} frames and the sound ({link('step')}): "
+        f"A step of training, {method['arch']}, {method['batch_size']} clips of {method['segments']} frames and the sound "
+        f"({link('step')}): "
         f"{shown(median(best, 'wall_speedup'))} times as fast as in TSAM's way with `{best['variant']}`."
     )
 
