@@ -142,9 +142,9 @@ def _shift(results: Mapping[str, Any]) -> str:
 def _step(results: Mapping[str, Any]) -> str:
     best = max(results["figures"], key=lambda figure: median(figure, "wall_speedup"))
     method = results["method"]
+    size = f"{method['batch_size']} clips of {method['segments']} frames and the sound"
     return (
-        f"A step of training, {method['arch']}, {method['batch_size']} clips of {method['segments']} frames and the sound "
-        f"({link('step')}): "
+        f"A step of training, {method['arch']}, {size} ({link('step')}): "
         f"{shown(median(best, 'wall_speedup'))} times as fast as in TSAM's way with `{best['variant']}`."
     )
 
