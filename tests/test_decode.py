@@ -1,28 +1,13 @@
 """Wanted frames against a plain full decode, bit for bit: codecs, groups of pictures, containers, times, sizes."""
 
-from pathlib import Path
-
 import av
 import numpy as np
 import pytest
 
 from pipelines import demux
-from pipelines.decode import VideoError, VideoInfo, decode_frames, probe
-from pipelines.pictures import selected_pictures
-from pipelines.video_file import open_video, video_stream
+from pipelines.decode import VideoError, decode_frames, probe
+from tests.decoding import CLOSED, OPEN, check, demuxed, selected, x264, x265
 from tests.media import ffmpeg, frame_numbers, write_alt_ref_video, write_video
-
-X265 = "log-level=none:pools=none:frame-threads=1"
-CLOSED, OPEN = {"g": "10"}, {"bf": "3", "x264-params": "keyint=12:open-gop=1:scenecut=0:b-adapt=0"}
-
-
-def x264(settings: str, **options: str) -> dict[str, str]:
-    return {"x264-params": settings} | options
-
-
-def x265(settings: str) -> dict[str, str]:
-    return {"x265-params": f"{X265}:{settings}"}
-
 
 STREAMS = [
     ("h264", "mp4", CLOSED),
@@ -76,51 +61,6 @@ OPAQUE_STREAMS = [
     ("h264", "wmv", x264("keyint=12:b-adapt=0", bf="3")),
 ]
 """Streams that must be decoded in full."""
-
-
-def full_decode(path: Path) -> list[np.ndarray]:
-    """Every frame of a file as RGB, by PyAV alone."""
-    with av.open(str(path)) as container:
-        return [
-            np.rot90(
-                frame.to_ndarray(
-                    format="rgb24",
-                    src_colorspace="ITU601",
-                    src_color_range="JPEG" if frame.color_range == 2 else "MPEG",
-                ),
-                frame.rotation // 90,
-            )
-            for frame in container.decode(container.streams.video[0])
-        ]
-
-
-def check(path: Path, rounds: int = 12) -> VideoInfo:
-    """The frames of the file and its count agree with a full decode."""
-    reference, info = full_decode(path), probe(path)
-    assert info.frames == len(reference)
-    assert (info.height, info.width) == reference[0].shape[:2]
-    rng = np.random.default_rng(0)
-    for _ in range(rounds):
-        frames = rng.integers(0, len(reference), rng.integers(1, 6))
-        np.testing.assert_array_equal(decode_frames(path, frames), np.stack([reference[i] for i in frames]))
-    with pytest.raises(VideoError, match=f"has {len(reference)} frames") as error:
-        decode_frames(path, [0, len(reference)])
-    assert error.value.status == "short"
-    with pytest.raises(VideoError, match="frame -1"):
-        decode_frames(path, [-1])
-    return info
-
-
-def selected(path: Path, frames: set[int]) -> dict[int, av.VideoFrame] | None:
-    """The pictures of the wanted frames from the packets that they need, without help by a full decode."""
-    with open_video(path) as container:
-        stream = video_stream(path, container)
-        return selected_pictures(demux.demux(path, container, stream), stream.codec_context, frames)
-
-
-def demuxed(path: Path) -> demux.Demuxed:
-    with open_video(path) as container:
-        return demux.demux(path, container, video_stream(path, container))
 
 
 @pytest.mark.parametrize(("codec", "ending", "options"), STREAMS)
@@ -312,23 +252,6 @@ def test_cover_picture_is_not_the_video(tmp_path):
     np.testing.assert_array_equal(frame_numbers(decode_frames(tmp_path / "v.mp4", [3, 21])), [3, 21])
 
 
-@pytest.mark.parametrize("options", [OPEN, x264("keyint=10:intra-refresh=1"), CLOSED])
-@pytest.mark.parametrize("ending", ["mp4", "mkv"])
-def test_cut_out_of_a_longer_file(tmp_path, options, ending):
-    """A cut without encoding begins at what the container calls a keyframe, which may need pictures that are gone."""
-    source = write_video(tmp_path / "source.mp4", 60, options=options)
-    ffmpeg("-ss", 0.9, "-i", source, "-t", 1, "-c", "copy", tmp_path / f"cut.{ending}")
-    check(tmp_path / f"cut.{ending}", rounds=5)
-
-
-def test_hevc_cut_at_an_open_group(tmp_path):
-    source = write_video(tmp_path / "source.mp4", 60, codec="hevc", options=x265("keyint=12:b-adapt=0"))
-    ffmpeg("-ss", 1.1, "-i", source, "-c", "copy", tmp_path / "cut.mkv")
-    info = check(tmp_path / "cut.mkv")
-    packets = demuxed(tmp_path / "cut.mkv").facts
-    assert info.frames < len(packets)  # leading pictures of the first group are not frames
-
-
 def test_size_that_changes(tmp_path):
     path, options = tmp_path / "v.avi", {"bf": "0", "x264-params": "repeat-headers=1:annexb=1"}
     parts = [
@@ -349,49 +272,3 @@ def test_size_that_changes(tmp_path):
     with pytest.raises(VideoError, match="make a training copy") as error:
         decode_frames(path, [3, 12])
     assert error.value.status == "changes_size"
-
-
-def test_damaged_cut_out_of_a_longer_file(tmp_path):
-    """What a decoder leaves out at the beginning is no damage; what it fills in later is."""
-    source = write_video(tmp_path / "source.mp4", 60, options=OPEN)
-    ffmpeg("-ss", 0.9, "-i", source, "-c", "copy", tmp_path / "v.mkv")
-    cut = demuxed(tmp_path / "v.mkv")
-    assert not cut.starts_clean
-    largest = max((bytes(packet) for packet in cut.kept[1:]), key=len)
-    data = bytearray((tmp_path / "v.mkv").read_bytes())
-    at = data.index(largest) + len(largest) // 2
-    data[at : at + 40] = bytes(40)
-    (tmp_path / "v.mkv").write_bytes(data)
-    with pytest.raises(VideoError, match="cannot be decoded in full"):
-        decode_frames(tmp_path / "v.mkv", range(30))
-
-
-@pytest.mark.parametrize(
-    ("codec", "ending", "pix_fmt", "unseen"),
-    [("h264", "mp4", "yuv420p", 22), ("mpeg4", "mp4", "yuv420p", 4), ("mjpeg", "mov", "yuvj420p", 12)],
-)
-def test_damage_is_not_concealed(tmp_path, codec, ending, pix_fmt, unseen):
-    """A lenient decoder returns nearly all 40 damaged files' pictures without a word; H.264 hides the most."""
-    path = write_video(tmp_path / f"v.{ending}", codec=codec, options={"g": "20"}, pix_fmt=pix_fmt)
-    original, data, missed = full_decode(path), path.read_bytes(), 0
-    for packet in demuxed(path).kept:
-        at = packet.pos + packet.size // 2
-        path.write_bytes(data[:at] + bytes(20) + data[at + 20 :])
-        try:
-            missed += not np.array_equal(decode_frames(path, range(40)), original)
-        except VideoError as error:
-            assert error.status == "damaged"
-    assert missed <= unseen
-
-
-def test_damage_in_needed_pictures_is_named(tmp_path):
-    path = write_video(tmp_path / "v.mp4", options=CLOSED)
-    with av.open(str(path)) as container:
-        at = next(packet.pos + 60 for packet in container.demux(video=0) if packet.pts == 10 * packet.duration)
-    data = bytearray(path.read_bytes())
-    data[at : at + 40] = bytes(40)
-    path.write_bytes(data)
-    with pytest.raises(VideoError) as error:
-        decode_frames(path, [2, 12])
-    assert error.value.status == "damaged"
-    np.testing.assert_array_equal(frame_numbers(decode_frames(path, [2, 25])), [2, 25])  # they do not need it

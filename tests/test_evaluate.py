@@ -185,25 +185,20 @@ def test_a_folder_that_cannot_be_made_is_named_before_the_work(tmp_path, monkeyp
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_ten_clips_are_not_worse_than_one(tmp_path):
-    """A network between chance and certainty, so that the clips have something to add; drawn three times, because one
-    video more or less is chance."""
+    """With the example's own training: of a half-trained network, several clips are wrong together as often as one."""
     data = ("--data", tmp_path / "data/data.json")
-    small = ("--set", f"results_folder={tmp_path}", "--set", "training_param.epochs=5", "--run_id", "r")
     for command in (
         ("tools/make_example.py", tmp_path / "data"),
         ("tools/precompute_audio.py", *data),
-        ("-m", "tsam_dali.train", *data, *small),
+        ("-m", "tsam_dali.train", *data, "--set", f"results_folder={tmp_path}", "--run_id", "r"),
     ):
         done = run(*command, timeout=1200)
         assert done.returncode == 0, done.stderr
-    scores = []
     for seed in range(3):
         drawn = ("--clips", 10, "--set", f"training_param.seed={seed}")
         summary, _ = evaluate(tmp_path / "r", tmp_path / f"out{seed}", *drawn)
-        scores.append([summary["after_clips"][place]["accuracy"] for place in (0, 9)])
-    one, ten = np.mean(scores, 0)
-    assert 0.3 < one < 1
-    assert ten >= one
+        one, *_, ten = [scores["accuracy"] for scores in summary["after_clips"]]
+        assert ten >= one > 0.9
 
 
 @pytest.mark.slow

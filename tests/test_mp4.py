@@ -9,8 +9,8 @@ import pytest
 
 from pipelines.decode import decode_frames
 from pipelines.mp4 import SampleTable, sample_table
+from tests.decoding import check, demuxed
 from tests.media import ffmpeg, frame_numbers, write_video
-from tests.test_decode import check, demuxed
 
 
 def table_of(path: Path) -> SampleTable | None:

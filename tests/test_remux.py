@@ -9,8 +9,8 @@ from nvidia.dali import fn, pipeline_def, types
 
 from pipelines.decode import VideoError, decode_frames
 from pipelines.remux import black_video, remux
+from tests.decoding import CLOSED, OPEN, x264, x265
 from tests.media import ffmpeg, frame_numbers, write_alt_ref_video, write_video
-from tests.test_decode import CLOSED, OPEN, x264, x265
 
 
 def read_all(data: bytes) -> tuple[np.ndarray, int]:

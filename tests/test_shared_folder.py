@@ -36,7 +36,7 @@ def test_it_is_scored(shared, example, tmp_path):
     assert (scores["scored"], scores["expected"]) == (9, 9)
     done = called(evaluate.main, *common)
     assert done.returncode == 2
-    assert "a folder, which does not know where the data lie: give --data FILE" in done.stderr
+    assert "a folder of weights does not know where the data lie: give --data FILE" in done.stderr
 
 
 def test_it_predicts_as_its_checkpoint(shared, example):

@@ -40,6 +40,10 @@ def main() -> None:
     args = parse_arguments()
     keep_freed_memory()
     trained = read_trained(args.checkpoint)
+    if Path(args.checkpoint).is_dir() and not args.data:
+        raise ValueError(
+            f"{args.checkpoint}: a folder of weights does not know where the data lie: give --data FILE, too"
+        )
     config = change_config(trained.config, args.data, args.set)
     check_class_names(trained.config.dataset, config.dataset)
     job = distributed.start(args.device)
@@ -70,10 +74,7 @@ def parse_arguments() -> argparse.Namespace:
     size = "clips in a step of each rank, at most as many as there are videos (default: %(default)s)"
     add("--batch_size", metavar="N", type=positive, default=BATCH_SIZE, help=size)
     add("--device", help="cpu or cuda (default: cuda if there is one)")
-    args = command.parse_args()
-    if Path(args.checkpoint).is_dir() and not args.data:
-        command.error("--checkpoint is a folder, which does not know where the data lie: give --data FILE, too")
-    return args
+    return command.parse_args()
 
 
 def check_class_names(trained: Dataset, here: Dataset) -> None:

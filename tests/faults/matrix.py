@@ -33,7 +33,7 @@ randomly damaged: a status or the right frames; the parent lives
 randomly damaged: an error or the right frames, but for damage no decoder sees
     test_video_file.py::test_random_damage
 randomly damaged: strict decoding reports most of it; the rest are valid codes for other pictures
-    test_decode.py::test_damage_is_not_concealed
+    test_decode_damage.py::test_damage_is_not_concealed
 hangs or crashes the decoder: timeout, out_of_memory, crashed; the run goes on
     test_sandbox.py::test_children_that_misbehave
 zero bytes: status empty

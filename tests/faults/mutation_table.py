@@ -68,7 +68,7 @@ MUTATIONS = [
         "pipelines/video_file.py",
         "if declared_size > size:",
         "if False:",
-        "test_dataset.py::test_a_video_that_cannot_be_opened",
+        "test_video_file.py::test_truncated",
     ),
     Mutation(
         "video: a FIFO is opened",
@@ -173,7 +173,7 @@ MUTATIONS = [
         "pipelines/pictures.py",
         '{"err_detect": "explode"} if strict else {}',
         "{}",
-        "test_decode.py::test_damage_is_not_concealed",
+        "test_decode_damage.py::test_damage_is_not_concealed",
     ),
     Mutation(
         "index: a changed file is believed",
@@ -215,7 +215,7 @@ MUTATIONS = [
         "tsam_dali/watch.py",
         "return stop\n",
         "return False\n",
-        "test_resume.py::test_stopped_twice_in_one_epoch",
+        "faults/test_runs.py::test_sigterm_in_every_phase_loses_no_step[training]",
     ),
     Mutation(
         "stop: nothing is saved",

@@ -1,0 +1,68 @@
+"""Streams of many kinds, and how tests see that the right pictures come out of them."""
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from pipelines import demux
+from pipelines.decode import VideoError, VideoInfo, decode_frames, probe
+from pipelines.pictures import selected_pictures
+from pipelines.video_file import open_video, video_stream
+
+X265 = "log-level=none:pools=none:frame-threads=1"
+CLOSED, OPEN = {"g": "10"}, {"bf": "3", "x264-params": "keyint=12:open-gop=1:scenecut=0:b-adapt=0"}
+
+
+def x264(settings: str, **options: str) -> dict[str, str]:
+    return {"x264-params": settings} | options
+
+
+def x265(settings: str) -> dict[str, str]:
+    return {"x265-params": f"{X265}:{settings}"}
+
+
+def full_decode(path: Path) -> list[np.ndarray]:
+    """Every frame of a file as RGB, by PyAV alone."""
+    with av.open(str(path)) as container:
+        return [
+            np.rot90(
+                frame.to_ndarray(
+                    format="rgb24",
+                    src_colorspace="ITU601",
+                    src_color_range="JPEG" if frame.color_range == 2 else "MPEG",
+                ),
+                frame.rotation // 90,
+            )
+            for frame in container.decode(container.streams.video[0])
+        ]
+
+
+def check(path: Path, rounds: int = 12) -> VideoInfo:
+    """The frames of the file and its count agree with a full decode."""
+    reference, info = full_decode(path), probe(path)
+    assert info.frames == len(reference)
+    assert (info.height, info.width) == reference[0].shape[:2]
+    rng = np.random.default_rng(0)
+    for _ in range(rounds):
+        frames = rng.integers(0, len(reference), rng.integers(1, 6))
+        np.testing.assert_array_equal(decode_frames(path, frames), np.stack([reference[i] for i in frames]))
+    with pytest.raises(VideoError, match=f"has {len(reference)} frames") as error:
+        decode_frames(path, [0, len(reference)])
+    assert error.value.status == "short"
+    with pytest.raises(VideoError, match="frame -1"):
+        decode_frames(path, [-1])
+    return info
+
+
+def selected(path: Path, frames: set[int]) -> dict[int, av.VideoFrame] | None:
+    """The pictures of the wanted frames from the packets that they need, without help by a full decode."""
+    with open_video(path) as container:
+        stream = video_stream(path, container)
+        return selected_pictures(demux.demux(path, container, stream), stream.codec_context, frames)
+
+
+def demuxed(path: Path) -> demux.Demuxed:
+    with open_video(path) as container:
+        return demux.demux(path, container, video_stream(path, container))
