@@ -16,7 +16,7 @@ from tsam_dali.stream import Stream
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"
 NUM_CLASS = 400
-IMAGE, STREAM, HEARING, WINDOW = "one image", "stream", "stream with sound", "window again"
+IMAGE, STREAM, HEARING, WINDOW = "one image", "stream", "stream, sound heard anew", "window again"
 RATE = 44_100
 """Samples of sound per second."""
 

@@ -85,14 +85,19 @@ def test_the_sound_of_the_past_is_heard(tmp_path):
     assert all(a < b for a, b in pairwise(ends))
     for end, sound in zip(ends, latest[1:], strict=True):
         assert np.array_equal(sound, whole[max(0, end - len(sound)) : end])
+
+
+@pytest.mark.parametrize(("fps", "frames"), [(2, 2), (5, 6)])
+def test_the_sound_is_heard_anew_twice_a_second(tmp_path, fps, frames):
+    path = write_clip(tmp_path / "a.mkv", noise(1.2, 8000), 8000, frames=12)
     listening = tsam_dali.load(checkpoint(tmp_path / "latest", *CAUSAL))
-    heard = []
-    listening.network.backbone.register_forward_pre_hook(lambda _module, inputs: heard.append(inputs[0]))
+    pictures = []
+    listening.network.backbone.register_forward_pre_hook(lambda _module, inputs: pictures.append(inputs[0]))
     network, config = listening.network, listening.config
-    assert len(list(follow(network, config, torch.device("cpu"), str(path), 5))) == len(frames)
-    assert len(heard) == 1 + 2 * len(frames)  # silence; then sound and frame by turns
-    assert len(heard[0].unique()) == 1
-    assert len(heard[-2].unique()) > 100
+    assert len(list(follow(network, config, torch.device("cpu"), str(path), fps))) == frames
+    assert len(pictures) == 1 + frames + 2  # silence before; sound with the first frame, and half a second later
+    last_heard = len(pictures) - 2 if fps == 2 else 5
+    assert [len(each.unique()) > 100 for each in pictures] == [i == last_heard for i in range(len(pictures))]
 
 
 def test_a_fifo_is_read_as_it_is_written(video, tmp_path):

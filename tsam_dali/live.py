@@ -16,6 +16,8 @@ from tsam_dali.stream import Stream
 
 CLIP_SECONDS = 10.0
 """What S frames span where nobody says how many frames a second there are: the length of a clip of Kinetics."""
+HEAR_SECONDS = 0.5
+"""The sound is heard anew after so long: its pictures and their features cost some three frames."""
 
 
 class Heard(NamedTuple):
@@ -30,8 +32,8 @@ def follow(
 ) -> Iterator[Heard]:
     """Probabilities after each frame that is fed; see `pipelines.frame_stream.read_stream`.
 
-    A network with sound hears, with each frame, the sound of the time that S frames span, as far as it has come; where
-    the source has none, silence.
+    A network with sound hears the sound of the time that S frames span, as far as it has come, anew with a frame that
+    comes HEAR_SECONDS or more after it did so last; where the source has no sound, silence.
 
     Args:
         network: causal, on `device`, in evaluation mode.
@@ -47,11 +49,12 @@ def follow(
     segments, size = config.model.video_segments, config.data_augmentation.video_image_param.output_size
     fps = fps or segments / CLIP_SECONDS
     hear = Ear(config, device)
-    stream = Stream(network, hear(None))
+    stream, due = Stream(network, hear(None)), 0.0
     for frame in read_stream(source, fps, segments / fps):
         with autocast(config.training_param, device):
-            if frame.rate:
+            if frame.rate and frame.time >= due:
                 stream.hear(hear(frame))
+                due = frame.time + HEAR_SECONDS
             logits = stream.push(prepare(frame.picture, size).to(device))
         yield Heard(frame.time, logits.float().softmax(0).cpu())
 
