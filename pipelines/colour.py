@@ -4,6 +4,9 @@ The matrix is that of DALI's color_twist, which is slow on the CPU: contrast tur
 YIQ, the colour space of NTSC (FCC 1953).
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 YIQ = torch.tensor(
@@ -13,21 +16,34 @@ YIQ = torch.tensor(
 MID_GREY = 128 / 255
 
 
-def change_colours(video: torch.Tensor, colour: torch.Tensor) -> torch.Tensor:
-    """The clips in other colours, cut off at 0 and 1.
+def change_colours(video: torch.Tensor, colour: torch.Tensor) -> None:
+    """Give clips other colours, in place, cut off at 0 and 1.
 
     Args:
-        video: float32 (B, S, 3, H, W), 0..1.
+        video: float32 (B, S, 3, H, W), 0..1, contiguous.
         colour: factors of brightness, contrast and saturation, and a turn of the hue in degrees, (B, 4); see
             `pipelines.sampling.Colour`.
-
-    Returns:
-        float32 (B, S, 3, H, W).
     """
     clips, segments, _, height, width = video.shape
-    matrix, offset = (part.repeat_interleave(segments, 0).to(video) for part in _transforms(colour))
-    pixels = video.reshape(clips * segments, 3, height * width)  # (B * S, 3, H * W)
-    return torch.baddbmm(offset, matrix, pixels).clamp_(0, 1).view_as(video)
+    matrices, offsets = (part.repeat_interleave(segments, 0).to(video) for part in _transforms(colour))
+    frames = video.view(clips * segments, 3, height * width)
+    if video.is_cuda:
+        torch.clamp(torch.baddbmm(offsets, matrices, frames), 0, 1, out=frames)
+        return
+    with _one_thread():
+        for frame, matrix, offset in zip(frames, matrices, offsets, strict=True):  # one by one they stay in the cache
+            torch.clamp(torch.addmm(offset, matrix, frame), 0, 1, out=frame)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """The other cores decode meanwhile: a second thread would wait for one, and burn time of the first core."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _transforms(colour: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -232,7 +232,7 @@ class Loader:
         to = {"device": self.device, "non_blocking": True}
         video = outputs["video"]
         if self._tail.colour:
-            video = change_colours(video, outputs["colour"])
+            change_colours(video, outputs["colour"])
         return Batch(video, outputs.get("audio"), label.to(**to), row.to(**to), ok.bool().to(**to))
 
     def _note_bad(self, row: int, reason: bytes) -> None:
