@@ -62,7 +62,8 @@ def train(learner: Learner, steps: range) -> dict[str, Any]:
     """The state after these steps."""
     own = batches(learner.job, steps)
     train_one_epoch(learner, Progress(own, "", clips_per_step=CLIPS, show=False), lambda step: False)
-    return learner.state_dict() | {"epoch_sums": learner.metrics.reduced().state_dict()}
+    more = {"epoch_sums": learner.metrics.reduced().state_dict(), "config": learner.config.to_dict()}
+    return learner.state_dict() | more
 
 
 def learner_of(job: Job, config: Config, state: dict[str, Any] | None = None) -> Learner:

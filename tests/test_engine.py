@@ -182,7 +182,7 @@ def test_a_state_goes_on_where_it_was(amp):
     train(whole, batches)
     first = learner_of(config)
     train(first, batches[:2])
-    state = first.state_dict() | {"epoch_sums": first.metrics.state_dict()}
+    state = first.state_dict() | {"epoch_sums": first.metrics.state_dict(), "config": config.to_dict()}
     second = build_learner(Network(), config, JOB, steps_per_epoch=3, state=state)
     second.network.load_state_dict(state["model"])
     train(second, batches[2:])

@@ -12,7 +12,7 @@ from tsam_dali.config import Config
 from tsam_dali.distributed import Job, mean_in_rank_order
 from tsam_dali.finite import MOST_SKIPPED, FiniteCheck
 from tsam_dali.metrics import Metrics
-from tsam_dali.optim import build_optimizer, build_schedule
+from tsam_dali.optim import build_optimizer, build_schedule, load_optimizer
 from tsam_dali.trainable import set_training
 
 
@@ -116,10 +116,7 @@ def build_learner(
     metrics = Metrics(network.head.out_features, job.device)
     step = state["step"] if state else 0
     if state:
-        settings = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
-        optimizer.load_state_dict(state["optimizer"])
-        for group, wanted in zip(optimizer.param_groups, settings, strict=True):
-            group.update(wanted)  # rates and the like are those of the settings, not of the checkpoint
+        load_optimizer(optimizer, options, state)
         scaler.load_state_dict(state["scaler"])
         if ema:
             ema.module.load_state_dict(state.get("ema", state["model"]))

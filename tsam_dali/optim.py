@@ -1,12 +1,16 @@
 """Optimizer and learning rate."""
 
+import logging
 import math
+from typing import Any
 
 import timm.optim
 import torch
 from torch import nn
 
 from tsam_dali.options import OptimizerParam
+
+log = logging.getLogger(__name__)
 
 
 def build_optimizer(model: nn.Module, options: OptimizerParam, batch_size: int) -> torch.optim.Optimizer:
@@ -21,6 +25,22 @@ def build_optimizer(model: nn.Module, options: OptimizerParam, batch_size: int) 
         for (times, decay), parameters in _groups(model, options).items()
     ]
     return timm.optim.create_optimizer_v2(groups, opt=name, lr=rate, momentum=options.momentum)
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, options: OptimizerParam, state: dict[str, Any]) -> None:
+    """Go on with what the optimizer of a checkpoint kept of its steps; rates and the like are those of the settings.
+
+    With another optimizer, or other groups of parameters, there is nothing to go on with: it begins anew.
+    """
+    before, kept = state["config"]["optimizer_param"]["name"], state["optimizer"]
+    sizes = [[len(group["params"]) for group in groups] for groups in (kept["param_groups"], optimizer.param_groups)]
+    if before != options.name or sizes[0] != sizes[1]:
+        log.warning("the checkpoint's state of the optimizer (%s) does not fit: %s begins anew", before, options.name)
+        return
+    settings = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
+    optimizer.load_state_dict(kept)
+    for group, wanted in zip(optimizer.param_groups, settings, strict=True):
+        group.update(wanted)
 
 
 def scaled_rate(options: OptimizerParam, batch_size: int) -> float:
