@@ -105,6 +105,27 @@ def test_stopped_twice_in_one_epoch(command, whole):
     assert [line["epoch"] for line in lines if line["kind"] == "epoch"] == [0, 1, 2]
 
 
+def test_stopped_before_anything_is_imported(command):
+    """PyTorch is imported for seconds; a signal waits until the run can say what became of it."""
+    words = [sys.executable, *map(str, command("early"))]
+    process = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    ends = time.monotonic() + 60
+    while not holds(process.pid, signal.SIGTERM) and time.monotonic() < ends:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 75, errors
+    assert "stopped by SIGTERM; 0 steps are done and kept" in errors
+    assert status(command.results / "early")["state"] == "preempted"
+
+
+def holds(process, number):
+    """Whether a signal waits, as Linux says."""
+    with open(f"/proc/{process}/status") as lines:
+        blocked = next(int(line.split()[1], 16) for line in lines if line.startswith("SigBlk"))
+    return bool(blocked >> (number - 1) & 1)
+
+
 def test_killed(command, whole):
     folder, shared = command.results / "killed", left_in_shared_memory()
     assert interrupt(command("killed"), folder, 6, signal.SIGKILL) == -signal.SIGKILL

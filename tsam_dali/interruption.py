@@ -8,6 +8,11 @@ from pipelines.processes import STOPPING
 EXIT_CODE = 75  # of a run that was stopped and can be gone on with: "try again later" in sysexits.h
 
 
+def hold_signals() -> None:
+    """Let such signals wait for a `StopRequest`: until there is one, PyTorch is imported, which takes seconds."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+
+
 class Interrupted(BaseException):
     """The run was asked to stop and has nothing unsaved. Not an `Exception`, so that no handler of errors keeps it."""
 
@@ -27,9 +32,10 @@ class StopRequest:
         self._deferred = False
 
     def install(self) -> "StopRequest":
-        """Handle the signals from now on; only the main thread can."""
+        """Handle the signals from now on, and those that were held; only the main thread can."""
         for number in STOPPING:
             signal.signal(number, self._note)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
         return self
 
     def defer(self) -> None:

@@ -9,6 +9,11 @@ examples:
       one step of everything, to see that it works
 """
 
+if __name__ == "__main__":
+    from tsam_dali.interruption import hold_signals
+
+    hold_signals()
+
 import argparse
 import logging
 import sys
@@ -54,9 +59,10 @@ def main() -> None:
     config = load_config(args.data, args.config, args.set)
     folder = RunFolder(config, "dry_run" if args.dry_run else args.run_id)
     of_this_run = not args.validate and (args.resume or args.dry_run or not folder.checkpoints)
-    stop = StopRequest().install()
+    stop = StopRequest()
     try:
         with folder.reported() if of_this_run else nullcontext():
+            stop.install()
             job = distributed.start(args.device)
             if args.validate:
                 validate(args, config, job, folder)
