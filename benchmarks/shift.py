@@ -39,7 +39,7 @@ METHOD = {
     "cpu_ms": "the same, CPU time of all threads",
     "wall_relative_to_copy": "by the wall time of the plain copy in the same round",
     "cpu_relative_to_copy": "by the CPU time of the plain copy in the same round",
-    "megabytes": "10^6 bytes of the copies, fills, additions and sums of rows that the profiler saw; indices count",
+    "new_megabytes": "10^6 bytes of all tensors that are made, as the profiler saw; a copy makes one",
     "plain copy": "one copy in each direction",
     "ours, compiled": "torch.compile of the shift alone, in one graph; compiled before the first round",
     "memory": "freed memory is kept in all processes, as in training: no page faults",
@@ -53,15 +53,15 @@ def main() -> None:
     args = _arguments()
     cores, start = choose_cores(args.threads), origin()
     makers = {way: partial(Shifting, way, args.shape, args.threads) for way in (COPY, OURS, COMPILED, TSAM)}
-    times, traffic = {}, {}
+    times, new = {}, {}
     with running(makers, cores) as variants:
         for case in CASES:
             for variant in variants:
                 variant.call("time", case, 1)
-                traffic[case, variant.name] = variant.call("traffic", case)
+                new[case, variant.name] = variant.call("new_megabytes", case)
             times[case] = take_turns(variants, args.rounds, lambda one, case=case: one.call("time", case, args.repeats))
     figures = [
-        _figure(case, direction, way, times[case]) | {"megabytes": traffic[case, way][direction]}
+        _figure(case, direction, way, times[case]) | {"new_megabytes": new[case, way][direction]}
         for case in CASES
         for direction in DIRECTIONS
         for way in makers
@@ -100,11 +100,11 @@ def _print(figures: Sequence[dict[str, Any]]) -> None:
     numbers = ("wall_ms", "cpu_ms", "wall_relative_to_copy", "cpu_relative_to_copy")
     labels = ("dtype", "layout", "direction", "way")
     rows = [
-        (*(figure[label] for label in labels), figure["megabytes"], *(figure[name]["median"] for name in numbers))
+        (*(figure[label] for label in labels), figure["new_megabytes"], *(figure[name]["median"] for name in numbers))
         for figure in figures
     ]
     columns = ("wall ms", "CPU ms", "wall, copy = 1", "CPU, copy = 1")
-    print_table((*labels, "MB moved", *columns), rows)
+    print_table((*labels, "new MB", *columns), rows)
 
 
 def _plot(figures: Sequence[dict[str, Any]], path: Path) -> None:

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.tsam_shift import clone_shift
@@ -16,9 +15,6 @@ from tsam_dali.shift import temporal_shift
 SEGMENTS, VIDEO_SEGMENTS, F_DIV, DEPTH = 9, 8, 4, 4
 COPY, OURS, COMPILED, TSAM = "plain copy", "ours", "ours, compiled", "TSAM's way"
 DIRECTIONS = ("forward", "backward")
-TRAFFIC = {"aten::copy_": 2, "aten::fill_": 1, "aten::add": 3, "aten::add_": 3}  # tensors read and written
-BAGS = "aten::_embedding_bag_forward_only"
-INDEX_BYTES = 4
 
 
 class Case(NamedTuple):
@@ -52,13 +48,13 @@ class Shifting:
                 taken[direction].append((1000 * (time.process_time() - cpu), 1000 * (time.perf_counter() - wall)))
         return {name: tuple(torch.tensor(values).median(0).values.tolist()) for name, values in taken.items()}
 
-    def traffic(self, case: Case) -> dict[str, float]:
-        """Megabytes that each direction reads and writes."""
-        size, found = getattr(torch, case.dtype).itemsize, {}
+    def new_megabytes(self, case: Case) -> dict[str, float]:
+        """Megabytes of the tensors that each direction makes."""
+        found = {}
         for direction, action in zip(DIRECTIONS, self._directions(case), strict=True):
-            with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as seen:
+            with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
                 action()
-            found[direction] = round(sum(_bytes_moved(event, size) for event in seen.events()) / 1e6, 1)
+            found[direction] = round(sum(max(0, event.self_cpu_memory_usage) for event in seen.events()) / 1e6, 1)
         return found
 
     def _directions(self, case: Case) -> tuple[Callable[[], Any], Callable[[], Any]]:
@@ -81,13 +77,3 @@ class Shifting:
             x, gradient = (torch.randn(*self.shape).to(**options) for _ in range(2))
             self._case = (case, x.requires_grad_(), gradient)
         return self._case[1:]
-
-
-def _bytes_moved(event: FunctionEvent, item_size: int) -> int:
-    """What an operator reads and writes; 0 for those that call others or move nothing."""
-    if event.name == BAGS:
-        (_, width), (rows,), (bags,) = event.input_shapes[:3]
-        return (rows + bags) * (width * item_size + INDEX_BYTES)
-    if event.name in TRAFFIC:
-        return TRAFFIC[event.name] * torch.Size(event.input_shapes[0]).numel() * item_size
-    return 0

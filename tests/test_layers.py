@@ -36,7 +36,7 @@ LAYERS = [
     | layer("tsam_dali", "model_folder trained")
     | layer("tsam_dali", "explanation export_formats model_card predictions preprocessing stream")
     | layer("tsam_dali", "first_network scores train_arguments video_scores")
-    | layer("tsam_dali", "run_log shift shift_rows shift_triton trackers trainable")
+    | layer("tsam_dali", "run_log shift shift_blocks shift_triton trackers trainable")
     | layer("tsam_dali", "timm_weights weight_file weight_formats weights"),
     layer("tsam_dali", "engine file_clips live prediction_files prediction_inputs run timeline"),
     layer("tsam_dali", "evaluation predictor run_report timeline_picture watch window"),

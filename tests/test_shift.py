@@ -145,14 +145,13 @@ def test_a_copy_has_its_own_shift(copied):
     assert not torch.equal(twin(x), block(x))
 
 
-@pytest.mark.parametrize("channels", [16, 64])  # in slices and in rows
 @pytest.mark.parametrize("edge", ["keep", "zero"])
-def test_compiles_without_graph_break(edge, channels):
-    block = shifted_block(edge, channels)
+def test_compiles_without_graph_break(edge):
+    block = shifted_block(edge)
     compiled = torch.compile(block, backend="aot_eager", fullgraph=True)
     gradients = []
     for one in (block, compiled):
-        x = features(2, 5, channels, "channels_last", torch.float32)
+        x = features(2, 5, 16, "channels_last", torch.float32)
         one(x).square().sum().backward()
         gradients.append(x.grad)
     torch.testing.assert_close(*gradients)

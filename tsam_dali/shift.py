@@ -20,7 +20,7 @@ from collections.abc import Callable
 
 from torch import Tensor, bfloat16, cat, compiler, float16, library, nn, zeros_like
 
-from tsam_dali import shift_rows
+from tsam_dali import shift_blocks
 
 
 class TemporalShift(nn.Module):
@@ -116,6 +116,8 @@ def transposed_by_slices(
 ) -> Tensor:
     """The transposed shift: each gradient goes back to the frame whose value was used."""
     out = grad.clone()
+    if edge == "keep":
+        add_second_use(grad, out, segments, video_segments, f_div, depth, causal)
     for n, source, target in _pairs(grad, out, segments, video_segments, f_div, depth):
         rest = video_segments - n
         if edge == "zero":
@@ -125,17 +127,27 @@ def transposed_by_slices(
             target[:, :rest, 1] = source[:, n:, 1]
             target[:, rest:, 1] = 0
             continue
-        # A frame's value was used by its partner (frames n.. for the first group) and, where the frame had no partner
-        # itself, by the frame too (frames rest.. for the first group): both, one or neither of them.
         few, many = min(n, rest), max(n, rest)
         if not causal:
-            _add(target[:, many:, 0], source[:, many - n : rest, 0])
             target[:, n:rest, 0] = source[:, : many - n, 0]
             target[:, :few, 0] = 0
-        _add(target[:, :few, 1], source[:, n : n + few, 1])
         target[:, n:rest, 1] = source[:, video_segments - (many - n) :, 1]
         target[:, many:, 1] = 0
     return out
+
+
+def add_second_use(
+    grad: Tensor, out: Tensor, segments: int, video_segments: int, f_div: int, depth: int, causal: bool
+) -> None:
+    """Where edges are kept, a frame's value was used by its partner (frames n.. for the first group) and, if the frame
+    had no partner itself, by the frame too (frames rest.. for the first group): both, one or neither of them. Where it
+    was both, add the partner's gradient to `out`, which holds the frame's own.
+    """
+    for n, source, target in _pairs(grad, out, segments, video_segments, f_div, depth):
+        few = min(n, video_segments - n)
+        if not causal:
+            _add(target[:, video_segments - few :, 0], source[:, video_segments - n - few : video_segments - n, 0])
+        _add(target[:, :few, 1], source[:, n : n + few, 1])
 
 
 def _pairs(x: Tensor, out: Tensor, segments: int, video_segments: int, f_div: int, depth: int):
@@ -159,10 +171,13 @@ def _add(target: Tensor, other: Tensor) -> None:
         target.add_(other)
 
 
-def _on_cpu(grad: Tensor, *options) -> Tensor:
-    """The transposed shift by rows where that is faster. Forward it is not: the slices only copy."""
-    way = shift_rows.transposed_by_rows if shift_rows.takes(grad, *options) else transposed_by_slices
-    return way(grad, *options)
+def _on_cpu(by_slices: Callable[..., Tensor], transposed: bool) -> Callable[..., Tensor]:
+    def shift(x: Tensor, *options) -> Tensor:
+        if shift_blocks.takes(x, *options):
+            return shift_blocks.shift_by_blocks(x, *options, transposed=transposed)
+        return by_slices(x, *options)
+
+    return shift
 
 
 def _on_cuda(by_slices: Callable[..., Tensor], transposed: bool) -> Callable[..., Tensor]:
@@ -178,9 +193,9 @@ def _on_cuda(by_slices: Callable[..., Tensor], transposed: bool) -> Callable[...
 
 _shift = library.custom_op("tsam_dali::temporal_shift", shift_by_slices, mutates_args=())
 _shift_backward = library.custom_op("tsam_dali::temporal_shift_backward", transposed_by_slices, mutates_args=())
-_shift.register_kernel("cuda")(_on_cuda(shift_by_slices, transposed=False))
-_shift_backward.register_kernel("cuda")(_on_cuda(transposed_by_slices, transposed=True))
-_shift_backward.register_kernel("cpu")(_on_cpu)
+for _kernel, _by_slices, _back in ((_shift, shift_by_slices, False), (_shift_backward, transposed_by_slices, True)):
+    _kernel.register_kernel("cpu")(_on_cpu(_by_slices, _back))
+    _kernel.register_kernel("cuda")(_on_cuda(_by_slices, _back))
 
 
 def _set_up_context(ctx, inputs: tuple, output: Tensor) -> None:
