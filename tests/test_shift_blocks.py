@@ -1,7 +1,7 @@
 """The shift by blocks: its numbers are those of the slices, and it is what runs on the CPU."""
 
-import os
-import signal
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -20,10 +20,9 @@ OPTIONS = (9, 8, 4, 4, "keep", False)
 
 @pytest.fixture(autouse=True, scope="module")
 def small():
-    """Small activations are taken, too, in parts of a few pixels."""
+    """Small activations are taken, too."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shift_blocks, "SMALL", 0)
-        patch.setattr(shift_blocks, "PART", 1000)
         yield
 
 
@@ -78,6 +77,13 @@ def test_any_number_of_threads(threads):
         torch.set_num_threads(before)
 
 
+def test_two_threads_of_python_at_once():
+    clips = [activation(n, 9, 256) for n in range(1, 9)]
+    with ThreadPoolExecutor(2) as pool:
+        for x, found in zip(clips, pool.map(lambda x: shift_by_blocks(x, *OPTIONS), clips), strict=True):
+            assert torch.equal(found, shift_by_slices(x, *OPTIONS))
+
+
 def test_bf16_sums_are_rounded_to_even():
     x = activation(2, 9, 256, torch.bfloat16)
     exact = transposed_by_slices(x.float(), *OPTIONS)
@@ -107,6 +113,13 @@ def test_what_it_takes(monkeypatch):
     assert not takes(x, 5, 4, 4, 4)
 
 
+def test_pytorch_without_openmp_shifts_by_slices(monkeypatch):
+    monkeypatch.setattr(shift_blocks.ctypes, "CDLL", lambda _path: SimpleNamespace())
+    shift_blocks._openmp.cache_clear()
+    assert not takes(activation(2, 5, 128), 5, 4, 4, 4)
+    shift_blocks._openmp.cache_clear()
+
+
 @pytest.mark.parametrize("edge", ["keep", "zero"])
 def test_the_operator_takes_it(edge):
     x = activation(2, 9, 128).requires_grad_()
@@ -118,17 +131,6 @@ def test_the_operator_takes_it(edge):
     (expected_gradient,) = torch.autograd.grad(expected, x, x.detach())
     assert torch.equal(shifted, expected)
     torch.testing.assert_close(gradient, expected_gradient)
-
-
-@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
-def test_a_forked_process_shifts_as_well():
-    x = activation(2, 9, 128)
-    expected = shift_by_blocks(x, *OPTIONS)
-    child = os.fork()
-    if not child:
-        signal.alarm(10)  # should it wait for threads that it does not have
-        os._exit(0 if torch.equal(shift_by_blocks(x, *OPTIONS), expected) else 1)
-    assert os.waitpid(child, 0)[1] == 0
 
 
 @pytest.mark.parametrize("name", ["temporal_shift", "temporal_shift_backward"])

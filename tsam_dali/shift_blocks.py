@@ -2,21 +2,18 @@
 
 In memory such an activation is (B, T, H*W, C), and a shift gives each frame's groups of channels from one frame or
 another; its derivative from none, one, or the sum of two. numba compiles a loop that does so with blocks of channels,
-vectors of the CPU, in half a second in each process. Slices pass over the memory once to copy it, then again for every
-group, and twice more where they add; small activations are left to them.
+vectors of the CPU, in half a second in each process; it runs in PyTorch's own threads. Slices pass over the memory once
+to copy it, then again for every group, and twice more where they add; small activations are left to them.
 
 Letters as in `tsam_dali.shift`.
 """
 
-import os
-from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from functools import cache, lru_cache, partial
-from itertools import pairwise
+import ctypes
+from collections.abc import Sequence
+from functools import cache, lru_cache
 from math import gcd
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -27,8 +24,6 @@ SMALL = 4 * 2**20
 """Bytes; a smaller activation is not worth it."""
 BLOCK = 32
 """The most bytes of a block."""
-PART = 2 * 2**20
-"""Bytes that a thread takes at a time: one that begins late takes fewer."""
 PIXELS = 64
 """Sums follow the copies after so many pixels, while these are in the CPU's cache."""
 NONE = 2**62
@@ -39,7 +34,8 @@ def takes(x: Tensor, segments: int, video_segments: int, f_div: int, depth: int,
     """Whether the loop can shift x, and is worth it."""
     moves = x.shape[1] // f_div // depth > 0
     channels_last = x.is_contiguous(memory_format=torch.channels_last)
-    return moves and channels_last and x.dtype in DTYPES and x.nbytes >= SMALL
+    worth = moves and channels_last and x.dtype in DTYPES and x.nbytes >= SMALL
+    return worth and _openmp() is not None
 
 
 def shift_by_blocks(
@@ -61,33 +57,12 @@ def shift_by_blocks(
     block = gcd(row, group, BLOCK)
     frames = _sources(segments, video_segments, row // block, group // block, depth, edge, causal, transposed)
     sources = np.where(frames == NONE, NONE, frames * (height * width * row))
-    out = torch.empty_like(x)
-    shift = partial(_loop(x.dtype, block), _bytes(x), _bytes(out), np.zeros(block, np.uint8), sources, height * width)
-
-    parts = x.nbytes // PART + 1
-    portions = deque(pairwise(pictures * height * width * i // parts for i in range(parts + 1)))
-
-    def work() -> None:
-        while portions:
-            with suppress(IndexError):  # another thread took the last one
-                shift(*portions.popleft())
-
-    threads = torch.get_num_threads()
-    helpers = [_helpers(os.getpid(), threads).submit(work) for _ in range(1, min(threads, parts))]
-    work()
-    for helper in helpers:
-        helper.result()
+    zeros, out = np.zeros(block, np.uint8), torch.empty_like(x)
+    pixels = height * width
+    numbers = (x.data_ptr(), out.data_ptr(), zeros.ctypes.data, segments, row // block, pixels, pictures * pixels)
+    arguments = np.concatenate([np.array(numbers), sources.ravel()])
+    _openmp().parallel(_loop(x.dtype, block).address, arguments.ctypes.data, torch.get_num_threads(), 0)
     return out
-
-
-@lru_cache(maxsize=1)
-def _helpers(_process: int, threads: int) -> ThreadPoolExecutor:
-    """The threads beside the caller's. A forked process has none of its parent's."""
-    return ThreadPoolExecutor(threads - 1, thread_name_prefix="shift")
-
-
-def _bytes(x: Tensor) -> np.ndarray:
-    return x.detach().permute(0, 2, 3, 1).flatten().view(torch.uint8).numpy()
 
 
 @lru_cache(maxsize=256)
@@ -114,66 +89,87 @@ def _sources(
     return sources
 
 
+class _OpenMP(NamedTuple):
+    """Functions of the OpenMP library that PyTorch runs in."""
+
+    parallel: Any  # call a C function with an argument in so many threads (and flags)
+    thread: Any  # this thread's number among them
+    threads: Any
+
+
 @cache
-def _loop(dtype: torch.dtype, block: int) -> Callable[..., None]:
-    """The loop for blocks of so many bytes. It takes x, out and a block of zeros as bytes, the sources (2, T, blocks of
-    a pixel) as bytes before or after a block, H*W, and of all pictures' pixels the first and the one after the last.
+def _openmp() -> _OpenMP | None:
+    """None: PyTorch was built without, or with one that lacks GNU's entry point."""
+    try:
+        pytorch = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))  # already loaded
+        functions = _OpenMP(pytorch.GOMP_parallel, pytorch.omp_get_thread_num, pytorch.omp_get_num_threads)
+    except (OSError, AttributeError):
+        return None
+    functions.parallel.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
+    functions.parallel.restype = None
+    for function in functions[1:]:
+        function.argtypes, function.restype = (), ctypes.c_int
+    return functions
+
+
+@cache
+def _loop(dtype: torch.dtype, block: int) -> Any:
+    """The loop for blocks of so many bytes, as a C function that each thread calls.
+
+    Its argument is the address of 64-bit numbers: the addresses of x, of the result and of a block of zeros; T, blocks
+    of a pixel, H*W, B*T*H*W; and the sources (2, T, blocks of a pixel), as bytes before or after a block.
     """
-    from numba import int64, njit, types, uint64  # takes a while to import, and many processes never shift so much
+    from numba import carray, cfunc, types  # takes a while to import, and many processes never shift so much
 
     copy, add = (_instruction(dtype, block, operands) for operands in (1, 2))
-    memory = types.Array(types.uint8, 1, "C")
-    signature = types.void(memory, memory, memory, types.Array(int64, 3, "C"), int64, int64, int64)
+    thread, threads = _openmp()[1:]
 
-    @njit(signature, nogil=True, error_model="numpy")
-    def shift(x, out, zeros, sources, pixels, first, end):
-        segments, blocks = sources.shape[1:]
+    @cfunc(types.void(types.voidptr))
+    def shift(arguments):
+        x, out, zeros, segments, blocks, pixels, every = carray(arguments, 7, np.int64)
+        sources = carray(arguments, 7 + 2 * segments * blocks, np.int64)[7:].reshape((2, segments, blocks))
+        first, end = every * thread() // threads(), every * (thread() + 1) // threads()
         while first < end:
             picture = first // pixels
             stop = min(end, (picture + 1) * pixels, first + PIXELS)
             one, other = sources[0, picture % segments], sources[1, picture % segments]
             for pixel in range(first, stop):
                 for i in range(blocks):
-                    here, source = (pixel * blocks + i) * block, one[uint64(i)]  # signed, it might count from the end
-                    if source == NONE:
-                        copy(out, here, zeros, 0)
+                    here = (pixel * blocks + i) * block
+                    if one[i] == NONE:
+                        copy(out + here, zeros)
                     else:
-                        copy(out, here, x, here + source)
+                        copy(out + here, x + here + one[i])
             for i in range(blocks):
                 if other[i] != NONE:
                     for pixel in range(first, stop):
                         here = (pixel * blocks + i) * block
-                        add(out, here, out, here, x, here + other[i])
+                        add(out + here, out + here, x + here + other[i])
             first = stop
 
     return shift
 
 
 def _instruction(dtype: torch.dtype, block: int, operands: int) -> Any:
-    """What numba makes of `f(out, place, x, place)` and `f(out, place, x, place, x, place)`, arrays of bytes and places
-    of blocks in them: the block of x, or the sum of two, goes to that of out. As one vector, since numba cannot know
-    that arrays do not overlap, and would take one number after the other.
+    """What numba makes of `f(to, a)` and `f(to, a, b)`, addresses of blocks: `to` becomes a, or the sum of a and b.
+
+    As one vector: numba cannot know that arrays do not overlap, and would take one number after the other.
     """
     from llvmlite import ir
     from numba import types
     from numba.extending import intrinsic
 
-    lanes = block // dtype.itemsize
-    vector = ir.VectorType(ir.IntType(16) if dtype == torch.bfloat16 else ir.FloatType(), lanes)
+    vector = ir.VectorType(ir.IntType(16) if dtype == torch.bfloat16 else ir.FloatType(), block // dtype.itemsize)
 
-    def generate(context, builder, signature, arguments):
-        def pointer(i: int):
-            memory = context.make_array(signature.args[i])(context, builder, arguments[i]).data
-            return builder.bitcast(builder.gep(memory, [arguments[i + 1]]), vector.as_pointer())
-
-        values = [builder.load(pointer(2 * i + 2), align=1) for i in range(operands)]
-        sums = values[0] if operands == 1 else _sum(builder, values)
-        builder.store(sums, pointer(0), align=1)
+    def generate(context, builder, _signature, addresses):
+        to, *others = (builder.inttoptr(address, vector.as_pointer()) for address in addresses)
+        values = [builder.load(other, align=1) for other in others]
+        builder.store(values[0] if operands == 1 else _sum(builder, values), to, align=1)
         return context.get_dummy_value()
 
     if operands == 1:
-        return intrinsic(lambda _typing, out, to, x, at: (types.void(out, to, x, at), generate))
-    return intrinsic(lambda _typing, out, to, x, at, y, by: (types.void(out, to, x, at, y, by), generate))
+        return intrinsic(lambda _typing, to, a: (types.void(types.int64, types.int64), generate))
+    return intrinsic(lambda _typing, to, a, b: (types.void(types.int64, types.int64, types.int64), generate))
 
 
 def _sum(builder: Any, values: Sequence[Any]) -> Any:
