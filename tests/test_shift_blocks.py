@@ -60,9 +60,9 @@ def test_its_numbers_are_those_of_the_slices(
 
 
 @pytest.mark.parametrize("transposed", SLICES)
-def test_pixels_beyond_the_cpus_cache(transposed):
+def test_several_tiles(transposed):
     x = torch.randn(18, 64, 23, 19).contiguous(memory_format=torch.channels_last)
-    assert x[0, 0].numel() > shift_blocks.PIXELS
+    assert x[0, 0].numel() > shift_blocks.TILE
     assert torch.equal(shift_by_blocks(x, *OPTIONS, transposed=transposed), SLICES[transposed](x, *OPTIONS))
 
 

@@ -22,10 +22,8 @@ from torch import Tensor
 DTYPES = (torch.float32, torch.bfloat16)
 SMALL = 4 * 2**20
 """Bytes; a smaller activation is not worth it."""
-BLOCK = 32
-"""The most bytes of a block."""
-PIXELS = 64
-"""Sums follow the copies after so many pixels, while these are in the CPU's cache."""
+BLOCK, TILE = 64, 64
+"""The most bytes of a block; and pixels of a clip's frames that are shifted before the next, from the CPU's cache."""
 NONE = 2**62
 """In place of a source, which is counted from the block itself: there is none."""
 
@@ -58,9 +56,8 @@ def shift_by_blocks(
     frames = _sources(segments, video_segments, row // block, group // block, depth, edge, causal, transposed)
     sources = np.where(frames == NONE, NONE, frames * (height * width * row))
     zeros, out = np.zeros(block, np.uint8), torch.empty_like(x)
-    pixels = height * width
-    numbers = (x.data_ptr(), out.data_ptr(), zeros.ctypes.data, segments, row // block, pixels, pictures * pixels)
-    arguments = np.concatenate([np.array(numbers), sources.ravel()])
+    addresses = (x.data_ptr(), out.data_ptr(), zeros.ctypes.data)
+    arguments = np.concatenate([[*addresses, pictures // segments, height * width, *frames.shape[1:]], sources.ravel()])
     _openmp().parallel(_loop(x.dtype, block).address, arguments.ctypes.data, torch.get_num_threads(), 0)
     return out
 
@@ -116,8 +113,8 @@ def _openmp() -> _OpenMP | None:
 def _loop(dtype: torch.dtype, block: int) -> Any:
     """The loop for blocks of so many bytes, as a C function that each thread calls.
 
-    Its argument is the address of 64-bit numbers: the addresses of x, of the result and of a block of zeros; T, blocks
-    of a pixel, H*W, B*T*H*W; and the sources (2, T, blocks of a pixel), as bytes before or after a block.
+    Its argument is the address of 64-bit numbers: the addresses of x, of the result and of a block of zeros; B, H*W, T,
+    blocks of a pixel; and the sources (2, T, blocks of a pixel), as bytes before or after a block.
     """
     from numba import carray, cfunc, types  # takes a while to import, and many processes never shift so much
 
@@ -126,26 +123,26 @@ def _loop(dtype: torch.dtype, block: int) -> Any:
 
     @cfunc(types.void(types.voidptr))
     def shift(arguments):
-        x, out, zeros, segments, blocks, pixels, every = carray(arguments, 7, np.int64)
+        x, out, zeros, clips, pixels, segments, blocks = carray(arguments, 7, np.int64)
         sources = carray(arguments, 7 + 2 * segments * blocks, np.int64)[7:].reshape((2, segments, blocks))
-        first, end = every * thread() // threads(), every * (thread() + 1) // threads()
-        while first < end:
-            picture = first // pixels
-            stop = min(end, (picture + 1) * pixels, first + PIXELS)
-            one, other = sources[0, picture % segments], sources[1, picture % segments]
-            for pixel in range(first, stop):
-                for i in range(blocks):
-                    here = (pixel * blocks + i) * block
-                    if one[i] == NONE:
-                        copy(out + here, zeros)
-                    else:
-                        copy(out + here, x + here + one[i])
-            for i in range(blocks):
-                if other[i] != NONE:
-                    for pixel in range(first, stop):
+        tile = max(1, min(TILE, clips * pixels // (4 * threads())))
+        tiles = (pixels + tile - 1) // tile
+        for n in range(clips * tiles * thread() // threads(), clips * tiles * (thread() + 1) // threads()):
+            for t in range(segments):
+                frame = (n // tiles * segments + t) * pixels
+                first, end = frame + n % tiles * tile, frame + min(pixels, (n % tiles + 1) * tile)
+                for pixel in range(first, end):
+                    for i in range(blocks):
                         here = (pixel * blocks + i) * block
-                        add(out + here, out + here, x + here + other[i])
-            first = stop
+                        if sources[0, t, i] == NONE:
+                            copy(out + here, zeros)
+                        else:
+                            copy(out + here, x + here + sources[0, t, i])
+                for i in range(blocks):
+                    if sources[1, t, i] != NONE:
+                        for pixel in range(first, end):
+                            here = (pixel * blocks + i) * block
+                            add(out + here, out + here, x + here + sources[1, t, i])
 
     return shift
 
