@@ -39,6 +39,7 @@ METHOD = {
     "cpu_ms": "the same, CPU time of all threads",
     "wall_relative_to_copy": "by the wall time of the plain copy in the same round",
     "cpu_relative_to_copy": "by the CPU time of the plain copy in the same round",
+    "moved_megabytes": "10^6 bytes that copies, fills and sums read and write, as the profiler saw or our loop does",
     "new_megabytes": "10^6 bytes of all tensors that are made, as the profiler saw; a copy makes one",
     "plain copy": "one copy in each direction",
     "ours, compiled": "torch.compile of the shift alone, in one graph; compiled before the first round",
@@ -53,15 +54,15 @@ def main() -> None:
     args = _arguments()
     cores, start = choose_cores(args.threads), origin()
     makers = {way: partial(Shifting, way, args.shape, args.threads) for way in (COPY, OURS, COMPILED, TSAM)}
-    times, new = {}, {}
+    times, megabytes = {}, {}
     with running(makers, cores) as variants:
         for case in CASES:
             for variant in variants:
                 variant.call("time", case, 1)
-                new[case, variant.name] = variant.call("new_megabytes", case)
+                megabytes[case, variant.name] = variant.call("megabytes", case)
             times[case] = take_turns(variants, args.rounds, lambda one, case=case: one.call("time", case, args.repeats))
     figures = [
-        _figure(case, direction, way, times[case]) | {"new_megabytes": new[case, way][direction]}
+        _figure(case, direction, way, times[case]) | megabytes[case, way][direction]
         for case in CASES
         for direction in DIRECTIONS
         for way in makers
@@ -97,14 +98,15 @@ def _figure(case: Case, direction: str, way: str, times: dict[str, list[dict]]) 
 
 
 def _print(figures: Sequence[dict[str, Any]]) -> None:
+    megabytes = ("moved_megabytes", "new_megabytes")
     numbers = ("wall_ms", "cpu_ms", "wall_relative_to_copy", "cpu_relative_to_copy")
     labels = ("dtype", "layout", "direction", "way")
     rows = [
-        (*(figure[label] for label in labels), figure["new_megabytes"], *(figure[name]["median"] for name in numbers))
+        (*(figure[name] for name in (*labels, *megabytes)), *(figure[name]["median"] for name in numbers))
         for figure in figures
     ]
     columns = ("wall ms", "CPU ms", "wall, copy = 1", "CPU, copy = 1")
-    print_table((*labels, "new MB", *columns), rows)
+    print_table((*labels, "MB moved", "MB new", *columns), rows)
 
 
 def _plot(figures: Sequence[dict[str, Any]], path: Path) -> None:

@@ -6,15 +6,19 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.tsam_shift import clone_shift
 from pipelines.memory import keep_freed_memory
 from tsam_dali.shift import temporal_shift
+from tsam_dali.shift_blocks import NONE, list_sources, takes
 
 SEGMENTS, VIDEO_SEGMENTS, F_DIV, DEPTH = 9, 8, 4, 4
 COPY, OURS, COMPILED, TSAM = "plain copy", "ours", "ours, compiled", "TSAM's way"
 DIRECTIONS = ("forward", "backward")
+OPERATORS = ("tsam_dali::temporal_shift", "tsam_dali::temporal_shift_backward")
+TRAFFIC = {"aten::copy_": 2, "aten::fill_": 1, "aten::add": 3, "aten::add_": 3}  # tensors read and written
 
 
 class Case(NamedTuple):
@@ -48,13 +52,15 @@ class Shifting:
                 taken[direction].append((1000 * (time.process_time() - cpu), 1000 * (time.perf_counter() - wall)))
         return {name: tuple(torch.tensor(values).median(0).values.tolist()) for name, values in taken.items()}
 
-    def new_megabytes(self, case: Case) -> dict[str, float]:
-        """Megabytes of the tensors that each direction makes."""
+    def megabytes(self, case: Case) -> dict[str, dict[str, float]]:
+        """Megabytes that each direction reads and writes, and of the tensors that it makes."""
         found = {}
         for direction, action in zip(DIRECTIONS, self._directions(case), strict=True):
-            with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
+            with profile(activities=[ProfilerActivity.CPU], record_shapes=True, profile_memory=True) as seen:
                 action()
-            found[direction] = round(sum(max(0, event.self_cpu_memory_usage) for event in seen.events()) / 1e6, 1)
+            moved = sum(_bytes_moved(event, self._case[1]) for event in seen.events())
+            new = sum(max(0, event.self_cpu_memory_usage) for event in seen.events())
+            found[direction] = {"moved_megabytes": round(moved / 1e6, 1), "new_megabytes": round(new / 1e6, 1)}
         return found
 
     def _directions(self, case: Case) -> tuple[Callable[[], Any], Callable[[], Any]]:
@@ -77,3 +83,15 @@ class Shifting:
             x, gradient = (torch.randn(*self.shape).to(**options) for _ in range(2))
             self._case = (case, x.requires_grad_(), gradient)
         return self._case[1:]
+
+
+def _bytes_moved(event: FunctionEvent, x: Tensor) -> int:
+    """What an operator on x reads and writes; 0 for those that call others or move nothing."""
+    if event.name in OPERATORS and takes(x, SEGMENTS, VIDEO_SEGMENTS, F_DIV, DEPTH):
+        transposed = event.name.endswith("backward")
+        first, second = list_sources(SEGMENTS, VIDEO_SEGMENTS, F_DIV * DEPTH, 1, DEPTH, "keep", False, transposed)
+        # Copies, zeros, and sums of a block that was copied with another.
+        return int((2 * (first != NONE) + (first == NONE) + 3 * (second != NONE)).mean() * x.nbytes)
+    if event.name in TRAFFIC:
+        return TRAFFIC[event.name] * torch.Size(event.input_shapes[0]).numel() * x.itemsize
+    return 0

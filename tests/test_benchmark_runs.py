@@ -55,16 +55,19 @@ def test_memory(videos, example, tmp_path):
 @pytest.mark.slow
 def test_shift(tmp_path):
     output = tmp_path / "shift.json"
-    options = ["--shape", "9", "16", "4", "4", "--rounds", "1", "--repeats", "1", "--threads", "1", "--output", output]
-    found = results(run("-m", "benchmarks.shift", *options), output)
+    options = ["--shape", "9", "64", "28", "28", "--rounds", "1", "--repeats", "1", "--threads", "1"]
+    found = results(run("-m", "benchmarks.shift", *options, "--output", output), output)
     figures = {tuple(f[key] for key in ("dtype", "layout", "direction", "way")): f for f in found["figures"]}
     assert len(figures) == 24
-    tensor = 9 * 16 * 4 * 4 * 4 / 1e6
+    tensor = 9 * 64 * 28 * 28 * 4 / 1e6
     floor = figures["float32", "channels_last", "backward", "plain copy"]
+    assert floor["moved_megabytes"] == pytest.approx(2 * tensor, abs=0.06)
     assert floor["new_megabytes"] == pytest.approx(tensor, abs=0.06)
     assert floor["cpu_relative_to_copy"]["median"] == 1
     for way in ("ours", "ours, compiled"):
-        assert figures["float32", "channels_last", "backward", way]["new_megabytes"] == floor["new_megabytes"]
+        ours = figures["float32", "channels_last", "backward", way]
+        assert ours["new_megabytes"] == floor["new_megabytes"]
+        assert 2 * tensor < ours["moved_megabytes"] < 5 * tensor
 
 
 @pytest.mark.slow

@@ -53,7 +53,7 @@ def shift_by_blocks(
     pictures, channels, height, width = x.shape
     row, group = channels * x.itemsize, channels // f_div // depth * x.itemsize  # in bytes
     block = gcd(row, group, BLOCK)
-    frames = _sources(segments, video_segments, row // block, group // block, depth, edge, causal, transposed)
+    frames = list_sources(segments, video_segments, row // block, group // block, depth, edge, causal, transposed)
     sources = np.where(frames == NONE, NONE, frames * (height * width * row))
     zeros, out = np.zeros(block, np.uint8), torch.empty_like(x)
     addresses = (x.data_ptr(), out.data_ptr(), zeros.ctypes.data)
@@ -63,12 +63,12 @@ def shift_by_blocks(
 
 
 @lru_cache(maxsize=256)
-def _sources(
+def list_sources(
     segments: int, video_segments: int, blocks: int, group: int, depth: int, edge: str, causal: bool, transposed: bool
 ) -> np.ndarray:
-    """(2, T, blocks of a pixel): the frames, counted from its own, whose sum a frame gets as the block.
+    """(2, T, blocks of a pixel): the two frames, counted from its own, whose sum a frame gets as the block; or NONE.
 
-    group: how many blocks a group of channels has.
+    blocks, group: how many blocks a pixel has, and how many a group of channels.
     """
     sources = np.zeros((2, segments, blocks), np.int64)
     sources[1] = NONE
