@@ -114,8 +114,8 @@ def _plot(figures: Sequence[dict[str, Any]], path: Path) -> None:
     for case in CASES:
         for direction in DIRECTIONS:
             chosen = [f for f in figures if (f["dtype"], f["layout"], f["direction"]) == (*case, direction)]
-            bars = [Bar(f["way"], **f["cpu_ms"], ours=f["way"] in (OURS, COMPILED)) for f in chosen]
-            panels.append(Panel(f"{case.dtype}, {case.layout.removesuffix('_format')}, {direction}", "CPU ms", bars))
+            bars = [Bar(f["way"], **f["wall_ms"], ours=f["way"] in (OURS, COMPILED)) for f in chosen]
+            panels.append(Panel(f"{case.dtype}, {case.layout.removesuffix("_format")}, {direction}", "ms", bars))
     plot_bars(path, panels, title="Shifting an activation")
 
 
