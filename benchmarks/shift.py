@@ -115,7 +115,7 @@ def _plot(figures: Sequence[dict[str, Any]], path: Path) -> None:
         for direction in DIRECTIONS:
             chosen = [f for f in figures if (f["dtype"], f["layout"], f["direction"]) == (*case, direction)]
             bars = [Bar(f["way"], **f["wall_ms"], ours=f["way"] in (OURS, COMPILED)) for f in chosen]
-            panels.append(Panel(f"{case.dtype}, {case.layout.removesuffix("_format")}, {direction}", "ms", bars))
+            panels.append(Panel(f"{case.dtype}, {case.layout.removesuffix('_format')}, {direction}", "ms", bars))
     plot_bars(path, panels, title="Shifting an activation")
 
 
