@@ -76,7 +76,8 @@ def demux(path: str | Path, container: InputContainer, stream: VideoStream) -> D
             if packet.is_corrupt:
                 raise damaged(path, f"packet {len(packets)} is cut short")
             header = read(memoryview(packet), packet.is_keyframe)
-            packets.append(Packet(packet.pts, packet.is_discard, header))
+            new_parameters = packet.has_sidedata("new_extradata")
+            packets.append(Packet(packet.pts, packet.is_discard, header, new_parameters))
             size += packet.size
             if size <= KEEP_BYTES:
                 kept.append(packet)

@@ -9,8 +9,11 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import NamedTuple
 
+from pipelines.h264_slices import PARAMETER_BYTES, SliceReader
+
 START_CODE = b"\0\0\1"
-RASL_N, RASL_R, BLA_W_RADL, CRA = 8, 9, 17, 21  # types of HEVC units
+RASL_N, RASL_R, BLA_W_RADL, CRA, END_OF_SEQUENCE, END_OF_STREAM = 8, 9, 17, 21, 36, 37  # types of HEVC units
+NO_OUTPUT_OF_PRIOR = 0x40  # bit of the first byte of a slice's header, of random access points only
 SMALLEST_MPEG4_PICTURE = 16  # bytes; less may be a picture that is "not coded" (DivX, Xvid), which yields no frame
 
 
@@ -25,6 +28,9 @@ class Header(NamedTuple):
     reference: bool = True  # pictures of its layer may be predicted from it
     parameters: bool = False  # carries parameter sets
     layer: int = 0  # temporal layer
+    discards: bool = False  # a random access point that may take away pictures decoded before, but not shown yet
+    order: int | None = None  # in which it is shown, among those from the last random access point on
+    ends: bool = False  # the next picture begins a sequence of its own
 
 
 def header_reader(codec: str, extradata: bytes) -> Callable[[memoryview, bool], Header]:
@@ -33,7 +39,7 @@ def header_reader(codec: str, extradata: bytes) -> Callable[[memoryview, bool], 
     extradata: what the container holds for the decoder (avcC, hvcC, parameter sets or nothing).
     """
     if codec == "h264":
-        return partial(_h264, _unit_finder(extradata, 4))
+        return partial(_h264, _unit_finder(extradata, 4), SliceReader(extradata))
     if codec == "hevc":
         return partial(_hevc, _unit_finder(extradata, 21))
     return {"vp8": _vp8, "vp9": _vp9, "av1": _av1, "mpeg4": _mpeg4, "mjpeg": _mjpeg}.get(codec, _unknown)
@@ -48,11 +54,17 @@ def break_link(data: bytes, extradata: bytes) -> bytes:
     for at in _unit_finder(extradata, 21)(memoryview(data)):
         if data[at] >> 1 & 63 == CRA:
             changed[at] = data[at] & 0x81 | BLA_W_RADL << 1
+            if data[at + 2] & 0x80:  # the picture's first slice: of a CRA, what it says of prior pictures had no effect
+                changed[at + 2] &= ~NO_OUTPUT_OF_PRIOR
     return bytes(changed)
 
 
-def _h264(find_units: Callable, data: memoryview, keyframe: bool) -> Header:
-    return _h264_units(bytes([data[at] for at in find_units(data)]))
+def _h264(find_units: Callable, slices: SliceReader, data: memoryview, keyframe: bool) -> Header:
+    found = find_units(data)
+    header = _h264_units(bytes([data[at] for at in found]))
+    if not slices.in_order([data[at : at + PARAMETER_BYTES] for at in found]):
+        return header._replace(shown=None)  # a field, whose frame has two packets, or what follows a lost picture
+    return header._replace(order=slices.order)
 
 
 @lru_cache(maxsize=4096)
@@ -68,19 +80,23 @@ def _h264_units(heads: bytes) -> Header:
 
 
 def _hevc(find_units: Callable, data: memoryview, keyframe: bool) -> Header:
-    return _hevc_units(b"".join([data[at : at + 2] for at in find_units(data)]))
+    return _hevc_units(b"".join([data[at : at + 3].tobytes().ljust(3, b"\0") for at in find_units(data)]))
 
 
 @lru_cache(maxsize=4096)
 def _hevc_units(heads: bytes) -> Header:
-    """heads: the first two bytes of each unit."""
-    pairs = zip(heads[::2], heads[1::2], strict=True)
-    units = [(first >> 1 & 63, (second & 7) - 1) for first, second in pairs if not (first & 1 or second >> 3)]
-    types = [kind for kind, _ in units]  # of the base layer
+    """heads: the first three bytes of each unit."""
+    heads_of_units = zip(heads[::3], heads[1::3], heads[2::3], strict=True)
+    units = [
+        (first >> 1 & 63, (second & 7) - 1, third)
+        for first, second, third in heads_of_units
+        if not (first & 1 or second >> 3)
+    ]
+    types = [kind for kind, _, _ in units]  # of the base layer
     picture = next((k for k, kind in enumerate(types) if kind < 32), None)
     if picture is None:
         return Header(shown=None, parameters=True)
-    kind, layer = units[picture]
+    kind, layer, third = units[picture]
     return Header(
         start=16 <= kind <= 21,
         broken_link=16 <= kind <= 18,
@@ -88,6 +104,8 @@ def _hevc_units(heads: bytes) -> Header:
         reference=kind > 14 or kind % 2 == 1,
         parameters=any(32 <= kind <= 34 for kind in types),
         layer=layer,
+        discards=16 <= kind < CRA and bool(third & NO_OUTPUT_OF_PRIOR),
+        ends=END_OF_SEQUENCE in types or END_OF_STREAM in types,
     )
 
 

@@ -18,6 +18,7 @@ class Packet(NamedTuple):
     pts: int | None  # when the picture is shown, in ticks
     discard: bool  # hidden by the container (edit list)
     header: Header
+    new_parameters: bool = False  # the container replaces the parameter sets here, outside the stream
 
 
 class Fact(NamedTuple):
@@ -28,6 +29,7 @@ class Fact(NamedTuple):
     start: bool  # decoding may start here
     reference: bool  # later packets may need it
     leading: bool  # cannot be decoded when decoding starts at the last start
+    order: tuple[int, int] | None = None  # in which the stream itself says that pictures are shown
 
 
 class Run(NamedTuple):
@@ -43,18 +45,24 @@ def gather_facts(packets: Sequence[Packet]) -> list[Fact]:
     facts: list[Fact] = []
     parameters_seen = can_start = leading_hidden = False
     start_pts = None
-    for pts, discard, header in packets:
+    ended, periods = False, 0
+    for pts, discard, header, new_parameters in packets:
+        # Pictures may be lost there, or parameter sets that later packets need stand beside this one.
+        opaque = bool(facts) and (new_parameters or (header.start and (ended or header.discards)))
+        ended = header.ends
         if header.start:
+            periods += 1
             leading_hidden = header.broken_link or not facts
             # Parameter sets inside the stream may replace earlier ones: then only a place with its own will do.
             can_start = header.parameters or not parameters_seen
             start_pts = pts
         parameters_seen |= header.parameters
         leading = header.leading or (header.may_lead and _before(pts, start_pts))
-        frame = header.shown and not discard and not (leading and leading_hidden)
+        frame = None if opaque else header.shown and not discard and not (leading and leading_hidden)
         # Non-reference pictures of a lower temporal layer serve the layers above it.
         reference = header.reference or header.parameters or header.layer < top_layer
-        facts.append(Fact(pts, frame, header.start and can_start, reference, leading and can_start))
+        order = None if header.order is None else (periods, header.order)
+        facts.append(Fact(pts, frame, header.start and can_start, reference, leading and can_start, order))
     return facts
 
 
@@ -74,7 +82,9 @@ def order_shown(facts: Sequence[Fact], reordered: bool) -> list[int] | None:
         return None  # AVI, and Matroska made from it, do not keep when a picture is shown: the demuxer made it up
     if _goes_back(facts):
         return None
-    return sorted(frames, key=times.__getitem__)
+    shown = sorted(frames, key=times.__getitem__)
+    orders = [facts[i].order for i in shown if facts[i].order is not None]
+    return shown if orders == sorted(orders) else None  # what the container says cannot be true
 
 
 def _goes_back(facts: Sequence[Fact]) -> bool:
