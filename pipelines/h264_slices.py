@@ -1,4 +1,7 @@
-"""What the slice headers of H.264 say of lost pictures, of single fields and of the order of pictures (ITU-T H.264 7.3.2.1, 7.3.2.2, 7.3.3)."""
+"""What the slice headers of H.264 say of lost pictures, of single fields and of the order of pictures.
+
+Source: ITU-T H.264 7.3.2.1, 7.3.2.2, 7.3.3, 8.2.1.1.
+"""
 
 from collections.abc import Iterable
 from typing import NamedTuple

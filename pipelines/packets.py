@@ -89,10 +89,10 @@ def order_shown(facts: Sequence[Fact], reordered: bool) -> list[int] | None:
 
 def _goes_back(facts: Sequence[Fact]) -> bool:
     """Whether a picture is shown after a random access point that follows it: recordings put together, each with times
-    of its own."""
-    shown = [fact for fact in facts if fact.frame]
-    latest = accumulate((fact.pts for fact in shown), max)
-    return any(fact.start and fact.pts < before for fact, before in zip(shown, latest, strict=True))
+    of its own, or an edit list that leaves out a part (packets that it hides count, too)."""
+    timed = [fact for fact in facts if fact.pts is not None]
+    latest = accumulate((fact.pts for fact in timed), max)
+    return any(fact.start and fact.pts < before for fact, before in zip(timed, latest, strict=True))
 
 
 def select(facts: Sequence[Fact], wanted: dict[int, int]) -> list[Run]:

@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 
-from pipelines.decode import VideoError
+from pipelines.decode import VideoError, decode_frames, probe
 from pipelines.remux import remux
 from tests.decoding import check, demuxed, full_decode, x264, x265
 from tests.media import write_video
@@ -141,6 +141,29 @@ def test_parameter_sets_that_change_beside_the_packets(tmp_path, codec, first, s
     assert check_opaque(tmp_path / "v.mp4").frames == 40
 
 
+def with_edits(data, *edits):
+    """The boxes with an edit list of these durations (ticks of the movie) and starts (ticks of the track)."""
+    table = b"".join(struct.pack(">Iii", duration, start, 1 << 16) for duration, start in edits)
+    out = b""
+    for kind, inside in boxes(data):
+        if kind in (b"moov", b"trak"):
+            inside = with_edits(inside, *edits)
+        if kind == b"trak":
+            inside += box(b"edts", box(b"elst", struct.pack(">II", 0, len(edits)) + table))
+        out += box(kind, inside) if kind != b"edts" else b""
+    return out
+
+
+def test_edit_list_that_leaves_out_a_part_of_an_open_group(tmp_path):
+    """The demuxer leaves out packets that the pictures before the next random access point need."""
+    source = write_video(tmp_path / "1.mp4", codec="hevc", options=x265("keyint=12:bframes=3:b-adapt=0"))
+    (tmp_path / "v.mp4").write_bytes(with_edits(source.read_bytes(), (200, 5 * 512), (400, 25 * 512)))
+    for read in (lambda path: decode_frames(path, [9]), probe):
+        with pytest.raises(VideoError) as error:
+            read(tmp_path / "v.mp4")
+        assert error.value.status == "damaged"
+
+
 @pytest.mark.parametrize("ending", ["mp4", "mkv"])
 def test_lost_references(tmp_path, ending):
     """A decoder makes up for them without an error, and leaves out some of the pictures that follow."""
@@ -204,13 +227,13 @@ def test_fields_in_packets_of_their_own(tmp_path, ending):
     fields = [field(i // 2, i % 2, rng) for i in range(40)]
     fields = [(sequence + picture if i % 10 == 0 else b"") + data for i, data in enumerate(fields)]
     (tmp_path / "v.h264").write_bytes(b"".join(fields))
-    with av.open(str(tmp_path / "v.h264"), format="h264") as raw:
-        with av.open(str(tmp_path / f"v.{ending}"), "w") as target:
-            stream = target.add_stream_from_template(raw.streams.video[0], opaque=True)
-            for i, data in enumerate(fields):
-                packet = av.Packet(b"\0\0\0\1\x09\xf0" + data)
-                packet.stream, packet.time_base, packet.duration = stream, Fraction(1, 50), 1
-                packet.pts = packet.dts = i + 50
-                packet.is_keyframe = i % 10 == 0
-                target.mux(packet)
+    raw, target = av.open(str(tmp_path / "v.h264"), format="h264"), av.open(str(tmp_path / f"v.{ending}"), "w")
+    with raw, target:
+        stream = target.add_stream_from_template(raw.streams.video[0], opaque=True)
+        for i, data in enumerate(fields):
+            packet = av.Packet(b"\0\0\0\1\x09\xf0" + data)
+            packet.stream, packet.time_base, packet.duration = stream, Fraction(1, 50), 1
+            packet.pts = packet.dts = i + 50
+            packet.is_keyframe = i % 10 == 0
+            target.mux(packet)
     assert check_opaque(tmp_path / f"v.{ending}").frames == 20
