@@ -3,7 +3,7 @@
 Source: ITU-T H.264 7.3.2.1, 7.3.2.2, 7.3.3, 8.2.1.1.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 SLICE, IDR_SLICE, SPS, PPS = 1, 5, 7, 8
@@ -12,96 +12,108 @@ SLICE_BYTES = 16  # of a slice's header, more than what is read of it
 PARAMETER_BYTES = 1024  # of a parameter set, also one with scaling lists
 
 
-class _Sequence(NamedTuple):
+class Sequence(NamedTuple):
+    """What a sequence parameter set says of the headers of slices."""
+
     frame_num_bits: int
     fields: bool  # pictures may be single fields
     colour_planes: bool
     order_bits: int  # of the picture order count; 0: it is not in the slices' headers
+    plain: bool  # neither fields nor colour planes
 
 
 class SliceReader:
-    """Reads a stream from its first packet on; what it does not understand it takes for being in order."""
+    """Reads a stream from its first packet on; what it does not understand it takes for being in order.
+
+    extradata: what the container holds for the decoder.
+    """
 
     def __init__(self, extradata: bytes):
-        self.sequences: dict[int, _Sequence] = {}
-        self.sequence_of: dict[int, int] = {}  # picture parameter set -> sequence parameter set
-        self.last_reference: int | None = None  # frame_num
-        self.last_order = 0  # picture order count of the last reference picture
-        self.order: int | None = None  # that of the last packet's picture, counted from its IDR picture (8.2.1.1)
+        self.order: int | None = None  # picture order count of the last packet, counted from its IDR picture (8.2.1.1)
+        self._sequences: dict[int, Sequence] = {}
+        self._sequence_of: dict[int, int] = {}  # picture parameter set -> sequence parameter set
+        self._last_frame_num: int | None = None  # of reference pictures
+        self._last_order = 0
         if extradata[:1] == b"\1":
             for unit in _units_of_avcc(extradata):
                 self._keep_parameters(unit)
 
-    def in_order(self, units: Iterable[memoryview]) -> bool:
-        """Whether a packet holds one whole frame, and no reference picture before it is missing."""
-        frames = fields = 0
-        gap, current, self.order = False, None, None
-        for unit in units:
-            kind = unit[0] & 31
-            if kind in (SPS, PPS):
-                self._keep_parameters(unit)
-            elif kind in (SLICE, IDR_SLICE):
-                if frames and not self.fields:
-                    continue  # more slices of the same picture
-                read = self._read_slice(unit)
-                if read is None or read == current:
-                    continue
-                frame_num, field, _, low, order_size = current = read
-                fields, frames = fields + field, frames + (not field)
-                if kind == IDR_SLICE or self.last_reference is None:
-                    self.last_reference = frame_num
-                else:
-                    sequence_size = 1 << self.frame_num_bits
-                    gap |= (frame_num - self.last_reference) % sequence_size > 1
-                if kind == IDR_SLICE:
-                    self.last_order = 0
-                order = None
-                if order_size:
-                    half = order_size // 2
-                    order = self.last_order + (low - self.last_order + half) % order_size - half
-                if self.order is None:
-                    self.order = order
-                if unit[0] & 0x60:
-                    self.last_reference, self.last_order = frame_num, order or 0
-        return not gap and (frames, fields) in ((0, 0), (1, 0), (0, 2))
+    def in_order(self, data: memoryview, units: Iterable[int]) -> bool:
+        """Whether a packet holds one whole frame, and no reference picture before it is missing.
 
-    def _read_slice(self, unit: memoryview) -> tuple[int, bool, int, int, int] | None:
-        """frame_num, whether the picture is a field, and the bottom one; its order count, modulo what (0: unknown)."""
-        bits = _Bits(unit[1:SLICE_BYTES])
+        units: where in the packet its units begin.
+        """
+        frames = fields = 0
+        complete, current, self.order = True, None, None
+        for at in units:
+            kind = data[at] & 31
+            if kind in (SLICE, IDR_SLICE):
+                if frames and not sequence.fields:  # noqa: F821 (of the slice before)
+                    continue  # another slice of the same picture
+                found = self._read_slice(data[at : at + SLICE_BYTES])
+                if found is None or found == current:
+                    continue
+                sequence, frame_num, field, _, order = current = found
+                frames, fields = frames + (not field), fields + field
+                complete &= self._follow(sequence, frame_num, order, kind == IDR_SLICE, data[at] & 0x60 > 0)
+            elif kind in (SPS, PPS):
+                self._keep_parameters(data[at : at + PARAMETER_BYTES])
+        return complete and (frames, fields) in ((0, 0), (1, 0), (0, 2))
+
+    def _follow(self, sequence: Sequence, frame_num: int, order: int, idr: bool, reference: bool) -> bool:
+        """Note the next picture; whether no reference picture before it is missing."""
+        if idr:
+            self._last_frame_num, self._last_order = frame_num, 0
+        before = frame_num if self._last_frame_num is None else self._last_frame_num
+        if sequence.order_bits:
+            size = 1 << sequence.order_bits
+            order = self._last_order + (order - self._last_order + size // 2) % size - size // 2
+            if self.order is None:
+                self.order = order
+        if reference:
+            self._last_frame_num, self._last_order = frame_num, order
+        return (frame_num - before) % (1 << sequence.frame_num_bits) < 2
+
+    def _read_slice(self, unit: memoryview) -> tuple[Sequence, int, int, int, int] | None:
+        """The sequence, frame_num, whether it is of a field and of the bottom one, and the picture order count, modulo
+        2 to the power of `order_bits`: the same in all slices of a picture. Numbers are read by hand, for speed.
+        """
+        value, left = _bits(unit)
         try:
-            bits.golomb(), bits.golomb()
-            sequence = self.sequences[self.sequence_of[bits.golomb()]]
-            bits.read(2 if sequence.colour_planes else 0)
-            self.frame_num_bits, self.fields = sequence.frame_num_bits, sequence.fields
-            frame_num = bits.read(sequence.frame_num_bits)
-            field = sequence.fields and bits.read(1) == 1
-            bottom = bits.read(1) if field else 0
+            for _ in range(3):  # place, type, picture parameter set: as `_Bits.golomb`
+                left -= 2 * (left - value.bit_length()) + 1
+                code, value = value >> left, value & (1 << left) - 1
+            sequence = self._sequences[self._sequence_of[code - 1]]
+            if sequence.plain and unit[0] & 31 == SLICE:
+                bits = sequence.frame_num_bits + sequence.order_bits
+                both = value >> left - bits
+                return sequence, both >> sequence.order_bits, 0, 0, both & (1 << sequence.order_bits) - 1
+            rest = _Bits(value, left)
+            if sequence.colour_planes:
+                rest.read(2)
+            frame_num = rest.read(sequence.frame_num_bits)
+            field = rest.read(1) if sequence.fields else 0
+            bottom = rest.read(1) if field else 0
             if unit[0] & 31 == IDR_SLICE:
-                bits.golomb()
-            return (
-                frame_num,
-                field,
-                bottom,
-                bits.read(sequence.order_bits),
-                1 << sequence.order_bits if sequence.order_bits else 0,
-            )
+                rest.golomb()
+            return sequence, frame_num, field, bottom, rest.read(sequence.order_bits)
         except (KeyError, ValueError):
             return None
 
     def _keep_parameters(self, unit: bytes | memoryview) -> None:
-        bits = _Bits(unit[1:PARAMETER_BYTES])
+        bits = _Bits(*_bits(unit))
         try:
             if unit[0] & 31 == PPS:
                 number, sequence = bits.golomb(), bits.golomb()
-                self.sequence_of[number] = sequence
+                self._sequence_of[number] = sequence
             elif unit[0] & 31 == SPS:
                 number, sequence = _read_sequence(bits)
-                self.sequences[number] = sequence
+                self._sequences[number] = sequence
         except ValueError:
             pass
 
 
-def _read_sequence(bits: "_Bits") -> tuple[int, _Sequence]:
+def _read_sequence(bits: "_Bits") -> tuple[int, Sequence]:
     profile, _, number = bits.read(8), bits.read(16), bits.golomb()
     planes = False
     if profile in WITH_CHROMA_FORMAT:
@@ -113,18 +125,19 @@ def _read_sequence(bits: "_Bits") -> tuple[int, _Sequence]:
                 if bits.read(1):
                     _skip_scaling_list(bits, 16 if k < 6 else 64)
     frame_num_bits = bits.golomb() + 4
-    order = bits.golomb()
+    kind = bits.golomb()
     order_bits = 0
-    if order == 0:
+    if kind == 0:
         order_bits = bits.golomb() + 4
-    elif order == 1:
+    elif kind == 1:
         bits.read(1), bits.golomb(), bits.golomb()
         for _ in range(min(bits.golomb(), 255)):
             bits.golomb()
     bits.golomb(), bits.read(1), bits.golomb(), bits.golomb()
     if max(frame_num_bits, order_bits) > 16:
         raise ValueError
-    return number, _Sequence(frame_num_bits, bits.read(1) == 0, planes, order_bits)
+    fields = bits.read(1) == 0
+    return number, Sequence(frame_num_bits, fields, planes, order_bits, plain=not (fields or planes))
 
 
 def _skip_scaling_list(bits: "_Bits", size: int) -> None:
@@ -136,34 +149,43 @@ def _skip_scaling_list(bits: "_Bits", size: int) -> None:
         last = following or last
 
 
-def _units_of_avcc(extradata: bytes) -> Iterable[bytes]:
-    position = 6
-    for count_at in (5, None):
-        count = extradata[5:6] if count_at else extradata[position - 1 : position]
-        for _ in range((count[0] & 31) if count else 0):
+def _units_of_avcc(extradata: bytes) -> Iterator[bytes]:
+    position = 5
+    for mask in (31, 255):  # sequence and picture parameter sets
+        count = extradata[position] & mask if position < len(extradata) else 0
+        position += 1
+        for _ in range(count):
             size = int.from_bytes(extradata[position : position + 2], "big")
             if size and position + 2 + size <= len(extradata):
                 yield extradata[position + 2 : position + 2 + size]
             position += 2 + size
-        position += 1
+
+
+def _bits(unit: bytes | memoryview) -> tuple[int, int]:
+    """The bits of a unit after its first byte, as a number, and how many they are; without the bytes that keep them
+    from looking like a start code."""
+    data = bytes(unit[1:])
+    if b"\0\0\3" in data:
+        data = data.replace(b"\0\0\3", b"\0\0")
+    return int.from_bytes(data, "big"), 8 * len(data)
 
 
 class _Bits:
-    """A unit's bits, without the bytes that keep it from looking like a start code."""
+    """Reads a number of so many bits, from the highest on."""
 
-    __slots__ = ("bits", "position")
+    __slots__ = ("left", "value")
 
-    def __init__(self, data: bytes | memoryview):
-        data = bytes(data).replace(b"\0\0\3", b"\0\0")
-        self.bits = bin(int.from_bytes(b"\1" + data, "big"))[3:]
-        self.position = 0
+    def __init__(self, value: int, left: int):
+        self.value, self.left = value, left
 
     def read(self, count: int) -> int:
-        begin = self.position
-        self.position = end = begin + count
-        return int(self.bits[begin:end], 2) if count else 0  # ValueError where the unit has ended
+        """The next so many bits; ValueError: there are no more."""
+        left = self.left - count
+        found = self.value >> left
+        self.value ^= found << left
+        self.left = left
+        return found
 
     def golomb(self) -> int:
-        begin = self.bits.index("1", self.position)
-        self.position = end = 2 * begin - self.position + 1
-        return int(self.bits[begin:end], 2) - 1
+        """The next number, coded with as many zeros before it as it has bits less one."""
+        return self.read(2 * (self.left - self.value.bit_length()) + 1) - 1

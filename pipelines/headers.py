@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import NamedTuple
 
-from pipelines.h264_slices import PARAMETER_BYTES, SliceReader
+from pipelines.h264_slices import SliceReader
 
 START_CODE = b"\0\0\1"
 RASL_N, RASL_R, BLA_W_RADL, CRA, END_OF_SEQUENCE, END_OF_STREAM = 8, 9, 17, 21, 36, 37  # types of HEVC units
@@ -61,10 +61,10 @@ def break_link(data: bytes, extradata: bytes) -> bytes:
 
 def _h264(find_units: Callable, slices: SliceReader, data: memoryview, keyframe: bool) -> Header:
     found = find_units(data)
+    in_order = slices.in_order(data, found)
     header = _h264_units(bytes([data[at] for at in found]))
-    if not slices.in_order([data[at : at + PARAMETER_BYTES] for at in found]):
-        return header._replace(shown=None)  # a field, whose frame has two packets, or what follows a lost picture
-    return header._replace(order=slices.order)
+    # Not in order: a field, whose frame has two packets, or what follows a lost picture.
+    return header._replace(order=slices.order) if in_order else header._replace(shown=None)
 
 
 @lru_cache(maxsize=4096)
