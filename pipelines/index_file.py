@@ -6,7 +6,16 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from pipelines.record_file import Record, encoded, is_whole, merge_parts, open_to_append, read_records, write_records
+from pipelines.record_file import (
+    Record,
+    encoded,
+    in_use,
+    is_whole,
+    merge_parts,
+    open_to_append,
+    read_records,
+    write_records,
+)
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +52,10 @@ def take_in_parts(path: Path) -> None:
 
 
 def compact_index(path: Path) -> None:
-    """Take out the lines that later ones replace, and damaged ones."""
+    """Take out the lines that later ones replace, and damaged ones; not while another run adds to the file, whose
+    further lines would be lost with the old one.
+    """
     if path.is_file():
-        write_records(path, read_index(path).values())
+        with path.open("rb") as file:
+            if not in_use(file):
+                write_records(path, read_index(path).values())

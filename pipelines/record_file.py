@@ -120,11 +120,26 @@ def merge_parts(path: Path, key: str = "id") -> None:
             part.unlink()
 
 
+def in_use(file: BinaryIO) -> bool:
+    """Whether a run adds to a file of records; if not, none begins to before `file` is closed."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks, on which nothing can be told
+        pass
+    return False
+
+
 def open_to_append(path: Path) -> BinaryIO:
     """The file of records, without a buffer, at the beginning of a line; marked as one that is added to."""
-    file = path.open("ab+", buffering=0)
-    with suppress(OSError):
-        fcntl.flock(file, fcntl.LOCK_SH)
+    for _ in range(10):  # another run may put a new file into its place before it is marked
+        file = path.open("ab+", buffering=0)
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_SH)
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                break
     if file.tell():
         file.seek(-1, os.SEEK_END)
         if file.read(1) != b"\n":  # an interrupted run left half a line

@@ -16,6 +16,7 @@ import pytest
 
 from pipelines.clips import Dataset, ListError
 from pipelines.index import index_videos
+from pipelines.index_file import index_writer
 from pipelines.media_files import video_ids
 from pipelines.sandbox import Limits
 from tests import probes
@@ -264,6 +265,18 @@ def test_interrupted_and_continued(dataset, number):
     assert {record["status"] for record in records.values()} == {"ok"}
     looked_at = len(calls.read_text().splitlines())
     assert 63 <= looked_at <= 63 + 3 * 4  # two in work, two on their way, for each interruption
+
+
+def test_two_runs_at_once_keep_what_both_find(dataset):
+    path = dataset.root / "index.jsonl"
+    with index_writer(path) as add:
+        add({"id": "x", "file": "videos/x.mp4", "status": "damaged", "reason": "first"})
+        assert len(index(dataset)) == 3  # another run, from beginning to end
+        add({"id": "y", "file": "videos/y.mp4", "status": "damaged", "reason": "second"})
+    assert sorted(record["id"] for record in lines(dataset)) == ["a", "b", "sub/c", "x", "y"]
+    os.utime(dataset.videos / "a.mp4", ns=(0, 0))
+    index(dataset)
+    assert len(lines(dataset)) == 5  # nobody adds to it any more: the line that another replaces is gone
 
 
 def test_what_a_limit_ended_says_nothing_of_a_shorter_look(tmp_path):
