@@ -22,11 +22,11 @@ def copy_path(folder: Path, clip_id: str) -> Path:
 
 def make_copy(folder: Path, clip_id: str, source: str | Path, options: CopyOptions) -> Record:
     """Make the copy of one clip; its record, with `reason` where none could be made."""
-    record = _origin(
-        clip_id, source, state(source), options
-    )  # before reading: what changes meanwhile is then seen as outdated
+    record = _origin(clip_id, source, (0, 0), options)
     target = copy_path(folder, clip_id)
     try:
+        # before reading: what changes meanwhile is then seen as outdated
+        record = _origin(clip_id, source, state(source), options)
         frames = write_copy(source, target, options)
     except (CopyError, OSError) as error:
         return record | {"status": "failed", "reason": str(error)}

@@ -29,6 +29,7 @@ from pipelines.sound_track import SoundTrack, sound_start
 from pipelines.video_file import VideoError, open_video, video_stream
 
 MULTIPLE = 16  # of both sides, in pixels
+LARGEST = 16384  # side that x264 encodes
 GRID = 8  # pictures are compared by the mean brightness of GRID x GRID fields
 TOLERANCE = 8.0  # levels by which the mean of a field may change in encoding
 
@@ -45,7 +46,7 @@ class CopyOptions:
 
     short_side: int = 256
     """Length of the short side in pixels, a multiple of 16."""
-    fps: Annotated[float, Ge(0)] = 0.0
+    fps: Annotated[float, Interval(ge=0, le=1e6)] = 0.0
     """Frames per second that are kept; 0: all frames."""
     crf: Annotated[float, Interval(ge=0, le=51)] = 26.0
     """x264's constant rate factor: lower is better and larger."""
@@ -59,8 +60,10 @@ class CopyOptions:
     """Pictures between two reference pictures, on which no other depends."""
 
     def __post_init__(self):
-        if self.short_side < MULTIPLE or self.short_side % MULTIPLE:
-            raise ValueError(f"short side: expected a multiple of {MULTIPLE} pixels, got {self.short_side}")
+        if not MULTIPLE <= self.short_side <= LARGEST or self.short_side % MULTIPLE:
+            raise ValueError(
+                f"short side: expected a multiple of {MULTIPLE} pixels up to {LARGEST}, got {self.short_side}"
+            )
 
     def encoder(self) -> dict[str, str]:
         """The options for libx264."""
@@ -83,9 +86,9 @@ def copy_size(height: int, width: int, short_side: int) -> tuple[int, int]:
 def write_copy(source: str | Path, target: str | Path, options: CopyOptions) -> int:
     """Write the copy of a video, as a whole or not at all, and read it back; the number of its frames.
 
-    Frame i of the copy is frame i of the original (`pipelines.decode` says how frames are counted). With `fps`, frame j
-    is the first one that is shown j / fps seconds after the first frame or later; none is taken twice. Times stay as
-    they are, but begin at 0. The sound is kept; what MP4 cannot hold becomes FLAC.
+    Frame i of the copy is frame i of the original (`pipelines.decode` says how frames are counted). With `fps`, those
+    are kept that are, for some whole j, the first one shown j / fps seconds after the first frame or later; none twice.
+    Times stay as they are, but begin at 0. The sound is kept; what MP4 cannot hold becomes FLAC.
 
     Raises:
         CopyError: the original is damaged, or the copy is not as it should be.

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from pipelines import training_copy
+from pipelines.copy_folder import make_copy, not_made
 from pipelines.decode import decode_frames, probe
 from pipelines.demux import demux, demux_plain
 from pipelines.sound import read_sound
@@ -238,3 +239,11 @@ def test_what_is_not_as_it_was_written_does_not_become_the_copy(tmp_path, monkey
     with pytest.raises(CopyError, match="another number of frames"):
         write_copy(source, tmp_path / "copies/v.mp4", SMALL)
     assert os.listdir(tmp_path / "copies") == []
+
+
+def test_an_original_that_has_gone_is_a_failure_like_any_other(tmp_path):
+    record = make_copy(tmp_path / "copies", "a", tmp_path / "a.mp4", CopyOptions())
+    assert record["status"] == "failed"
+    assert "a.mp4" in record["reason"]
+    (tmp_path / "a.mp4").write_bytes(b"")
+    assert list(not_made(tmp_path / "copies", {"a": tmp_path / "a.mp4"}, CopyOptions())) == ["a"]

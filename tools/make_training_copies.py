@@ -1,8 +1,9 @@
 """Make training copies of all clips of both lists: small videos from which single frames are cheap to take.
 
 Each copy is H.264 in MP4, upright, with a short side of 256 pixels, both sides multiples of 16, and with the sound of
-the original. Frame i of a copy is frame i of the original; with --fps, frame j is the first one that is shown j / fps
-seconds after the first frame, or later. The originals are only read. Every copy is decoded after it has been written.
+the original. Frame i of a copy is frame i of the original; with --fps, the frames are kept that are, for some whole j,
+the first one that is shown j / fps seconds after the first frame, or later; none is kept twice. The originals are only
+read. Every copy is decoded after it has been written.
 
 The copies lie in data_dir/FOLDER/ID.mp4: train on them with --set dataset.dir_videos=FOLDER, and precompute the sound
 with the same --set. What is done already is skipped: run it again after an interruption. Videos that cannot be copied
@@ -49,8 +50,8 @@ def main() -> None:
     folder = dataset.root / name
     if is_remote(name):
         raise ValueError("--folder: copies are written into data_dir; name a folder there, and upload them afterwards")
-    if not is_remote(dataset.videos) and folder.resolve() == dataset.videos.resolve():
-        raise ValueError(f"--folder {name}: is the folder of the originals; choose another one")
+    if not is_remote(dataset.videos):
+        _check_apart(name, folder.resolve(), dataset.videos.resolve(), dataset.root.resolve())
 
     sources, failures = _originals(dataset, args)
     todo = sources if args.force else not_made(folder, sources, options)
@@ -71,6 +72,14 @@ def main() -> None:
     if failures:
         print("failed:", *failures, sep="\n", file=sys.stderr)
         sys.exit(1)
+
+
+def _check_apart(name: str, copies: Path, originals: Path, root: Path) -> None:
+    """Raise ValueError where the copy of one clip could take the place of another clip's original."""
+    if copies == originals:
+        raise ValueError(f"--folder {name}: is the folder of the originals; choose another one")
+    if copies in originals.parents or (originals in copies.parents and originals != root):
+        raise ValueError(f"--folder {name}: lies inside the folder of the originals or around it; choose another one")
 
 
 def _originals(dataset: Dataset, args: argparse.Namespace) -> tuple[Sources, list[str]]:
