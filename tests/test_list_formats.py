@@ -26,6 +26,15 @@ def test_kinetics(own_folder, layout):
     assert "left out: 1 clips of the split 'test'" in make_lists("all.csv", "--force").stderr
 
 
+def test_kinetics_with_quotes_around_all_fields(own_folder):
+    write(
+        "all.csv",
+        '"label","youtube_id","time_start","time_end","split"\n"a","x","0","9","train"\n"a","y","0","9","val"\n',
+    )
+    put("out/videos/x_000000_000009.mp4", "out/videos/y_000000_000009.mp4")
+    assert made("all.csv") == ({"x_000000_000009": 0}, {"y_000000_000009": 0}, ("a",))
+
+
 def test_kinetics_in_two_files_with_classes_in_an_order_of_their_own(own_folder):
     header, b, a, va, vb, _ = KINETICS.splitlines(keepends=True)
     write("train.csv", header + b + a)

@@ -135,6 +135,7 @@ def _empty_lists(rows: list[Row], clips: dict[str, list[ListedClip]], media: Med
             problems.append(
                 f"none of the {len(wanted)} {split} clips lies in {media.root}; looked for {wanted[0]!r}, "
                 f"and the folder holds {min(media.ids, default='no clip')!r}; see --videos, --frames and --strip"
+                f"{media.capitals_hint()}"
             )
     return problems
 

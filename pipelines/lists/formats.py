@@ -66,7 +66,7 @@ def recognise(path: Path) -> str:
     lines = [text for _, text in text_lines(path) if text and not text.startswith("#")][:100]
     if not lines:
         raise ListError([f"{path}: the list is empty"])
-    if set(KINETICS_COLUMNS[1:]) <= {cell.strip().lower() for cell in lines[0].split(",")}:
+    if set(KINETICS_COLUMNS[1:]) <= {cell.strip(' "').lower() for cell in lines[0].split(",")}:
         return "kinetics"
     if path.with_name(UCF101_CLASSES).exists():
         return "ucf101"

@@ -41,6 +41,11 @@ class MediaFolder:
                     self.in_capitals.append(path)
         self.ids = frozenset(ids)
 
+    def capitals_hint(self) -> str:
+        """What to add where no video was found at all."""
+        count = len(self.in_capitals)
+        return f"; {count} videos have an ending in capitals: rename them ({self.in_capitals[0]})" if count else ""
+
     def find(self, row: Row, *, by_name: bool) -> list[str]:
         """The ids that a row can mean: the one of that path; else, `by_name`, those of that name in any folder.
 
@@ -123,5 +128,5 @@ def read_folder(source: Path, media: MediaFolder) -> Listing:
         else:
             listing.rows.append(Row(where, clip_id, parts[0], split))
     if not paths:
-        listing.problems.append(f"{source}: holds no clip")
+        listing.problems.append(f"{source}: holds no clip{media.capitals_hint()}")
     return listing
