@@ -122,6 +122,26 @@ def test_failures_are_listed_and_leave_nothing_behind(data, what):
     assert not list(made.glob(".*"))
 
 
+@pytest.mark.parametrize("what", [["--audio"], []])
+def test_a_name_that_is_no_text_is_named_and_ends_nothing(data, what):
+    write_video(data / "videos/b.mp4", frames=10)
+    (data / "videos/b.mp4").rename(os.fsdecode(os.fsencode(data) + b"/videos/\xff\n.mp4"))
+    done = extract(data, *what)
+    if what:  # nothing is written for it
+        assert done.returncode == 0
+        assert "no sound: \\udcff\\n" in done.stdout.splitlines()
+    else:
+        assert done.returncode == 1
+        assert done.stderr.splitlines()[-1] == "\\udcff\\n: its name is no UTF-8 text; rename it"
+    assert f"{2 if what else 3} extracted" in done.stdout
+
+
+def test_a_single_frame_is_extracted_at_any_rate(data):
+    write_video(data / "videos/one.mp4", frames=1)
+    assert extract(data).returncode == 0
+    assert sorted(files(data / "frames/one")) == ["00001.jpg"]
+
+
 def test_a_sound_that_ffmpeg_cannot_decode(data):
     """The container opens, but there is no decoder."""
     video = data / "videos/a.mp4"

@@ -27,7 +27,7 @@ from pipelines.nvdec import nvdec_decodes, prunable
 from pipelines.record_file import Record
 from pipelines.sandbox import FAULTS, Limits
 from tsam_dali.cluster_arguments import add_cluster_arguments, chosen, reachable
-from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, parser
+from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, parser, printable
 from tsam_dali.config import load_config
 from tsam_dali.example import ensure_example
 
@@ -125,15 +125,10 @@ def _report(path: Path, records: Collection[Record]) -> None:
     if faulty:
         print(f"{len(faulty)} faulty files:")
         for record in faulty[:MOST_SHOWN]:
-            print(_printable(f"  {record['status']}: {record['reason']}"))
+            print(printable(f"  {record['status']}: {record['reason']}"))
         if len(faulty) > MOST_SHOWN:
             print(f"  ... and {len(faulty) - MOST_SHOWN} more")
     print(f"all {len(records)} records, with reasons: {path}")
-
-
-def _printable(text: str) -> str:
-    """File names may hold line feeds, or bytes that are no UTF-8."""
-    return text.replace("\n", "\\n").encode(errors="backslashreplace").decode()
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from pipelines.ffmpeg import FfmpegError, passthrough, run_ffmpeg
 from pipelines.media_files import DEMUXERS, find_video, video_ids
 from pipelines.sound import SoundError, has_sound
 from pipelines.storage import is_remote
-from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, parser
+from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, parser, printable
 from tsam_dali.config import load_config
 from tsam_dali.example import ensure_example
 
@@ -72,6 +72,8 @@ def main() -> None:
                 extract_sound(video, target)
             else:
                 extract_frames(video, target, args.fps, dataset.frames_tmpl)
+        except UnicodeEncodeError:  # ffmpeg-python's
+            return Result(clip_id, "failed", "its name is no UTF-8 text; rename it")
         except (FfmpegError, SoundError, OSError) as error:
             return Result(clip_id, "failed", str(error))
         return Result(clip_id, "extracted")
@@ -89,11 +91,11 @@ def main() -> None:
         sys.exit(130)
     print(", ".join(f"{len(results[state])} {state}" for state in ("extracted", "existed", "no sound", "failed")))
     for result in sorted(results["no sound"]):
-        print(f"no sound: {result.id}")
+        print(f"no sound: {printable(result.id)}")
     if results["failed"]:
         print(
             "failed:",
-            *(f"{result.id}: {result.reason}" for result in sorted(results["failed"])),
+            *(printable(f"{result.id}: {result.reason}") for result in sorted(results["failed"])),
             sep="\n",
             file=sys.stderr,
         )
@@ -147,6 +149,8 @@ def extract_frames(video: Path, target: Path, fps: float, frames_tmpl: str) -> N
         ending = Path(frames_tmpl.format(1)).suffix
         # Numbered within the working directory: a percent sign in the folder's name would be taken for a number.
         run_ffmpeg(_input(video).output(f"%d{ending}", **rate, **{"q:v": 0}), folder=temporary)
+        if fps and not any(temporary.iterdir()):  # shorter than half a frame at that rate: its first one
+            run_ffmpeg(_input(video).output(f"%d{ending}", vf=scale, vframes=1, **{"q:v": 0}), folder=temporary)
         if not any(temporary.iterdir()):
             raise FfmpegError("no frame could be decoded")
         for path in list(temporary.iterdir()):

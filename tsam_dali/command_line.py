@@ -48,6 +48,11 @@ def positive_number(text: str) -> float:
     return number
 
 
+def printable(text: str) -> str:
+    """A line that can be printed: file names may hold line feeds, or bytes that are no UTF-8."""
+    return text.replace("\n", "\\n").encode(errors="backslashreplace").decode()
+
+
 def make_folder(path: Path) -> None:
     """Make a folder for results, with its parents, if it is not there.
 
