@@ -98,7 +98,10 @@ def unreachable(folder: str, error: OSError) -> str:
 
 
 def video_ids(dataset: Dataset) -> list[str]:
-    """The ids of all videos in dir_videos and its sub-folders, also those that are links, sorted."""
+    """The ids of all videos in dir_videos and its sub-folders, also those that are links, sorted.
+
+    Names that begin with a dot are passed over.
+    """
     if is_remote(dataset.videos):
         try:
             named = map(os.path.splitext, remote_files(dataset.videos))
@@ -114,6 +117,6 @@ def video_ids(dataset: Dataset) -> list[str]:
         seen.add((status.st_dev, status.st_ino))
         for name in (*folders, *names):
             stem, ending = os.path.splitext(name)
-            if ending in DEMUXERS:
+            if ending in DEMUXERS and not name.startswith("."):  # half a copy, or what macOS keeps beside a file
                 ids.add(os.path.relpath(os.path.join(folder, stem), root))
     return sorted(ids)

@@ -55,6 +55,7 @@ def test_clips_of_both_lists(folder):
 def test_all_videos_decoded(folder):
     for i in range(25):
         (folder / f"data/videos/empty{i}.mp4").touch()
+    (folder / "data/videos/._good.mp4").touch()  # macOS keeps such beside a file
     done = index(folder, "--all", "--decode")
     assert done.returncode == 0, done.stderr
     assert {record["checked"] for record in records(folder).values()} == {"decoded"}
