@@ -136,6 +136,18 @@ def test_a_name_that_is_no_text_is_named_and_ends_nothing(data, what):
     assert f"{2 if what else 3} extracted" in done.stdout
 
 
+def test_frames_that_cannot_be_decoded_in_full_are_not_extracted(data):
+    video = write_video(data / "videos/damaged.mp4", frames=40)
+    content = bytearray(video.read_bytes())
+    middle = len(content) // 3
+    content[middle : middle + 400] = bytes(byte ^ 0x5A for byte in content[middle : middle + 400])
+    video.write_bytes(content)
+    done = extract(data)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("damaged: ")
+    assert not (data / "frames/damaged").exists()
+
+
 def test_a_single_frame_is_extracted_at_any_rate(data):
     write_video(data / "videos/one.mp4", frames=1)
     assert extract(data).returncode == 0

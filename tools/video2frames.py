@@ -139,7 +139,7 @@ def extract_frames(video: Path, target: Path, fps: float, frames_tmpl: str) -> N
         frames_tmpl: name of frame number i, counted from 1.
 
     Raises:
-        FfmpegError: ffmpeg failed, or the video holds no frame.
+        FfmpegError: ffmpeg failed, found damage, or the video holds no frame.
     """
     temporary = target.with_name(f".{target.name}.{os.getpid()}").absolute()
     temporary.mkdir()
@@ -148,7 +148,9 @@ def extract_frames(video: Path, target: Path, fps: float, frames_tmpl: str) -> N
         rate = {"vf": f"{scale},fps={fps:g}"} if fps else {"vf": scale, **passthrough()}
         ending = Path(frames_tmpl.format(1)).suffix
         # Numbered within the working directory: a percent sign in the folder's name would be taken for a number.
-        run_ffmpeg(_input(video).output(f"%d{ending}", **rate, **{"q:v": 0}), folder=temporary)
+        # At damage it stops, instead of filling in what is missing.
+        output = _input(video, err_detect="explode").output(f"%d{ending}", **rate, **{"q:v": 0})
+        run_ffmpeg(output.global_args("-xerror"), folder=temporary)
         if fps and not any(temporary.iterdir()):  # shorter than half a frame at that rate: its first one
             run_ffmpeg(_input(video).output(f"%d{ending}", vf=scale, vframes=1, **{"q:v": 0}), folder=temporary)
         if not any(temporary.iterdir()):
@@ -161,8 +163,8 @@ def extract_frames(video: Path, target: Path, fps: float, frames_tmpl: str) -> N
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _input(video: Path) -> Any:
-    return ffmpeg.input(str(video), format=DEMUXERS[video.suffix])
+def _input(video: Path, **options: str) -> Any:
+    return ffmpeg.input(str(video), format=DEMUXERS[video.suffix], **options)
 
 
 if __name__ == "__main__":
