@@ -15,7 +15,7 @@ def layer(package: str, names: str) -> set[str]:
 LAYERS = [
     layer(
         "pipelines",
-        "clips ffmpeg frame_folder jpeg list_file media_files memory order parallel processes",
+        "clips ffmpeg frame_folder h264_slices jpeg list_file media_files memory order parallel processes",
     )
     | layer("pipelines", "record_file sampling sandbox shard storage tsam_names views windows")
     | layer("pipelines.lists", "build classes formats media paths published rows split write"),
