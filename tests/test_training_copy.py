@@ -199,7 +199,7 @@ def test_pictures_of_another_size_are_refused(tmp_path):
 
 @pytest.mark.parametrize("size", [0, 8, 100])
 def test_sides_are_multiples_of_16(size):
-    with pytest.raises(ValueError, match=f"multiple of 16 pixels, got {size}"):
+    with pytest.raises(ValueError, match=f"multiple of 16 pixels, up to 16384, got {size}"):
         CopyOptions(short_side=size)
 
 
