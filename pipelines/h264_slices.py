@@ -44,13 +44,13 @@ class SliceReader:
         units: where in the packet its units begin.
         """
         frames = fields = 0
-        complete, current, self.order = True, None, None
+        complete, current, sequence, self.order = True, None, None, None
         for at in units:
             kind = data[at] & 31
             if kind in (SLICE, IDR_SLICE):
-                if frames and not sequence.fields:  # noqa: F821 (of the slice before)
+                if frames and not (sequence and sequence.fields):
                     continue  # another slice of the same picture
-                found = self._read_slice(data[at : at + SLICE_BYTES])
+                found = self._read_slice(data[at + 1 : at + SLICE_BYTES], kind)
                 if found is None or found == current:
                     continue
                 sequence, frame_num, field, _, order = current = found
@@ -74,17 +74,17 @@ class SliceReader:
             self._last_frame_num, self._last_order = frame_num, order
         return (frame_num - before) % (1 << sequence.frame_num_bits) < 2
 
-    def _read_slice(self, unit: memoryview) -> tuple[Sequence, int, int, int, int] | None:
+    def _read_slice(self, header: memoryview, kind: int) -> tuple[Sequence, int, int, int, int] | None:
         """The sequence, frame_num, whether it is of a field and of the bottom one, and the picture order count, modulo
         2 to the power of `order_bits`: the same in all slices of a picture. Numbers are read by hand, for speed.
         """
-        value, left = _bits(unit)
+        value, left = _bits(header)
         try:
             for _ in range(3):  # place, type, picture parameter set: as `_Bits.golomb`
                 left -= 2 * (left - value.bit_length()) + 1
                 code, value = value >> left, value & (1 << left) - 1
             sequence = self._sequences[self._sequence_of[code - 1]]
-            if sequence.plain and unit[0] & 31 == SLICE:
+            if sequence.plain and kind == SLICE:
                 bits = sequence.frame_num_bits + sequence.order_bits
                 both = value >> left - bits
                 return sequence, both >> sequence.order_bits, 0, 0, both & (1 << sequence.order_bits) - 1
@@ -94,14 +94,14 @@ class SliceReader:
             frame_num = rest.read(sequence.frame_num_bits)
             field = rest.read(1) if sequence.fields else 0
             bottom = rest.read(1) if field else 0
-            if unit[0] & 31 == IDR_SLICE:
+            if kind == IDR_SLICE:
                 rest.golomb()
             return sequence, frame_num, field, bottom, rest.read(sequence.order_bits)
         except (KeyError, ValueError):
             return None
 
     def _keep_parameters(self, unit: bytes | memoryview) -> None:
-        bits = _Bits(*_bits(unit))
+        bits = _Bits(*_bits(unit[1:]))
         try:
             if unit[0] & 31 == PPS:
                 number, sequence = bits.golomb(), bits.golomb()
@@ -161,10 +161,10 @@ def _units_of_avcc(extradata: bytes) -> Iterator[bytes]:
             position += 2 + size
 
 
-def _bits(unit: bytes | memoryview) -> tuple[int, int]:
-    """The bits of a unit after its first byte, as a number, and how many they are; without the bytes that keep them
-    from looking like a start code."""
-    data = bytes(unit[1:])
+def _bits(data: bytes | memoryview) -> tuple[int, int]:
+    """The bits of a unit as a number, and how many they are; without the bytes that keep them from looking like a start
+    code."""
+    data = bytes(data)
     if b"\0\0\3" in data:
         data = data.replace(b"\0\0\3", b"\0\0")
     return int.from_bytes(data, "big"), 8 * len(data)

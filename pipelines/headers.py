@@ -62,20 +62,22 @@ def break_link(data: bytes, extradata: bytes) -> bytes:
 def _h264(find_units: Callable, slices: SliceReader, data: memoryview, keyframe: bool) -> Header:
     found = find_units(data)
     in_order = slices.in_order(data, found)
-    header = _h264_units(bytes([data[at] for at in found]))
-    # Not in order: a field, whose frame has two packets, or what follows a lost picture.
-    return header._replace(order=slices.order) if in_order else header._replace(shown=None)
+    return _h264_units(bytes([data[at] for at in found]), in_order, slices.order)
 
 
-@lru_cache(maxsize=4096)
-def _h264_units(heads: bytes) -> Header:
-    """heads: the first byte of each unit. Most packets of a stream have the same few."""
+@lru_cache(maxsize=16384)
+def _h264_units(heads: bytes, in_order: bool, order: int | None) -> Header:
+    """heads: the first byte of each unit. Most packets of all streams have the same few, in the same places.
+
+    in_order: not so are a field, whose frame has two packets, and what follows a lost picture.
+    """
     pictures = [head for head in heads if 1 <= head & 31 <= 5]
     return Header(
-        shown=True if pictures else None,
+        shown=True if pictures and in_order else None,
         start=any(head & 31 == 5 for head in pictures),
         reference=any(head & 0x60 for head in pictures),
         parameters=any(head & 31 in (7, 8) for head in heads),
+        order=order,
     )
 
 
