@@ -5,6 +5,7 @@ depend on each other, so that a wanted frame needs few others, and what costs a 
 coding) is left out.
 """
 
+import glob
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -96,6 +97,7 @@ def write_copy(source: str | Path, target: str | Path, options: CopyOptions) -> 
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(target)
     temporary = target.with_name(f".{target.stem}.{os.getpid()}.mp4")
     try:
         fields, sound_packets = _write(source, temporary, options)
@@ -111,6 +113,15 @@ def write_copy(source: str | Path, target: str | Path, options: CopyOptions) -> 
         with suppress(OSError):
             temporary.unlink()
     return len(fields)
+
+
+def _remove_abandoned(target: Path) -> None:
+    """Remove what processes that are gone had begun to write of this copy."""
+    for begun in target.parent.glob(f".{glob.escape(target.stem)}.*.mp4"):
+        process = begun.stem.rpartition(".")[2]
+        if process.isdecimal() and not Path("/proc", process).exists():
+            with suppress(OSError):
+                begun.unlink()
 
 
 def _write(source: str | Path, temporary: Path, options: CopyOptions) -> tuple[list[np.ndarray], int]:

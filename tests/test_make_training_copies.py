@@ -1,6 +1,7 @@
 """tools/make_training_copies.py as its users run it."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -79,17 +80,34 @@ def test_failures_are_listed(data):
     assert "1 copies made" in done.stdout
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+SIGINT = pytest.param(signal.SIGINT, marks=pytest.mark.slow)
+
+
+def ends(group: int) -> bool:
+    """Whether the processes of a group are gone within 20 seconds."""
+    for _ in range(200):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, SIGINT])
 def test_an_interrupted_run_goes_on(data, number):
     for i in range(20):
         write_video(data / f"videos/more{i}.mp4", 60, (240, 320))
     (data / "training.txt").write_text("a 0\n" + "".join(f"more{i} 1\n" for i in range(20)))
-    process = subprocess.Popen([sys.executable, *command(data)], cwd=ROOT, stderr=subprocess.DEVNULL)
+    options = {"cwd": ROOT, "stderr": subprocess.DEVNULL, "start_new_session": True}
+    process = subprocess.Popen([sys.executable, *command(data)], **options)
     while len(copies(data)) < 4 and process.poll() is None:
         time.sleep(0.02)
     process.send_signal(number)
     assert process.wait(timeout=60) in (-signal.SIGKILL, 130)
     time.sleep(1)  # workers of a killed process end by themselves
+    if number != signal.SIGKILL:
+        assert ends(process.pid)
     finished = copies(data)
     assert len(finished) < 22
     assert all(probe(data / "videos_64" / name).frames in (30, 60) for name in finished)
@@ -98,12 +116,13 @@ def test_an_interrupted_run_goes_on(data, number):
     assert "0 failed" in done.stdout
     assert "0 were there already" not in done.stdout
     assert len(copies(data)) == 22
+    assert not list((data / "videos_64").glob(".*.mp4"))  # of copies that were begun
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--short_side", "100"), "multiple of 16 pixels up to 16384, got 100"),
+        (("--short_side", "100"), "multiple of 16 pixels, up to 16384, got 100"),
         (("--crf", "90"), "--crf: Input should be less than or equal to 51"),
         (("--folder", "videos"), "is the folder of the originals"),
         (("--folder", "videos/sub folder"), "lies inside the folder of the originals"),

@@ -25,7 +25,7 @@ from pipelines.record_file import Record, record_writer
 from pipelines.storage import is_remote, location
 from pipelines.training_copy import CopyOptions
 from tsam_dali.cluster_arguments import add_cluster_arguments, chosen, reachable
-from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, parser
+from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, heed_sigterm, parser
 from tsam_dali.config import load_config
 from tsam_dali.example import ensure_example
 from tsam_dali.option_arguments import add_option_arguments, options_of
@@ -33,6 +33,7 @@ from tsam_dali.option_arguments import add_option_arguments, options_of
 
 @friendly_errors
 def main() -> None:
+    heed_sigterm()
     command = parser("make_training_copies.py", __doc__)
     command.epilog = "example: python tools/make_training_copies.py --data D.json --fps 10 --workers 16"
     add = command.add_argument

@@ -25,13 +25,14 @@ from pipelines.shard import Shard
 from pipelines.storage import location, states
 from pipelines.tsam_names import explain_cut_names
 from tsam_dali.cluster_arguments import add_cluster_arguments, chosen, reachable
-from tsam_dali.command_line import add_config_arguments, friendly_errors, parser
+from tsam_dali.command_line import add_config_arguments, friendly_errors, heed_sigterm, parser
 from tsam_dali.config import load_config
 from tsam_dali.example import ensure_example
 
 
 @friendly_errors
 def main() -> None:
+    heed_sigterm()
     command = parser("precompute_audio.py", __doc__)
     command.epilog = "example: python tools/precompute_audio.py --data D.json --config C.json --workers 16"
     add_config_arguments(command)

@@ -24,7 +24,7 @@ from pipelines.ffmpeg import FfmpegError, passthrough, run_ffmpeg
 from pipelines.media_files import DEMUXERS, find_video, video_ids
 from pipelines.sound import SoundError, has_sound
 from pipelines.storage import is_remote
-from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, parser, printable
+from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, heed_sigterm, parser, printable
 from tsam_dali.config import load_config
 from tsam_dali.example import ensure_example
 
@@ -41,6 +41,7 @@ class Result(NamedTuple):
 
 @friendly_errors
 def main() -> None:
+    heed_sigterm()
     command = parser("video2frames.py", __doc__)
     command.epilog = "example: python tools/video2frames.py --data D.json --audio"
     add = command.add_argument

@@ -4,6 +4,7 @@ import argparse
 import functools
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -51,6 +52,11 @@ def positive_number(text: str) -> float:
 def printable(text: str) -> str:
     """A line that can be printed: file names may hold line feeds, or bytes that are no UTF-8."""
     return text.replace("\n", "\\n").encode(errors="backslashreplace").decode()
+
+
+def heed_sigterm() -> None:
+    """SIGTERM ends the command as Ctrl-C does: it says what is done, and leaves no process behind."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def make_folder(path: Path) -> None:
