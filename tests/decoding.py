@@ -66,3 +66,24 @@ def selected(path: Path, frames: set[int]) -> dict[int, av.VideoFrame] | None:
 def demuxed(path: Path) -> demux.Demuxed:
     with open_video(path) as container:
         return demux.demux(path, container, video_stream(path, container))
+
+
+def rewrite(path, parts, change=lambda part, number, packet: (bytes(packet), packet.pts)):
+    """The packets of some files one after another; change: (data, pts) of a packet, or None to drop it."""
+    sources = [av.open(str(part)) for part in parts]
+    with av.open(str(path), "w") as target:
+        copy, base = target.add_stream_from_template(sources[0].streams.video[0], opaque=True), 0
+        for part, source in enumerate(sources):
+            packets = [packet for packet in source.demux(video=0) if packet.size]
+            shift = base - packets[0].dts
+            for number, packet in enumerate(packets):
+                changed = change(part, number, packet)
+                if changed is not None:
+                    new = av.Packet(changed[0])
+                    new.stream, new.time_base, new.duration = copy, packet.time_base, packet.duration
+                    new.dts, new.pts, new.is_keyframe = packet.dts + shift, changed[1] + shift, packet.is_keyframe
+                    target.mux(new)
+                base = packet.dts + shift + packet.duration
+        for source in sources:
+            source.close()
+    return path

@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from tests.decoding import rewrite
 from tests.media import write_video
 from tests.processes import ROOT, run
 
@@ -73,14 +74,14 @@ def test_all_videos_decoded(folder):
 
 
 def test_limits_of_one_file(folder):
-    """Too little memory is a fault of the file, and the next run, with more, finds none.
-
-    It is enough for what the process loads first; what is missing there may be an error of any kind.
-    """
-    write_video(folder / "data/videos/good.mp4", 3, size=(2160, 3840))
-    done = index(folder, "--memory", "20")
+    """Too little memory is a fault of the file, and the next run, with more, finds none."""
+    write_video(folder / "data/videos/small.mp4", 3)
+    filler = (60_000_000).to_bytes(4, "big") + b"\x0c" + b"\xff" * 59_999_999  # a unit without meaning
+    parts = [folder / "data/videos/small.mp4"]
+    rewrite(folder / "data/videos/good.mp4", parts, lambda _part, _number, packet: (bytes(packet) + filler, packet.pts))
+    done = index(folder, "--memory", "40")
     assert done.returncode == 0, done.stderr
-    assert "good.mp4: needs more than 20 MB of memory; if it is only large, run" in done.stdout
+    assert "good.mp4: needs more than 40 MB of memory; if it is only large, run" in done.stdout
     assert records(folder)["good"]["status"] == "out_of_memory"
     done = index(folder, "--timeout", "0.0001")
     assert records(folder)["good"]["status"] == "timeout"

@@ -9,32 +9,11 @@ import pytest
 
 from pipelines.decode import VideoError, decode_frames, probe
 from pipelines.remux import remux
-from tests.decoding import check, demuxed, full_decode, x264, x265
+from tests.decoding import check, demuxed, full_decode, rewrite, x264, x265
 from tests.media import write_video
 
 CLOSED_HEVC = x265("keyint=10:bframes=4:b-adapt=0:open-gop=0")
 OPEN_HEVC = x265("keyint=10:bframes=4:b-adapt=0")
-
-
-def rewrite(path, parts, change=lambda part, number, packet: (bytes(packet), packet.pts)):
-    """The packets of some files one after another; change: (data, pts) of a packet, or None to drop it."""
-    sources = [av.open(str(part)) for part in parts]
-    with av.open(str(path), "w") as target:
-        copy, base = target.add_stream_from_template(sources[0].streams.video[0], opaque=True), 0
-        for part, source in enumerate(sources):
-            packets = [packet for packet in source.demux(video=0) if packet.size]
-            shift = base - packets[0].dts
-            for number, packet in enumerate(packets):
-                changed = change(part, number, packet)
-                if changed is not None:
-                    new = av.Packet(changed[0])
-                    new.stream, new.time_base, new.duration = copy, packet.time_base, packet.duration
-                    new.dts, new.pts, new.is_keyframe = packet.dts + shift, changed[1] + shift, packet.is_keyframe
-                    target.mux(new)
-                base = packet.dts + shift + packet.duration
-        for source in sources:
-            source.close()
-    return path
 
 
 def discard_prior(kinds):
