@@ -6,6 +6,8 @@ Source: ITU-T H.264 7.3.2.1, 7.3.2.2, 7.3.3, 8.2.1.1.
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from pipelines.bits import Bits, number_of
+
 SLICE, IDR_SLICE, SPS, PPS = 1, 5, 7, 8
 WITH_CHROMA_FORMAT = (100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135)  # profiles
 SLICE_BYTES = 16  # of a slice's header, more than what is read of it
@@ -29,11 +31,12 @@ class SliceReader:
     """
 
     def __init__(self, extradata: bytes):
-        self.order: int | None = None  # picture order count of the last packet, counted from its IDR picture (8.2.1.1)
+        # Of the last packet: IDR pictures so far, and the picture order count (8.2.1.1).
+        self.order: tuple[int, int] | None = None
         self._sequences: dict[int, Sequence] = {}
         self._sequence_of: dict[int, int] = {}  # picture parameter set -> sequence parameter set
         self._last_frame_num: int | None = None  # of reference pictures
-        self._last_order = 0
+        self._last_order = self._idr_pictures = 0
         if extradata[:1] == b"\1":
             for unit in _units_of_avcc(extradata):
                 self._keep_parameters(unit)
@@ -64,12 +67,13 @@ class SliceReader:
         """Note the next picture; whether no reference picture before it is missing."""
         if idr:
             self._last_frame_num, self._last_order = frame_num, 0
+            self._idr_pictures += 1
         before = frame_num if self._last_frame_num is None else self._last_frame_num
         if sequence.order_bits:
             size = 1 << sequence.order_bits
             order = self._last_order + (order - self._last_order + size // 2) % size - size // 2
             if self.order is None:
-                self.order = order
+                self.order = self._idr_pictures, order
         if reference:
             self._last_frame_num, self._last_order = frame_num, order
         return (frame_num - before) % (1 << sequence.frame_num_bits) < 2
@@ -78,9 +82,9 @@ class SliceReader:
         """The sequence, frame_num, whether it is of a field and of the bottom one, and the picture order count, modulo
         2 to the power of `order_bits`: the same in all slices of a picture. Numbers are read by hand, for speed.
         """
-        value, left = _bits(header)
+        value, left = number_of(header)
         try:
-            for _ in range(3):  # place, type, picture parameter set: as `_Bits.golomb`
+            for _ in range(3):  # place, type, picture parameter set: as `Bits.golomb`
                 left -= 2 * (left - value.bit_length()) + 1
                 code, value = value >> left, value & (1 << left) - 1
             sequence = self._sequences[self._sequence_of[code - 1]]
@@ -88,7 +92,7 @@ class SliceReader:
                 bits = sequence.frame_num_bits + sequence.order_bits
                 both = value >> left - bits
                 return sequence, both >> sequence.order_bits, 0, 0, both & (1 << sequence.order_bits) - 1
-            rest = _Bits(value, left)
+            rest = Bits(value, left)
             if sequence.colour_planes:
                 rest.read(2)
             frame_num = rest.read(sequence.frame_num_bits)
@@ -101,7 +105,7 @@ class SliceReader:
             return None
 
     def _keep_parameters(self, unit: bytes | memoryview) -> None:
-        bits = _Bits(*_bits(unit[1:]))
+        bits = Bits.of(unit[1:])
         try:
             if unit[0] & 31 == PPS:
                 number, sequence = bits.golomb(), bits.golomb()
@@ -113,7 +117,7 @@ class SliceReader:
             pass
 
 
-def _read_sequence(bits: "_Bits") -> tuple[int, Sequence]:
+def _read_sequence(bits: Bits) -> tuple[int, Sequence]:
     profile, _, number = bits.read(8), bits.read(16), bits.golomb()
     planes = False
     if profile in WITH_CHROMA_FORMAT:
@@ -140,7 +144,7 @@ def _read_sequence(bits: "_Bits") -> tuple[int, Sequence]:
     return number, Sequence(frame_num_bits, fields, planes, order_bits, plain=not (fields or planes))
 
 
-def _skip_scaling_list(bits: "_Bits", size: int) -> None:
+def _skip_scaling_list(bits: Bits, size: int) -> None:
     last = following = 8
     for _ in range(size):
         if following:
@@ -159,33 +163,3 @@ def _units_of_avcc(extradata: bytes) -> Iterator[bytes]:
             if size and position + 2 + size <= len(extradata):
                 yield extradata[position + 2 : position + 2 + size]
             position += 2 + size
-
-
-def _bits(data: bytes | memoryview) -> tuple[int, int]:
-    """The bits of a unit as a number, and how many they are; without the bytes that keep them from looking like a start
-    code."""
-    data = bytes(data)
-    if b"\0\0\3" in data:
-        data = data.replace(b"\0\0\3", b"\0\0")
-    return int.from_bytes(data, "big"), 8 * len(data)
-
-
-class _Bits:
-    """Reads a number of so many bits, from the highest on."""
-
-    __slots__ = ("left", "value")
-
-    def __init__(self, value: int, left: int):
-        self.value, self.left = value, left
-
-    def read(self, count: int) -> int:
-        """The next so many bits; ValueError: there are no more."""
-        left = self.left - count
-        found = self.value >> left
-        self.value ^= found << left
-        self.left = left
-        return found
-
-    def golomb(self) -> int:
-        """The next number, coded with as many zeros before it as it has bits less one."""
-        return self.read(2 * (self.left - self.value.bit_length()) + 1) - 1

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import NamedTuple
 
-from pipelines.h264_slices import SliceReader
+from pipelines import h264_slices, hevc_slices
 
 START_CODE = b"\0\0\1"
+DELIMITER = 9  # type of an H.264 unit
+ANY_SLICES = bytes([DELIMITER, 0xF0])  # such a unit, before a picture of slices of any type
 RASL_N, RASL_R, BLA_W_RADL, CRA, END_OF_SEQUENCE, END_OF_STREAM = 8, 9, 17, 21, 36, 37  # types of HEVC units
 NO_OUTPUT_OF_PRIOR = 0x40  # bit of the first byte of a slice's header, of random access points only
 SMALLEST_MPEG4_PICTURE = 16  # bytes; less may be a picture that is "not coded" (DivX, Xvid), which yields no frame
@@ -29,7 +31,7 @@ class Header(NamedTuple):
     parameters: bool = False  # carries parameter sets
     layer: int = 0  # temporal layer
     discards: bool = False  # a random access point that may take away pictures decoded before, but not shown yet
-    order: int | None = None  # in which it is shown, among those from the last random access point on
+    order: tuple[int, int] | None = None  # in which pictures are shown: the sequence of pictures, the place in it
     ends: bool = False  # the next picture begins a sequence of its own
 
 
@@ -39,9 +41,9 @@ def header_reader(codec: str, extradata: bytes) -> Callable[[memoryview, bool], 
     extradata: what the container holds for the decoder (avcC, hvcC, parameter sets or nothing).
     """
     if codec == "h264":
-        return partial(_h264, _unit_finder(extradata, 4), SliceReader(extradata))
+        return partial(_h264, _unit_finder(extradata, 4), h264_slices.SliceReader(extradata))
     if codec == "hevc":
-        return partial(_hevc, _unit_finder(extradata, 21))
+        return partial(_hevc, _unit_finder(extradata, 21), hevc_slices.SliceReader(extradata))
     return {"vp8": _vp8, "vp9": _vp9, "av1": _av1, "mpeg4": _mpeg4, "mjpeg": _mjpeg}.get(codec, _unknown)
 
 
@@ -59,14 +61,28 @@ def break_link(data: bytes, extradata: bytes) -> bytes:
     return bytes(changed)
 
 
-def _h264(find_units: Callable, slices: SliceReader, data: memoryview, keyframe: bool) -> Header:
+def delimit(data: bytes, extradata: bytes) -> bytes:
+    """An H.264 packet that begins with an access unit delimiter (ITU-T H.264 7.3.2.4).
+
+    Without one, a parser may take IDR pictures that follow each other for one picture: their headers differ in
+    idr_pic_id alone (7.4.1.2.4), which encoders count modulo 2.
+    """
+    units = _unit_finder(extradata, 4)(memoryview(data))
+    if units and data[units[0]] & 31 == DELIMITER:
+        return data
+    length_size = _length_size(extradata, 4)
+    before = len(ANY_SLICES).to_bytes(length_size, "big") if length_size else b"\0" + START_CODE
+    return before + ANY_SLICES + data
+
+
+def _h264(find_units: Callable, slices: h264_slices.SliceReader, data: memoryview, keyframe: bool) -> Header:
     found = find_units(data)
     in_order = slices.in_order(data, found)
     return _h264_units(bytes([data[at] for at in found]), in_order, slices.order)
 
 
 @lru_cache(maxsize=16384)
-def _h264_units(heads: bytes, in_order: bool, order: int | None) -> Header:
+def _h264_units(heads: bytes, in_order: bool, order: tuple[int, int] | None) -> Header:
     """heads: the first byte of each unit. Most packets of all streams have the same few, in the same places.
 
     in_order: not so are a field, whose frame has two packets, and what follows a lost picture.
@@ -81,12 +97,15 @@ def _h264_units(heads: bytes, in_order: bool, order: int | None) -> Header:
     )
 
 
-def _hevc(find_units: Callable, data: memoryview, keyframe: bool) -> Header:
-    return _hevc_units(b"".join([data[at : at + 3].tobytes().ljust(3, b"\0") for at in find_units(data)]))
+def _hevc(find_units: Callable, slices: hevc_slices.SliceReader, data: memoryview, keyframe: bool) -> Header:
+    found = find_units(data)
+    slices.read(data, found)
+    heads = b"".join([data[at : at + 3].tobytes().ljust(3, b"\0") for at in found])
+    return _hevc_units(heads, slices.shown, slices.order)
 
 
-@lru_cache(maxsize=4096)
-def _hevc_units(heads: bytes) -> Header:
+@lru_cache(maxsize=16384)
+def _hevc_units(heads: bytes, shown: bool, order: tuple[int, int] | None) -> Header:
     """heads: the first three bytes of each unit."""
     heads_of_units = zip(heads[::3], heads[1::3], heads[2::3], strict=True)
     units = [
@@ -100,6 +119,7 @@ def _hevc_units(heads: bytes) -> Header:
         return Header(shown=None, parameters=True)
     kind, layer, third = units[picture]
     return Header(
+        shown=shown,
         start=16 <= kind <= 21,
         broken_link=16 <= kind <= 18,
         leading=kind in (RASL_N, RASL_R),
@@ -107,6 +127,7 @@ def _hevc_units(heads: bytes) -> Header:
         parameters=any(32 <= kind <= 34 for kind in types),
         layer=layer,
         discards=16 <= kind < CRA and bool(third & NO_OUTPUT_OF_PRIOR),
+        order=order,
         ends=END_OF_SEQUENCE in types or END_OF_STREAM in types,
     )
 
@@ -144,9 +165,13 @@ def _unit_finder(extradata: bytes, length_at: int) -> Callable[[memoryview], lis
 
     length_at: where avcC or hvcC says how long the units' length fields are.
     """
-    if extradata[:1] == b"\1" and len(extradata) > length_at:
-        return partial(_units_with_length, (extradata[length_at] & 3) + 1)
-    return _units_with_start_code
+    length_size = _length_size(extradata, length_at)
+    return partial(_units_with_length, length_size) if length_size else _units_with_start_code
+
+
+def _length_size(extradata: bytes, length_at: int) -> int:
+    """Bytes of the units' length fields; 0: units begin with start codes."""
+    return (extradata[length_at] & 3) + 1 if extradata[:1] == b"\1" and len(extradata) > length_at else 0
 
 
 def _units_with_length(length_size: int, data: memoryview) -> list[int]:

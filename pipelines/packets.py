@@ -29,7 +29,7 @@ class Fact(NamedTuple):
     start: bool  # decoding may start here
     reference: bool  # later packets may need it
     leading: bool  # cannot be decoded when decoding starts at the last start
-    order: tuple[int, int] | None = None  # in which the stream itself says that pictures are shown
+    order: tuple[int, int] | None = None  # in which the stream itself says that pictures are shown; see `Header`
 
 
 class Run(NamedTuple):
@@ -45,13 +45,12 @@ def gather_facts(packets: Sequence[Packet]) -> list[Fact]:
     facts: list[Fact] = []
     parameters_seen = can_start = leading_hidden = False
     start_pts = None
-    ended, periods = False, 0
+    ended = False
     for pts, discard, header, new_parameters in packets:
         # Pictures may be lost there, or parameter sets that later packets need stand beside this one.
         opaque = bool(facts) and (new_parameters or (header.start and (ended or header.discards)))
         ended = header.ends
         if header.start:
-            periods += 1
             leading_hidden = header.broken_link or not facts
             # Parameter sets inside the stream may replace earlier ones: then only a place with its own will do.
             can_start = header.parameters or not parameters_seen
@@ -61,8 +60,7 @@ def gather_facts(packets: Sequence[Packet]) -> list[Fact]:
         frame = None if opaque else header.shown and not discard and not (leading and leading_hidden)
         # Non-reference pictures of a lower temporal layer serve the layers above it.
         reference = header.reference or header.parameters or header.layer < top_layer
-        order = None if header.order is None else (periods, header.order)
-        facts.append(Fact(pts, frame, header.start and can_start, reference, leading and can_start, order))
+        facts.append(Fact(pts, frame, header.start and can_start, reference, leading and can_start, header.order))
     return facts
 
 

@@ -16,10 +16,11 @@ import numpy as np
 from av.video.stream import VideoStream
 
 from pipelines.demux import Demuxed, demux
-from pipelines.headers import break_link
+from pipelines.headers import break_link, delimit
 from pipelines.video_file import VideoError, damaged, open_video, video_stream
 
 CODECS = ("h264", "hevc", "vp9", "av1")
+AT_JOINTS = {"h264": delimit, "hevc": break_link}  # what is done to packets that did not follow the one before
 TICK = Fraction(1, 25)
 UPRIGHT = np.array([1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30], ">i4").tobytes()
 """Display matrix of a track that is shown as it is, 44 bytes into the track header box (ISO/IEC 14496-12, 8.3.2)."""
@@ -60,7 +61,8 @@ def _write(output: io.BytesIO, demuxed: Demuxed, stream: VideoStream, wanted: se
     place = {chosen[k][1]: new_number for new_number, k in enumerate(order)}  # packet -> place in the order shown
     delay = max(k - place[i] for k, (_, i) in enumerate(chosen))  # nothing is shown before it is decoded
     extradata = stream.codec_context.extradata or b""
-    joints = {run.packets[0] for run in runs[1:]} if stream.codec_context.codec.canonical_name == "hevc" else ()
+    joints = {run.packets[0] for run in runs[1:]}
+    mend = AT_JOINTS.get(stream.codec_context.codec.canonical_name, lambda data, extradata: data)
     packets = demuxed.packets(i for _, i in chosen)
     with av.open(output, "w", format="mp4", options={"use_editlist": "0"}) as target:
         copy = target.add_stream_from_template(stream, opaque=True)
@@ -69,7 +71,7 @@ def _write(output: io.BytesIO, demuxed: Demuxed, stream: VideoStream, wanted: se
             if not (demuxed.facts[i].frame or packet.is_discard):
                 raise _not_prunable(demuxed.path)  # pictures that no frame shows would be counted
             data = bytes(packet)
-            new = av.Packet(break_link(data, extradata) if i in joints else data)
+            new = av.Packet(mend(data, extradata) if i in joints else data)
             new.stream, new.time_base, new.duration = copy, TICK, 1
             new.dts, new.pts = dts, place[i] + delay
             new.is_keyframe = demuxed.facts[i].start

@@ -9,6 +9,7 @@ import pytest
 
 from pipelines.decode import VideoError, decode_frames, probe
 from pipelines.remux import remux
+from tests.bits import Bits
 from tests.decoding import check, demuxed, full_decode, rewrite, x264, x265
 from tests.media import write_video
 
@@ -153,9 +154,18 @@ def test_lost_references(tmp_path, ending):
 
 
 @pytest.mark.parametrize("ending", ["mp4", "mkv"])
-def test_times_in_the_order_of_decoding_from_somewhere_on(tmp_path, ending):
+@pytest.mark.parametrize(
+    ("codec", "options"),
+    [
+        ("h264", x264("keyint=10:bframes=3:b-adapt=0:scenecut=0")),
+        ("hevc", CLOSED_HEVC),
+        ("hevc", x265("keyint=10:bframes=4:b-adapt=0:open-gop=0:repeat-headers=1")),
+    ],
+)
+def test_times_in_the_order_of_decoding_from_somewhere_on(tmp_path, codec, options, ending):
     """The decoder keeps to the order that the pictures tell themselves."""
-    source = write_video(tmp_path / "1.mp4", options=x264("keyint=10:bframes=3:b-adapt=0:scenecut=0"))
+    source = write_video(tmp_path / "1.mp4", codec=codec, options=options)
+    assert demuxed(source).shown is not None
     check_opaque(
         rewrite(
             tmp_path / f"v.{ending}",
@@ -163,25 +173,6 @@ def test_times_in_the_order_of_decoding_from_somewhere_on(tmp_path, ending):
             lambda part, i, p: (bytes(p), p.pts if i < 20 else p.dts + 2 * p.duration),
         )
     )
-
-
-class Bits:
-    def __init__(self):
-        self.bits = ""
-
-    def u(self, count, value):
-        self.bits += f"{value:0{count}b}"
-        return self
-
-    def ue(self, *values):
-        for value in values:
-            self.bits += "0" * ((value + 1).bit_length() - 1) + f"{value + 1:b}"
-        return self
-
-    def unit(self, head):
-        bits = self.bits + "1"
-        bits += "0" * (-len(bits) % 8)
-        return b"\0\0\0\1" + bytes([head]) + int(bits, 2).to_bytes(len(bits) // 8, "big").replace(b"\0\0", b"\0\0\3")
 
 
 def field(frame, bottom, rng):
@@ -194,15 +185,15 @@ def field(frame, bottom, rng):
         bits.bits += "0" * (-len(bits.bits) % 8)
         for value, count in zip(rng.integers(16, 235, 3).tolist(), (256, 64, 64), strict=True):
             bits.bits += f"{value:08b}" * count
-    return bits.unit(0x65 if idr else 0x61)
+    return bits.unit([0x65 if idr else 0x61])
 
 
 @pytest.mark.parametrize("ending", ["ts", "mts", "mkv", "mp4"])
 def test_fields_in_packets_of_their_own(tmp_path, ending):
     """Camcorders write interlaced H.264 so (AVCHD): two packets are one frame."""
     rng = np.random.default_rng(0)
-    sequence = Bits().u(8, 77).u(16, 30).ue(0, 0, 0, 4, 1).u(1, 0).ue(3, 1).u(5, 0b00100).unit(0x67)
-    picture = Bits().ue(0, 0).u(2, 0).ue(0, 0, 0).u(3, 0).ue(0, 0, 0).u(3, 0b100).unit(0x68)
+    sequence = Bits().u(8, 77).u(16, 30).ue(0, 0, 0, 4, 1).u(1, 0).ue(3, 1).u(5, 0b00100).unit([0x67])
+    picture = Bits().ue(0, 0).u(2, 0).ue(0, 0, 0).u(3, 0).ue(0, 0, 0).u(3, 0b100).unit([0x68])
     fields = [field(i // 2, i % 2, rng) for i in range(40)]
     fields = [(sequence + picture if i % 10 == 0 else b"") + data for i, data in enumerate(fields)]
     (tmp_path / "v.h264").write_bytes(b"".join(fields))

@@ -8,6 +8,7 @@ import pytest
 from nvidia.dali import fn, pipeline_def, types
 
 from pipelines.decode import VideoError, decode_frames
+from pipelines.headers import DELIMITER, _unit_finder
 from pipelines.remux import black_video, remux
 from tests.decoding import CLOSED, OPEN, x264, x265
 from tests.media import ffmpeg, frame_numbers, write_alt_ref_video, write_video
@@ -76,6 +77,26 @@ def test_nothing_but_needed_packets(tmp_path):
     data, numbers = remux(path, [30, 0, 30])
     assert read_all(data)[1] == 2
     assert numbers.tolist() == [1, 0, 1]
+
+
+@pytest.mark.parametrize("ending", ["mp4", "avi"])
+@pytest.mark.parametrize("own", [0, 1])
+def test_idr_pictures_that_did_not_follow_each_other_are_told_apart(tmp_path, ending, own):
+    """Every second one has the same idr_pic_id, the only thing that differs in their headers."""
+    path = write_video(tmp_path / f"v.{ending}", options=x264(f"keyint=1:aud={own}"))
+    data, numbers = remux(path, range(0, 40, 2))
+    with av.open(io.BytesIO(data), format="mp4") as container:
+        stream = container.streams.video[0]
+        units = _unit_finder(stream.codec_context.extradata, 4)
+        kinds = [[byte & 31 for byte in (packet[at] for at in units(packet))] for packet in stream_data(container)]
+    assert numbers.tolist() == list(range(20))
+    assert len(kinds) == 20
+    assert all(found[0] == DELIMITER and found.count(DELIMITER) == 1 for found in kinds[1:])
+    assert kinds[0].count(DELIMITER) == own
+
+
+def stream_data(container):
+    return [memoryview(bytes(packet)) for packet in container.demux(video=0) if packet.size]
 
 
 def test_frames_hidden_by_an_edit_list_are_counted(tmp_path):

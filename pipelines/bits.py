@@ -1,0 +1,41 @@
+"""Reading the headers of H.264 and HEVC bit by bit.
+
+Source: ITU-T H.264 7.2, 7.4.1, 9.1.
+"""
+
+from typing import Self
+
+
+def number_of(unit: bytes | memoryview) -> tuple[int, int]:
+    """The bits of (the beginning of) a unit as a number, and how many they are; without the bytes that keep them from
+    looking like a start code."""
+    data = bytes(unit)
+    if b"\0\0\3" in data:
+        data = data.replace(b"\0\0\3", b"\0\0")
+    return int.from_bytes(data, "big"), 8 * len(data)
+
+
+class Bits:
+    """Reads a number of so many bits, from the highest on."""
+
+    __slots__ = ("left", "value")
+
+    def __init__(self, value: int, left: int):
+        self.value, self.left = value, left
+
+    @classmethod
+    def of(cls, unit: bytes | memoryview) -> Self:
+        """Those of (the beginning of) a unit, as `number_of`."""
+        return cls(*number_of(unit))
+
+    def read(self, count: int) -> int:
+        """The next so many bits; ValueError: there are no more."""
+        left = self.left - count
+        found = self.value >> left
+        self.value ^= found << left
+        self.left = left
+        return found
+
+    def golomb(self) -> int:
+        """The next number, coded with as many zeros before it as it has bits less one."""
+        return self.read(2 * (self.left - self.value.bit_length()) + 1) - 1

@@ -1,0 +1,136 @@
+"""What the slice headers of HEVC say of the order of pictures, and of those that are never shown.
+
+Source: ITU-T H.265 7.3.2.2, 7.3.2.3, 7.3.3, 7.3.6.1, 8.3.1; hvcC: ISO/IEC 14496-15.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from pipelines.bits import Bits
+
+SPS, PPS = 33, 34  # types of units
+IRAP = range(16, 24)  # slices of random access points
+BLA, IDR = range(16, 19), range(19, 21)
+LEADING = range(6, 10)
+SLICE_BYTES = 24  # of a slice's header, more than what is read of it
+PARAMETER_BYTES = 256  # of a parameter set, more than what is read of it
+
+
+class Sequence(NamedTuple):
+    """What a sequence parameter set says of the headers of slices."""
+
+    order_bits: int  # of the picture order count
+    colour_planes: bool
+
+
+class Picture(NamedTuple):
+    """What a picture parameter set says of the headers of slices."""
+
+    sequence: int
+    may_be_hidden: bool  # headers say whether the picture is shown
+    extra_bits: int
+
+
+class SliceReader:
+    """Reads a stream from its first packet on; of what it does not understand it says nothing.
+
+    extradata: what the container holds for the decoder.
+    """
+
+    def __init__(self, extradata: bytes):
+        # Of the last packet: breaks in the count of pictures so far, and the picture order count (8.3.1).
+        self.order: tuple[int, int] | None = None
+        self.shown = True
+        self._sequences: dict[int, Sequence] = {}
+        self._pictures: dict[int, Picture] = {}
+        self._breaks = self._last_order = 0
+        for unit in _units_of_hvcc(extradata):
+            self._keep_parameters(unit)
+
+    def read(self, data: memoryview, units: Iterable[int]) -> None:
+        """Note what a packet says; units: where in it its units begin."""
+        self.order, self.shown = None, True
+        for at in units:
+            first, second = data[at], data[at + 1]
+            kind = first >> 1 & 63
+            if first & 1 or second >> 3:
+                continue  # of another layer
+            if kind in (SPS, PPS):
+                self._keep_parameters(data[at : at + PARAMETER_BYTES])
+            elif kind < 32:
+                self._read_slice(data[at + 2 : at + SLICE_BYTES], kind, second & 7)
+                return  # the picture's other slices say the same
+
+    def _read_slice(self, header: memoryview, kind: int, layer: int) -> None:
+        bits = Bits.of(header)
+        try:
+            if not bits.read(1):
+                return  # not the first of its picture
+            if kind in IRAP:
+                bits.read(1)
+            picture = self._pictures[bits.golomb()]
+            sequence = self._sequences[picture.sequence]
+            bits.read(picture.extra_bits)
+            bits.golomb()
+            shown = bits.read(1) == 1 if picture.may_be_hidden else True
+            if sequence.colour_planes:
+                bits.read(2)
+            order = 0 if kind in IDR else bits.read(sequence.order_bits)
+        except (KeyError, ValueError):
+            return
+        if kind in IDR or kind in BLA:
+            self._breaks += 1
+            self._last_order = order
+        size = 1 << sequence.order_bits
+        order = self._last_order + (order - self._last_order + size // 2) % size - size // 2
+        self.order, self.shown = (self._breaks, order), shown
+        if layer == 1 and kind not in LEADING and (kind > 14 or kind % 2):
+            self._last_order = order
+
+    def _keep_parameters(self, unit: bytes | memoryview) -> None:
+        bits = Bits.of(unit[2:])
+        try:
+            if unit[0] >> 1 & 63 == PPS:
+                number, sequence = bits.golomb(), bits.golomb()
+                bits.read(1)
+                self._pictures[number] = Picture(sequence, bits.read(1) == 1, bits.read(3))
+            elif unit[0] >> 1 & 63 == SPS:
+                number, sequence = _read_sequence(bits)
+                self._sequences[number] = sequence
+        except ValueError:
+            pass
+
+
+def _read_sequence(bits: Bits) -> tuple[int, Sequence]:
+    bits.read(4)
+    layers = bits.read(3)  # beside the lowest
+    bits.read(1 + 96)  # profile, tier and level
+    present = [(bits.read(1), bits.read(1)) for _ in range(layers)]
+    bits.read(2 * (8 - layers) if layers else 0)
+    for profile, level in present:
+        bits.read(88 * profile + 8 * level)
+    number = bits.golomb()
+    planes = bits.golomb() == 3 and bits.read(1) == 1
+    bits.golomb(), bits.golomb()
+    if bits.read(1):  # conformance window
+        bits.golomb(), bits.golomb(), bits.golomb(), bits.golomb()
+    bits.golomb(), bits.golomb()
+    order_bits = bits.golomb() + 4
+    if order_bits > 16:
+        raise ValueError
+    return number, Sequence(order_bits, planes)
+
+
+def _units_of_hvcc(extradata: bytes) -> Iterator[bytes]:
+    if extradata[:1] != b"\1" or len(extradata) < 23:
+        return
+    position = 23
+    for _ in range(extradata[22]):  # a list for each type of unit
+        count = int.from_bytes(extradata[position + 1 : position + 3], "big")
+        position += 3
+        for _ in range(count):
+            size = int.from_bytes(extradata[position : position + 2], "big")
+            unit = extradata[position + 2 : position + 2 + size]
+            position += 2 + size
+            if len(unit) > 2:
+                yield unit
