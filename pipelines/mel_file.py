@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from pipelines.mel import N_FFT, AudioImage, Columns
+from pipelines.unfinished import unfinished
 
 CHANNELS = 2
 """Channels that are stored at most: left and right."""
@@ -50,16 +50,13 @@ def save_columns(path: Path, columns: Columns | None, settings: str) -> None:
     if columns is not None:
         arrays = {_WINDOW(i): window.astype(np.float16) for i, window in enumerate(columns.windows)}
         metadata |= {"silent": "no", "rate": str(columns.rate), "samples": str(columns.samples)}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(arrays, temporary, metadata)
-        os.replace(temporary, path)
+        with unfinished(path) as temporary:
+            save_file(arrays, temporary, metadata)
+            os.replace(temporary, path)
     except (OSError, SafetensorError) as error:
         raise MelError(f"{path}: cannot be written ({error})") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
 
 
 def load_columns(path: Path, settings: str, channels: int = CHANNELS) -> Columns | None:

@@ -5,10 +5,8 @@ depend on each other, so that a wanted frame needs few others, and what costs a 
 coding) is left out.
 """
 
-import glob
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import zip_longest
@@ -27,6 +25,7 @@ from pipelines.decode import colour_range, quarter_turns, shown_size
 from pipelines.demux import Demuxed, demux
 from pipelines.pictures import all_pictures
 from pipelines.sound_track import SoundTrack, sound_start
+from pipelines.unfinished import unfinished
 from pipelines.video_file import VideoError, open_video, video_stream
 
 MULTIPLE = 16  # of both sides, in pixels
@@ -97,31 +96,18 @@ def write_copy(source: str | Path, target: str | Path, options: CopyOptions) -> 
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(target)
-    temporary = target.with_name(f".{target.stem}.{os.getpid()}.mp4")
     try:
-        fields, sound_packets = _write(source, temporary, options)
-        _verify(temporary, fields, sound_packets)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
+        with unfinished(target) as temporary:
+            fields, sound_packets = _write(source, temporary, options)
+            _verify(temporary, fields, sound_packets)
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
     except VideoError as error:
         raise CopyError(str(error)) from error
     except av.FFmpegError as error:
         raise CopyError(f"{source}: no copy could be made ({error})") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
     return len(fields)
-
-
-def _remove_abandoned(target: Path) -> None:
-    """Remove what processes that are gone had begun to write of this copy."""
-    for begun in target.parent.glob(f".{glob.escape(target.stem)}.*.mp4"):
-        process = begun.stem.rpartition(".")[2]
-        if process.isdecimal() and not Path("/proc", process).exists():
-            with suppress(OSError):
-                begun.unlink()
 
 
 def _write(source: str | Path, temporary: Path, options: CopyOptions) -> tuple[list[np.ndarray], int]:

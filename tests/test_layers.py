@@ -17,7 +17,7 @@ LAYERS = [
         "pipelines",
         "bits clips ffmpeg frame_folder h264_slices hevc_slices jpeg list_file media_files memory order parallel",
     )
-    | layer("pipelines", "processes record_file sampling sandbox shard storage tsam_names views windows")
+    | layer("pipelines", "processes record_file sampling sandbox shard storage tsam_names unfinished views windows")
     | layer("pipelines.lists", "build classes formats media paths published rows split write"),
     layer("pipelines", "copy_folder decode demux file_sound headers index_file mel mel_file mel_store mel_summary mp4")
     | layer("pipelines", "nvdec packets pictures probe remux sound sound_track source training_copy video_file ways_in")

@@ -247,15 +247,3 @@ def test_an_original_that_has_gone_is_a_failure_like_any_other(tmp_path):
     assert "a.mp4" in record["reason"]
     (tmp_path / "a.mp4").write_bytes(b"")
     assert list(not_made(tmp_path / "copies", {"a": tmp_path / "a.mp4"}, CopyOptions())) == ["a"]
-
-
-def test_what_a_killed_process_had_begun_is_removed(tmp_path):
-    """That of a process that lives stays: it may still be writing."""
-    write_video(tmp_path / "one.mp4", 3)
-    target = tmp_path / "copies/one[1].mp4"
-    target.parent.mkdir()
-    abandoned, living = (target.with_name(f".one[1].{number}.mp4") for number in (2**30, os.getppid()))
-    for begun in (abandoned, living):
-        begun.touch()
-    write_copy(tmp_path / "one.mp4", target, CopyOptions(short_side=64))
-    assert sorted(target.parent.iterdir()) == sorted([target, living])

@@ -6,7 +6,6 @@ are only read. What exists already is skipped. Videos without sound are listed. 
 ffmpeg's reason; the exit status is then 1.
 """
 
-import os
 import shutil
 import sys
 from collections import defaultdict
@@ -24,6 +23,7 @@ from pipelines.ffmpeg import FfmpegError, passthrough, run_ffmpeg
 from pipelines.media_files import DEMUXERS, find_video, video_ids
 from pipelines.sound import SoundError, has_sound
 from pipelines.storage import is_remote
+from pipelines.unfinished import unfinished
 from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, heed_sigterm, parser, printable
 from tsam_dali.config import load_config
 from tsam_dali.example import ensure_example
@@ -122,12 +122,9 @@ def extract_sound(video: Path, target: Path) -> None:
     Raises:
         FfmpegError: ffmpeg failed.
     """
-    temporary = target.with_name(f".{target.name}.{os.getpid()}").absolute()
-    try:
+    with unfinished(target.absolute()) as temporary:
         run_ffmpeg(_input(video).output(str(temporary), format="wav", acodec="pcm_s16le"))
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+        temporary.replace(target)
 
 
 def extract_frames(video: Path, target: Path, fps: float, frames_tmpl: str) -> None:
@@ -142,9 +139,8 @@ def extract_frames(video: Path, target: Path, fps: float, frames_tmpl: str) -> N
     Raises:
         FfmpegError: ffmpeg failed, found damage, or the video holds no frame.
     """
-    temporary = target.with_name(f".{target.name}.{os.getpid()}").absolute()
-    temporary.mkdir()
-    try:
+    with unfinished(target.absolute()) as temporary:
+        temporary.mkdir()
         scale = f"scale=-1:{HEIGHT}"
         rate = {"vf": f"{scale},fps={fps:g}"} if fps else {"vf": scale, **passthrough()}
         ending = Path(frames_tmpl.format(1)).suffix
@@ -160,8 +156,6 @@ def extract_frames(video: Path, target: Path, fps: float, frames_tmpl: str) -> N
             path.rename(temporary / frames_tmpl.format(int(path.stem)))
         shutil.rmtree(target, ignore_errors=True)
         temporary.rename(target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _input(video: Path, **options: str) -> Any:
