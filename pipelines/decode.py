@@ -4,8 +4,9 @@ Frames are counted from 0 in the order in which a full decode of the file yields
 frames need reach the decoder, and only wanted frames are converted to RGB.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import av
@@ -50,7 +51,9 @@ def decode_frames(path: str | Path, frames: Sequence[int]) -> np.ndarray:
     return _to_rgb(path, wanted, pictures, (height, width), Crop(0, 0, height, width))
 
 
-def decode_crop(path: str | Path, frames: Sequence[int], size: tuple[int, int], crop: Crop) -> np.ndarray:
+def decode_crop(
+    path: str | Path, frames: Sequence[int], size: tuple[int, int], crop: Crop, together: Collection[int] = ()
+) -> np.ndarray:
     """The same part of all wanted frames, as `decode_frames` gives them: uint8 (S, crop.height, crop.width, 3).
 
     Args:
@@ -58,12 +61,20 @@ def decode_crop(path: str | Path, frames: Sequence[int], size: tuple[int, int], 
         frames: numbers of the wanted frames, at least one.
         size: height and width that all wanted pictures must have, in pixels as shown.
         crop: inside of that size.
+        together: `frames` and others that are wanted of the file next. All are decoded at once, and their pictures are
+            kept until other ones are asked for together.
 
     Raises:
-        VideoError: as `decode_frames`.
+        VideoError: as `decode_frames`, also for frames of `together`.
     """
     wanted = [int(frame) for frame in frames]
-    return _to_rgb(path, wanted, wanted_pictures(path, set(wanted)), size, crop)
+    pictures = _kept_pictures(path, frozenset(together)) if together else wanted_pictures(path, set(wanted))
+    return _to_rgb(path, wanted, {frame: pictures[frame] for frame in wanted}, size, crop)
+
+
+@lru_cache(maxsize=1)
+def _kept_pictures(path: str | Path, wanted: frozenset[int]) -> dict[int, av.VideoFrame]:
+    return wanted_pictures(path, wanted)
 
 
 def _to_rgb(

@@ -73,9 +73,11 @@ def build_loader(
     if clips is None:
         clips = load_clips(config)[split]
     views = views or Views()
-    batch_size, seed = config.training_param.batch_size, config.training_param.seed
+    options = config.training_param
+    batch_size, seed, repeats = options.batch_size, options.seed, options.repeats
     if split == "training":
-        order = TrainingOrder(num_clips=len(clips), batch_size=batch_size, seed=seed, rank=rank, world=world)
+        place = {"rank": rank, "world": world}
+        order = TrainingOrder(num_clips=len(clips), batch_size=batch_size, seed=seed, repeats=repeats, **place)
     else:
         rank_batch = rank_batch or max(1, batch_size // world)
         order = EvaluationOrder(num_clips=len(clips), rank_batch=rank_batch, rank=rank, world=world, views=len(views))
@@ -84,6 +86,7 @@ def build_loader(
         clips=clips,
         order=order,
         training=split == "training",
+        repeats=repeats,
         seed=seed,
         way_in=choose_way_in(config.pipeline.source, config.pipeline.decode, config.dataset.frames_tmpl),
         num_segments=config.model.video_segments,

@@ -17,28 +17,34 @@ class Position(NamedTuple):
     row: int  # line of the clip list; -1: padding
     epoch: int = 0
     view: int = 0  # in a multi-clip evaluation, see `pipelines.views`
+    repeat: int = 0  # number of the sample among those of its video in a training batch
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOrder:
-    """Shuffled epochs of full batches; the clips beyond the last full batch of an epoch wait for another epoch."""
+    """Shuffled epochs of full batches; the clips beyond the last full batch of an epoch wait for another epoch.
+
+    The samples of a video stand side by side, so that one worker makes them one after another.
+    """
 
     num_clips: int
-    batch_size: int  # of the whole job
+    batch_size: int  # samples of the whole job
     seed: int
     rank: int = 0
     world: int = 1
+    repeats: int = 1  # samples of each clip in its batch
 
     def __post_init__(self):
-        if self.batch_size > self.num_clips:
+        most = self.num_clips * self.repeats
+        if self.batch_size > most:
             raise ValueError(
                 f"training_param.batch_size is {self.batch_size}, but the training list has only {self.num_clips} "
-                f"clips; choose at most {self.num_clips}"
+                f"clips; choose at most {most}"
             )
 
     def __len__(self) -> int:
         """Steps of an epoch."""
-        return self.num_clips // self.batch_size
+        return self.num_clips * self.repeats // self.batch_size
 
     @property
     def rank_batch(self) -> int:
@@ -48,7 +54,9 @@ class TrainingOrder:
         """What stands at `place` of this rank's batch in global step number `step`."""
         epoch, step_in_epoch = divmod(step, len(self))
         order = _epoch_order(self.num_clips, self.seed, epoch)
-        return Position(int(order[step_in_epoch * self.batch_size + self.rank * self.rank_batch + place]), epoch)
+        sample = step_in_epoch * self.batch_size + self.rank * self.rank_batch + place
+        clip, repeat = divmod(sample, self.repeats)
+        return Position(int(order[clip]), epoch, repeat=repeat)
 
 
 @dataclass(frozen=True, kw_only=True)

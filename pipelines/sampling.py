@@ -136,9 +136,10 @@ def training_plan(
     seed: int,
     epoch: int,
     row: int,
+    repeat: int = 0,
 ) -> Plan:
-    """The draws of a training sample: a function of (seed, epoch, row) and of the clip's length and size."""
-    rng = np.random.default_rng((seed, epoch, row))
+    """The draws of a training sample: a function of (seed, epoch, row, repeat) and of the clip's length and size."""
+    rng = np.random.default_rng((seed, epoch, row, *([repeat] if repeat else [])))
     return Plan(
         frames=training_frames(num_frames, num_segments, rng),
         crop=random_crop(height, width, video.scales, rng),

@@ -66,6 +66,7 @@ class ClipSource:
     clips: Sequence[Clip]
     order: TrainingOrder | EvaluationOrder
     training: bool
+    repeats: int = 1  # samples of a video in a training batch
     seed: int
     way_in: WayIn
     num_segments: int
@@ -109,14 +110,21 @@ class ClipSource:
         clip = self.clips[position.row]
         shape = (clip.frames, clip.height, clip.width, self.num_segments)
         if self.training:
-            draws = {"seed": self.seed, "epoch": position.epoch, "row": position.row}
+            draws = {"seed": self.seed, "epoch": position.epoch, "row": position.row, "repeat": position.repeat}
             return sampling.training_plan(*shape, self.video, self.audio, **draws)
         return self.views.plan(*shape, seed=self.seed, row=position.row, view=position.view)
 
     def _read(self, position: Position) -> Sample:
         clip, plan = self.clips[position.row], self.plan(position)
-        video, frames = self.way_in.read(clip, plan)
+        video, frames = self.way_in.read(clip, plan, self._together(position))
         return _sample(video, frames, plan, self._sound(clip, plan), (clip.label, position.row, 1), "")
+
+    def _together(self, position: Position) -> frozenset[int]:
+        """The frames that all samples want of the video at this position, if there are several."""
+        if not self.training or self.repeats == 1:
+            return frozenset()
+        plans = (self.plan(position._replace(repeat=repeat)) for repeat in range(self.repeats))
+        return frozenset(frame for plan in plans for frame in plan.frames.tolist())
 
     def _sound(self, clip: Clip, plan: sampling.Plan) -> np.ndarray:
         if not clip.sound or not self.audio_segments:

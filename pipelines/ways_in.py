@@ -1,9 +1,11 @@
 """The ways from a clip's file to what the graph takes: what a worker reads, and what stands for an unreadable clip.
 
-Each has `read(clip, plan)` and `black(num_segments)`; both give the first two arrays of a `Sample`. They run in the
-decode workers and hold plain data only.
+Each has `read(clip, plan, together)` and `black(num_segments)`; both give the first two arrays of a `Sample`. They run
+in the decode workers and hold plain data only. `together` are the frames that several samples want of the clip, those
+of the plan among them: these samples are read one after another.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,8 +25,8 @@ Arrays = tuple[np.ndarray, np.ndarray]
 class DecodedVideo:
     """Frames uint8 (S, H, W, 3), decoded and cropped by the worker; their numbers."""
 
-    def read(self, clip: Clip, plan: Plan) -> Arrays:
-        return decode_crop(clip.path, plan.frames, (clip.height, clip.width), plan.crop), plan.frames
+    def read(self, clip: Clip, plan: Plan, together: Collection[int] = ()) -> Arrays:
+        return decode_crop(clip.path, plan.frames, (clip.height, clip.width), plan.crop, together), plan.frames
 
     def black(self, num_segments: int) -> Arrays:
         return np.zeros((num_segments, 1, 1, 3), np.uint8), np.zeros(num_segments, np.int32)
@@ -34,7 +36,7 @@ class DecodedVideo:
 class PrunedVideo:
     """A video file in memory with the needed packets, uint8 (bytes,); the frames' numbers in it."""
 
-    def read(self, clip: Clip, plan: Plan) -> Arrays:
+    def read(self, clip: Clip, plan: Plan, together: Collection[int] = ()) -> Arrays:
         data, frames = remux(clip.path, plan.frames)
         return np.frombuffer(data, np.uint8), frames
 
@@ -48,7 +50,7 @@ class WholeVideo:
 
     black_path: str
 
-    def read(self, clip: Clip, plan: Plan) -> Arrays:
+    def read(self, clip: Clip, plan: Plan, together: Collection[int] = ()) -> Arrays:
         check_whole(clip, plan.frames)
         return np.frombuffer(clip.path.encode(), np.uint8), plan.frames
 
@@ -63,7 +65,7 @@ class JpegFrames:
     template: str  # dataset.frames_tmpl
     nvjpeg: bool  # decode on the GPU, if the pipeline has one
 
-    def read(self, clip: Clip, plan: Plan) -> Arrays:
+    def read(self, clip: Clip, plan: Plan, together: Collection[int] = ()) -> Arrays:
         return read_frames(clip.path, self.template, plan.frames, (clip.height, clip.width))
 
     def black(self, num_segments: int) -> Arrays:

@@ -12,6 +12,7 @@ from tests.rank_batches import SOUGHT
 from tsam_dali import distributed
 from tsam_dali.command_line import friendly_errors
 from tsam_dali.distributed import Job, check_batch_size
+from tsam_dali.options import TrainingParam
 
 SETTINGS = ("training_param.batch_size=6", "training_param.num_workers=2", "model.audio_segments=0")
 
@@ -53,11 +54,14 @@ def test_validation_takes_each_of_an_odd_number_of_clips_once(batches):
 
 def test_a_batch_that_does_not_divide_is_refused_with_the_nearest_sizes():
     job = Job(0, 4, 4, torch.device("cpu"))
-    check_batch_size(24, 2, job)
+    check_batch_size(TrainingParam(batch_size=24, accumulate=2), job)
+    check_batch_size(TrainingParam(batch_size=24, accumulate=2, repeats=3), job)
     with pytest.raises(ValueError, match=r"20 does not divide into 4 ranks x 3 parts; nearest sizes: 12 or 24"):
-        check_batch_size(20, 3, job)
+        check_batch_size(TrainingParam(batch_size=20, accumulate=3), job)
     with pytest.raises(ValueError, match="nearest sizes: 12$"):
-        check_batch_size(5, 3, job)
+        check_batch_size(TrainingParam(batch_size=5, accumulate=3), job)
+    with pytest.raises(ValueError, match=r"20 does not divide into 4 ranks x 1 parts of 2 samples; nearest.*16 or 24"):
+        check_batch_size(TrainingParam(batch_size=20, repeats=2), job)
 
 
 @pytest.fixture

@@ -211,8 +211,9 @@ def _contradictions(config: Config) -> Iterator[str]:
     decay = config.optimizer_param.lr_decay
     if len(decay) % 2 or list(decay[1::2]) != sorted(decay[1::2]):
         yield f"optimizer_param.lr_decay: expected [factor, epoch, ...] with rising epochs, got {list(decay)}"
-    if config.training_param.batch_size % config.training_param.accumulate:
-        yield (
-            f"training_param.accumulate: {config.training_param.accumulate} parts do not divide "
-            f"batch_size {config.training_param.batch_size}"
-        )
+    batch_size, accumulate = config.training_param.batch_size, config.training_param.accumulate
+    if batch_size % accumulate:
+        yield f"training_param.accumulate: {accumulate} parts do not divide batch_size {batch_size}"
+    repeats = config.training_param.repeats
+    if batch_size % repeats:
+        yield f"training_param.repeats: {repeats} samples of each video do not fill batch_size {batch_size}"

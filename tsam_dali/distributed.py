@@ -4,10 +4,13 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from math import lcm
 from typing import Any
 
 import torch
 import torch.distributed as dist
+
+from tsam_dali.options import TrainingParam
 
 ANSWER_SECONDS = 5
 """How long a rank that ends with an error waits for rank 0 to end with the same one."""
@@ -107,14 +110,15 @@ def on_rank_0(work: Callable[[], Any]) -> Any:
     return outcome[0]
 
 
-def check_batch_size(batch_size: int, accumulate: int, job: Job) -> None:
-    """Raise ValueError unless the batch divides into equal parts for all ranks."""
-    parts = job.world * accumulate
-    if batch_size % parts:
-        lower = batch_size // parts * parts
-        nearest = " or ".join(str(size) for size in (lower, lower + parts) if size)
+def check_batch_size(options: TrainingParam, job: Job) -> None:
+    """Raise ValueError unless the batch divides into equal parts for all ranks, each of whole videos."""
+    batch_size, step = options.batch_size, job.world * lcm(options.accumulate, options.repeats)
+    if batch_size % step:
+        lower = batch_size // step * step
+        nearest = " or ".join(str(size) for size in (lower, lower + step) if size)
+        parts = f"{options.accumulate} parts" + (f" of {options.repeats} samples" if options.repeats > 1 else "")
         raise ValueError(
-            f"training_param.batch_size {batch_size} does not divide into {job.world} ranks x {accumulate} parts; "
+            f"training_param.batch_size {batch_size} does not divide into {job.world} ranks x {parts}; "
             f"nearest sizes: {nearest}"
         )
 

@@ -56,7 +56,12 @@ class TrainingParam:
     epochs: Annotated[int, Ge(1)] = 50
     """Passes over the training list."""
     batch_size: Annotated[int, Ge(1)] = 64
-    """Clips in a step of the whole job, whatever the number of ranks."""
+    """Samples in a step of the whole job, whatever the number of ranks."""
+    repeats: Annotated[int, Ge(1)] = 1
+    """Samples of each video in a batch, with frames, crop and colours of their own, for which it is decoded once
+    (repeated augmentation): of raw clips on a CPU, 2 give nearly twice as many samples a second. A step then has
+    batch_size / repeats videos, an epoch `repeats` times as many steps. NVDEC (`gpu`, `gpu_whole`) and `frames` decode
+    each sample all the same."""
     num_workers: Annotated[int, Ge(0)] = 8
     """Decode processes of the whole machine; never more than it has cores."""
     amp: Literal["bf16", "fp16", "off"] = "bf16"

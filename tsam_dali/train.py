@@ -102,7 +102,7 @@ def train(
     stop: StopRequest,
 ) -> None:
     options = config.training_param
-    distributed.check_batch_size(options.batch_size, options.accumulate, job)
+    distributed.check_batch_size(options, job)
     warn_if_alone(options, job)
     state = resumed_state(args, config, clips, folder)
     num_class = num_classes(clips)
