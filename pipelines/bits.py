@@ -1,4 +1,4 @@
-"""Reading the headers of H.264 and HEVC bit by bit.
+"""Units of H.264 and HEVC, and reading their headers bit by bit.
 
 Source: ITU-T H.264 7.2, 7.4.1, 9.1.
 """
@@ -13,6 +13,16 @@ def number_of(unit: bytes | memoryview) -> tuple[int, int]:
     if b"\0\0\3" in data:
         data = data.replace(b"\0\0\3", b"\0\0")
     return int.from_bytes(data, "big"), 8 * len(data)
+
+
+def unit_at(data: memoryview, units: list[int], number: int) -> bytes:
+    """Unit `number` of a packet whose units begin at `units`; some bytes short, if its successor has a small prefix."""
+    return bytes(data[units[number] : units[number + 1] - 4 if number + 1 < len(units) else len(data)])
+
+
+def same_unit(one: bytes, other: bytes) -> bool:
+    """Whether two units of `unit_at` may be the same."""
+    return one.startswith(other) or other.startswith(one)
 
 
 class Bits:

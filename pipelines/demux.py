@@ -87,7 +87,8 @@ def demux(path: str | Path, container: InputContainer, stream: VideoStream) -> D
     if "mp4" in container.format.name and len(packets) < listed:
         raise damaged(path, f"{len(packets)} of {listed} packets can be read")
     facts = gather_facts(packets)
-    return Demuxed(path, facts, order_shown(facts, codec.has_b_frames), kept if size <= KEEP_BYTES else None)
+    shown = order_shown(facts, codec.has_b_frames, gapless=codec.codec.canonical_name == "hevc")
+    return Demuxed(path, facts, shown, kept if size <= KEEP_BYTES else None)
 
 
 def demux_plain(path: str | Path) -> tuple[Demuxed, CodecContext] | None:
@@ -103,7 +104,7 @@ def demux_plain(path: str | Path) -> tuple[Demuxed, CodecContext] | None:
     samples = _Samples(memoryview(data), table)
     read = header_reader(table.codec, table.extradata)
     facts = gather_facts([Packet(pts, False, read(samples.bytes(i), False)) for i, pts in enumerate(samples.pts)])
-    shown = order_shown(facts, reordered=False)
+    shown = order_shown(facts, reordered=False, gapless=table.codec == "hevc")
     if shown is None:
         return None
     codec = CodecContext.create(table.codec, "r")

@@ -1,12 +1,12 @@
-"""What the slice headers of H.264 say of lost pictures, of single fields and of the order of pictures.
+"""What the headers of H.264 say of lost pictures, of single fields, of the order of pictures, and of new parameters.
 
 Source: ITU-T H.264 7.3.2.1, 7.3.2.2, 7.3.3, 8.2.1.1.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from pipelines.bits import Bits, number_of
+from pipelines.bits import Bits, number_of, same_unit, unit_at
 
 SLICE, IDR_SLICE, SPS, PPS = 1, 5, 7, 8
 WITH_CHROMA_FORMAT = (100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135)  # profiles
@@ -21,6 +21,7 @@ class Sequence(NamedTuple):
     fields: bool  # pictures may be single fields
     colour_planes: bool
     order_bits: int  # of the picture order count; 0: it is not in the slices' headers
+    as_decoded: bool  # pictures are shown in the order of decoding
     plain: bool  # neither fields nor colour planes
 
 
@@ -36,19 +37,21 @@ class SliceReader:
         self._sequences: dict[int, Sequence] = {}
         self._sequence_of: dict[int, int] = {}  # picture parameter set -> sequence parameter set
         self._last_frame_num: int | None = None  # of reference pictures
-        self._last_order = self._idr_pictures = 0
+        self._last_order = self._idr_pictures = self._pictures = 0
+        self._known: dict[int, bytes] = {}  # sequence parameter set -> the bytes that stand for it
         if extradata[:1] == b"\1":
             for unit in _units_of_avcc(extradata):
                 self._keep_parameters(unit)
 
-    def in_order(self, data: memoryview, units: Iterable[int]) -> bool:
-        """Whether a packet holds one whole frame, and no reference picture before it is missing.
+    def in_order(self, data: memoryview, units: list[int]) -> bool:
+        """Whether a packet holds one whole frame, no reference picture before it is missing, and no sequence parameter
+        set is replaced by another one.
 
         units: where in the packet its units begin.
         """
         frames = fields = 0
         complete, current, sequence, self.order = True, None, None, None
-        for at in units:
+        for number, at in enumerate(units):
             kind = data[at] & 31
             if kind in (SLICE, IDR_SLICE):
                 if frames and not (sequence and sequence.fields):
@@ -60,7 +63,7 @@ class SliceReader:
                 frames, fields = frames + (not field), fields + field
                 complete &= self._follow(sequence, frame_num, order, kind == IDR_SLICE, data[at] & 0x60 > 0)
             elif kind in (SPS, PPS):
-                self._keep_parameters(data[at : at + PARAMETER_BYTES])
+                complete &= self._keep_parameters(unit_at(data, units, number))
         return complete and (frames, fields) in ((0, 0), (1, 0), (0, 2))
 
     def _follow(self, sequence: Sequence, frame_num: int, order: int, idr: bool, reference: bool) -> bool:
@@ -74,6 +77,9 @@ class SliceReader:
             order = self._last_order + (order - self._last_order + size // 2) % size - size // 2
             if self.order is None:
                 self.order = self._idr_pictures, order
+        elif sequence.as_decoded:
+            self._pictures += 1
+            self.order = self._idr_pictures, self._pictures
         if reference:
             self._last_frame_num, self._last_order = frame_num, order
         return (frame_num - before) % (1 << sequence.frame_num_bits) < 2
@@ -104,8 +110,9 @@ class SliceReader:
         except (KeyError, ValueError):
             return None
 
-    def _keep_parameters(self, unit: bytes | memoryview) -> None:
-        bits = Bits.of(unit[1:])
+    def _keep_parameters(self, unit: bytes) -> bool:
+        """Whether a sequence parameter set is new or the same as before."""
+        bits = Bits.of(unit[1:PARAMETER_BYTES])
         try:
             if unit[0] & 31 == PPS:
                 number, sequence = bits.golomb(), bits.golomb()
@@ -113,11 +120,14 @@ class SliceReader:
             elif unit[0] & 31 == SPS:
                 number, sequence = _read_sequence(bits)
                 self._sequences[number] = sequence
+                return same_unit(unit, self._known.setdefault(number, unit))
         except ValueError:
             pass
+        return True
 
 
 def _read_sequence(bits: Bits) -> tuple[int, Sequence]:
+    """Number and content of a sequence parameter set; ValueError: it is none."""
     profile, _, number = bits.read(8), bits.read(16), bits.golomb()
     planes = False
     if profile in WITH_CHROMA_FORMAT:
@@ -141,7 +151,7 @@ def _read_sequence(bits: Bits) -> tuple[int, Sequence]:
     if max(frame_num_bits, order_bits) > 16:
         raise ValueError
     fields = bits.read(1) == 0
-    return number, Sequence(frame_num_bits, fields, planes, order_bits, plain=not (fields or planes))
+    return number, Sequence(frame_num_bits, fields, planes, order_bits, kind == 2, plain=not (fields or planes))
 
 
 def _skip_scaling_list(bits: Bits, size: int) -> None:

@@ -2,10 +2,12 @@
 
 Read from the bitstream, because a container marks as keyframes also pictures at which an exact decode cannot begin
 (open groups of pictures, intra refresh). Sources: H.264: ITU-T H.264 7.3.1, 7.4.1; HEVC: ITU-T H.265 7.3.1, 7.4.2.2;
-avcC and hvcC: ISO/IEC 14496-15; VP8: RFC 6386 9.1; VP9: VP9 bitstream specification 6.2 and annex B.
+avcC and hvcC: ISO/IEC 14496-15; VP8: RFC 6386 9.1; VP9: VP9 bitstream specification 6.2 and annex B; AV1: AV1 bitstream
+specification 5.3, 5.9.2; MPEG-4: ISO/IEC 14496-2 6.2; JPEG: ITU-T T.81 B.2.4.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from typing import NamedTuple
 
@@ -15,6 +17,9 @@ START_CODE = b"\0\0\1"
 DELIMITER = 9  # type of an H.264 unit
 ANY_SLICES = bytes([DELIMITER, 0xF0])  # such a unit, before a picture of slices of any type
 RASL_N, RASL_R, BLA_W_RADL, CRA, END_OF_SEQUENCE, END_OF_STREAM = 8, 9, 17, 21, 36, 37  # types of HEVC units
+SEQUENCE_HEADER, FRAME_HEADER, FRAME = 1, 3, 6  # types of AV1's units
+MPEG4_PICTURE, MPEG4_LAYER = b"\0\0\1\xb6", re.compile(b"\0\0\1[\x20-\x2f]")
+JPEG_TABLES = b"\xff\xdb"  # of quantisation
 NO_OUTPUT_OF_PRIOR = 0x40  # bit of the first byte of a slice's header, of random access points only
 SMALLEST_MPEG4_PICTURE = 16  # bytes; less may be a picture that is "not coded" (DivX, Xvid), which yields no frame
 
@@ -29,6 +34,7 @@ class Header(NamedTuple):
     may_lead: bool = False  # is such a picture if it is shown before its random access point
     reference: bool = True  # pictures of its layer may be predicted from it
     parameters: bool = False  # carries parameter sets
+    all_parameters: bool = False  # carries all that a decoder needs to begin
     layer: int = 0  # temporal layer
     discards: bool = False  # a random access point that may take away pictures decoded before, but not shown yet
     order: tuple[int, int] | None = None  # in which pictures are shown: the sequence of pictures, the place in it
@@ -85,7 +91,7 @@ def _h264(find_units: Callable, slices: h264_slices.SliceReader, data: memoryvie
 def _h264_units(heads: bytes, in_order: bool, order: tuple[int, int] | None) -> Header:
     """heads: the first byte of each unit. Most packets of all streams have the same few, in the same places.
 
-    in_order: not so are a field, whose frame has two packets, and what follows a lost picture.
+    in_order: not so are a field, whose frame has two packets, what follows a lost picture, and what changes parameters.
     """
     pictures = [head for head in heads if 1 <= head & 31 <= 5]
     return Header(
@@ -93,6 +99,7 @@ def _h264_units(heads: bytes, in_order: bool, order: tuple[int, int] | None) -> 
         start=any(head & 31 == 5 for head in pictures),
         reference=any(head & 0x60 for head in pictures),
         parameters=any(head & 31 in (7, 8) for head in heads),
+        all_parameters={7, 8} <= {head & 31 for head in heads},
         order=order,
     )
 
@@ -105,7 +112,7 @@ def _hevc(find_units: Callable, slices: hevc_slices.SliceReader, data: memoryvie
 
 
 @lru_cache(maxsize=16384)
-def _hevc_units(heads: bytes, shown: bool, order: tuple[int, int] | None) -> Header:
+def _hevc_units(heads: bytes, shown: bool | None, order: tuple[int, int] | None) -> Header:
     """heads: the first three bytes of each unit."""
     heads_of_units = zip(heads[::3], heads[1::3], heads[2::3], strict=True)
     units = [
@@ -125,6 +132,7 @@ def _hevc_units(heads: bytes, shown: bool, order: tuple[int, int] | None) -> Hea
         leading=kind in (RASL_N, RASL_R),
         reference=kind > 14 or kind % 2 == 1,
         parameters=any(32 <= kind <= 34 for kind in types),
+        all_parameters={32, 33, 34} <= set(types),
         layer=layer,
         discards=16 <= kind < CRA and bool(third & NO_OUTPUT_OF_PRIOR),
         order=order,
@@ -145,15 +153,47 @@ def _vp9(data: memoryview, keyframe: bool) -> Header:
 
 
 def _av1(data: memoryview, keyframe: bool) -> Header:
-    return Header(start=keyframe)
+    shown = sum(_av1_pictures(data))
+    return Header(shown=bool(shown) if shown < 2 else None, start=keyframe)
+
+
+def _av1_pictures(data: memoryview) -> Iterator[bool]:
+    """Of each picture of a packet whether it is shown."""
+    position, still = 0, False
+    while position < len(data):
+        head = data[position]
+        position += 2 if head & 4 else 1
+        size = shift = 0
+        while head & 2 and position < len(data) and shift < 56:
+            byte = data[position]
+            position, size, shift = position + 1, size | (byte & 127) << shift, shift + 7
+            if byte < 128:
+                break
+        end = position + size if head & 2 else len(data)
+        if head >> 3 & 15 in (FRAME_HEADER, FRAME) and position < len(data):
+            yield still or data[position] & 0x90 > 0  # an earlier picture, or this one
+        elif head >> 3 & 15 == SEQUENCE_HEADER and position < len(data):
+            still = data[position] & 8 > 0  # headers of pictures are reduced: all are shown
+        position = end
 
 
 def _mpeg4(data: memoryview, keyframe: bool) -> Header:
-    return Header(shown=True if len(data) > SMALLEST_MPEG4_PICTURE else None, start=keyframe, may_lead=True)
+    stream = bytes(data)
+    pictures = stream.split(MPEG4_PICTURE)
+    kind = pictures[1][0] >> 6 if len(pictures) == 2 and pictures[1] else None
+    layer = MPEG4_LAYER.search(stream) is not None
+    return Header(
+        shown=True if kind is not None and len(data) > SMALLEST_MPEG4_PICTURE else None,
+        start=kind == 0,
+        may_lead=kind == 2,
+        parameters=layer,
+        all_parameters=layer,
+    )
 
 
 def _mjpeg(data: memoryview, keyframe: bool) -> Header:
-    return Header(start=True, reference=False)
+    tables = JPEG_TABLES in bytes(data)
+    return Header(start=tables, reference=tables)  # without its own it needs those before
 
 
 def _unknown(data: memoryview, keyframe: bool) -> Header:

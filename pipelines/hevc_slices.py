@@ -1,12 +1,12 @@
-"""What the slice headers of HEVC say of the order of pictures, and of those that are never shown.
+"""What the headers of HEVC say of the order of pictures, of those that are never shown, and of new parameters.
 
 Source: ITU-T H.265 7.3.2.2, 7.3.2.3, 7.3.3, 7.3.6.1, 8.3.1; hvcC: ISO/IEC 14496-15.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from pipelines.bits import Bits
+from pipelines.bits import Bits, same_unit, unit_at
 
 SPS, PPS = 33, 34  # types of units
 IRAP = range(16, 24)  # slices of random access points
@@ -40,26 +40,30 @@ class SliceReader:
     def __init__(self, extradata: bytes):
         # Of the last packet: breaks in the count of pictures so far, and the picture order count (8.3.1).
         self.order: tuple[int, int] | None = None
-        self.shown = True
+        self.shown: bool | None = True  # None: only a decode can tell
+        self._known: dict[int, bytes] = {}  # sequence parameter set -> the bytes that stand for it
         self._sequences: dict[int, Sequence] = {}
         self._pictures: dict[int, Picture] = {}
         self._breaks = self._last_order = 0
         for unit in _units_of_hvcc(extradata):
             self._keep_parameters(unit)
 
-    def read(self, data: memoryview, units: Iterable[int]) -> None:
+    def read(self, data: memoryview, units: list[int]) -> None:
         """Note what a packet says; units: where in it its units begin."""
         self.order, self.shown = None, True
-        for at in units:
+        same = True
+        for number, at in enumerate(units):
             first, second = data[at], data[at + 1]
             kind = first >> 1 & 63
             if first & 1 or second >> 3:
                 continue  # of another layer
             if kind in (SPS, PPS):
-                self._keep_parameters(data[at : at + PARAMETER_BYTES])
+                same &= self._keep_parameters(unit_at(data, units, number))
             elif kind < 32:
                 self._read_slice(data[at + 2 : at + SLICE_BYTES], kind, second & 7)
-                return  # the picture's other slices say the same
+                break  # the picture's other slices say the same
+        if not same:
+            self.shown = None
 
     def _read_slice(self, header: memoryview, kind: int, layer: int) -> None:
         bits = Bits.of(header)
@@ -87,8 +91,9 @@ class SliceReader:
         if layer == 1 and kind not in LEADING and (kind > 14 or kind % 2):
             self._last_order = order
 
-    def _keep_parameters(self, unit: bytes | memoryview) -> None:
-        bits = Bits.of(unit[2:])
+    def _keep_parameters(self, unit: bytes) -> bool:
+        """Whether a sequence parameter set is new or the same as before."""
+        bits = Bits.of(unit[2:PARAMETER_BYTES])
         try:
             if unit[0] >> 1 & 63 == PPS:
                 number, sequence = bits.golomb(), bits.golomb()
@@ -97,11 +102,14 @@ class SliceReader:
             elif unit[0] >> 1 & 63 == SPS:
                 number, sequence = _read_sequence(bits)
                 self._sequences[number] = sequence
+                return same_unit(unit, self._known.setdefault(number, unit))
         except ValueError:
             pass
+        return True
 
 
 def _read_sequence(bits: Bits) -> tuple[int, Sequence]:
+    """Number and content of a sequence parameter set; ValueError: it is none."""
     bits.read(4)
     layers = bits.read(3)  # beside the lowest
     bits.read(1 + 96)  # profile, tier and level

@@ -6,7 +6,7 @@ predicted from is needed only if it is wanted itself. This is arithmetic on fact
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from pipelines.headers import Header
@@ -44,7 +44,7 @@ def gather_facts(packets: Sequence[Packet]) -> list[Fact]:
     top_layer = max((packet.header.layer for packet in packets), default=0)
     facts: list[Fact] = []
     parameters_seen = can_start = leading_hidden = False
-    start_pts = None
+    start_pts = anchor_pts = None
     ended = False
     for pts, discard, header, new_parameters in packets:
         # Pictures may be lost there, or parameter sets that later packets need stand beside this one.
@@ -53,10 +53,14 @@ def gather_facts(packets: Sequence[Packet]) -> list[Fact]:
         if header.start:
             leading_hidden = header.broken_link or not facts
             # Parameter sets inside the stream may replace earlier ones: then only a place with its own will do.
-            can_start = header.parameters or not parameters_seen
+            can_start = header.all_parameters or not parameters_seen
             start_pts = pts
         parameters_seen |= header.parameters
         leading = header.leading or (header.may_lead and _before(pts, start_pts))
+        if not header.may_lead:
+            anchor_pts = pts
+        elif not _before(pts, anchor_pts):
+            opaque = True  # the picture that should be shown after this one is lost, or times are made up
         frame = None if opaque else header.shown and not discard and not (leading and leading_hidden)
         # Non-reference pictures of a lower temporal layer serve the layers above it.
         reference = header.reference or header.parameters or header.layer < top_layer
@@ -64,10 +68,13 @@ def gather_facts(packets: Sequence[Packet]) -> list[Fact]:
     return facts
 
 
-def order_shown(facts: Sequence[Fact], reordered: bool) -> list[int] | None:
+def order_shown(facts: Sequence[Fact], reordered: bool, gapless: bool = False) -> list[int] | None:
     """The packets that hold frames, in the order in which a full decode yields them; None: only a decode can tell.
 
-    reordered: the stream may show pictures in another order than that of decoding.
+    Args:
+        facts: of all packets.
+        reordered: the stream may show pictures in another order than that of decoding.
+        gapless: its own count of pictures grows in equal steps, unless some are lost; a decoder then leaves out others.
     """
     if not facts or not facts[0].start or any(fact.frame is None for fact in facts):
         return None  # before its first random access point, a decoder leaves out pictures as it sees fit
@@ -82,7 +89,16 @@ def order_shown(facts: Sequence[Fact], reordered: bool) -> list[int] | None:
         return None
     shown = sorted(frames, key=times.__getitem__)
     orders = [facts[i].order for i in shown if facts[i].order is not None]
-    return shown if orders == sorted(orders) else None  # what the container says cannot be true
+    if not reordered and len(orders) < len(shown) and shown != frames:
+        return None  # such a decoder gives pictures as they come, whatever their times are
+    if orders != sorted(orders) or (gapless and _has_gaps(facts)):
+        return None  # what the container says cannot be true
+    return shown
+
+
+def _has_gaps(facts: Sequence[Fact]) -> bool:
+    orders = sorted(fact.order for fact in facts if fact.order is not None)
+    return len({after[1] - before[1] for before, after in pairwise(orders) if before[0] == after[0]}) > 1
 
 
 def _goes_back(facts: Sequence[Fact]) -> bool:
