@@ -52,14 +52,14 @@ class Demuxed:
                 yield next(islice(packets, i - position, None))
                 position = i + 1
 
-    def runs(self, frames: Collection[int]) -> list[Run]:
-        """What to decode for the wanted frames (if `shown` is known).
+    def runs(self, frames: Collection[int], avoided: Collection[int] = ()) -> list[Run]:
+        """What to decode for the wanted frames (if `shown` is known); see `select`.
 
         Raises:
             VideoError: `short`.
         """
         check_range(self.path, frames, len(self.shown))
-        return select(self.facts, {self.shown[frame]: frame for frame in frames})
+        return select(self.facts, {self.shown[frame]: frame for frame in frames}, avoided)
 
 
 def demux(path: str | Path, container: InputContainer, stream: VideoStream) -> Demuxed:

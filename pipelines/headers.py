@@ -37,7 +37,7 @@ class Header(NamedTuple):
     all_parameters: bool = False  # carries all that a decoder needs to begin
     layer: int = 0  # temporal layer
     discards: bool = False  # a random access point that may take away pictures decoded before, but not shown yet
-    order: tuple[int, int] | None = None  # in which pictures are shown: the sequence of pictures, the place in it
+    order: tuple[int, ...] | None = None  # in which pictures are shown: sequence, count in it, of HEVC also its modulus
     ends: bool = False  # the next picture begins a sequence of its own
 
 
@@ -88,7 +88,7 @@ def _h264(find_units: Callable, slices: h264_slices.SliceReader, data: memoryvie
 
 
 @lru_cache(maxsize=16384)
-def _h264_units(heads: bytes, in_order: bool, order: tuple[int, int] | None) -> Header:
+def _h264_units(heads: bytes, in_order: bool, order: tuple[int, ...] | None) -> Header:
     """heads: the first byte of each unit. Most packets of all streams have the same few, in the same places.
 
     in_order: not so are a field, whose frame has two packets, what follows a lost picture, and what changes parameters.
@@ -112,7 +112,7 @@ def _hevc(find_units: Callable, slices: hevc_slices.SliceReader, data: memoryvie
 
 
 @lru_cache(maxsize=16384)
-def _hevc_units(heads: bytes, shown: bool | None, order: tuple[int, int] | None) -> Header:
+def _hevc_units(heads: bytes, shown: bool | None, order: tuple[int, ...] | None) -> Header:
     """heads: the first three bytes of each unit."""
     heads_of_units = zip(heads[::3], heads[1::3], heads[2::3], strict=True)
     units = [

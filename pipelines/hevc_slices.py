@@ -38,8 +38,9 @@ class SliceReader:
     """
 
     def __init__(self, extradata: bytes):
-        # Of the last packet: breaks in the count of pictures so far, and the picture order count (8.3.1).
-        self.order: tuple[int, int] | None = None
+        # Of the last packet: breaks in the count of pictures so far, the picture order count (8.3.1), and modulo what
+        # slices give it.
+        self.order: tuple[int, int, int] | None = None
         self.shown: bool | None = True  # None: only a decode can tell
         self._known: dict[int, bytes] = {}  # sequence parameter set -> the bytes that stand for it
         self._sequences: dict[int, Sequence] = {}
@@ -87,7 +88,7 @@ class SliceReader:
             self._last_order = order
         size = 1 << sequence.order_bits
         order = self._last_order + (order - self._last_order + size // 2) % size - size // 2
-        self.order, self.shown = (self._breaks, order), shown
+        self.order, self.shown = (self._breaks, order, size), shown
         if layer == 1 and kind not in LEADING and (kind > 14 or kind % 2):
             self._last_order = order
 

@@ -5,7 +5,7 @@ predicted from is needed only if it is wanted itself. This is arithmetic on fact
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
@@ -29,7 +29,7 @@ class Fact(NamedTuple):
     start: bool  # decoding may start here
     reference: bool  # later packets may need it
     leading: bool  # cannot be decoded when decoding starts at the last start
-    order: tuple[int, int] | None = None  # in which the stream itself says that pictures are shown; see `Header`
+    order: tuple[int, ...] | None = None  # in which the stream itself says that pictures are shown; see `Header`
 
 
 class Run(NamedTuple):
@@ -109,11 +109,15 @@ def _goes_back(facts: Sequence[Fact]) -> bool:
     return any(fact.start and fact.pts < before for fact, before in zip(timed, latest, strict=True))
 
 
-def select(facts: Sequence[Fact], wanted: dict[int, int]) -> list[Run]:
-    """The runs of packets that give the wanted frames (packet -> frame), each frame in exactly one run."""
+def select(facts: Sequence[Fact], wanted: dict[int, int], avoided: Collection[int] = ()) -> list[Run]:
+    """The runs of packets that give the wanted frames (packet -> frame), each frame in exactly one run.
+
+    avoided: starts at which no run is to begin.
+    """
     starts = [i for i, fact in enumerate(facts) if fact.start]
+    usable = [i for i in starts if i not in avoided]
     runs = []
-    for first, last in _merged(_interval(facts, starts, i) for i in wanted):
+    for first, last in _merged(_interval(facts, usable, i) for i in wanted):
         next_start = next((i for i in starts if i > first), len(facts))
         packets = [
             i

@@ -50,11 +50,16 @@ def read(*packets):
     return [reader(memoryview(packet), False) for packet in packets]
 
 
+def order_of(header):
+    """Without the modulus."""
+    return header.order and header.order[:2]
+
+
 def test_pictures_that_are_never_shown():
     parameters = sequence() + picture(may_be_hidden=1)
     headers = read(parameters + write_slice(IDR, 0, 1), write_slice(TRAIL_R, 4, 0), write_slice(TRAIL_N, 2, 1))
     assert [header.shown for header in headers] == [True, False, True]
-    assert [header.order for header in headers] == [(1, 0), (1, 4), (1, 2)]
+    assert [order_of(header) for header in headers] == [(1, 0), (1, 4), (1, 2)]
 
 
 @pytest.mark.parametrize(
@@ -74,22 +79,22 @@ def test_order_of_pictures(in_sequence, in_picture, in_slice):
     packets = [write_slice(kind, order % size, **in_slice) for kind, order in kinds_and_orders]
     packets[0] = sequence(**in_sequence) + picture(**in_picture) + packets[0]
     expected = [(1, order) for _, order in kinds_and_orders[:-1]] + [(2, 0)]
-    assert [header.order for header in read(*packets)] == expected
+    assert [order_of(header) for header in read(*packets)] == expected
 
 
 def test_order_counts_on_from_pictures_of_the_lowest_layer_that_others_need():
     packets = [sequence() + picture() + write_slice(IDR, 0), write_slice(TRAIL_R, 7)]
     packets += [write_slice(TRAIL_R, 14, temporal=1), write_slice(TRAIL_N, 14), write_slice(TRAIL_R, 1)]
-    assert [header.order for header in read(*packets)] == [(1, 0), (1, 7), (1, 14), (1, 14), (1, 1)]
+    assert [order_of(header) for header in read(*packets)] == [(1, 0), (1, 7), (1, 14), (1, 14), (1, 1)]
 
 
 def test_what_is_not_understood_says_nothing():
     other_layer = write_slice(TRAIL_R, 3, layer=1)
     headers = read(write_slice(IDR, 0), sequence() + picture() + write_slice(IDR, 0), other_layer, sequence()[:9])
-    assert [header.order for header in headers] == [None, (1, 0), None, None]
+    assert [order_of(header) for header in headers] == [None, (1, 0), None, None]
 
 
 def test_first_slice_speaks_for_its_picture():
     second = unit(Bits().u(1, 0).u(1, 0).ue(0).u(40, 1), IDR)
     headers = read(sequence() + picture() + write_slice(IDR, 0) + second)
-    assert (headers[0].order, headers[0].start) == ((1, 0), True)
+    assert (order_of(headers[0]), headers[0].start) == ((1, 0), True)
