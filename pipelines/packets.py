@@ -91,14 +91,18 @@ def order_shown(facts: Sequence[Fact], reordered: bool, gapless: bool = False) -
     orders = [facts[i].order for i in shown if facts[i].order is not None]
     if not reordered and len(orders) < len(shown) and shown != frames:
         return None  # such a decoder gives pictures as they come, whatever their times are
-    if orders != sorted(orders) or (gapless and _has_gaps(facts)):
+    if orders != sorted(orders) or (gapless and _has_gaps([facts[i] for i in shown])):
         return None  # what the container says cannot be true
     return shown
 
 
-def _has_gaps(facts: Sequence[Fact]) -> bool:
-    orders = sorted(fact.order for fact in facts if fact.order is not None)
-    return len({after[1] - before[1] for before, after in pairwise(orders) if before[0] == after[0]}) > 1
+def _has_gaps(shown: Sequence[Fact]) -> bool:
+    """Whether pictures are missing: by their count, and where a count begins anew, by their times."""
+    pairs = [(before, after) for before, after in pairwise(shown) if before.order and after.order]
+    joints = [after.pts - before.pts for before, after in pairs if before.order[0] != after.order[0]]
+    steps = {after.order[1] - before.order[1] for before, after in pairs if before.order[0] == after.order[0]}
+    usual = sorted(after.pts - before.pts for before, after in pairs)[len(pairs) // 2] if pairs else 0
+    return len(steps) > 1 or any(joint > 1.5 * usual for joint in joints)
 
 
 def _goes_back(facts: Sequence[Fact]) -> bool:

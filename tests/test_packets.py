@@ -117,6 +117,13 @@ def test_gaps_in_a_count_that_has_none():
     assert order_shown(counted(0, 2, 6, 8), False) == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize(("time", "told"), [(2, True), (2.4, True), (3, False)])
+def test_gaps_where_a_count_begins_anew(time, told):
+    counted = [(0, (1, 0)), (1, (1, 1)), (time, (2, 0)), (time + 1, (2, 1)), (time + 2, (2, 2))]
+    packets = stream(*((pts, Header(start=order[1] == 0, order=order)) for pts, order in counted))
+    assert (order_shown(gather_facts(packets), False, gapless=True) is not None) == told
+
+
 def test_times_that_go_back_at_a_random_access_point_tell_no_order():
     """Recordings put together, each with times of its own."""
     start, other = Header(start=True), Header()

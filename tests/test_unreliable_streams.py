@@ -58,7 +58,7 @@ def test_mpeg4_whose_head_says_nothing_of_its_b_frames(tmp_path, ending):
 @pytest.mark.parametrize(
     ("codec", "options", "lost"),
     [
-        ("hevc", x265("keyint=10:bframes=0:open-gop=0"), 21),
+        ("hevc", x265("keyint=20:bframes=3:b-adapt=0:open-gop=0:b-pyramid=1"), 12),
         ("hevc", x265("keyint=10:bframes=3:b-adapt=0"), 14),
         ("mpeg4", {"g": "12", "bf": "2"}, 16),
     ],
