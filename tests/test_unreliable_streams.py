@@ -170,3 +170,16 @@ def test_vp9_that_mp4_cannot_hold_is_decoded_on_the_cpu(tmp_path):
     with pytest.raises(ValueError, match="cannot be chosen from"):
         remux(path, [3])
     assert check(path).frames == 40
+
+
+def test_hidden_packets_with_times_that_cannot_be_true(tmp_path):
+    """The pictures of the pruned file would change places with them."""
+    options = x264("keyint=60:bframes=3:b-adapt=0:b-pyramid=strict")
+    source = write_video(tmp_path / "1.mp4", 20, options=options)
+    path = tmp_path / "v.mov"
+    fragments = ["-movflags", "+default_base_moof+frag_every_frame", "-avoid_negative_ts", "disabled"]
+    ffmpeg("-i", source, "-c", "copy", *fragments, path)
+    check(path)
+    assert any(fact.frame is False for fact in demuxed(path).facts)
+    with pytest.raises(ValueError, match="cannot be chosen from"):
+        remux(path, [0])
