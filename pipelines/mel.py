@@ -173,5 +173,17 @@ def _columns_of(start: int, stop: int, hop: int, num_columns: int) -> slice:
 
 def _resized(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """(n_mels, columns) -> float32 (H, W): bilinear with antialias, as torch and torchvision compute it."""
-    image = Image.fromarray(np.ascontiguousarray(plane, np.float32))
+    wide = widened(plane) if plane.dtype == np.float16 else np.ascontiguousarray(plane, np.float32)
+    image = Image.fromarray(wide)
     return np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR))
+
+
+def widened(half: np.ndarray) -> np.ndarray:
+    """Finite numbers of float16 as float32, several times as fast as numpy's own conversion: sign, exponent and fraction
+    are put into their places, and a product with a power of two mends the exponent."""
+    bits = half.view(np.int16).astype(np.int32)
+    bits <<= 13
+    bits &= -0x70002000  # the sign was spread over the bits above the exponent
+    wide = bits.view(np.float32)
+    wide *= np.float32(2.0**112)
+    return wide

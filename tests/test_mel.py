@@ -96,6 +96,13 @@ def test_resize_is_torchs_antialiased_bilinear(shape, size):
     np.testing.assert_allclose(mel._resized(plane, size), expected[0, 0], atol=1e-5)
 
 
+def test_widened_numbers_are_the_same():
+    half = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    half = half[np.isfinite(half)].reshape(2, -1)
+    for part in (half, half[:, 5:-3]):
+        np.testing.assert_array_equal(mel.widened(part).view(np.int32), part.astype(np.float32).view(np.int32))
+
+
 def test_planes_bands_and_time_of_the_picture(tmp_path):
     """A low tone, then a high one: the bright row is near the top, then lower; the planes are the three windows."""
     rate, options = 16000, AudioImage()
