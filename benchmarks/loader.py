@@ -1,6 +1,7 @@
 """Measure the whole loader on two cores, files to batches of clips with sound, beside TSAM's way.
 
-Ours reads the videos as they are, training copies of them, and JPEG frames. TSAM's way reads JPEG frames and .wav files
+Ours reads the videos as they are (also with two samples of each, as training_param.repeats has it; rates count
+samples), training copies of them, and JPEG frames. TSAM's way reads JPEG frames and .wav files
 and makes its log-mel pictures on the fly (benchmarks/tsam_reader.py). What has to be prepared before either can start
 has rows of its own. benchmarks/README.md describes the method.
 
@@ -26,6 +27,7 @@ from benchmarks.results import add_output_argument, origin, print_table, write_r
 from tsam_dali.command_line import friendly_errors, parser
 
 BASELINE = "TSAM's way"
+REPEATS = 2  # samples of each video that share its decode
 METHOD = {
     "clips_per_second": "wall time, steady state; median and quartiles over the rounds",
     "cpu_ms_per_clip": "CPU time of all processes of the loader",
@@ -71,8 +73,10 @@ def _arguments() -> argparse.Namespace:
 
 def _loaders(material: Material, settings: Sequence[str]) -> dict[str, Make]:
     raw, frames, settings = material.raw, material.frames, list(settings)
+    repeated = [*settings, f"training_param.repeats={REPEATS}"]
     return {
         "ours, videos as they are": partial(ours, raw, CONFIG, settings),
+        f"ours, videos as they are, {REPEATS} samples of each": partial(ours, raw, CONFIG, repeated),
         "ours, training copies": partial(ours, raw, CONFIG, [*settings, *OF_COPIES]),
         "ours, JPEG frames": partial(ours, frames, CONFIG, [*settings, "pipeline.source=frames"]),
         BASELINE: partial(tsam, frames, CONFIG, settings),

@@ -179,8 +179,10 @@ def _resized(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def widened(half: np.ndarray) -> np.ndarray:
-    """Finite numbers of float16 as float32, several times as fast as numpy's own conversion: sign, exponent and fraction
-    are put into their places, and a product with a power of two mends the exponent."""
+    """Finite numbers of float16 as float32, several times as fast as numpy's own conversion.
+
+    Sign, exponent and fraction are put into their places, and a product with a power of two mends the exponent.
+    """
     bits = half.view(np.int16).astype(np.int32)
     bits <<= 13
     bits &= -0x70002000  # the sign was spread over the bits above the exponent
