@@ -1,9 +1,9 @@
 """Measure the whole loader on two cores, files to batches of clips with sound, beside TSAM's way.
 
-Ours reads the videos as they are (also with two samples of each, as training_param.repeats has it; rates count
-samples), training copies of them, and JPEG frames. TSAM's way reads JPEG frames and .wav files
-and makes its log-mel pictures on the fly (benchmarks/tsam_reader.py). What has to be prepared before either can start
-has rows of its own. benchmarks/README.md describes the method.
+Ours reads the videos as they are (also with several samples of each, as training_param.repeats has it; rates count
+samples), training copies of them, and JPEG frames. TSAM's way reads JPEG frames and .wav files and makes its log-mel
+pictures on the fly (benchmarks/tsam_reader.py). What has to be prepared before either can start has rows of its own.
+benchmarks/README.md describes the method.
 
 example:
   python -m benchmarks.loader --videos my_data/videos
@@ -27,7 +27,7 @@ from benchmarks.results import add_output_argument, origin, print_table, write_r
 from tsam_dali.command_line import friendly_errors, parser
 
 BASELINE = "TSAM's way"
-REPEATS = 2  # samples of each video that share its decode
+REPEATS = (2, 4)  # samples of each video that share its decode
 METHOD = {
     "clips_per_second": "wall time, steady state; median and quartiles over the rounds",
     "cpu_ms_per_clip": "CPU time of all processes of the loader",
@@ -49,7 +49,7 @@ def main() -> None:
         material = make_material(Path(folder), videos, args.repeats, args.cores)
         settings = loader_settings(args.segments, args.batch_size, args.cores)
         skip = prefetched(args.cores)
-        with running(_loaders(material, settings), cores) as variants:
+        with running(_loaders(material, settings, args.batch_size), cores) as variants:
             present = [variant for variant in variants if variant.missing is None]
             for variant in present:
                 _read(variant, skip, 2)
@@ -71,12 +71,16 @@ def _arguments() -> argparse.Namespace:
     return command.parse_args()
 
 
-def _loaders(material: Material, settings: Sequence[str]) -> dict[str, Make]:
+def _loaders(material: Material, settings: Sequence[str], batch_size: int) -> dict[str, Make]:
     raw, frames, settings = material.raw, material.frames, list(settings)
-    repeated = [*settings, f"training_param.repeats={REPEATS}"]
+    repeated = {
+        f"ours, videos as they are, {n} samples of each": [*settings, f"training_param.repeats={n}"]
+        for n in REPEATS
+        if batch_size % n == 0
+    }
     return {
         "ours, videos as they are": partial(ours, raw, CONFIG, settings),
-        f"ours, videos as they are, {REPEATS} samples of each": partial(ours, raw, CONFIG, repeated),
+        **{name: partial(ours, raw, CONFIG, options) for name, options in repeated.items()},
         "ours, training copies": partial(ours, raw, CONFIG, [*settings, *OF_COPIES]),
         "ours, JPEG frames": partial(ours, frames, CONFIG, [*settings, "pipeline.source=frames"]),
         BASELINE: partial(tsam, frames, CONFIG, settings),
