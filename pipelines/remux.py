@@ -17,13 +17,12 @@ from av.video.stream import VideoStream
 
 from pipelines.demux import Demuxed, demux
 from pipelines.headers import break_link, delimit
-from pipelines.packets import Run
+from pipelines.joints import runs_apart
 from pipelines.video_file import VideoError, damaged, open_video, video_stream
 
 CODECS = ("h264", "hevc", "vp9", "av1")
 NOT_IN_MP4 = ("yuv440p",)  # of VP9, by FFmpeg's writer
 AT_JOINTS = {"h264": delimit, "hevc": break_link}  # what is done to packets that did not follow the one before
-MOST_KEPT = 16  # pictures that an HEVC decoder keeps (ITU-T H.265 A.4.2)
 TICK = Fraction(1, 25)
 UPRIGHT = np.array([1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30], ">i4").tobytes()
 """Display matrix of a track that is shown as it is, 44 bytes into the track header box (ISO/IEC 14496-12, 8.3.2)."""
@@ -59,7 +58,7 @@ def remux(path: str | Path, frames: Sequence[int]) -> tuple[bytes, np.ndarray]:
 
 def _write(output: io.BytesIO, demuxed: Demuxed, stream: VideoStream, wanted: set[int]) -> dict[int, int]:
     """Write the packets; return the new number of each wanted frame."""
-    runs = _runs(demuxed, wanted)
+    runs = runs_apart(demuxed, wanted)
     chosen = [(number, i) for number, run in enumerate(runs) for i in run.packets]  # in decoding order
     order = sorted(range(len(chosen)), key=lambda k: (chosen[k][0], demuxed.facts[chosen[k][1]].pts))
     if not _can_be_shown(demuxed, [chosen[k] for k in order]):
@@ -83,43 +82,6 @@ def _write(output: io.BytesIO, demuxed: Demuxed, stream: VideoStream, wanted: se
             new.is_keyframe = demuxed.facts[i].start
             target.mux(new)
     return {frame: place[i] for run in runs for i, frame in run.wanted.items()}
-
-
-def _runs(demuxed: Demuxed, wanted: set[int]) -> list[Run]:
-    """What to decode, with no joint at which a decoder might mix up pictures."""
-    avoided: set[int] = set()
-    while True:
-        runs = demuxed.runs(wanted, avoided)
-        counts = [_counts(demuxed, run, number) for number, run in enumerate(runs)]
-        unclear = [
-            run.packets[0]
-            for run, before, after in zip(runs[1:], counts, counts[1:], strict=False)
-            if _counts_on(demuxed, run) and any(abs(count - after[0]) <= MOST_KEPT for count in before[-MOST_KEPT:])
-        ]
-        if not unclear:
-            return runs
-        avoided.add(unclear[0])
-
-
-def _counts_on(demuxed: Demuxed, run: Run) -> bool:
-    """Whether a run begins in the middle of a count of pictures: at a clean random access point of HEVC."""
-    order = demuxed.facts[run.packets[0]].order
-    return order is not None and len(order) == 3 and order[1] != 0
-
-
-def _counts(demuxed: Demuxed, run: Run, number: int) -> list[int]:
-    """The picture order counts that a decoder gives to the pictures of a run of HEVC.
-
-    At a broken link it begins with the low bits alone (ITU-T H.265 8.3.1), and may come upon that of a picture before.
-    """
-    orders = [order for i in run.packets if (order := demuxed.facts[i].order)]
-    if not orders or len(orders[0]) < 3:
-        return []
-    sequence, count, modulus = orders[0]
-    low = count % modulus
-    if number == 0 and 2 * low >= modulus:
-        low -= modulus
-    return [order[1] - (count - low if order[0] == sequence else 0) for order in orders]
 
 
 def _can_be_shown(demuxed: Demuxed, chosen: list[tuple[int, int]]) -> bool:

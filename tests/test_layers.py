@@ -19,9 +19,12 @@ LAYERS = [
     )
     | layer("pipelines", "processes record_file sampling sandbox shard storage tsam_names unfinished views windows")
     | layer("pipelines.lists", "build classes formats media paths published rows split write"),
-    layer("pipelines", "copy_folder decode demux file_sound headers index_file mel mel_file mel_store mel_summary mp4")
+    layer(
+        "pipelines",
+        "copy_folder decode demux file_sound headers index_file mel mel_file mel_store mel_summary mp4",
+    )
     | layer("pipelines", "nvdec packets pictures probe remux sound sound_track source training_copy video_file ways_in")
-    | layer("pipelines", "frame_stream frame_times sound_windows whole_file")
+    | layer("pipelines", "frame_stream frame_times joints sound_windows whole_file")
     | layer("tsam_dali", "config options"),
     layer("pipelines", "colour culprits dataset frame_index graph index loader")
     | layer(
