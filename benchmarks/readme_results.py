@@ -116,7 +116,7 @@ def _audio(results: Mapping[str, Any]) -> str:
 
 def _loader(results: Mapping[str, Any]) -> str:
     loaders = {figure["loader"]: figure for figure in results["figures"] if figure["kind"] == "loader"}
-    rates = ", ".join(
+    rates = "; ".join(
         f"{name.removeprefix('ours, ')} {shown(median(figure, 'rate_relative_to_baseline'))}"
         for name, figure in loaders.items()
         if name.startswith("ours, ")
