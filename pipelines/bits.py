@@ -16,8 +16,11 @@ def number_of(unit: bytes | memoryview) -> tuple[int, int]:
 
 
 def unit_at(data: memoryview, units: list[int], number: int) -> bytes:
-    """Unit `number` of a packet whose units begin at `units`; some bytes short, if its successor has a small prefix."""
-    return bytes(data[units[number] : units[number + 1] - 4 if number + 1 < len(units) else len(data)])
+    """Unit `number` of a packet whose units, of two bytes or more, begin at `units`; some bytes short, if its successor
+    has a small prefix."""
+    begin = units[number]
+    end = max(begin + 2, units[number + 1] - 4) if number + 1 < len(units) else len(data)
+    return bytes(data[begin:end])
 
 
 def same_unit(one: bytes, other: bytes) -> bool:

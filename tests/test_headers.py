@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from pipelines.headers import Header, break_link, header_reader
 
@@ -44,6 +46,24 @@ def test_headers_of_damaged_packets_end_with_the_data():
 
 def hevc_unit(kind: int, temporal_id: int = 0, layer: int = 0) -> bytes:
     return bytes([kind << 1 | layer >> 5, (layer & 31) << 3 | temporal_id + 1, 0])
+
+
+PIECES = [b"\0\0\1", b"\0\0\0", b"\0\0\0\2", b"\x67", b"\x42\1", b"\x65\x88", b"\x32\xff"]
+
+
+@example([[b"\0\0\1\x67\0\0\1\x65\x88"], [b"\0\0\0\0\0\0\0\2\x65\x88"]])  # units that overlap
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.lists(st.sampled_from(PIECES) | st.binary(max_size=9), min_size=3, max_size=9), max_size=9))
+@pytest.mark.parametrize(
+    ("codec", "extradata"),
+    [("h264", AVCC), ("h264", b""), ("hevc", HVCC), ("hevc", b"")]
+    + [(codec, b"") for codec in ("vp8", "vp9", "av1", "mpeg4", "mjpeg")],
+)
+def test_damaged_streams_are_read_without_an_error(codec, extradata, packets):
+    read = header_reader(codec, extradata)
+    for pieces in packets:
+        if data := b"".join(pieces):
+            read(memoryview(data), False)
 
 
 @pytest.mark.parametrize(("extradata", "packed"), [(HVCC, avc), (b"", annex_b)])
