@@ -73,14 +73,13 @@ def build_loader(
     if clips is None:
         clips = load_clips(config)[split]
     views = views or Views()
-    options = config.training_param
-    batch_size, seed, repeats = options.batch_size, options.seed, options.repeats
+    training = config.training_param
+    batch_size, seed, repeats = training.batch_size, training.seed, training.repeats
+    place = {"num_clips": len(clips), "rank": rank, "world": world}
     if split == "training":
-        place = {"rank": rank, "world": world}
-        order = TrainingOrder(num_clips=len(clips), batch_size=batch_size, seed=seed, repeats=repeats, **place)
+        order = TrainingOrder(batch_size=batch_size, seed=seed, repeats=repeats, **place)
     else:
-        rank_batch = rank_batch or max(1, batch_size // world)
-        order = EvaluationOrder(num_clips=len(clips), rank_batch=rank_batch, rank=rank, world=world, views=len(views))
+        order = EvaluationOrder(rank_batch=rank_batch or max(1, batch_size // world), views=len(views), **place)
     images = config.data_augmentation
     source = ClipSource(
         clips=clips,
