@@ -1,14 +1,20 @@
-"""What the headers of H.264 say of lost pictures, of single fields, of the order of pictures, and of new parameters.
+"""What the headers of H.264 say of lost pictures, of single fields, of the order of pictures, of new parameters, and of
+messages that FFmpeg acts on.
 
 Source: ITU-T H.264 7.3.2.1, 7.3.2.2, 7.3.3, 8.2.1.1.
 """
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from pipelines.bits import Bits, number_of, same_unit, unit_at
+from pipelines.sei import USER_DATA, alters_pictures, messages
 
-SLICE, IDR_SLICE, SPS, PPS = 1, 5, 7, 8
+SLICE, IDR_SLICE, SEI, SPS, PPS = 1, 5, 6, 7, 8
+X264 = re.compile(rb".{16}x264 - core (\d+)", re.DOTALL)  # its build, after an identifier
+STANDARD_X264, STANDARD_X264_444 = 34, 151  # builds as of which FFmpeg decodes x264's streams by the standard
+HIGH_444 = 244  # profile
 WITH_CHROMA_FORMAT = (100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135)  # profiles
 SLICE_BYTES = 16  # of a slice's header, more than what is read of it
 PARAMETER_BYTES = 1024  # of a parameter set, also one with scaling lists
@@ -39,13 +45,14 @@ class SliceReader:
         self._last_frame_num: int | None = None  # of reference pictures
         self._last_order = self._idr_pictures = self._pictures = 0
         self._known: dict[int, bytes] = {}  # sequence parameter set -> the bytes that stand for it
+        self._standard_x264 = STANDARD_X264
         if extradata[:1] == b"\1":
             for unit in _units_of_avcc(extradata):
                 self._keep_parameters(unit)
 
     def in_order(self, data: memoryview, units: list[int]) -> bool:
-        """Whether a packet holds one whole frame, no reference picture before it is missing, and no sequence parameter
-        set is replaced by another one.
+        """Whether a packet holds one whole frame, no reference picture before it is missing, no sequence parameter set
+        is replaced by another one, and no message has FFmpeg alter pictures or decode them by other rules.
 
         units: where in the packet its units begin.
         """
@@ -64,7 +71,17 @@ class SliceReader:
                 complete &= self._follow(sequence, frame_num, order, kind == IDR_SLICE, data[at] & 0x60 > 0)
             elif kind in (SPS, PPS):
                 complete &= self._keep_parameters(unit_at(data, units, number))
+            elif kind == SEI:
+                complete &= self._is_standard(unit_at(data, units, number))
         return complete and (frames, fields) in ((0, 0), (1, 0), (0, 2))
+
+    def _is_standard(self, unit: bytes) -> bool:
+        """Whether messages alter no pictures, and name no encoder whose mistakes FFmpeg follows from there on."""
+        for kind, content in messages(unit[1:]):
+            build = X264.match(content) if kind == USER_DATA else None
+            if alters_pictures(kind, content) or (build and int(build[1]) < self._standard_x264):
+                return False
+        return True
 
     def _follow(self, sequence: Sequence, frame_num: int, order: int, idr: bool, reference: bool) -> bool:
         """Note the next picture; whether no reference picture before it is missing."""
@@ -120,6 +137,8 @@ class SliceReader:
             elif unit[0] & 31 == SPS:
                 number, sequence = _read_sequence(bits)
                 self._sequences[number] = sequence
+                if unit[1] == HIGH_444:
+                    self._standard_x264 = STANDARD_X264_444
                 return same_unit(unit, self._known.setdefault(number, unit))
         except ValueError:
             pass

@@ -19,7 +19,8 @@ ANY_SLICES = bytes([DELIMITER, 0xF0])  # such a unit, before a picture of slices
 RASL_N, RASL_R, BLA_W_RADL, CRA, END_OF_SEQUENCE, END_OF_STREAM = 8, 9, 17, 21, 36, 37  # types of HEVC units
 SEQUENCE_HEADER, FRAME_HEADER, FRAME = 1, 3, 6  # types of AV1's units
 MPEG4_PICTURE, MPEG4_LAYER = b"\0\0\1\xb6", re.compile(b"\0\0\1[\x20-\x2f]")
-JPEG_TABLES = b"\xff\xdb"  # of quantisation
+MPEG4_USER_DATA = re.compile(b"\0\0\1\xb2(.*?)(?=\0\0\1|$)", re.DOTALL)
+JPEG_QUANTISATION, JPEG_CODES = b"\xff\xdb", b"\xff\xc4"  # tables
 NO_OUTPUT_OF_PRIOR = 0x40  # bit of the first byte of a slice's header, of random access points only
 SMALLEST_MPEG4_PICTURE = 16  # bytes; less may be a picture that is "not coded" (DivX, Xvid), which yields no frame
 
@@ -50,7 +51,9 @@ def header_reader(codec: str, extradata: bytes) -> Callable[[memoryview, bool], 
         return partial(_h264, _unit_finder(extradata, 4), h264_slices.SliceReader(extradata))
     if codec == "hevc":
         return partial(_hevc, _unit_finder(extradata, 21), hevc_slices.SliceReader(extradata))
-    return {"vp8": _vp8, "vp9": _vp9, "av1": _av1, "mpeg4": _mpeg4, "mjpeg": _mjpeg}.get(codec, _unknown)
+    if codec == "mpeg4":
+        return partial(_mpeg4, set(MPEG4_USER_DATA.findall(extradata)), set())
+    return {"vp8": _vp8, "vp9": _vp9, "av1": _av1, "mjpeg": _mjpeg}.get(codec, _unknown)
 
 
 def break_link(data: bytes, extradata: bytes) -> bytes:
@@ -177,23 +180,29 @@ def _av1_pictures(data: memoryview) -> Iterator[bool]:
         position = end
 
 
-def _mpeg4(data: memoryview, keyframe: bool) -> Header:
+def _mpeg4(known: set[bytes], named: set[bytes], data: memoryview, keyframe: bool) -> Header:
+    """known: what the container's parameters say of encoders, by which FFmpeg chooses how to decode from there on.
+    named: what the stream has said of them beside that; added to here.
+    """
     stream = bytes(data)
     pictures = stream.split(MPEG4_PICTURE)
     kind = pictures[1][0] >> 6 if len(pictures) == 2 and pictures[1] else None
     layer = MPEG4_LAYER.search(stream) is not None
+    names = set(MPEG4_USER_DATA.findall(stream)) - known
+    named |= names
     return Header(
         shown=True if kind is not None and len(data) > SMALLEST_MPEG4_PICTURE else None,
         start=kind == 0,
         may_lead=kind == 2,
-        parameters=layer,
-        all_parameters=layer,
+        parameters=layer or bool(names),
+        all_parameters=layer and names == named,
     )
 
 
 def _mjpeg(data: memoryview, keyframe: bool) -> Header:
-    tables = JPEG_TABLES in bytes(data)
-    return Header(start=tables, reference=tables)  # without its own it needs those before
+    picture = bytes(data)
+    tables, codes = JPEG_QUANTISATION in picture, JPEG_CODES in picture  # without its own it needs those before
+    return Header(start=tables, reference=tables or codes, parameters=codes, all_parameters=tables and codes)
 
 
 def _unknown(data: memoryview, keyframe: bool) -> Header:

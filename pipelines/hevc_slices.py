@@ -1,4 +1,5 @@
-"""What the headers of HEVC say of the order of pictures, of those that are never shown, and of new parameters.
+"""What the headers of HEVC say of the order of pictures, of those that are never shown, of new parameters, and of
+messages that change the pictures after them.
 
 Source: ITU-T H.265 7.3.2.2, 7.3.2.3, 7.3.3, 7.3.6.1, 8.3.1; hvcC: ISO/IEC 14496-15.
 """
@@ -7,8 +8,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from pipelines.bits import Bits, same_unit, unit_at
+from pipelines.sei import alters_pictures, messages
 
-SPS, PPS = 33, 34  # types of units
+SPS, PPS, SEI = 33, 34, 39  # types of units
 IRAP = range(16, 24)  # slices of random access points
 BLA, IDR = range(16, 19), range(19, 21)
 LEADING = range(6, 10)
@@ -46,24 +48,24 @@ class SliceReader:
         self._sequences: dict[int, Sequence] = {}
         self._pictures: dict[int, Picture] = {}
         self._breaks = self._last_order = 0
+        self._altered = False  # by other parameters, or messages: grain is added to pictures, or they are turned
         for unit in _units_of_hvcc(extradata):
-            self._keep_parameters(unit)
+            self._keep(unit)
 
     def read(self, data: memoryview, units: list[int]) -> None:
         """Note what a packet says; units: where in it its units begin."""
         self.order, self.shown = None, True
-        same = True
         for number, at in enumerate(units):
             first, second = data[at], data[at + 1]
             kind = first >> 1 & 63
             if first & 1 or second >> 3:
                 continue  # of another layer
-            if kind in (SPS, PPS):
-                same &= self._keep_parameters(unit_at(data, units, number))
+            if kind in (SPS, PPS, SEI):
+                self._keep(unit_at(data, units, number))
             elif kind < 32:
                 self._read_slice(data[at + 2 : at + SLICE_BYTES], kind, second & 7)
                 break  # the picture's other slices say the same
-        if not same:
+        if self._altered:
             self.shown = None
 
     def _read_slice(self, header: memoryview, kind: int, layer: int) -> None:
@@ -92,21 +94,22 @@ class SliceReader:
         if layer == 1 and kind not in LEADING and (kind > 14 or kind % 2):
             self._last_order = order
 
-    def _keep_parameters(self, unit: bytes) -> bool:
-        """Whether a sequence parameter set is new or the same as before."""
-        bits = Bits.of(unit[2:PARAMETER_BYTES])
+    def _keep(self, unit: bytes) -> None:
+        """Note what a parameter set or a message says of the pictures after it."""
+        kind, bits = unit[0] >> 1 & 63, Bits.of(unit[2:PARAMETER_BYTES])
         try:
-            if unit[0] >> 1 & 63 == PPS:
+            if kind == PPS:
                 number, sequence = bits.golomb(), bits.golomb()
                 bits.read(1)
                 self._pictures[number] = Picture(sequence, bits.read(1) == 1, bits.read(3))
-            elif unit[0] >> 1 & 63 == SPS:
+            elif kind == SPS:
                 number, sequence = _read_sequence(bits)
                 self._sequences[number] = sequence
-                return same_unit(unit, self._known.setdefault(number, unit))
+                self._altered |= not same_unit(unit, self._known.setdefault(number, unit))
+            elif kind == SEI:
+                self._altered |= any(alters_pictures(*message) for message in messages(unit[2:]))
         except ValueError:
             pass
-        return True
 
 
 def _read_sequence(bits: Bits) -> tuple[int, Sequence]:

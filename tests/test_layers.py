@@ -17,7 +17,7 @@ LAYERS = [
         "pipelines",
         "bits clips ffmpeg frame_folder h264_slices hevc_slices jpeg list_file media_files memory order parallel",
     )
-    | layer("pipelines", "processes record_file sampling sandbox shard storage tsam_names unfinished views windows")
+    | layer("pipelines", "processes record_file sampling sandbox shard sei storage tsam_names unfinished views windows")
     | layer("pipelines.lists", "build classes formats media paths published rows split write"),
     layer(
         "pipelines",

@@ -125,20 +125,44 @@ def test_mpeg4_layers_that_replace_others(tmp_path):
     check(rewrite(tmp_path / "v.avi", parts, change))
 
 
-def test_mjpeg_with_tables_in_its_first_picture_only(tmp_path):
-    source = write_video(tmp_path / "1.avi", codec="mjpeg", pix_fmt="yuvj420p")
+@pytest.mark.parametrize("ending", ["avi", "mp4"])
+def test_mpeg4_whose_first_packet_alone_names_its_encoder(tmp_path, ending):
+    """FFmpeg decodes all that follows with another transform."""
+    source = write_video(tmp_path / f"1.{ending}", codec="mpeg4", options={"g": "12", "qscale": "4"})
+
+    def change(part, number, packet):
+        data = bytes(packet)
+        at = data.index(b"\0\0\1\xb6")
+        return data[:at] + b"\0\0\1\xb2XviD0050" * (number == 0) + data[at:], packet.pts
+
+    path = rewrite(tmp_path / f"v.{ending}", [source], change)
+    pairs = zip(full_decode(path)[24:], full_decode(source)[24:], strict=True)
+    assert all((one != other).any() for one, other in pairs)
+    check(path)
+
+
+@pytest.mark.parametrize("tables", [{0xDB}, {0xC4}, {0xDB, 0xC4}])
+def test_mjpeg_with_tables_in_its_first_picture_only(tmp_path, tables):
+    """The pictures are the same, and so are the codes that the encoder makes for each of them."""
+    source = tmp_path / "1.avi"
+    noise = ["-f", "lavfi", "-i", "nullsrc=size=96x64:rate=25,geq=lum='mod(X*X*7+Y*Y*3,256)':cb=X:cr=Y"]
+    ffmpeg(*noise, "-frames:v", 30, "-c:v", "mjpeg", "-q:v", 3, "-pix_fmt", "yuvj420p", source)
 
     def change(part, number, packet):
         data = bytes(packet)
         kept, position = data[:2], 2
         while data[position + 1] != 0xDA:
             end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-            if not number or data[position + 1] != 0xDB:
+            if not number or data[position + 1] not in tables:
                 kept += data[position:end]
             position = end
         return kept + data[position:], packet.pts
 
-    check(rewrite(tmp_path / "v.avi", [source], change))
+    path = rewrite(tmp_path / "v.avi", [source], change)
+    np.testing.assert_array_equal(full_decode(path), full_decode(source))
+    assert sum(fact.start for fact in demuxed(path).facts) == 1
+    assert sum(fact.start for fact in demuxed(source).facts) == 30
+    check(path)
 
 
 def test_av1_packets_that_are_not_one_shown_picture(tmp_path):

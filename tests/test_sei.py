@@ -1,0 +1,93 @@
+"""Messages in a stream by which pictures are changed after the decoder, or decoded by other rules."""
+
+import pytest
+
+from pipelines.sei import messages
+from tests.bits import Bits
+from tests.decoding import check, demuxed, full_decode, rewrite, x264, x265
+from tests.media import ffmpeg, write_video
+
+HEADS = {"h264": bytes([6]), "hevc": bytes([39 << 1, 1])}
+OPTIONS = {"h264": x264("keyint=10:bframes=2"), "hevc": x265("keyint=10:bframes=2")}
+FILM_GRAIN, ORIENTATION = 19, 47
+
+
+def unit(codec: str, kind: int, payload: bytes) -> bytes:
+    """A unit with one message, as MP4 files hold it."""
+    data = HEADS[codec] + bytes([kind, len(payload)]) + payload.replace(b"\0\0", b"\0\0\3") + b"\x80"
+    return len(data).to_bytes(4, "big") + data
+
+
+def payload(bits: Bits) -> bytes:
+    text = bits.bits + "1" * (len(bits.bits) % 8 > 0)
+    text += "0" * (-len(text) % 8)
+    return int(text, 2).to_bytes(len(text) // 8, "big")
+
+
+def film_grain(codec: str) -> bytes:
+    """Of luma alone, the same for all intensities, lasting."""
+    bits = Bits().u(1, 0).u(2, 0).u(1, 0).u(2, 0).u(4, 5).u(1, 1).u(1, 0).u(1, 0)
+    bits.u(8, 0).u(3, 0).u(8, 0).u(8, 255).ue(2 * 200 - 1)
+    return payload(bits.ue(1) if codec == "h264" else bits.u(1, 1))
+
+
+def upside_down(codec: str) -> bytes:
+    bits = Bits().u(1, 0).u(1, 0).u(1, 0).u(16, 1 << 15)
+    return payload(bits.ue(1).u(1, 0) if codec == "h264" else bits.u(1, 1))
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+@pytest.mark.parametrize("everywhere", [False, True])
+@pytest.mark.parametrize(("kind", "content"), [(FILM_GRAIN, film_grain), (ORIENTATION, upside_down)])
+def test_messages_that_change_pictures(tmp_path, codec, kind, content, everywhere):
+    """In HEVC they last; in H.264 FFmpeg heeds them where they stand. Decoders of GPUs do not."""
+    source = write_video(tmp_path / "1.mp4", codec=codec, options=OPTIONS[codec])
+
+    def change(part, number, packet):
+        told = everywhere or number == 0
+        return unit(codec, kind, content(codec)) * told + bytes(packet), packet.pts
+
+    path = rewrite(tmp_path / "v.mp4", [source], change)
+    pairs = zip(full_decode(path), full_decode(source), strict=True)
+    changed = [bool((one != other).any()) for one, other in pairs]
+    assert changed[0]
+    assert all(changed) == (codec == "hevc" or everywhere)
+    check(path)
+    assert demuxed(path).shown is None
+
+
+def test_old_x264(tmp_path):
+    """FFmpeg decodes what it left out in lossless 4:4:4 as it was coded, if the first packet names it."""
+    source = tmp_path / "1.mp4"
+    encoder = ["-c:v", "libx264", "-x264-params", "keyint=10:qp=0:cabac=0", "-pix_fmt", "yuv444p"]
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=size=176x144:rate=25", "-frames:v", 40, *encoder, source)
+    assert len(demuxed(source).shown) == 40
+
+    def change(part, number, packet):
+        return old(bytes(packet)), packet.pts
+
+    path = rewrite(tmp_path / "v.mp4", [source], change)
+    pairs = zip(full_decode(path)[12:], full_decode(source)[12:], strict=True)
+    assert any((one != other).any() for one, other in pairs)
+    check(path)
+
+
+def test_other_streams_of_old_x264_are_nothing_special(tmp_path):
+    source = write_video(tmp_path / "1.mp4", options=OPTIONS["h264"])
+    path = rewrite(tmp_path / "v.mp4", [source], lambda part, number, packet: (old(bytes(packet)), packet.pts))
+    assert b"core 148" in path.read_bytes()
+    assert len(demuxed(path).shown) == 40
+
+
+def old(data: bytes) -> bytes:
+    """A packet whose encoder names an earlier build."""
+    at = data.find(b"x264 - core ") + 12
+    return data[:at] + b"148" + data[at + 3 :] if at > 11 else data
+
+
+def test_parts_of_messages():
+    long = bytes(300)
+    unit = b"\x01\x02ab\xff\x05\x01c\x05\xff\x2d" + long + b"\x80"
+    assert list(messages(unit)) == [(1, b"ab"), (260, b"c"), (5, long)]
+    for cut in range(len(unit)):
+        list(messages(unit[:cut]))
