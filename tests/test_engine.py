@@ -66,7 +66,7 @@ def test_clips_that_are_not_ok_change_nothing():
     spoiled.video[4:] = 1e4
     found, result_of_spoiled = weights_after([spoiled], settings())
     torch.testing.assert_close(found, expected)
-    assert result_of_spoiled == result
+    assert result_of_spoiled == pytest.approx(result, rel=1e-6)  # a processor may add up six clips otherwise than four
     assert result["samples"] == 4
 
 
