@@ -6,12 +6,15 @@ Source: ITU-T H.264 7.2, 7.4.1, 9.1.
 from typing import Self
 
 
-def number_of(unit: bytes | memoryview) -> tuple[int, int]:
-    """The bits of (the beginning of) a unit as a number, and how many they are; without the bytes that keep them from
-    looking like a start code."""
+def unescaped(unit: bytes | memoryview) -> bytes:
+    """(The beginning of) a unit without the bytes that keep it from looking like a start code."""
     data = bytes(unit)
-    if b"\0\0\3" in data:
-        data = data.replace(b"\0\0\3", b"\0\0")
+    return data.replace(b"\0\0\3", b"\0\0") if b"\0\0\3" in data else data
+
+
+def number_of(unit: bytes | memoryview) -> tuple[int, int]:
+    """The bits of (the beginning of) a unit as a number, and how many they are; `unescaped`."""
+    data = unescaped(unit)
     return int.from_bytes(data, "big"), 8 * len(data)
 
 

@@ -96,7 +96,11 @@ class SliceReader:
 
     def _keep(self, unit: bytes) -> None:
         """Note what a parameter set or a message says of the pictures after it."""
-        kind, bits = unit[0] >> 1 & 63, Bits.of(unit[2:PARAMETER_BYTES])
+        kind = unit[0] >> 1 & 63
+        if kind == SEI:
+            self._altered |= any(alters_pictures(*message) for message in messages(unit[2:]))
+            return
+        bits = Bits.of(unit[2:PARAMETER_BYTES])
         try:
             if kind == PPS:
                 number, sequence = bits.golomb(), bits.golomb()
@@ -106,8 +110,6 @@ class SliceReader:
                 number, sequence = _read_sequence(bits)
                 self._sequences[number] = sequence
                 self._altered |= not same_unit(unit, self._known.setdefault(number, unit))
-            elif kind == SEI:
-                self._altered |= any(alters_pictures(*message) for message in messages(unit[2:]))
         except ValueError:
             pass
 

@@ -5,13 +5,15 @@ Source: ITU-T H.264 7.3.2.3.1; ITU-T H.265 7.3.5; film grain in messages of ITU-
 
 from collections.abc import Iterator
 
+from pipelines.bits import unescaped
+
 T35, USER_DATA, FILM_GRAIN, ORIENTATION = 4, 5, 19, 47  # types of messages
 AOMEDIA = b"\xb5\x58\x90"  # country and provider in messages of T.35
 
 
 def messages(unit: bytes) -> Iterator[tuple[int, bytes]]:
     """Type and content of each message of a unit (without the unit's header)."""
-    data, position = unit.replace(b"\0\0\3", b"\0\0"), 0
+    data, position = unescaped(unit), 0
     while position + 1 < len(data):  # the last byte ends the unit
         kind, position = _number(data, position)
         size, position = _number(data, position)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from pipelines.sei import messages
+from pipelines.hevc_slices import SliceReader
+from pipelines.sei import T35, alters_pictures, messages
 from tests.bits import Bits
 from tests.decoding import check, demuxed, full_decode, rewrite, x264, x265
 from tests.media import ffmpeg, write_video
@@ -64,7 +65,7 @@ def test_old_x264(tmp_path):
     assert len(demuxed(source).shown) == 40
 
     def change(part, number, packet):
-        return old(bytes(packet)), packet.pts
+        return named(bytes(packet), b"148"), packet.pts
 
     path = rewrite(tmp_path / "v.mp4", [source], change)
     pairs = zip(full_decode(path)[12:], full_decode(source)[12:], strict=True)
@@ -72,17 +73,33 @@ def test_old_x264(tmp_path):
     check(path)
 
 
-def test_other_streams_of_old_x264_are_nothing_special(tmp_path):
+@pytest.mark.parametrize(("build", "is_special"), [(b"148", False), (b"034", False), (b"033", True)])
+def test_other_streams_of_x264(tmp_path, build, is_special):
     source = write_video(tmp_path / "1.mp4", options=OPTIONS["h264"])
-    path = rewrite(tmp_path / "v.mp4", [source], lambda part, number, packet: (old(bytes(packet)), packet.pts))
-    assert b"core 148" in path.read_bytes()
-    assert len(demuxed(path).shown) == 40
+    path = rewrite(tmp_path / "v.mp4", [source], lambda part, number, packet: (named(bytes(packet), build), packet.pts))
+    assert b"core " + build in path.read_bytes()
+    assert (demuxed(path).shown is None) == is_special
+    check(path)
 
 
-def old(data: bytes) -> bytes:
-    """A packet whose encoder names an earlier build."""
+def named(data: bytes, build: bytes) -> bytes:
+    """A packet whose encoder, if it names itself, is of this build."""
     at = data.find(b"x264 - core ") + 12
-    return data[:at] + b"148" + data[at + 3 :] if at > 11 else data
+    return data[:at] + build + data[at + 3 :] if at > 11 else data
+
+
+def test_messages_in_the_container_of_hevc():
+    """FFmpeg reads them before the first packet."""
+    for kind in (FILM_GRAIN, 5):
+        data = unit("hevc", kind, bytes(20))[4:]
+        reader = SliceReader(b"\1" + bytes(21) + b"\1\x27\0\1" + len(data).to_bytes(2, "big") + data)
+        reader.read(memoryview(b""), [])
+        assert (reader.shown is None) == (kind == FILM_GRAIN)
+
+
+def test_film_grain_of_aomedia():
+    assert alters_pictures(T35, b"\xb5\x58\x90\0\1")
+    assert not alters_pictures(T35, b"\xb5\0\x31GA94")  # captions
 
 
 def test_parts_of_messages():
