@@ -121,6 +121,17 @@ def test_mpeg4_headers():
     assert read(memoryview(rest), False).shown is None
 
 
+def test_encoders_that_mpeg4_names():
+    name, other = b"\0\0\1\xb2Lavc62", b"\0\0\1\xb2XviD0050"
+    layer, picture = b"\0\0\1\x20\x08", b"\0\0\1\xb6\x10" + bytes(20)
+    read = header_reader("mpeg4", layer + name)
+    assert read(memoryview(name + picture), False) == Header(start=True)  # as in the container
+    assert read(memoryview(other + picture), False) == Header(start=True, parameters=True)
+    assert read(memoryview(layer + picture), False) == Header(start=True, parameters=True)
+    complete = Header(start=True, parameters=True, all_parameters=True)
+    assert read(memoryview(layer + other + picture), False) == complete
+
+
 def test_av1_headers():
     """Units: a temporal delimiter, then frames (type 6) and frame headers (3) of different lengths."""
     read = header_reader("av1", b"")
