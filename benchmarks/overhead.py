@@ -168,13 +168,14 @@ def measure(config: Config, args: argparse.Namespace) -> tuple[dict[str, list[Ti
     folder.create(config, None)
     trainer = Run(learner, folder, {"training": [], "validation": []}, StopRequest(), None)
 
-    def train(batches: Iterable[Batch], steps: int | None = None) -> float:
-        progress = Progress(batches, "", clips_per_step=args.batch_size, show=False, steps=steps)
-        train_one_epoch(learner, progress, Watch(trainer, progress, epoch=0))
-        return progress.data_wait
-
     turns = Turns(batch, args, lambda: bare_steps(learner, batch, args.turn))
     with trainer.reported(), build_loader(config, "training", device=args.device) as loader:
+
+        def train(batches: Iterable[Batch], steps: int | None = None) -> float:
+            progress = Progress(batches, "", clips_per_step=args.batch_size, show=False, steps=steps)
+            train_one_epoch(learner, progress, Watch(trainer, loader, progress, epoch=0))
+            return progress.data_wait
+
         train(turns)
         wait = train(loader, args.steps + 1)
     return {name: _rounds(taken, args)[1:] for name, taken in turns.times.items()}, wait

@@ -32,6 +32,11 @@ class Loaded(NamedTuple):
     entries: dict[str, list[Entry]]  # all lines of the list
     left_out: dict[str, dict[str, str]]  # id -> why it is no clip
 
+    @property
+    def num_class(self) -> int:
+        """Number of classes: of the training list, whatever is left out of it."""
+        return max(entry.label for entry in self.entries["training"]) + 1
+
 
 def load_clips(config: Any) -> dict[str, list[Clip]]:
     """The clips of both splits in the order of the lists, {"training": [...], "validation": [...]}; see `load_data`."""
@@ -87,12 +92,9 @@ def load_data(config: Any, splits: Sequence[str]) -> Loaded:
     left_out = {
         split: {entry.id: reasons[entry.id] for entry in lists[split] if entry.id in reasons} for split in splits
     }
+    for split in splits:
+        _warn_of_lost_classes(split, lists[split], clips[split], dataset.class_names)
     return Loaded(clips, lists, left_out)
-
-
-def num_classes(clips: dict[str, list[Clip]]) -> int:
-    """Number of classes."""
-    return max(clip.label for split in SPLITS for clip in clips[split]) + 1
 
 
 def _folder_problems(dataset: Dataset, source: str, splits: Sequence[str]) -> list[str]:
@@ -119,6 +121,13 @@ def _warn_of_leaks(lists: dict[str, list[Entry]]) -> None:
     both = {entry.id for entry in lists["training"]} & {entry.id for entry in lists["validation"]}
     if both:
         log.warning("%d clips stand in both lists, for example %s: validation will flatter", len(both), min(both))
+
+
+def _warn_of_lost_classes(split: str, entries: list[Entry], clips: list[Clip], names: Sequence[str]) -> None:
+    lost = sorted({entry.label for entry in entries} - {clip.label for clip in clips})
+    if lost:
+        named = _shortened([names[label] if names else str(label) for label in lost])
+        log.warning("%d classes of the %s list have no clip that is left: %s", len(lost), split, ", ".join(named))
 
 
 def _unreadable(what: str, entries: list[Entry], records: dict[str, Record], max_fraction: float) -> list[str]:

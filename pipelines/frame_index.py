@@ -5,6 +5,7 @@ it.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from joblib import Parallel, delayed
 from tqdm import tqdm
@@ -66,7 +67,7 @@ def _stat_record(dataset: Dataset, clip_id: str, known: Record | None) -> Record
     folder = dataset.frames / clip_id
     record = {
         "id": clip_id,
-        "file": str(folder.relative_to(dataset.root)),
+        "file": str(Path(dataset.dir_frames) / clip_id),
         "mtime_ns": folder.stat().st_mtime_ns,
         "template": dataset.frames_tmpl,
     }

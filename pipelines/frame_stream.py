@@ -16,6 +16,7 @@ from av.container import InputContainer
 
 from pipelines.decode import RGBConverter, shown_size
 from pipelines.sampling import centre_crop
+from pipelines.sound import sound_kind
 from pipelines.video_file import VideoError, damaged, open_video, video_stream
 
 log = logging.getLogger(__name__)
@@ -82,12 +83,16 @@ class _Sound:
         self._seconds = seconds
         self._pieces: deque[np.ndarray] = deque()
         self._samples = self._rate = 0
+        self._layout: av.AudioLayout | None = None
         self._resampler: av.AudioResampler | None = None
+        self._kind: tuple[str, str, int] | None = None  # of the frames that the resampler takes
 
     def add(self, frame: av.AudioFrame) -> None:
-        if self._resampler is None:  # a sound that changes on the way keeps the rate and channels that it begins with
-            self._rate = frame.sample_rate
-            self._resampler = av.AudioResampler(format="fltp", layout=frame.layout, rate=frame.sample_rate)
+        if sound_kind(frame) != self._kind:
+            # A sound that changes on the way keeps the rate and channels that it begins with.
+            self._layout, self._rate = self._layout or frame.layout, self._rate or frame.sample_rate
+            self._resampler = av.AudioResampler(format="fltp", layout=self._layout, rate=self._rate)
+            self._kind = sound_kind(frame)
         for piece in self._resampler.resample(frame):
             self._pieces.append(piece.to_ndarray())
             self._samples += piece.samples

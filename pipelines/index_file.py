@@ -55,7 +55,7 @@ def compact_index(path: Path) -> None:
     """Take out the lines that later ones replace, and damaged ones; not while another run adds to the file, whose
     further lines would be lost with the old one.
     """
-    if path.is_file():
-        with path.open("rb") as file:
+    if path.is_file() and os.access(path, os.W_OK):
+        with path.open("rb+") as file:
             if not in_use(file):
                 write_records(path, read_index(path).values())

@@ -3,7 +3,7 @@
 import logging
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Self
 
 import torch
@@ -128,6 +128,10 @@ def _threads(way_in: WayIn, workers: int, device: torch.device) -> int:
     return max(workers, 8 if on_nvdec else 1)
 
 
+def _gpu_number(device: torch.device) -> int:
+    return torch.cuda.current_device() if device.index is None else device.index
+
+
 class Loader:
     """Iterable over the batches of one epoch (or pass); the next iteration goes on with the next epoch.
 
@@ -142,11 +146,11 @@ class Loader:
         self.step = 0  # the next batch, counted on over the epochs
         self.bad: dict[int, str] = {}  # row -> reason, of the clips that this rank could not read
         self._tail = tail
-        self._device_id = (device.index or 0) if device.type == "cuda" else None
+        self._device_id = _gpu_number(device) if device.type == "cuda" else None
         self._workers = workers
         self._threads = threads
         self._prefetch = prefetch
-        self._max_bad = max_bad_fraction * len(source.clips)
+        self.most_bad = max_bad_fraction * len(source.clips)  # clips that may be bad, over all ranks
         self._batches: DALIGenericIterator | None = None
         self._processes: list[multiprocessing.Process] = []  # the decode workers
 
@@ -228,7 +232,7 @@ class Loader:
         )
 
     def _to_batch(self, outputs: dict[str, torch.Tensor]) -> Batch:
-        label, row, ok = outputs["meta"].unbind(1)
+        label, row, ok = outputs["meta"].clone().unbind(1)  # in memory that DALI cannot use again during the copy below
         for i in (ok == 0).nonzero().flatten().tolist():
             self._note_bad(int(row[i]), bytes(outputs["reason"][i].tolist()))
         to = {"device": self.device, "non_blocking": True}
@@ -243,8 +247,13 @@ class Loader:
         self.bad[row] = reason.rstrip(b"\0").decode(errors="replace")
         clip = self.source.clips[row]
         log.warning("clip %s is left out (black, ok = 0): %s", clip.id, self.bad[row])
-        if len(self.bad) > self._max_bad:
+        self.check(self.bad)
+
+    def check(self, bad: Mapping[int, str]) -> None:
+        """Raise LoaderError if these are too many: row -> reason, of clips that could not be read."""
+        if len(bad) > self.most_bad:
+            row, reason = next(reversed(bad.items()))
             raise LoaderError(
-                f"{len(self.bad)} of {len(self.source.clips)} clips could not be read, more than "
-                f"pipeline.max_bad_fraction allows; the last one is {clip.id}: {self.bad[row]}"
+                f"{len(bad)} of {len(self.source.clips)} clips could not be read, more than "
+                f"pipeline.max_bad_fraction allows; the last one is {self.source.clips[row].id}: {reason}"
             )

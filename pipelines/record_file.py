@@ -110,7 +110,11 @@ def _named_error(path: Path) -> Iterator[None]:
 def merge_parts(path: Path, key: str = "id") -> None:
     """Put the part files into the file, but not those that a run still adds to."""
     for part in part_files(path):
-        with part.open("rb") as file:
+        try:
+            file = part.open("rb+")  # NFS locks nothing against others that is not open for writing
+        except FileNotFoundError:  # another run has put it into the file
+            continue
+        with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:  # in use; or a file system without locks, on which parts stay what they are
@@ -121,7 +125,7 @@ def merge_parts(path: Path, key: str = "id") -> None:
 
 
 def in_use(file: BinaryIO) -> bool:
-    """Whether a run adds to a file of records; if not, none begins to before `file` is closed."""
+    """Whether a run adds to a file of records, opened for writing; if not, none begins to before `file` is closed."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

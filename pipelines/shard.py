@@ -44,4 +44,11 @@ def part_files(path: Path) -> list[Path]:
     with os.scandir(path.parent) as entries:
         names = [entry.name for entry in entries if entry.name.startswith(begin) and entry.name.endswith(path.suffix)]
     parts = [path.with_name(name) for name in names if _PART.search(name.removesuffix(path.suffix))]
-    return sorted(parts, key=lambda part: (part.stat().st_mtime_ns, part.name))
+    return sorted(parts, key=lambda part: (_time(part), part.name))
+
+
+def _time(part: Path) -> int:
+    try:
+        return part.stat().st_mtime_ns
+    except FileNotFoundError:  # another run has just put it into the whole file
+        return 0

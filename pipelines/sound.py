@@ -117,11 +117,16 @@ def _pieces(path: str | Path) -> Iterator[tuple[np.ndarray, int]]:
             return
         # Of the frame, not of the container: for some AAC streams the container names half the rate.
         layout, rate = first.layout, first.sample_rate
-        for _, run in itertools.groupby(itertools.chain([first], frames), lambda f: (f.layout.name, f.sample_rate)):
+        for _, run in itertools.groupby(itertools.chain([first], frames), sound_kind):
             resampler = av.AudioResampler(format="fltp", layout=layout, rate=rate)
             for frame in itertools.chain(run, [None]):
                 for piece in resampler.resample(frame):
                     yield piece.to_ndarray(), rate
+
+
+def sound_kind(frame: av.AudioFrame) -> tuple[str, str, int]:
+    """What all frames have in common that one resampler can take: sample format, channels, rate."""
+    return frame.format.name, frame.layout.name, frame.sample_rate
 
 
 def _frames(container: av.container.InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame]:

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from pipelines.dataset import DataError, load_clips, num_classes
+from pipelines.dataset import SPLITS, DataError, load_clips, load_data
 from tests.media import write_video
 from tests.processes import ROOT, called, run
 from tsam_dali.config import config_from_dict
@@ -45,11 +45,12 @@ def replace_video(path, content: bytes):
 
 
 def test_clips_of_both_lists_in_order(data):
-    clips = load_clips(settings(data))
+    loaded = load_data(settings(data), SPLITS)
+    clips = loaded.clips
     lines = [line.split() for line in (data / "training.txt").read_text().splitlines()]
     assert [[clip.id, str(clip.label)] for clip in clips["training"]] == lines
     assert len(clips["validation"]) == 9
-    assert num_classes(clips) == 4
+    assert loaded.num_class == 4
     assert all(clip.frames > 10 and clip.height >= 64 and clip.path.endswith(".mp4") for clip in clips["training"])
 
 

@@ -152,8 +152,10 @@ def test_fp16_steps_like_float32():
 def watched(learner):
     """The trainer's `after_step`, of a run that is never stopped or saved."""
     folder = SimpleNamespace(checkpoints=SimpleNamespace(due=lambda step: False))
-    run = SimpleNamespace(learner=learner, stop=SimpleNamespace(by=""), folder=folder, log_steps=lambda figures: None)
-    return Watch(run, Progress([], "", clips_per_step=6, show=False), epoch=0)
+    run = SimpleNamespace(
+        learner=learner, folder=folder, agree=lambda loader, due: (False, due), log_steps=lambda figures: None
+    )
+    return Watch(run, None, Progress([], "", clips_per_step=6, show=False), epoch=0)
 
 
 def test_fp16_skips_a_step_that_is_not_finite():

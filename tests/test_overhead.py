@@ -1,6 +1,7 @@
 """The loop of training never makes the device wait: nothing is moved to the host between two records of the log."""
 
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -55,7 +56,8 @@ class Trainer:
 
     def steps(self, count):
         progress = Progress([self.batch] * count, "", clips_per_step=2, show=False)
-        train_one_epoch(self.learner, progress, Watch(self.run, progress, epoch=0))
+        loader = SimpleNamespace(bad={}, most_bad=0)
+        train_one_epoch(self.learner, progress, Watch(self.run, loader, progress, epoch=0))
 
 
 @pytest.fixture

@@ -130,13 +130,18 @@ def same_buffers(network: torch.nn.Module) -> None:
             dist.broadcast(buffer, src=0)
 
 
-def on_any_rank(*flags: bool) -> list[bool]:
-    """Whether each flag is up on any rank; all ranks call it together. Never waits for a GPU."""
+def totals(*numbers: int) -> list[int]:
+    """The sum of each number over all ranks, which call it together. Never waits for a GPU."""
     if not dist.is_initialized():
-        return list(flags)
-    ups = torch.tensor(flags, dtype=torch.int32)  # in the CPU's memory, so gloo adds it up also in a job on GPUs
-    dist.all_reduce(ups, dist.ReduceOp.MAX)
-    return ups.bool().tolist()
+        return list(numbers)
+    sums = torch.tensor(numbers)  # in the CPU's memory, so gloo adds it up also in a job on GPUs
+    dist.all_reduce(sums)
+    return sums.tolist()
+
+
+def on_any_rank(flag: bool) -> bool:
+    """Whether a flag is up on any rank; all ranks call it together. Never waits for a GPU."""
+    return totals(int(flag))[0] > 0
 
 
 def of_all_ranks(value: Any) -> list[Any]:

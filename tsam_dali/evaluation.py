@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from torch import nn
 
 from pipelines.dataset import Loaded
@@ -20,7 +19,7 @@ from pipelines.list_file import Entry
 from pipelines.loader import Batch, build_loader
 from pipelines.views import Protocol, Views
 from tsam_dali.config import Config
-from tsam_dali.distributed import Job
+from tsam_dali.distributed import Job, of_all_ranks
 from tsam_dali.engine import evaluate
 from tsam_dali.loss import clip_losses
 from tsam_dali.mistakes import SHOWN_MISTAKES, Mistake, WorstMistakes
@@ -119,7 +118,7 @@ def evaluate_videos(
             after.append(_scores(found, label, expected))
             if job.is_main:
                 tell(f"{clip + 1} clips: {describe(after[-1])}")
-        bad = _all_bad(loader.bad)
+        bad = {row: reason for part in of_all_ranks(loader.bad) for row, reason in part.items()}
     reasons = {clips[row].id: bad[row] for row in sorted(bad)}
     scored = {clip.id for clip, views_read in zip(clips, found.views, strict=True) if views_read}
     lost = data.left_out[SPLIT] | {clip_id: reason for clip_id, reason in reasons.items() if clip_id not in scored}
@@ -185,12 +184,3 @@ def _scores(found: VideoProbabilities, label: np.ndarray, expected: int) -> dict
     if not found.views.any():
         raise ValueError(f"none of the {expected} videos of the validation list can be read")
     return score(*_scored(found, label), expected)
-
-
-def _all_bad(bad: dict[int, str]) -> dict[int, str]:
-    """Row -> reason, over all ranks."""
-    if not dist.is_initialized():
-        return bad
-    parts: list[dict[int, str]] = [{}] * dist.get_world_size()
-    dist.all_gather_object(parts, bad)
-    return {row: reason for part in parts for row, reason in part.items()}

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from tsam_dali.explanation import Explanation
 from tsam_dali.predictor import Seen
-from tsam_dali.report import DPI
+from tsam_dali.report import DPI, literally
 
 IN_A_ROW = 8
 """Frames."""
@@ -33,7 +33,7 @@ def draw_explanation(seen: Seen, explanation: Explanation, names: Sequence[str],
     columns = min(IN_A_ROW, len(frames))
     rows = -(-len(frames) // columns)
     figure = Figure(figsize=(13, 1 + 1.8 * rows * 8 / columns + 3.2 * bool(len(sounds))), layout="constrained")
-    figure.suptitle(_title(seen, explanation.label, names))
+    figure.suptitle(literally(_title(seen, explanation.label, names)))
     heights = [1.8 * rows * 8 / columns, *([3.2] if len(sounds) else [])]
     above, *below = np.atleast_1d(figure.subfigures(len(heights), 1, height_ratios=heights))
     grid = above.subplots(rows, columns, squeeze=False)

@@ -56,7 +56,7 @@ class FiniteCheck:
         if self._in_a_row <= self._allowed:
             return
         bad = ~self._losses.isfinite()
-        what, rows = ("loss", self._rows[bad]) if on_any_rank(bool(bad.any()))[0] else ("gradient", self._rows)
+        what, rows = ("loss", self._rows[bad]) if on_any_rank(bool(bad.any())) else ("gradient", self._rows)
         rows = sorted(row for part in of_all_ranks(rows.tolist()) for row in part)
         before = f", as in the {self._allowed} steps before it" if self._allowed else ""
         raise NonFiniteError(

@@ -15,6 +15,7 @@ from tsam_dali.distributed import Job
 from tsam_dali.model import build_model
 from tsam_dali.model_folder import read_state
 from tsam_dali.optim import explain_rate
+from tsam_dali.precision import memory_format
 from tsam_dali.published_weights import PUBLISHED, weight_path
 from tsam_dali.resume import check_resume, check_same, check_shapes
 from tsam_dali.run_folder import RunFolder
@@ -71,7 +72,7 @@ def scored_network(path: str, config: Config, job: Job) -> torch.nn.Module:
         raise WeightsError(f"{path}: has {num_class} classes, but dataset.class_names names {len(names)}")
     network = build_model(config, num_class)
     log.info("%s", load_weights(network, path))
-    return network.to(job.device, memory_format=_layout(config))
+    return network.to(job.device, memory_format=memory_format(config.training_param))
 
 
 def first_network(
@@ -90,11 +91,7 @@ def first_network(
     network = shared_batch_norm(network, config.training_param, job)
     if job.is_main:
         log.info("%s", explain_rate(config.optimizer_param, config.training_param.batch_size))
-    return network.to(job.device, memory_format=_layout(config))
-
-
-def _layout(config: Config) -> torch.memory_format:
-    return torch.channels_last if config.training_param.channels_last else torch.contiguous_format
+    return network.to(job.device, memory_format=memory_format(config.training_param))
 
 
 def _newest_state(args: argparse.Namespace, folder: RunFolder) -> dict[str, Any] | None:

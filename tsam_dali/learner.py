@@ -117,7 +117,8 @@ def build_learner(
     step = state["step"] if state else 0
     if state:
         load_optimizer(optimizer, options, state)
-        scaler.load_state_dict(state["scaler"])
+        if state["scaler"]:  # empty where the checkpoint is of a run without fp16: it begins anew
+            scaler.load_state_dict(state["scaler"])
         if ema:
             ema.module.load_state_dict(state.get("ema", state["model"]))
         if job.is_main:

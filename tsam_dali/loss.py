@@ -18,13 +18,16 @@ class Targets(NamedTuple):
 
 
 def class_weights(labels: Sequence[int], num_class: int, kind: str) -> Tensor | None:
-    """Weights float32 (C,): None for "none"; "balanced" as in scikit-learn, clips / (classes * clips of the class)."""
+    """Weights float32 (C,): None for "none"; "balanced" as in scikit-learn, clips / (classes * clips of the class). Of
+    `num_class` classes, those without a clip do not count and have the weight 1.
+    """
     if kind == "none":
         return None
     from sklearn.utils.class_weight import compute_class_weight  # takes a second: not for runs without
 
-    weights = compute_class_weight("balanced", classes=np.arange(num_class), y=np.asarray(labels))
-    return torch.tensor(weights, dtype=torch.float32)
+    present, weights = np.unique(labels), np.ones(num_class, np.float32)
+    weights[present] = compute_class_weight("balanced", classes=present, y=np.asarray(labels))
+    return torch.from_numpy(weights)
 
 
 def clip_losses(

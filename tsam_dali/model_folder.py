@@ -43,7 +43,7 @@ def write_folder(folder: Path, tensors: dict[str, Tensor], about: dict[str, Any]
             settings["config"] = without_places(settings["config"])
             settings["lists"] = about.get("lists", {})
             (new / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n")
-            (new / CARD).write_text(card)
+            (new / CARD).write_text(card, encoding="utf-8")
             new.replace(folder)
     except OSError as error:
         raise CheckpointError(f"{folder}: cannot be written ({error.strerror})") from error

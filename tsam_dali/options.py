@@ -63,11 +63,12 @@ class TrainingParam:
     batch_size / repeats videos, an epoch `repeats` times as many steps. NVDEC (`gpu`, `gpu_whole`) and `frames` decode
     each sample all the same."""
     num_workers: Annotated[int, Ge(0)] = 8
-    """Decode processes of the whole machine; never more than it has cores."""
+    """Decode processes of the whole machine, shared by its ranks; never more than it has cores. Training and validation
+    each have as many; those of the other wait."""
     amp: Literal["bf16", "fp16", "off"] = "bf16"
     """Number format of convolutions and matrix products. On a CPU without instructions for bf16 it means `off`."""
     channels_last: bool = True
-    """Channels-last memory for the network and its input."""
+    """Channels-last memory for the network, which turns what it is fed into it."""
     compile: bool = False
     """Compile the network with torch.compile."""
     accumulate: Annotated[int, Ge(1)] = 1

@@ -1,4 +1,4 @@
-"""Mixed precision: the number format that `training_param.amp` and the device give."""
+"""How a network computes: the number format that `training_param.amp` and the device give; the layout in memory."""
 
 import logging
 from functools import cache
@@ -24,6 +24,11 @@ def autocast(options: TrainingParam, device: torch.device) -> torch.autocast:
         enabled = False
         _say_once()
     return torch.autocast(device.type, dtype=FORMATS.get(options.amp), enabled=enabled)
+
+
+def memory_format(options: TrainingParam) -> torch.memory_format:
+    """The layout of the network's weights, and so of its activations."""
+    return torch.channels_last if options.channels_last else torch.contiguous_format
 
 
 @cache

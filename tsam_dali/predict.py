@@ -32,8 +32,9 @@ live:
   them (model.video_segments), or over all before there are S. FPS should be that of the training: S by the seconds of a
   training clip. A network with sound also hears the last S / FPS seconds of the source's sound; a camera is silent. So
   of a file it never hears the whole sound, as a prediction of the file does, and the probabilities differ: at the start
-  little has come, and what follows the last frame that is fed is not heard. With each frame the sound is heard anew,
-  which costs as much as one or two more images (model.audio_segments) and a log-mel of S / FPS seconds.
+  little has come, and what follows the last frame that is fed is not heard. At most twice a second the
+  sound is heard anew, which costs as much as one or two more images (model.audio_segments) and a log-mel of S / FPS
+  seconds.
 """
 
 import argparse
@@ -140,7 +141,7 @@ def open_output(path: Path | None, columns: tuple[str, ...]) -> Iterator[JsonLin
         return
     make_folder(path.parent)
     try:
-        file = path.open("w", newline="", encoding="utf-8")
+        file = path.open("w", newline="", encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise ValueError(f"{path}: cannot be written ({error.strerror}); choose another --output") from error
     with file:

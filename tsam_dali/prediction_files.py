@@ -5,6 +5,7 @@ import json
 from dataclasses import asdict
 from typing import Any, TextIO
 
+from tsam_dali.command_line import printable
 from tsam_dali.predictions import Classes, Moment, Prediction, Timeline, Unreadable
 
 Found = Prediction | Timeline | Moment | Unreadable
@@ -24,7 +25,7 @@ class JsonLines:
         self._file = file
 
     def write(self, found: Found) -> None:
-        print(json.dumps(asdict(found), ensure_ascii=False), file=self._file, flush=True)
+        print(printable(json.dumps(asdict(found), ensure_ascii=False)), file=self._file, flush=True)
 
 
 class Csv:

@@ -36,7 +36,8 @@ def find_inputs(arguments: Sequence[str]) -> list[str]:
 
 def _videos(path: Path) -> list[str]:
     if path.is_dir():
-        files = [file for file in path.rglob("*") if not file.is_dir()]
+        # Hidden files are no videos, such as the ._NAME that macOS puts beside NAME.
+        files = [file for file in path.rglob("*") if not file.is_dir() and not file.name.startswith(".")]
         found = sorted(str(file) for file in files if file.suffix.lower() in DEMUXERS)
         if not found:
             raise InputError([f"{path}: no video in this folder; expected files that end in {' '.join(DEMUXERS)}"])

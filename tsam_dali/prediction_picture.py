@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tsam_dali.predictor import Seen
-from tsam_dali.report import DPI
+from tsam_dali.report import DPI, literally
 
 IN_A_ROW = 8
 """Frames."""
@@ -26,7 +26,7 @@ def draw_prediction(seen: Seen, path: str | Path) -> Figure:
     rows = -(-len(frames) // columns)
     height = rows * min(12 / columns, HIGHEST)
     figure = Figure(figsize=(12, 3.4 + height), layout="constrained")
-    figure.suptitle(Path(seen.prediction.path).name)
+    figure.suptitle(literally(Path(seen.prediction.path).name))
     above, below = figure.subfigures(2, 1, height_ratios=[height, 3.4])
     for number, axes in enumerate(above.subplots(rows, columns, squeeze=False).flat):
         axes.axis("off")
@@ -39,7 +39,7 @@ def draw_prediction(seen: Seen, path: str | Path) -> Figure:
         silent = "" if seen.prediction.has_sound else ", silent"
         axes.set(title=f"sound {number}{silent}", xlabel="time", ylabel="mel band", xticks=[], yticks=[])
     classes = seen.prediction.classes[::-1]
-    percent, names = [100 * one.probability for one in classes], [one.name for one in classes]
+    percent, names = [100 * one.probability for one in classes], [literally(one.name) for one in classes]
     drawn = bars.barh(range(len(classes)), percent, color="tab:blue", tick_label=names)
     bars.bar_label(drawn, fmt="%.1f %%", padding=3)
     bars.set(xlim=(0, 115), xlabel="probability (%)", xticks=range(0, 101, 25))

@@ -33,7 +33,7 @@ def weight_path(name: str, download: bool, folder: Path = FOLDER, address: str =
         WeightsError: the file is not there, cannot be fetched whole, holds no weights, or has changed since
             it was first used.
     """
-    if name not in PUBLISHED or Path(name).exists():
+    if name not in PUBLISHED or Path(name).is_file():
         return Path(name)
     path, url = folder / PUBLISHED[name], f"{address}/{PUBLISHED[name]}"
     if not path.is_file():

@@ -63,6 +63,11 @@ def plot_curves(history: Sequence[dict[str, Any]], path: str | Path | BinaryIO) 
     return figure
 
 
+def literally(text: str) -> str:
+    """For Matplotlib, which reads what stands between two dollar signs as mathematics: names may have them."""
+    return text.replace("$", r"\$")
+
+
 def _label(axes: Axes, title: str, unit: str, along: str = "epoch") -> None:
     from matplotlib.ticker import MaxNLocator
 
@@ -136,7 +141,7 @@ def plot_contact_sheet(
             axes.set(xticks=[], yticks=[])
             if row == 0:
                 axes.set_title(names[column], fontsize=9)
-        row_axes[0].set_ylabel(titles[row], rotation=0, ha="right", va="center", fontsize=9)
+        row_axes[0].set_ylabel(literally(titles[row]), rotation=0, ha="right", va="center", fontsize=9)
     figure.savefig(path, dpi=DPI)
     return figure
 
@@ -160,7 +165,7 @@ def plot_confusion(matrix: np.ndarray, class_names: Sequence[str], path: str | P
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    matrix = np.asarray(matrix)
+    matrix, names = np.asarray(matrix), [literally(name) for name in class_names]
     count, total = len(matrix), matrix.sum()
     share = 100 * matrix / np.maximum(matrix.sum(1, keepdims=True), 1)  # a class without clips is a row of zeros
 
@@ -174,8 +179,8 @@ def plot_confusion(matrix: np.ndarray, class_names: Sequence[str], path: str | P
     axes.set(xlabel="prediction", ylabel="label", title=f"Confusion: {accuracy:.1%} of {total} clips correct")
     if count <= CLASS_NAMES_UP_TO:
         angle = 45 if count <= CELL_NUMBERS_UP_TO else 90
-        axes.set_xticks(range(count), class_names, rotation=angle, ha="right", va="center", rotation_mode="anchor")
-        axes.set_yticks(range(count), class_names)
+        axes.set_xticks(range(count), names, rotation=angle, ha="right", va="center", rotation_mode="anchor")
+        axes.set_yticks(range(count), names)
     else:
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(MaxNLocator(10, integer=True))

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.clips import Clip
-from tsam_dali.distributed import on_any_rank, same_buffers
+from pipelines.loader import Loader
+from tsam_dali.distributed import of_all_ranks, same_buffers, totals
 from tsam_dali.interruption import Interrupted, StopRequest
 from tsam_dali.learner import Learner
 from tsam_dali.report import plot_curves
@@ -80,9 +81,21 @@ class Run:
             self.folder.write_status("running")
             self.folder.checkpoints.keep_as(self.learner.step, also)
 
-    def stop_if_asked(self) -> None:
-        """Save and raise `Interrupted` if any rank was asked to stop; every rank calls it at the same point."""
-        if on_any_rank(bool(self.stop.by))[0]:
+    def agree(self, loader: Loader, due: bool = False) -> tuple[bool, bool]:
+        """Whether any rank was asked to stop, and whether `due` is up on any; every rank calls it at the same point.
+
+        Raises:
+            LoaderError: of the clips of `loader`, all ranks together could not read too many.
+        """
+        stop, due, bad = totals(bool(self.stop.by), due, len(loader.bad))
+        if bad > loader.most_bad:  # or several ranks met the same ones, in different epochs
+            loader.check({row: why for part in of_all_ranks(loader.bad) for row, why in part.items()})
+        return stop > 0, due > 0
+
+    def stop_if_asked(self, loader: Loader) -> None:
+        """Save and raise `Interrupted` if any rank was asked to stop; otherwise as `agree`."""
+        stop, _ = self.agree(loader)
+        if stop:
             self.save_and_stop()
 
     def save_and_stop(self) -> None:
@@ -138,5 +151,8 @@ class Run:
         return names
 
     def _write_results(self) -> None:
-        self.folder.write_results(self.history, self.best, self.class_names)
-        plot_curves(self.history, self.folder.curves)
+        try:
+            self.folder.write_results(self.history, self.best, self.class_names)
+            plot_curves(self.history, self.folder.curves)
+        except OSError as error:  # such as a full disk; a run is worth more than they are
+            log.warning("results and curves could not be written: %s", error)

@@ -57,7 +57,7 @@ class RunFolder:
             self._write("args.json", config.to_dict() | provenance())
         except OSError as error:
             raise ConfigError([f"{self.path}: cannot be written ({error.strerror}); see results_folder"]) from error
-        handler = logging.FileHandler(self.path / "log.txt")
+        handler = logging.FileHandler(self.path / "log.txt", encoding="utf-8", errors="backslashreplace")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         logging.getLogger().addHandler(handler)
 

@@ -1,5 +1,7 @@
 """What a run shows of itself at the end of each epoch: report.html, and inputs.png once."""
 
+import logging
+
 import numpy as np
 
 from pipelines.loader import Batch, Loader
@@ -10,12 +12,14 @@ from tsam_dali.report_page import write_report
 from tsam_dali.report_sections import FedClip
 from tsam_dali.run import Run
 
+log = logging.getLogger(__name__)
+
 SHOWN_CLIPS = 6
 
 
 def keep_inputs(run: Run, training: Loader, step: int, batch: Batch) -> None:
     """Draw inputs.png from the first batch that this process trained on, that of global step `step`, and keep it for
-    the report; later batches are left."""
+    the report; later batches are left. A picture that cannot be written is a warning."""
     if run.fed:
         return
     clips, names = run.clips["training"], run.class_names
@@ -35,7 +39,11 @@ def keep_inputs(run: Run, training: Loader, step: int, batch: Batch) -> None:
     ]
     titles = [f"{names[clip.label]}\n{clip.id}" for clip in shown]
     pictures = batch.video[:SHOWN_CLIPS].cpu().numpy()
-    plot_contact_sheet(pictures, None if audio is None else audio.cpu().numpy(), titles, run.folder.inputs)
+    try:
+        plot_contact_sheet(pictures, None if audio is None else audio.cpu().numpy(), titles, run.folder.inputs)
+    except Exception as error:  # no picture is worth a run
+        log.warning("%s could not be written (%s: %s)", run.folder.inputs, type(error).__name__, error)
+        return
     run.show("inputs", run.folder.inputs)
 
 

@@ -37,11 +37,12 @@ def shift_channels_last(
     pictures, channels, height, width = x.shape
     group = channels // f_div // depth
     grid = (pictures, triton.cdiv(height * width, PIXELS), triton.cdiv(channels, CHANNELS))
-    shift_kernel[grid](
-        *(x, out, channels, height * width, segments, video_segments),
-        *(max(group, 1), 2 * depth * group),  # the kernel divides by the size of a group, even where nothing moves
-        *(edge == "keep", causal, transposed, PIXELS, CHANNELS),
-    )
+    with torch.cuda.device_of(x):  # Triton starts kernels on the current GPU, which may be another one
+        shift_kernel[grid](
+            *(x, out, channels, height * width, segments, video_segments),
+            *(max(group, 1), 2 * depth * group),  # the kernel divides by the size of a group, even where nothing moves
+            *(edge == "keep", causal, transposed, PIXELS, CHANNELS),
+        )
     return out
 
 

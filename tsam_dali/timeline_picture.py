@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from tsam_dali.report import DPI
+from tsam_dali.report import DPI, literally
 from tsam_dali.timeline import SeenTimeline
 
 SHOWN = 8
@@ -25,7 +25,7 @@ def draw_timeline(seen: SeenTimeline, names: tuple[str, ...], path: str | Path) 
     figure = Figure(figsize=(12, 5.6), layout="constrained")
     silent = "" if timeline.has_sound else ", silent"
     title = f"{Path(timeline.path).name}{silent}: windows of {timeline.window:g} s every {timeline.stride:g} s"
-    figure.suptitle(title)
+    figure.suptitle(literally(title))
     above, below = figure.subfigures(2, 1, height_ratios=[1.4, 4.2])
     row = above.subplots(1, len(seen.stills), squeeze=False)[0]
     for axes, (number, still) in zip(row, seen.stills.items(), strict=True):
@@ -35,7 +35,7 @@ def draw_timeline(seen: SeenTimeline, names: tuple[str, ...], path: str | Path) 
     axes = below.subplots()
     highest = np.nanmax(seen.probabilities, axis=0)
     for label in sorted(np.argsort(-highest, kind="stable")[:SHOWN]):
-        axes.plot(middles, 100 * seen.probabilities[:, label], "o-", markersize=4, label=names[label])
+        axes.plot(middles, 100 * seen.probabilities[:, label], "o-", markersize=4, label=literally(names[label]))
     axes.set(xlim=(0, timeline.duration), ylim=(-2, 102), xlabel="time (s)", ylabel="probability (%)")
     axes.grid(alpha=0.3)
     below.legend(loc="outside right upper", fontsize=9, title="class")

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 from pipelines.clips import Clip
-from pipelines.dataset import load_clips, num_classes
+from pipelines.dataset import SPLITS, load_data
 from pipelines.loader import Batch, Loader, build_loader
 from pipelines.memory import keep_freed_memory
 from tsam_dali import distributed
@@ -67,9 +67,9 @@ def main() -> None:
             if args.validate:
                 validate(args, config, job, folder)
             else:
-                clips = distributed.on_rank_0(lambda: prepare_data(args, config))
+                clips, num_class = distributed.on_rank_0(lambda: prepare_data(args, config))
                 args.fine_tune = distributed.on_rank_0(lambda: weight_file(args, config, folder))
-                train(args, config, job, clips, folder, stop)
+                train(args, config, job, clips, num_class, folder, stop)
     except Interrupted as signal:
         if distributed.is_main():
             kept = f"; {folder.step} steps are done and kept, --resume auto goes on from there" if of_this_run else ""
@@ -78,12 +78,12 @@ def main() -> None:
     distributed.stop()
 
 
-def prepare_data(args: argparse.Namespace, config: Config) -> dict[str, list[Clip]]:
-    """The clips of both splits; everything that is wrong with the data is found here."""
+def prepare_data(args: argparse.Namespace, config: Config) -> tuple[dict[str, list[Clip]], int]:
+    """The clips of both splits, and the number of classes; everything that is wrong with the data is found here."""
     prepare_example(args, config)
-    clips = load_clips(config)
-    log.info("%s", ", ".join(f"{len(members)} {split} clips" for split, members in clips.items()))
-    return clips
+    data = load_data(config, SPLITS)
+    log.info("%s", ", ".join(f"{len(members)} {split} clips" for split, members in data.clips.items()))
+    return data.clips, data.num_class
 
 
 def prepare_example(args: argparse.Namespace, config: Config) -> None:
@@ -98,6 +98,7 @@ def train(
     config: Config,
     job: Job,
     clips: dict[str, list[Clip]],
+    num_class: int,
     folder: RunFolder,
     stop: StopRequest,
 ) -> None:
@@ -105,7 +106,6 @@ def train(
     distributed.check_batch_size(options, job)
     warn_if_alone(options, job)
     state = resumed_state(args, config, clips, folder)
-    num_class = num_classes(clips)
     network = first_network(args.fine_tune, config, job, num_class, state)
     training, validation = (loader(config, split, clips, job) for split in ("training", "validation"))
     if state:
@@ -138,7 +138,7 @@ def train_epoch(run: Run, training: Loader, epoch: int, steps: int | None) -> di
     left = steps or (epoch + 1) * len(training) - learner.step  # none, if the run was stopped while it validated
     progress = progress_bar(training, f"epoch {epoch} training", learner.config, learner.job, left)
     first_step = learner.step
-    watch = Watch(run, progress, epoch)
+    watch = Watch(run, training, progress, epoch)
     if not train_one_epoch(learner, progress, watch):
         run.save_and_stop()
     learner.finite.flush()
@@ -161,7 +161,7 @@ def validate_epoch(run: Run, validation: Loader, epoch: int, steps: int | None) 
         losses = clip_losses(logits, batch.label)
         metrics.add(losses, logits, batch.label, batch.ok)
         mistakes.add(logits, losses, batch)
-        run.stop_if_asked()
+        run.stop_if_asked(validation)
 
     evaluate(network, progress, learner.config, learner.job, use)
     return metrics.reduced(), mistakes.gather()

@@ -14,6 +14,7 @@ from tsam_dali.checkpoint import CheckpointError
 from tsam_dali.config import Config, ConfigError, config_from_dict
 from tsam_dali.model import build_model
 from tsam_dali.model_folder import read_state
+from tsam_dali.precision import memory_format
 
 SHOWN = 400  # characters of torch's message on weights that do not fit, which may name every tensor
 
@@ -77,5 +78,4 @@ def network_of(trained: Trained, path: str | Path, device: str | torch.device = 
         network.load_state_dict(trained.state)
     except RuntimeError as error:
         raise CheckpointError(f"{path}: its weights do not fit its settings ({str(error)[:SHOWN]} ...)") from error
-    layout = torch.channels_last if trained.config.training_param.channels_last else torch.contiguous_format
-    return network.to(device, memory_format=layout).eval()
+    return network.to(device, memory_format=memory_format(trained.config.training_param)).eval()

@@ -1,6 +1,6 @@
 """What happens after each step of training: checks, figures, checkpoints, and an end where all ranks agree on one."""
 
-from tsam_dali.distributed import on_any_rank
+from pipelines.loader import Loader
 from tsam_dali.engine import Step
 from tsam_dali.progress import Progress
 from tsam_dali.run import Run
@@ -10,8 +10,8 @@ from tsam_dali.window import Window
 class Watch:
     """The `after_step` of `tsam_dali.engine.train_one_epoch`, for one epoch."""
 
-    def __init__(self, run: Run, progress: Progress, epoch: int):
-        self._run, self._progress, self._epoch = run, progress, epoch
+    def __init__(self, run: Run, training: Loader, progress: Progress, epoch: int):
+        self._run, self._training, self._progress, self._epoch = run, training, progress, epoch
         self._window = Window(run.learner, progress)
 
     def __call__(self, step: Step) -> bool:
@@ -21,7 +21,7 @@ class Watch:
         if learner.step % learner.config.training_param.log_steps == 0:
             self.record()
         due = learner.job.is_main and run.folder.checkpoints.due(learner.step)
-        stop, due = on_any_rank(bool(run.stop.by), due)
+        stop, due = run.agree(self._training, due)
         if due and not stop:
             run.save()
         return stop

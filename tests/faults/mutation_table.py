@@ -192,7 +192,7 @@ MUTATIONS = [
     Mutation(
         "training: any number of broken clips is no matter",
         "pipelines/loader.py",
-        "if len(self.bad) > self._max_bad:",
+        "if len(bad) > self.most_bad:",
         "if False:",
         "test_loader_faults.py::test_too_many_broken_clips_stop_the_loader",
     ),
