@@ -99,7 +99,7 @@ def test_the_three_sentences():
     # Frames: 0.5 s more to prepare by 0.153 s saved each time; copies: 3 s by 0.153 s.
     assert pays_after(WAYS[VIDEOS_OURS], WAYS[JPEG_OURS]) == 4
     assert pays_after(WAYS[VIDEOS_OURS], WAYS[COPIES_OURS]) == 20
-    assert "up to 4 epochs**" in text
+    assert "up to 3 epochs**" in text
     assert "6.73 times as many clips per second as the videos and 9.25 times as many as TSAM's way, in 30 %" in text
     assert text.count(". **") == 2
 

@@ -168,7 +168,7 @@ def test_the_command_stops_before_training_and_names_everything(with_sound):
     assert "Traceback" not in done.stderr
 
 
-def test_clips_whose_sound_cannot_be_read_or_is_not_there(with_sound):
+def test_clips_whose_sound_cannot_be_read_or_is_not_there(with_sound, caplog):
     clips = load_clips(sound_settings(with_sound))["training"]
     (with_sound / "audios").mkdir()
     (with_sound / "audios" / f"{clips[0].id}.wav").write_bytes(b"junk")
@@ -186,5 +186,21 @@ def test_clips_whose_sound_cannot_be_read_or_is_not_there(with_sound):
     assert [clip.id for clip in heard if not clip.sound] == ["quiet"]
     dropped = load_clips(sound_settings(with_sound, pipeline=forgiving, model={"missing_audio": "drop"}))["training"]
     assert [clip.id for clip in dropped] == [clip.id for clip in clips[1:]]
+    assert "have no clip" not in caplog.text
     refused = problems(sound_settings(with_sound, pipeline=forgiving, model={"missing_audio": "error"}))
     assert "quiet: has no sound, and model.missing_audio is error" in refused
+
+
+def test_a_class_that_loses_all_its_clips_stays_a_class(data, caplog):
+    write_video(data / "videos" / "alone.mp4", 20)
+    with (data / "training.txt").open("a") as file:
+        file.write("alone 4\n")
+    dataset = {"data_dir": str(data), "class_names": ["a", "b", "c", "d", "lone"]}
+    loaded = load_data(settings(data, dataset=dataset), SPLITS)
+    assert loaded.num_class == 5
+    assert "1 classes of the validation list have no clip" not in caplog.text  # it never had one
+    replace_video(data / "videos" / "alone.mp4", b"junk")
+    loaded = load_data(settings(data, dataset=dataset, pipeline={"max_bad_fraction": 0.5}), SPLITS)
+    assert max(clip.label for clip in loaded.clips["training"]) == 3
+    assert loaded.num_class == 5
+    assert "1 classes of the training list have no clip that is left: lone" in caplog.text

@@ -12,6 +12,7 @@ from tsam_dali.distributed import Job
 from tsam_dali.engine import train_one_epoch
 from tsam_dali.finite import MOST_SKIPPED, NonFiniteError
 from tsam_dali.learner import build_learner
+from tsam_dali.loss import class_weights
 from tsam_dali.progress import Progress
 from tsam_dali.watch import Watch
 
@@ -111,6 +112,12 @@ def test_classes_are_weighted_as_torch_weights_them():
     torch.testing.assert_close(learner.network.head.weight, expected)
 
 
+def test_balanced_weights_of_classes_with_and_without_clips():
+    assert class_weights([0, 0, 0, 2], 3, "none") is None
+    weights = class_weights([0, 0, 0, 2], 4, "balanced")
+    torch.testing.assert_close(weights, torch.tensor([4 / (2 * 3), 1, 4 / (2 * 1), 1]))
+
+
 @pytest.mark.parametrize("weights", [None, torch.tensor([1.0, 2.0, 5.0])])
 def test_labels_are_smoothed_as_torch_smooths_them(weights):
     learner = build_learner(Network(), settings(label_smoothing=0.3), JOB, steps_per_epoch=1, class_weights=weights)
@@ -198,3 +205,10 @@ def test_a_state_goes_on_where_it_was(amp):
     assert (second.step, second.rate) == (whole.step, whole.rate)
     assert second.scaler.state_dict() == whole.scaler.state_dict()
     assert second.scaler.get_scale() == (32768 if amp == "fp16" else 1)
+
+
+def test_a_state_without_a_scale_goes_on_in_fp16():
+    first = learner_of(settings())
+    state = first.state_dict() | {"epoch_sums": first.metrics.state_dict(), "config": settings().to_dict()}
+    second = build_learner(Network(), settings(amp="fp16"), JOB, steps_per_epoch=3, state=state)
+    assert second.scaler.get_scale() == 65536

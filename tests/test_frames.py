@@ -263,3 +263,9 @@ def test_templates_that_name_no_number(data, template):
 def test_settings_that_contradict_each_other():
     with pytest.raises(ConfigError, match="gpu_whole reads whole videos, but pipeline.source is frames"):
         frame_settings("none", pipeline={"decode": "gpu_whole"})
+
+
+def test_frames_may_lie_anywhere(data, tmp_path):
+    moved = (data / "frames").rename(tmp_path / "moved")
+    clips = load_clips(frame_settings(data, dataset={"data_dir": str(data), "dir_frames": str(moved)}))["training"]
+    assert {os.path.dirname(clip.path) for clip in clips} == {str(moved)}

@@ -19,7 +19,7 @@ from pipelines.sampling import validation_frames
 from pipelines.sound import read_sound
 from pipelines.video_file import VideoError
 from tests.checkpoints import checkpoint
-from tests.media import frame_numbers, write_video
+from tests.media import ffmpeg, frame_numbers, write_video
 from tests.networks import one_thread  # noqa: F401 (a fixture)
 from tests.processes import ROOT
 from tests.sound_media import noise, write_clip
@@ -85,6 +85,18 @@ def test_the_sound_of_the_past_is_heard(tmp_path):
     assert all(a < b for a, b in pairwise(ends))
     for end, sound in zip(ends, latest[1:], strict=True):
         assert np.array_equal(sound, whole[max(0, end - len(sound)) : end])
+
+
+def test_a_sound_that_changes_keeps_the_rate_and_channels_it_begins_with(tmp_path):
+    video = write_video(tmp_path / "a.mp4", 25, sound=True)
+    for number, (rate, channels) in enumerate([(32000, 2), (24000, 1)]):
+        ffmpeg("-i", video, "-c:v", "copy", "-c:a", "mp2", "-ar", rate, "-ac", channels, tmp_path / f"{number}.ts")
+    (tmp_path / "both.ts").write_bytes(b"".join((tmp_path / f"{number}.ts").read_bytes() for number in range(2)))
+    frames = list(read_stream(str(tmp_path / "both.ts"), 5, 0.5))
+    assert {frame.rate for frame in frames[1:]} == {32000}
+    assert {frame.sound.shape[0] for frame in frames[1:]} == {2}
+    assert frames[-1].sound.shape[1] == 16000
+    assert 0.001 < np.abs(frames[-1].sound).max() < 2
 
 
 @pytest.mark.parametrize(("fps", "frames"), [(2, 2), (5, 6)])

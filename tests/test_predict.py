@@ -118,6 +118,19 @@ def test_classes_that_are_called_by_numbers_are_named_beside_their_bars(tmp_path
     assert not caplog.records
 
 
+@pytest.mark.parametrize("ending", ["jsonl", "csv"])
+def test_names_that_are_no_utf_8_and_names_with_dollars(tmp_path, ending):
+    path = os.fsdecode(b"caf\xe9_$a_b_c$.mp4")
+    one = ClassProbability(label=0, name="$l_l_h$", probability=0.5)
+    prediction = Prediction(path=path, classes=(one,), has_sound=False)
+    with open_output(tmp_path / f"p.{ending}", FILE) as output:
+        output.write(prediction)
+        output.write(Unreadable(path=path, error=f"{path}: odd"))
+    text = (tmp_path / f"p.{ending}").read_text(encoding="utf-8")
+    assert text.count("caf\\udce9_$a_b_c$.mp4") == 3
+    draw_prediction(Seen(prediction, torch.rand(3, 3, 8, 8), None, torch.rand(8)), tmp_path / "a.png")
+
+
 def test_nothing_that_can_be_read_exits_with_1(file, folder):
     done = called(main, "--checkpoint", file, folder / "sub")
     assert done.returncode == 1
@@ -143,7 +156,7 @@ def test_what_is_no_video_in_a_folder_is_passed_over_and_counted(tmp_path, caplo
     caplog.set_level("INFO")
     for name in ("dir.mp4", "deep/sub.MKV"):
         (tmp_path / name).mkdir(parents=True)
-    for name in ("a.mp4", "dir.mp4/b.AVI", "notes.txt", "deep/c.srt", "deep/link.mp4"):
+    for name in ("a.mp4", "._a.mp4", "dir.mp4/b.AVI", "notes.txt", "deep/c.srt", "deep/link.mp4"):
         (tmp_path / name).touch() if "link" not in name else (tmp_path / name).symlink_to("gone.mp4")
     found = find_inputs([str(tmp_path)])
     assert found == [str(tmp_path / name) for name in ("a.mp4", "deep/link.mp4", "dir.mp4/b.AVI")]

@@ -112,6 +112,13 @@ def test_nothing_is_fetched_unasked(tmp_path):
         weight_path("kinetics400", False, tmp_path)
 
 
+def test_a_folder_of_the_name_is_no_file(tmp_path, monkeypatch):
+    (tmp_path / "kinetics400").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(WeightsError, match="add --download"):
+        weight_path("kinetics400", False, tmp_path)
+
+
 def test_other_texts_are_paths(tmp_path):
     assert weight_path(str(tmp_path / "mine.pth"), True) == tmp_path / "mine.pth"
 

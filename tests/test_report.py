@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from matplotlib import cbook
 from PIL import Image
 
 from tsam_dali.report import accuracy_table, plot_confusion, plot_contact_sheet, plot_curves
@@ -121,6 +122,13 @@ def test_confusion_of_few_and_many_classes_stays_readable(tmp_path, classes, num
         assert max(picture.size) < 2000
     boxes = [label.get_window_extent() for label in axes.get_yticklabels()]
     assert all(not a.overlaps(b) for a, b in pairwise(boxes))
+
+
+def test_names_with_dollars_are_no_mathematics(tmp_path):
+    names = ["a_$l_l_h$", "$5", r"\$x$"]
+    figure = plot_confusion(np.eye(3, dtype=int), names, tmp_path / "a.png")
+    assert not any(cbook.is_math_text(label.get_text()) for label in figure.axes[0].get_yticklabels())
+    plot_contact_sheet(np.zeros((3, 1, 3, 8, 8)), None, names, tmp_path / "b.png")
 
 
 def test_accuracy_table():

@@ -5,7 +5,11 @@ from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
 
+from pipelines.loader import Loader
 from tests.networks import settings
 from tsam_dali import run_log
 from tsam_dali.checkpoint import load_checkpoint
@@ -121,3 +125,29 @@ def test_inside_an_epoch_no_checkpoint_is_the_best(begin):
     run.save()
     begin(5, load_checkpoint(begin.folder / "checkpoints/latest")).catch_up()
     assert run.folder.checkpoints.step_of("unbalanced_best") == 4
+
+
+def test_results_that_cannot_be_written_do_not_end_a_run(begin, caplog):
+    (begin.folder / "result.json").mkdir(parents=True)  # in its place, as a full disk cannot be had here
+    run = begin()
+    end_epochs(run, [0.25])
+    assert "results and curves could not be written" in caplog.text
+    assert run.history
+
+
+def _rank(rank, address, bad):
+    dist.init_process_group("gloo", init_method=address, rank=rank, world_size=2)
+    run = SimpleNamespace(stop=SimpleNamespace(by="SIGTERM" if rank else ""))
+    source = SimpleNamespace(clips=[SimpleNamespace(id=f"clip{row}") for row in range(4)])
+    loader = Loader(source, None, device=torch.device("cpu"), workers=0, threads=1, prefetch=1, max_bad_fraction=0.5)
+    loader.bad = {row: f"odd {row}" for row in bad[rank]}
+    try:
+        assert Run.agree(run, loader, due=not rank) == (True, True)
+    finally:
+        dist.destroy_process_group()
+
+
+def test_bad_clips_of_all_ranks_count_together_and_once(tmp_path):
+    mp.spawn(_rank, (f"file://{tmp_path / 'few'}", [[0, 1], [1, 0]]), nprocs=2)
+    with pytest.raises(Exception, match=r"LoaderError: 3 of 4 clips could not be read.*clip2: odd 2"):
+        mp.spawn(_rank, (f"file://{tmp_path / 'many'}", [[0], [1, 2]]), nprocs=2)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.index_file import compact_index, take_in_parts
 from pipelines.record_file import merge_parts, read_records, record_writer
 from pipelines.shard import Shard, part_files
 from tests.media import write_video
@@ -88,6 +89,27 @@ def test_a_file_system_without_locks_keeps_the_parts(tmp_path, monkeypatch):
     merge_parts(path)
     assert part_files(path)
     assert read_records(path) == {"a": {"id": "a"}}
+
+
+def test_locks_of_nfs(tmp_path, monkeypatch):
+    """There an exclusive lock needs a file that is open for writing, as `lockf` does anywhere."""
+    path = tmp_path / "index.jsonl"
+    monkeypatch.setattr(fcntl, "flock", fcntl.lockf)
+    with record_writer(path, Shard(0, 2)) as write:
+        write({"id": "a", "file": "a.mp4", "status": "gone", "reason": "x"})
+    take_in_parts(path)
+    assert part_files(path) == []
+    with path.open("ab") as file:
+        file.write(b"damaged\n")
+    compact_index(path)
+    assert len(path.read_text().splitlines()) == 1
+
+
+def test_a_part_that_another_run_has_just_taken_in(tmp_path):
+    (tmp_path / "index.0-of-2.jsonl").symlink_to("gone")
+    assert part_files(tmp_path / "index.jsonl") == [tmp_path / "index.0-of-2.jsonl"]
+    merge_parts(tmp_path / "index.jsonl")
+    assert read_records(tmp_path / "index.jsonl") == {}
 
 
 def test_shards_of_the_index_come_together(folder):

@@ -64,8 +64,10 @@ def plot_curves(history: Sequence[dict[str, Any]], path: str | Path | BinaryIO) 
 
 
 def literally(text: str) -> str:
-    """For Matplotlib, which reads what stands between two dollar signs as mathematics: names may have them."""
-    return text.replace("$", r"\$")
+    """For Matplotlib, which reads what stands between two dollar signs as mathematics, and refuses bytes of file names
+    that are no UTF-8.
+    """
+    return text.replace("$", r"\$").encode(errors="backslashreplace").decode()
 
 
 def _label(axes: Axes, title: str, unit: str, along: str = "epoch") -> None:
