@@ -92,6 +92,8 @@ def load_data(config: Any, splits: Sequence[str]) -> Loaded:
     left_out = {
         split: {entry.id: reasons[entry.id] for entry in lists[split] if entry.id in reasons} for split in splits
     }
+    if {entry.label for entry in lists.get("training", ())} == {0}:
+        log.warning("all clips of the training list are of one class: there is nothing to learn")
     for split in splits:
         _warn_of_lost_classes(split, lists[split], clips[split], dataset.class_names)
     return Loaded(clips, lists, left_out)

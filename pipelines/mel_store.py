@@ -14,11 +14,11 @@ from pipelines.mel_file import columns_path, fingerprint, load_columns
 from pipelines.mel_summary import read_summary, sound_file, state
 from pipelines.storage import states
 
-_REMEDY = "make it with: python tools/precompute_audio.py --data D.json --config C.json"
+_REMEDY = "make it with: python tools/precompute_audio.py --data D.json --config C.json, and the same --set"
 _PROBLEMS = {
     "missing": f"have no sound in the log-mel store; {_REMEDY}",
     "other settings": "are in the log-mel store with other settings: {found}; expected {settings}; " + _REMEDY,
-    "outdated": f"have changed since their sound was put into the log-mel store; {_REMEDY}",
+    "outdated": f"have sound in the log-mel store of another file, or of the same before it changed; {_REMEDY}",
 }
 
 

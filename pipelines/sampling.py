@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, NamedTuple
 
 import numpy as np
-from annotated_types import Ge, Interval
+from annotated_types import Ge, Interval, MinLen
 
 EVALUATION_SCALES = tuple(1 - i / 100 for i in range(11))
 """Crop scales of the second and later clips of a multi-clip evaluation."""
@@ -33,7 +33,7 @@ class VideoAugmentation:
 
     RandomHorizontalFlip: bool = True
     """Mirror half of the clips. Switch it off where left and right matter."""
-    scales: tuple[Annotated[float, Interval(gt=0, le=1)], ...] = (1, 0.875, 0.75, 0.66)
+    scales: Annotated[tuple[Annotated[float, Interval(gt=0, le=1)], ...], MinLen(1)] = (1, 0.875, 0.75, 0.66)
     """Sides of the random crop as parts of the short side; height and width are at most one position apart."""
     ColorJitter: bool = True
     """Vary brightness (0.8 to 1.2), contrast and saturation (0.75 to 1.25) and hue (up to 0.05 of a turn)."""

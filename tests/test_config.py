@@ -171,6 +171,21 @@ def test_a_file_that_is_missing_or_no_json(tmp_path, files):
     assert "expected an object" in problems((files[0], broken))[0]
 
 
+def test_what_stands_twice_or_is_no_number(tmp_path, files):
+    both = tmp_path / "both.json"
+    both.write_text('{"help": "x", "dataset": {"data_dir": "elsewhere"}}')
+    assert problems((files[0], both)) == [f"{both}: dataset stands in {files[0]}, too"]
+    assert load_config(both, both).dataset.data_dir == "elsewhere"  # one file, named twice
+    for text, message in [('{"model": {}, "model": {}}', "'model' stands twice"), ('{"save_epoch": NaN}', "NaN is no")]:
+        both.write_text(text)
+        assert message in problems((files[0], both))[0]
+    scales = "data_augmentation.video_augmentation.scales"
+    assert problems(files, "optimizer_param.lr=Infinity", f"{scales}=[]") == [
+        f"{scales}: tuple should have at least 1 item after validation, not 0, got []",
+        'optimizer_param.lr: input should be a valid number, got "Infinity"',
+    ]
+
+
 def test_a_missing_section_is_named(tmp_path):
     empty = tmp_path / "empty.json"
     empty.write_text("{}")
@@ -192,4 +207,4 @@ def test_the_page_of_settings_is_up_to_date():
     page = run("tools/list_settings.py")
     assert page.returncode == 0, page.stderr
     assert (CONFIG.parent / "docs/settings.md").read_text() == page.stdout
-    assert re.findall(r"`(\w+)` \| required", page.stdout) == ["data_dir"]
+    assert re.findall(r"`(\w+)` \| text \| required", page.stdout) == ["data_dir"]

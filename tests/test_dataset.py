@@ -148,7 +148,7 @@ def test_a_mel_store_that_is_outdated_or_made_otherwise(with_sound):
     content = (with_sound / "videos" / f"{clip.id}.mp4").read_bytes()
     replace_video(with_sound / "videos" / f"{clip.id}.mp4", content)
     found = problems(sound_settings(with_sound))
-    assert "1 clips have changed since their sound was put into the log-mel store" in found
+    assert "1 clips have sound in the log-mel store of another file, or of the same before it changed" in found
     assert "python tools/precompute_audio.py --data" in found
 
 
@@ -204,3 +204,11 @@ def test_a_class_that_loses_all_its_clips_stays_a_class(data, caplog):
     assert max(clip.label for clip in loaded.clips["training"]) == 3
     assert loaded.num_class == 5
     assert "1 classes of the training list have no clip that is left: lone" in caplog.text
+
+
+def test_a_single_class_is_a_warning(data, caplog):
+    lists = [data / "training.txt", data / "validation.txt"]
+    for path in lists:
+        path.write_text("".join(line for line in path.read_text().splitlines(True) if line.endswith(" 0\n")))
+    assert load_data(settings(data), SPLITS).num_class == 1
+    assert "all clips of the training list are of one class" in caplog.text

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from tsam_dali.config import ConfigError
 from tsam_dali.optim import build_optimizer, build_schedule, explain_rate, rate_factor
 from tsam_dali.options import OptimizerParam
 
@@ -54,6 +55,11 @@ def test_sgd_is_plain_sgd_with_momentum_and_decay_on_everything():
 def test_another_optimizer_by_name():
     optimizer = build_optimizer(torch.nn.Linear(3, 2), OptimizerParam(name="adamw", lr=0.001), 8)
     assert isinstance(optimizer, torch.optim.AdamW)
+
+
+def test_an_unknown_optimizer_is_named_with_the_nearest_ones():
+    with pytest.raises(ConfigError, match="optimizer_param.name: timm has no optimizer 'adamm'; nearest: adam"):
+        build_optimizer(torch.nn.Linear(3, 2), OptimizerParam(name="adamm"), 8)
 
 
 class Small(torch.nn.Module):

@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,9 +76,12 @@ def load_config(data: str | Path, config: str | Path, overrides: Sequence[str] =
     problems: list[str] = []
     for path in dict.fromkeys((data, config)):  # tools that need only the data name its file twice
         try:
-            sections |= _read_json(path)
+            found = _read_json(path)
         except ConfigError as error:
             problems += error.problems
+            continue
+        problems += [f"{path}: {name} stands in {data}, too" for name in found if name in sections and name != "help"]
+        sections |= found
     if problems:
         raise ConfigError(problems)
     for override in overrides:
@@ -114,7 +118,7 @@ def config_from_dict(sections: dict[str, Any], problems: Sequence[str] = ()) -> 
 
 def _read_json(path: str | Path) -> dict[str, Any]:
     try:
-        sections = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+        sections = _from_json(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read ({error.strerror})"]) from error
     except ValueError as error:  # not UTF-8, or not JSON: the message says where
@@ -122,6 +126,22 @@ def _read_json(path: str | Path) -> dict[str, Any]:
     if not isinstance(sections, dict):
         raise ConfigError([f"{path}: expected an object with sections, got {type(sections).__name__}"])
     return sections
+
+
+def _from_json(text: str) -> Any:
+    """Raises ValueError where `text` is no JSON, as Python's reader does not for NaN, infinity and equal keys."""
+    return json.loads(text, object_pairs_hook=_each_once, parse_constant=_no_number)
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number")
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    twice = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
+    if twice:
+        raise ValueError(f"{twice[0]!r} stands twice in one section")
+    return dict(pairs)
 
 
 def _apply_override(sections: dict[str, Any], override: str) -> list[str]:
@@ -135,8 +155,8 @@ def _apply_override(sections: dict[str, Any], override: str) -> list[str]:
         if not isinstance(sections, dict):
             return [f"--set {override}: {folder} is a value, not a section"]
     try:
-        sections[key] = json.loads(text)
-    except json.JSONDecodeError:
+        sections[key] = _from_json(text)
+    except ValueError:
         sections[key] = text
     return []
 

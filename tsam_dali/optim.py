@@ -1,5 +1,6 @@
 """Optimizer and learning rate."""
 
+import difflib
 import logging
 import math
 from typing import Any
@@ -8,6 +9,7 @@ import timm.optim
 import torch
 from torch import nn
 
+from tsam_dali.config import ConfigError
 from tsam_dali.options import OptimizerParam
 
 log = logging.getLogger(__name__)
@@ -19,6 +21,10 @@ def build_optimizer(model: nn.Module, options: OptimizerParam, batch_size: int) 
     Each group of parameters carries its `base_lr`, which the schedule multiplies.
     """
     name = {"sgd": "momentum"}.get(options.name, options.name)
+    known = timm.optim.list_optimizers()
+    if name.lower() not in known:
+        nearest = ", ".join(difflib.get_close_matches(name, known, 3)) or "see timm.optim.list_optimizers()"
+        raise ConfigError([f"optimizer_param.name: timm has no optimizer {options.name!r}; nearest: {nearest}"])
     rate = scaled_rate(options, batch_size)
     groups = [
         {"params": parameters, "lr": rate * times, "base_lr": rate * times, "weight_decay": decay}
