@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from pipelines.loader import Loader
+from pipelines.loader import Batch, Loader
 from tests.networks import settings
 from tsam_dali import run_log
 from tsam_dali.checkpoint import load_checkpoint
@@ -17,6 +17,7 @@ from tsam_dali.interruption import Interrupted, StopRequest
 from tsam_dali.run import Run
 from tsam_dali.run_folder import RunFolder
 from tsam_dali.run_log import read_records
+from tsam_dali.run_report import keep_inputs
 
 
 class Tracker:
@@ -151,3 +152,14 @@ def test_bad_clips_of_all_ranks_count_together_and_once(tmp_path):
     mp.spawn(_rank, (f"file://{tmp_path / 'few'}", [[0, 1], [1, 0]]), nprocs=2)
     with pytest.raises(Exception, match=r"LoaderError: 3 of 4 clips could not be read.*clip2: odd 2"):
         mp.spawn(_rank, (f"file://{tmp_path / 'many'}", [[0], [1, 2]]), nprocs=2)
+
+
+def test_a_picture_that_cannot_be_written_does_not_end_a_run(tmp_path, caplog):
+    clip = SimpleNamespace(id="a", label=0)
+    folder = SimpleNamespace(inputs=tmp_path / "nowhere" / "inputs.png")
+    run = SimpleNamespace(fed=[], clips={"training": [clip]}, class_names=["cat"], folder=folder)
+    source = SimpleNamespace(plan=lambda position: None, order=SimpleNamespace(position=lambda step, place: None))
+    batch = Batch(torch.zeros(1, 2, 3, 8, 8), None, torch.zeros(1), torch.zeros(1, dtype=torch.int64), torch.ones(1))
+    keep_inputs(run, SimpleNamespace(source=source), 0, batch)
+    assert "inputs.png could not be written (FileNotFoundError" in caplog.text
+    assert len(run.fed) == 1
