@@ -94,7 +94,7 @@ def test_a_folder_with_broken_files_is_finished(file, folder, tmp_path):
     command = ("-m", "tsam_dali.predict", "--checkpoint", file, folder)
     done = run(*command, "--output", tmp_path / "p.csv", "--pictures", tmp_path, "--topk", 3)
     assert done.returncode == 0, done.stderr
-    assert "2 of 4 videos read" in done.stderr
+    assert "2 of 4 videos read, 1 of them have no sound and count as silent" in done.stderr
     assert done.stderr.count("not read: ") == 2
     with (tmp_path / "p.csv").open(newline="") as lines:
         rows = list(csv.DictReader(lines))
@@ -211,6 +211,12 @@ def test_a_fifo_is_no_list(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     with pytest.raises(InputError, match="streams are read with --live"):
         find_inputs([str(tmp_path / "fifo")])
+
+
+def test_a_training_list_is_no_list_of_paths(tmp_path):
+    (tmp_path / "training.txt").write_text("a/b 0\nc 12\n")
+    with pytest.raises(InputError, match="its lines are `ID label`, as for training; expected one path a line"):
+        find_inputs([str(tmp_path / "training.txt")])
 
 
 def test_inputs_that_are_none(folder, tmp_path):

@@ -67,7 +67,7 @@ def main() -> None:
         return
     for folder in filter(None, (args.pictures, args.explain)):
         make_folder(folder)
-    unreadable = []
+    unreadable, silent = [], 0
     if args.window:
         found_all = predictor.timeline_all(paths, args.window, args.stride, args.topk)
     else:
@@ -79,9 +79,15 @@ def main() -> None:
                 output.write(found)
                 continue
             output.write(found[0])
+            silent += not found[0].has_sound
             # Numbered, as files of several folders may have the same name.
             draw(predictor, found, args, f"{number:04d}_{Path(found[0].path).stem}.png")
-    print(f"{len(paths) - len(unreadable)} of {len(paths)} videos read", file=sys.stderr)
+    unheard = (
+        f", {silent} of them have no sound and count as silent"
+        if silent and predictor.config.model.audio_segments
+        else ""
+    )
+    print(f"{len(paths) - len(unreadable)} of {len(paths)} videos read{unheard}", file=sys.stderr)
     for file in unreadable:
         print(f"not read: {file.error}", file=sys.stderr)
     if len(unreadable) == len(paths):

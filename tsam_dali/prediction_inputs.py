@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -62,4 +63,8 @@ def _lines(path: Path) -> list[str]:
     found = [str(path.parent / text) for text in texts if text and not text.startswith("#")]
     if not found:
         raise ListError([f"{path}: the list is empty; expected one path a line"])
+    if all(re.search(r"\s\d+$", text) for text in found):
+        raise ListError(
+            [f"{path}: its lines are `ID label`, as for training; expected one path a line, or give a folder"]
+        )
     return found
