@@ -82,11 +82,8 @@ def main() -> None:
             silent += not found[0].has_sound
             # Numbered, as files of several folders may have the same name.
             draw(predictor, found, args, f"{number:04d}_{Path(found[0].path).stem}.png")
-    unheard = (
-        f", {silent} of them have no sound and count as silent"
-        if silent and predictor.config.model.audio_segments
-        else ""
-    )
+    hears = predictor.config.model.audio_segments > 0
+    unheard = f", {silent} of them have no sound and count as silent" if hears and silent else ""
     print(f"{len(paths) - len(unreadable)} of {len(paths)} videos read{unheard}", file=sys.stderr)
     for file in unreadable:
         print(f"not read: {file.error}", file=sys.stderr)

@@ -64,7 +64,6 @@ def _lines(path: Path) -> list[str]:
     if not found:
         raise ListError([f"{path}: the list is empty; expected one path a line"])
     if all(re.search(r"\s\d+$", text) for text in found):
-        raise ListError(
-            [f"{path}: its lines are `ID label`, as for training; expected one path a line, or give a folder"]
-        )
+        expected = "expected one path a line, or give the folder"
+        raise ListError([f"{path}: its lines are `ID label`, as for training; {expected}"])
     return found
