@@ -104,6 +104,14 @@ def test_locks_of_nfs(tmp_path, monkeypatch):
     compact_index(path)
     assert len(path.read_text().splitlines()) == 1
 
+    def held(file, _operation):
+        raise BlockingIOError if file.writable() else OSError
+
+    monkeypatch.setattr(fcntl, "flock", held)
+    path.write_bytes(path.read_bytes() * 2)
+    compact_index(path)
+    assert len(path.read_text().splitlines()) == 2
+
 
 def test_a_part_that_another_run_has_just_taken_in(tmp_path):
     (tmp_path / "index.0-of-2.jsonl").symlink_to("gone")
