@@ -105,7 +105,8 @@ def probe(path: str | Path) -> VideoInfo:
         stream = video_stream(path, container)
         demuxed = demux(path, container, stream)
         first, frames = _first_and_count(demuxed, stream.codec_context)
-        sound = next((track.codec_context for track in container.streams.audio if track.codec_context), None)
+        track = container.streams.best("audio")
+        sound = track.codec_context if track else None
         height, width = shown_size(first)
         return VideoInfo(
             frames=frames,

@@ -12,6 +12,9 @@ import soundfile
 from pipelines.media_files import DEMUXERS
 from pipelines.storage import is_remote, open_remote
 
+UNKNOWN_LENGTH = 2**32 - 1
+"""In a .wav file whose writer could not go back to its head, as in a pipe."""
+
 
 class NoSoundError(ValueError):
     """The file holds no sound at all: no audio stream, or one without samples."""
@@ -63,26 +66,32 @@ def sound_pieces(path: str | Path) -> Iterator[tuple[np.ndarray, int]]:
         raise SoundError(f"{path}: the sound cannot be read ({_reason(error)})") from error
 
 
-def has_sound(path: str | Path) -> bool:
-    """Whether a video has an audio stream.
-
-    Raises:
-        SoundError: the file cannot be opened.
-    """
-    try:
-        with _open(path) as container:
-            return bool(container.streams.audio)
-    except av.FFmpegError as error:
-        raise SoundError(f"{path}: cannot be opened ({_reason(error)})") from error
-
-
 def _ending(path: str | Path) -> str:
     return os.path.splitext(path)[1].lower()
 
 
 def _read_wav(path: str | Path) -> tuple[np.ndarray, int]:
     sound, rate = soundfile.read(path, dtype="float32", always_2d=True)  # (samples, channels)
+    if cut := wav_cut_short(path):  # libsndfile gives what is there
+        raise SoundError(f"{path}: {cut}; extract it again")
     return np.ascontiguousarray(sound.T), rate
+
+
+def wav_cut_short(path: str | Path) -> str:
+    """What is missing of a .wav file by what its head says of its length; "" where nothing is."""
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        head, end = file.read(12), 12
+        if head[:4] + head[8:] == b"RIFFWAVE":
+            while end < size:
+                chunk = file.read(8)
+                length = int.from_bytes(chunk[4:], "little")
+                if chunk[:4] == b"data":
+                    end += 8 + (0 if length == UNKNOWN_LENGTH else length)
+                    break
+                end += 8 + length + length % 2
+                file.seek(end)
+    return f"cut short, {size} of at least {end} bytes are there" if end > size else ""
 
 
 def _open(path: str | Path) -> av.container.InputContainer:

@@ -11,7 +11,7 @@ import soundfile
 
 from pipelines.ffmpeg import run_ffmpeg
 from pipelines.mel import AudioImage, log_mel_picture
-from pipelines.sound import NoSoundError, SoundError, has_sound, read_sound
+from pipelines.sound import NoSoundError, SoundError, read_sound
 from tests.sound_media import noise, tone, write_clip
 
 
@@ -112,8 +112,6 @@ def test_no_sound(tmp_path):
     for path in (tmp_path / "empty.wav", silent):
         with pytest.raises(NoSoundError, match=path.name):
             read_sound(path)
-    assert not has_sound(silent)
-    assert has_sound(write_clip(tmp_path / "a.mp4", tone(440, 0.2, 16000)))
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.mp4", "a.mkv"])
@@ -126,6 +124,20 @@ def test_a_file_that_is_something_else(tmp_path, name, content):
         path.write_bytes(content)
     with pytest.raises(SoundError, match=rf"{name}: .*\(.+\)"):
         read_sound(path)
+
+
+def test_a_wav_that_is_cut_short(tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, noise(0.1, 16000).T, 16000, "PCM_16")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:1000])
+    with pytest.raises(SoundError, match=r"a\.wav: cut short, 1000 of at least 3244 bytes are there; extract it again"):
+        read_sound(path)
+    place = whole.index(b"data") + 4
+    path.write_bytes(whole[:place] + b"\xff" * 4 + whole[place + 4 :])  # as one that was written to a pipe
+    assert read_sound(path)[0].shape == (1, 1600)
+    path.write_bytes(whole + b"LIST\x09\0\0\0abc")  # what is missing is no sound
+    assert read_sound(path)[0].shape == (1, 1600)
 
 
 def test_an_unknown_ending(tmp_path):
@@ -158,11 +170,10 @@ def test_sound_without_a_decoder(tmp_path):
         read_sound(clip)
 
 
-@pytest.mark.parametrize("read", [read_sound, has_sound])
-def test_a_fifo_is_not_opened(tmp_path, read):
+def test_a_fifo_is_not_opened(tmp_path):
     os.mkfifo(tmp_path / "a.mp4")  # it would wait for a writer
     with pytest.raises(SoundError, match="is a folder, FIFO or device"):
-        read(tmp_path / "a.mp4")
+        read_sound(tmp_path / "a.mp4")
 
 
 def test_tags_need_not_be_utf8(tmp_path):
@@ -172,7 +183,6 @@ def test_tags_need_not_be_utf8(tmp_path):
     content = tagged.read_bytes()
     assert b"QQQQ" in content
     tagged.write_bytes(content.replace(b"QQQQ", b"caf\xe9"))
-    assert has_sound(tagged)
     np.testing.assert_array_equal(read_sound(tagged)[0], read_sound(clip)[0])
 
 
@@ -180,6 +190,5 @@ def test_tags_need_not_be_utf8(tmp_path):
 def test_odd_names_are_only_names(tmp_path, monkeypatch, name):
     write_clip(tmp_path / "a.mp4", noise(0.2, 16000), 16000).rename(tmp_path / name)
     monkeypatch.chdir(tmp_path)
-    assert has_sound(name)
     assert read_sound(name)[1] == 16000
     assert os.listdir(tmp_path) == [name]

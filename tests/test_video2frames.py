@@ -115,7 +115,7 @@ def test_failures_are_listed_and_leave_nothing_behind(data, what):
     broken, playlist = done.stderr.splitlines()[-2:]
     assert broken.startswith("broken: ")
     assert playlist.startswith("list: ")  # not opened as a playlist
-    assert "Invalid data found" in broken
+    assert "begins with b'something else', which is not mp4" in broken
     assert "Traceback" not in done.stderr
     made = data / ("audios" if what else "frames")
     assert not list(made.glob("*broken*"))

@@ -20,10 +20,12 @@ from tqdm import tqdm
 
 from pipelines.clips import ListError
 from pipelines.ffmpeg import FfmpegError, passthrough, run_ffmpeg
+from pipelines.frame_folder import check_template
 from pipelines.media_files import DEMUXERS, find_video, video_ids
-from pipelines.sound import SoundError, has_sound
+from pipelines.sound import NoSoundError, wav_cut_short
 from pipelines.storage import is_remote
 from pipelines.unfinished import unfinished
+from pipelines.video_file import VideoError, open_video, video_stream
 from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, heed_sigterm, parser, printable
 from tsam_dali.config import load_config
 from tsam_dali.example import ensure_example
@@ -55,6 +57,8 @@ def main() -> None:
         command.error(f"--fps: expected 0 or more frames per second, got {args.fps:g}")
     dataset = load_config(args.data, args.data).dataset  # the data file says all that is needed here
     ensure_example(dataset)
+    if not args.audio:
+        check_template(dataset.frames_tmpl)
     if is_remote(dataset.videos):
         raise ValueError(f"dataset.dir_videos: {dataset.videos}: the ffmpeg program needs files in a folder")
 
@@ -63,19 +67,16 @@ def main() -> None:
         target = dataset.audios / f"{clip_id}.wav" if args.audio else dataset.frames / clip_id
         if target.exists() and not args.force:
             return Result(clip_id, "existed")
-        if not video.is_file():  # ffmpeg would wait for the writer of a FIFO
-            return Result(clip_id, "failed", f"{video.name} is no file")
         try:
-            if args.audio and not has_sound(video):
-                return Result(clip_id, "no sound")
-            target.parent.mkdir(parents=True, exist_ok=True)
             if args.audio:
                 extract_sound(video, target)
             else:
                 extract_frames(video, target, args.fps, dataset.frames_tmpl)
+        except NoSoundError:
+            return Result(clip_id, "no sound")
         except UnicodeEncodeError:  # ffmpeg-python's
             return Result(clip_id, "failed", "its name is no UTF-8 text; rename it")
-        except (FfmpegError, SoundError, OSError) as error:
+        except (FfmpegError, VideoError, OSError) as error:
             return Result(clip_id, "failed", str(error))
         return Result(clip_id, "extracted")
 
@@ -120,10 +121,21 @@ def extract_sound(video: Path, target: Path) -> None:
     """Write the sound of a video as 16-bit PCM to the file `target`, as a whole or not at all.
 
     Raises:
-        FfmpegError: ffmpeg failed.
+        FfmpegError: ffmpeg failed, or could not write all of it.
+        NoSoundError: there is no sound.
+        VideoError: see `open_video`.
     """
+    with open_video(video) as container:  # ffmpeg would take the sound of a file that is cut short
+        stream = container.streams.best("audio")
+        if stream is None:
+            raise NoSoundError(f"{video}: has no sound")
+        track = stream.index
+    target.parent.mkdir(parents=True, exist_ok=True)
     with unfinished(target.absolute()) as temporary:
-        run_ffmpeg(_input(video).output(str(temporary), format="wav", acodec="pcm_s16le"))
+        # Not with -xerror, by which damage of a single packet would count as a failure.
+        run_ffmpeg(_input(video, track).output(str(temporary), format="wav", acodec="pcm_s16le"))
+        if cut := wav_cut_short(temporary):  # FFmpeg 5 calls it a success
+            raise FfmpegError(f"its sound was {cut}; is the disk full?")
         temporary.replace(target)
 
 
@@ -138,7 +150,11 @@ def extract_frames(video: Path, target: Path, fps: float, frames_tmpl: str) -> N
 
     Raises:
         FfmpegError: ffmpeg failed, found damage, or the video holds no frame.
+        VideoError: see `open_video` and `video_stream`.
     """
+    with open_video(video) as container:
+        track = video_stream(video, container).index
+    target.parent.mkdir(parents=True, exist_ok=True)
     with unfinished(target.absolute()) as temporary:
         temporary.mkdir()
         scale = f"scale=-1:{HEIGHT}"
@@ -146,10 +162,11 @@ def extract_frames(video: Path, target: Path, fps: float, frames_tmpl: str) -> N
         ending = Path(frames_tmpl.format(1)).suffix
         # Numbered within the working directory: a percent sign in the folder's name would be taken for a number.
         # At damage it stops, instead of filling in what is missing.
-        output = _input(video, err_detect="explode").output(f"%d{ending}", **rate, **{"q:v": 0})
+        output = _input(video, track, err_detect="explode").output(f"%d{ending}", **rate, **{"q:v": 0})
         run_ffmpeg(output.global_args("-xerror"), folder=temporary)
         if fps and not any(temporary.iterdir()):  # shorter than half a frame at that rate: its first one
-            run_ffmpeg(_input(video).output(f"%d{ending}", vf=scale, vframes=1, **{"q:v": 0}), folder=temporary)
+            output = _input(video, track).output(f"%d{ending}", vf=scale, vframes=1, **{"q:v": 0})
+            run_ffmpeg(output.global_args("-xerror"), folder=temporary)
         if not any(temporary.iterdir()):
             raise FfmpegError("no frame could be decoded")
         for path in list(temporary.iterdir()):
@@ -158,8 +175,9 @@ def extract_frames(video: Path, target: Path, fps: float, frames_tmpl: str) -> N
         temporary.rename(target)
 
 
-def _input(video: Path, **options: str) -> Any:
-    return ffmpeg.input(str(video), format=DEMUXERS[video.suffix], **options)
+def _input(video: Path, track: int, **options: str) -> Any:
+    """A stream by its number: of several, ffmpeg would choose another one than training."""
+    return ffmpeg.input(str(video), format=DEMUXERS[video.suffix], **options)[str(track)]
 
 
 if __name__ == "__main__":
