@@ -11,15 +11,17 @@ are listed at the end with the reason, and tried again next time; the exit statu
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
 from tqdm import tqdm
 
 from pipelines.clips import Dataset, ListError
-from pipelines.copy_folder import RECORDS_NAME, Sources, make_copy, not_made
+from pipelines.copy_folder import RECORDS_NAME, Sources, copy_path, make_copy, not_made
 from pipelines.index import index_videos
 from pipelines.list_file import read_list
+from pipelines.media_files import find_videos
 from pipelines.parallel import in_processes
 from pipelines.record_file import Record, record_writer
 from pipelines.storage import is_remote, location
@@ -38,7 +40,10 @@ def main() -> None:
     command.epilog = "example: python tools/make_training_copies.py --data D.json --fps 10 --workers 16"
     add = command.add_argument
     add("--data", metavar="FILE", default=EXAMPLE_DATA, help="JSON file of the data set (default: %(default)s)")
-    add("--folder", help="folder of the copies, inside data_dir (default: dir_videos and the short side: videos_256)")
+    add(
+        "--folder",
+        help="folder of the copies, inside data_dir (default: name of dir_videos and short side: videos_256)",
+    )
     add_option_arguments(command, CopyOptions)
     add_cluster_arguments(command)
     add("--force", action="store_true", help="make copies that are there already, too")
@@ -47,14 +52,18 @@ def main() -> None:
     ensure_example(dataset)
     dataset = reachable(dataset, args.dask)
     options = options_of(args, CopyOptions)
-    name = args.folder or f"{dataset.dir_videos.rstrip('/')}_{options.short_side}"
-    folder = dataset.root / name
+    name = args.folder or f"{_name_of_originals(dataset)}_{options.short_side}"
     if is_remote(name):
         raise ValueError("--folder: copies are written into data_dir; name a folder there, and upload them afterwards")
+    if not _is_inside(name):
+        raise ValueError(f"--folder {name}: copies are written into data_dir; name a folder there, as in videos_256")
+    folder = dataset.root / name
     if not is_remote(dataset.videos):
         _check_apart(name, folder.resolve(), dataset.videos.resolve(), dataset.root.resolve())
 
-    sources, failures = _originals(dataset, args)
+    clip_ids = _listed_ids(dataset)
+    _check_originals(name, folder, dataset, clip_ids)
+    sources, failures = _originals(dataset, chosen(clip_ids, args.shard), args)
     todo = sources if args.force else not_made(folder, sources, options)
     records: list[Record] = []
     jobs = ((folder, clip_id, source, options) for clip_id, source in todo.items())
@@ -83,8 +92,42 @@ def _check_apart(name: str, copies: Path, originals: Path, root: Path) -> None:
         raise ValueError(f"--folder {name}: lies inside the folder of the originals or around it; choose another one")
 
 
-def _originals(dataset: Dataset, args: argparse.Namespace) -> tuple[Sources, list[str]]:
-    """The video of each clip of this run, and what is wrong with those that cannot be opened.
+def _check_originals(name: str, folder: Path, dataset: Dataset, clip_ids: list[str]) -> None:
+    """Raise ListError where a copy would take the place of an original: originals may lie in any folder of data_dir,
+    and links may lead there.
+    """
+    if is_remote(dataset.videos):
+        return
+    files, _ = find_videos(dataset, clip_ids)
+    originals = {_identity(Path(location(dataset.data_dir, file))) for file in files.values()} - {None}
+    for clip_id in clip_ids:
+        if _identity(copy_path(folder, clip_id)) in originals:
+            raise ListError([f"--folder {name}: {copy_path(folder, clip_id)} is an original; choose another folder"])
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What all names of a file share, links too; None where there is no file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _name_of_originals(dataset: Dataset) -> str:
+    """What the folder of copies is named after; the copies lie in data_dir wherever the originals do."""
+    name = dataset.dir_videos.rstrip("/")
+    if is_remote(name) or (_is_inside(name) and Path(name).name):
+        return name
+    return Path(os.path.normpath(name)).name.strip(".") or "videos"
+
+
+def _is_inside(name: str) -> bool:
+    return not os.path.isabs(name) and ".." not in Path(name).parts
+
+
+def _listed_ids(dataset: Dataset) -> list[str]:
+    """The clips of both lists.
 
     Raises:
         ListError: with every problem of the lists.
@@ -97,7 +140,11 @@ def _originals(dataset: Dataset, args: argparse.Namespace) -> tuple[Sources, lis
             problems += error.problems
     if problems:
         raise ListError(problems)
-    clip_ids = chosen(dict.fromkeys(entry.id for entry in entries), args.shard)
+    return list(dict.fromkeys(entry.id for entry in entries))
+
+
+def _originals(dataset: Dataset, clip_ids: list[str], args: argparse.Namespace) -> tuple[Sources, list[str]]:
+    """The video of each clip, and what is wrong with those that cannot be opened."""
     records = index_videos(dataset, clip_ids, args.workers, shard=args.shard, dask=args.dask)
     places = {clip_id: location(dataset.data_dir, record["file"]) for clip_id, record in records.items()}
     good = {clip_id: place for clip_id, place in places.items() if records[clip_id]["status"] == "ok"}
