@@ -43,6 +43,7 @@ def index_videos(
     probe: Callable[..., dict[str, Any]] = probe_video,
     shard: Shard | None = None,
     dask: str = "",
+    required: bool = False,
 ) -> dict[str, Record]:
     """The records of the given clips, by id, in their order; new and changed files are probed, with a progress bar.
 
@@ -60,9 +61,11 @@ def index_videos(
         probe: `probe_video`, or another function of a path and `checked`.
         shard: new records go into its part file; the clips are chosen by the caller.
         dask: address of the scheduler of a Dask cluster whose workers probe, in place of child processes here.
+        required: what is found out must be kept; else a warning is enough where it cannot be.
 
     Raises:
         ListError: naming every id that has no file.
+        InputError: the index is required, and cannot be written.
     """
     files, missing = find_videos(dataset, clip_ids)
     if missing:
@@ -95,7 +98,7 @@ def index_videos(
             results = map_limited_on_dask(function, list(todo), limits, dask)
         else:
             results = map_limited(function, list(todo), workers, limits)
-        with closing(results), index_writer(own) as add:
+        with closing(results), index_writer(own, required) as add:
             for place, result in tqdm(results, total=len(todo), desc="indexing videos", unit="clip"):
                 record = todo[place] | (_of_fault(place, result) if isinstance(result, Fault) else result)
                 add(record)

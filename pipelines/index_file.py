@@ -8,10 +8,11 @@ from pathlib import Path
 
 from pipelines.record_file import (
     Record,
-    encoded,
+    append,
     in_use,
     is_whole,
     merge_parts,
+    named_error,
     open_to_append,
     read_records,
     write_records,
@@ -26,9 +27,12 @@ def read_index(path: Path) -> dict[str, Record]:
 
 
 @contextmanager
-def index_writer(path: Path) -> Iterator[Callable[[Record], None]]:
+def index_writer(path: Path, required: bool = False) -> Iterator[Callable[[Record], None]]:
     """Gives the function that adds a record, which stays whatever happens to this process afterwards. Where the file
-    cannot be written, one warning is all there is.
+    cannot be written, one warning is all there is, unless it is `required`.
+
+    Raises:
+        InputError: it is required, and cannot be written.
     """
     with ExitStack() as stack:
         file = None
@@ -37,8 +41,11 @@ def index_writer(path: Path) -> Iterator[Callable[[Record], None]]:
             nonlocal file
             try:
                 file = file or stack.enter_context(open_to_append(path))
-                file.write(encoded(record))
+                append(file, record)
             except OSError as error:
+                if required:
+                    with named_error(path):
+                        raise
                 log.warning("%s: cannot be kept (%s); it will be made again next time", path, error.strerror)
                 file = stack.enter_context(open(os.devnull, "wb"))
 

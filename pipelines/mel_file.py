@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from pipelines.mel import N_FFT, AudioImage, Columns
 from pipelines.unfinished import unfinished
@@ -53,7 +53,7 @@ def save_columns(path: Path, columns: Columns | None, settings: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with unfinished(path) as temporary:
-            save_file(arrays, temporary, metadata)
+            temporary.write_bytes(save(arrays, metadata))  # safetensors itself would make it unreadable for others
             os.replace(temporary, path)
     except (OSError, SafetensorError) as error:
         raise MelError(f"{path}: cannot be written ({error})") from error

@@ -4,6 +4,7 @@ Runs that share the clips (`pipelines.shard`) write a part file each; whoever re
 run of all clips puts them together.
 """
 
+import errno
 import fcntl
 import json
 import logging
@@ -85,22 +86,23 @@ def record_writer(path: Path, shard: Shard | None = None) -> Iterator[Callable[[
     Raises:
         InputError: the file cannot be written, for want of rights or space; what was added before is kept.
     """
-    with _named_error(path):
+    with named_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         if shard is None:
             merge_parts(path)
         file = open_to_append(shard.part(path) if shard else path)
 
     def write(record: Record) -> None:
-        with _named_error(path):
-            file.write(encoded(record))
+        with named_error(path):
+            append(file, record)
 
     with file:
         yield write
 
 
 @contextmanager
-def _named_error(path: Path) -> Iterator[None]:
+def named_error(path: Path) -> Iterator[None]:
+    """Raise InputError where a file of records cannot be written."""
     try:
         yield
     except OSError as error:
@@ -149,6 +151,13 @@ def open_to_append(path: Path) -> BinaryIO:
         if file.read(1) != b"\n":  # an interrupted run left half a line
             file.write(b"\n")
     return file
+
+
+def append(file: BinaryIO, record: Record) -> None:
+    """Add a record to a file that has no buffer."""
+    line = encoded(record)
+    if file.write(line) < len(line):  # the first part of a line that a disk has no room for
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def encoded(record: Record) -> bytes:

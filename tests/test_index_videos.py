@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -123,6 +125,23 @@ def test_input_that_cannot_be_used(folder):
     done = index(folder, "--all")
     assert done.returncode == 2
     assert "index.jsonl: cannot be written (Is a directory)" in done.stderr
+
+
+@pytest.mark.parametrize("kilobytes", [0, 1])  # of room; one: also for a part of a line
+def test_a_disk_without_room_for_the_index(folder, kilobytes):
+    for i in range(9):
+        os.link(folder / "data/videos/good.mp4", folder / f"data/videos/{i}.mp4")
+    arguments = [sys.executable, "tools/index_videos.py", "--data", folder / "data.json", "--all"]
+    command = f"ulimit -f {kilobytes}; {shlex.join(map(str, arguments))}"
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    path = folder / "data/index.jsonl"
+    assert re.fullmatch(
+        rf"error: {path}: cannot be written \(.*\); see its folder and the disk", done.stderr.splitlines()[-1]
+    )
+    assert "Traceback" not in done.stderr
+    assert "all " not in done.stdout
+    assert path.stat().st_size == 1024 * kilobytes
 
 
 def test_ctrl_c(folder):

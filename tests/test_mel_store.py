@@ -129,6 +129,12 @@ def test_a_failed_write_leaves_the_old_file(store):
     assert not list(store.folder.glob(".*"))
 
 
+def test_a_file_has_the_rights_of_others(store):
+    (store.folder / "other").touch()
+    rights = (store.folder / "other").stat().st_mode
+    assert [path.stat().st_mode for path in store.folder.rglob("*.safetensors")] == [rights] * 3
+
+
 def test_a_file_that_cannot_be_put_in_place_is_removed(store):
     path = columns_path(store.folder, "folder")
     path.mkdir()

@@ -57,6 +57,7 @@ def main() -> None:
             again=("unreadable", *FAULTS),
             shard=args.shard,
             dask=args.dask,
+            required=True,
         )
     except KeyboardInterrupt:
         print("interrupted; what is found out is kept: run it again to go on", file=sys.stderr)
