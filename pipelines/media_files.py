@@ -1,12 +1,15 @@
 """The video of each id, and which files count as videos."""
 
+import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from pipelines.clips import Dataset, ListError
 from pipelines.list_file import columns_hint
 from pipelines.storage import is_remote, remote_files, remote_names
+
+log = logging.getLogger(__name__)
 
 # File ending -> the demuxer that may open it (FFmpeg's name). Forcing the demuxer keeps a playlist named x.mp4 from
 # being opened as a playlist. The order is the order in which the endings of an id are tried.
@@ -46,7 +49,9 @@ def find_video(dataset: Dataset, clip_id: str) -> Path | str:
         path = dataset.videos / f"{clip_id}{ending}"
         if os.path.lexists(path):
             return path
-    raise ListError([_no_video(dataset, clip_id)])
+    others = (f"{clip_id}{ending.upper()}" for ending in DEMUXERS)
+    in_capitals = next((name for name in others if os.path.lexists(dataset.videos / name)), "")
+    raise ListError([_no_video(dataset, clip_id, os.path.basename(in_capitals))])
 
 
 def find_videos(dataset: Dataset, clip_ids: Iterable[str]) -> tuple[dict[str, str], list[str]]:
@@ -60,6 +65,7 @@ def find_videos(dataset: Dataset, clip_ids: Iterable[str]) -> tuple[dict[str, st
     videos = dataset.videos if remote else str(PurePosixPath(dataset.dir_videos))
     files, problems = {}, []
     names_in: dict[str, frozenset[str]] = {}
+    capitals_in: dict[str, dict[str, str]] = {}  # stem -> name
     for clip_id in clip_ids:
         folder, slash, name = clip_id.rpartition("/")
         if folder not in names_in:
@@ -71,12 +77,27 @@ def find_videos(dataset: Dataset, clip_ids: Iterable[str]) -> tuple[dict[str, st
                 files[clip_id] = f"{videos}/{folder}{slash}{name}{ending}"
                 break
         else:
-            problems.append(_no_video(dataset, clip_id))
+            if folder not in capitals_in:
+                capitals_in[folder] = {os.path.splitext(other)[0]: other for other in names if _in_capitals(other)}
+            problems.append(_no_video(dataset, clip_id, capitals_in[folder].get(name, "")))
     return files, problems
 
 
-def _no_video(dataset: Dataset, clip_id: str) -> str:
+def _no_video(dataset: Dataset, clip_id: str, in_capitals: str) -> str:
+    """What to tell of a clip without a file, but perhaps with one whose ending is in capitals."""
+    if in_capitals:
+        return f"{dataset.videos}/{clip_id}: endings in capitals are not found; {_rename(in_capitals)}"
     return f"{dataset.videos}/{clip_id}: no video with one of the endings {' '.join(DEMUXERS)}{columns_hint(clip_id)}"
+
+
+def _rename(in_capitals: str) -> str:
+    stem, ending = os.path.splitext(in_capitals)
+    return f"rename {in_capitals} to {stem}{ending.lower()}"
+
+
+def _in_capitals(name: str) -> bool:
+    ending = os.path.splitext(name)[1]
+    return ending not in DEMUXERS and ending.lower() in DEMUXERS
 
 
 def _names(folder: str) -> frozenset[str]:
@@ -100,15 +121,30 @@ def unreachable(folder: str, error: OSError) -> str:
 def video_ids(dataset: Dataset) -> list[str]:
     """The ids of all videos in dir_videos and its sub-folders, also those that are links, sorted.
 
-    Names that begin with a dot are passed over.
+    Names that begin with a dot are passed over; those with an ending in capitals, too, but with a warning.
     """
+    ids, in_capitals = set(), []
+    for path in _files(dataset):
+        stem, ending = os.path.splitext(path)
+        if ending in DEMUXERS:
+            ids.add(stem)
+        elif _in_capitals(path):
+            in_capitals.append(path)
+    if in_capitals:
+        message = "%s: endings in capitals are not found; %s (%d such files)"
+        log.warning(message, dataset.videos, _rename(min(in_capitals)), len(in_capitals))
+    return sorted(ids)
+
+
+def _files(dataset: Dataset) -> Iterator[str]:
+    """The names of all files in dir_videos, relative to it."""
     if is_remote(dataset.videos):
         try:
-            named = map(os.path.splitext, remote_files(dataset.videos))
-            return sorted({stem for stem, ending in named if ending in DEMUXERS})
+            yield from remote_files(dataset.videos)
         except OSError as error:
             raise ListError([unreachable(dataset.videos, error)]) from error
-    root, ids, seen = str(dataset.videos), set(), set()
+        return
+    root, seen = str(dataset.videos), set()
     for folder, folders, names in os.walk(root, followlinks=True):
         status = os.stat(folder)
         if (status.st_dev, status.st_ino) in seen:  # links can make a circle
@@ -116,7 +152,5 @@ def video_ids(dataset: Dataset) -> list[str]:
             continue
         seen.add((status.st_dev, status.st_ino))
         for name in (*folders, *names):
-            stem, ending = os.path.splitext(name)
-            if ending in DEMUXERS and not name.startswith("."):  # half a copy, or what macOS keeps beside a file
-                ids.add(os.path.relpath(os.path.join(folder, stem), root))
-    return sorted(ids)
+            if not name.startswith("."):  # half a copy, or what macOS keeps beside a file
+                yield os.path.relpath(os.path.join(folder, name), root)

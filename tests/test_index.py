@@ -17,7 +17,7 @@ import pytest
 from pipelines.clips import Dataset, ListError
 from pipelines.index import index_videos
 from pipelines.index_file import index_writer
-from pipelines.media_files import video_ids
+from pipelines.media_files import find_video, find_videos, video_ids
 from pipelines.sandbox import Limits
 from tests import probes
 from tests.media import write_video
@@ -76,6 +76,18 @@ def test_a_record(dataset):
         "sound_channels": 2,
     }
     assert sorted(record["id"] for record in lines(dataset)) == ["a", "b", "sub/c"]
+
+
+def test_an_ending_in_capitals_is_named(dataset, caplog):
+    os.rename(dataset.videos / "a.mp4", dataset.videos / "A.Mp4")
+    os.rename(dataset.videos / "sub/c.mp4", dataset.videos / "sub/c.MP4")
+    assert video_ids(dataset) == ["b"]
+    assert f"{dataset.videos}: endings in capitals are not found; rename A.Mp4 to A.mp4 (2 such files)" in caplog.text
+    message = f"{dataset.videos}/sub/c: endings in capitals are not found; rename c.MP4 to c.mp4"
+    assert find_videos(dataset, ["b", "sub/c"]) == ({"b": "videos/b.mp4"}, [message])
+    with pytest.raises(ListError) as caught:
+        find_video(dataset, "sub/c")
+    assert caught.value.problems == [message]
 
 
 def test_what_is_known_is_not_looked_at_again_until_the_file_changes(dataset):

@@ -99,3 +99,11 @@ def test_names_of_frames_without_a_number(data):
     assert done.returncode == 2
     assert "dataset.frames_tmpl: expected a name with one number, as {:05d}.jpg, got '%05d.jpg'" in done.stderr
     assert not (data / "frames").exists()
+
+
+def test_an_ending_in_capitals_is_named(data):
+    write_video(data / "videos/UP.MP4", frames=10)
+    done = extract(data)
+    assert done.returncode == 2
+    assert "endings in capitals are not found; rename UP.MP4 to UP.mp4 (1 such files)" in done.stderr
+    assert "no video with one of the endings" in done.stderr
