@@ -1,5 +1,6 @@
 """Work on many files in several processes: on this machine, or on those of a Dask cluster."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+from pipelines.processes import end_with_parent
 from pipelines.sandbox import Limits, map_limited
 
 FILES_PER_TASK = 20
@@ -29,7 +31,7 @@ def in_processes(function: Callable[..., Any], jobs: Iterable[tuple], workers: i
     if dask:
         yield from _on_dask(function, jobs, dask, FILES_PER_TASK)
         return
-    calls = (joblib.delayed(function)(*job) for job in jobs)
+    calls = (joblib.delayed(_work)(os.getpid(), function, job) for job in jobs)
     try:
         yield from joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(calls)
     except TerminatedWorkerError as error:
@@ -37,6 +39,15 @@ def in_processes(function: Callable[..., Any], jobs: Iterable[tuple], workers: i
             "a worker process was killed, perhaps for want of memory; what is done is kept: run it again, with a "
             "smaller --workers"
         ) from error
+
+
+def _work(program: int, function: Callable[..., Any], job: tuple) -> Any:
+    """A job in a process that does not outlive the program: those of joblib would wait for further jobs."""
+    if os.getpid() != program:  # one worker is none: the program itself
+        end_with_parent()
+        if os.getppid() != program:  # it ended before that
+            os._exit(1)
+    return function(*job)
 
 
 def map_limited_on_dask(

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from multiprocessing import resource_tracker
 
 STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)  # what people and clusters end a job with
-PR_SET_PDEATHSIG = 1  # of Linux
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_LIBC = ctypes.CDLL(None)  # before any fork
 _lock = threading.Lock()
 
 
@@ -47,6 +48,11 @@ def children_allowed() -> Iterator[None]:
         settings["daemon"] = before
 
 
+def end_with_parent() -> None:
+    """End this process when the thread that started it ends, or its process, however that happens."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def serve_parent() -> None:
     """Let this worker live exactly as long as its parent wants; nothing in a main process.
 
@@ -56,7 +62,7 @@ def serve_parent() -> None:
     """
     parent = multiprocessing.parent_process()
     if parent is not None:
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        end_with_parent()
         threading.Thread(target=_heed, args=(parent.pid,), daemon=True).start()
 
 

@@ -6,7 +6,6 @@ from it, which takes the items and is replaced when one of them ends it. Nothing
 program does, however it ends, and children with their servers.
 """
 
-import ctypes
 import multiprocessing
 import os
 import resource
@@ -22,11 +21,9 @@ from typing import Any, NamedTuple
 
 from joblib import Parallel, delayed
 
-from pipelines.processes import children_allowed, deaf_to, no_main_module
+from pipelines.processes import children_allowed, deaf_to, end_with_parent, no_main_module
 
 ITEMS_PER_CHILD = 200  # a fork costs about as much as reading the packets of some files
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_LIBC = ctypes.CDLL(None)
 
 
 @dataclass(frozen=True)
@@ -147,7 +144,7 @@ class _Child:
         server = os.getpid()
         self._pid = os.fork()
         if self._pid == 0:
-            _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            end_with_parent()
             parent.close()
             self._connection.close()
             if os.getppid() == server:
