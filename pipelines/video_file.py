@@ -168,8 +168,11 @@ def _ebml_length(file) -> tuple[int, bool]:
 
 
 def _riff_size(file, head: bytes) -> int | None:
-    """The same for AVI: end of the first RIFF chunk."""
-    return 8 + int.from_bytes(head[4:8], "little") if head[:4] == b"RIFF" else None
+    """The same for AVI: end of the first RIFF chunk, where its writer could go back to say so."""
+    if head[:4] != b"RIFF":
+        return None
+    length = int.from_bytes(head[4:8], "little")
+    return 0 if length == 2**32 - 1 else 8 + length
 
 
 def _asf_size(file, head: bytes) -> int | None:

@@ -46,6 +46,14 @@ def test_empty(tmp_path):
     assert statuses(tmp_path / "v.mp4") == {"empty"}
 
 
+def test_an_avi_that_was_written_to_a_pipe(tmp_path):
+    """Its writer could not go back to say how long it is."""
+    video = write_video(tmp_path / "v.avi", 10)
+    content = video.read_bytes()
+    video.write_bytes(content[:4] + b"\xff" * 4 + content[8:])
+    assert probe(video).frames == 10
+
+
 @pytest.mark.parametrize("name", ["v\0.mp4", "v" * 300 + ".mp4"])
 def test_unreadable(tmp_path, name):
     assert statuses(tmp_path / name) == {"unreadable"}
