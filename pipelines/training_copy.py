@@ -121,6 +121,7 @@ def _write(source: str | Path, temporary: Path, options: CopyOptions) -> tuple[l
         for ticks, picture in _kept(demuxed, tick, options.fps):
             if video is None:
                 size = shown_size(picture)
+                _check_size(source, *copy_size(*size, options.short_side))
                 video = _video_track(output, picture, options, tick, stream)
                 start = _start(source, ticks * tick)
                 sound = SoundTrack(heard, output, start)
@@ -136,6 +137,12 @@ def _write(source: str | Path, temporary: Path, options: CopyOptions) -> tuple[l
         _mux(output, video.encode(None), sound)
         output.mux(list(sound.until(float("inf"))))
     return fields, sound.packets
+
+
+def _check_size(source: str | Path, height: int, width: int) -> None:
+    if max(height, width) > LARGEST:
+        message = f"{source}: is too narrow, its copy would have {height} x {width} pixels"
+        raise CopyError(f"{message} (at most {LARGEST}); choose a smaller --short_side or leave it out of the list")
 
 
 def _new_file(path: Path) -> OutputContainer:

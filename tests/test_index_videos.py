@@ -101,11 +101,25 @@ def test_clips_without_a_file_are_named_after_the_others_are_indexed(folder):
     assert len(records(folder)) == 3
 
 
-@pytest.mark.parametrize("options", [("--workers", "0"), ("--timeout", "0"), ("--memory", "-1"), ("--timeout", "nan")])
-def test_limits_that_are_none(folder, options):
-    done = index(folder, *options)
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("timeout", "0"), ("memory", "-1"), ("timeout", "nan"), ("timeout", "inf"), ("memory", "99999999999999")],
+)
+def test_limits_that_are_none(folder, option, value):
+    done = index(folder, f"--{option}", value)
     assert done.returncode == 2
-    assert f"{options[0]}: expected more than 0" in done.stderr
+    assert f"--{option}: expected more than 0 and at most 1e+06, got " in done.stderr
+
+
+def test_the_largest_limits(folder):
+    assert index(folder, "--timeout", "1e6", "--memory", "1000000").returncode == 0
+    assert {record["status"] for record in records(folder).values()} == {"ok"}
+
+
+def test_no_workers(folder):
+    done = index(folder, "--workers", "0")
+    assert done.returncode == 2
+    assert "argument --workers: expected a whole number from 1, got 0" in done.stderr
 
 
 def test_input_that_cannot_be_used(folder):
@@ -144,8 +158,9 @@ def test_a_disk_without_room_for_the_index(folder, kilobytes):
     assert path.stat().st_size == 1024 * kilobytes
 
 
-def test_ctrl_c(folder):
-    """The terminal sends the signal to all processes of the program."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interruption(folder, number):
+    """The terminal sends its signal to all processes of the program, a launcher perhaps to one only."""
     for i in range(3000):
         os.link(folder / "data/videos/good.mp4", folder / f"data/videos/{i}.mp4")
     command = [sys.executable, "tools/index_videos.py", "--data", folder / "data.json", "--all", "--workers", "2"]
@@ -153,7 +168,7 @@ def test_ctrl_c(folder):
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, start_new_session=True) as program:
         while program.poll() is None and (not path.exists() or path.stat().st_size < 100_000):
             time.sleep(0.01)
-        os.killpg(program.pid, signal.SIGINT)
+        os.killpg(program.pid, number) if number == signal.SIGINT else program.send_signal(number)
         errors = program.communicate(timeout=30)[1].decode()
     assert program.returncode == 130
     assert errors.endswith("interrupted; what is found out is kept: run it again to go on\n")

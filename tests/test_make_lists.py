@@ -99,6 +99,20 @@ def test_videos_with_endings_in_capitals_only(own_folder):
     )
 
 
+def test_paths_of_windows(own_folder):
+    put("d/a/1.mp4", "d/a/2.mp4")
+    write("list.txt", "a\\1.mp4 0\na\\2.mp4 0\n")
+    problem = refused("list.txt", "--videos", "d", "--format", "paths")[0]
+    assert problem.endswith("; a backslash is a part of a name here and not what parts folders: write / in its place")
+    write("list.txt", "b/1.mp4 0\n")
+    assert "backslash" not in refused("list.txt", "--videos", "d", "--format", "paths")[0]
+
+
+def test_a_negative_seed(own_folder):
+    put("d/a/1.mp4", "d/a/2.mp4")
+    assert "--seed: expected a whole number from 0, got -1" in make_lists("d", "--seed", "-1").stderr
+
+
 def test_ids_that_no_list_can_hold(own_folder):
     put("d/a/1.mp4", "d/a/2\n.mp4", "d/a/3 .mp4", "d/#b/4.mp4")
     problems = refused("d")

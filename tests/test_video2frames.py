@@ -192,8 +192,22 @@ def test_a_link_to_a_video_is_as_good_as_the_video(data):
     assert "2 extracted" in extract(data, "--audio").stdout
 
 
-def test_problems_of_the_arguments(data):
-    assert "--fps: expected 0 or more frames per second, got -1" in extract(data, "--fps", "-1").stderr
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--fps", "-1", "--fps: expected 0 or more frames per second, got -1"),
+        ("--fps", "nan", "--fps: expected 0 or more frames per second, got nan"),
+        ("--fps", "inf", "--fps: expected 0 or more frames per second, got inf"),
+        ("--workers", "0", "--workers: expected a whole number from 1, got 0"),
+    ],
+)
+def test_wrong_arguments(data, option, value, message):
+    done = extract(data, option, value)
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+def test_input_that_cannot_be_used(data):
     os.rename(data / "videos", data / "elsewhere")
     done = extract(data)
     assert done.returncode == 2

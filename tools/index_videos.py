@@ -10,7 +10,8 @@ Each file is read in a child process. One that takes too long or too much memory
 not looked at again, unless its file has changed or --decode asks for more. The tool can be interrupted at any moment:
 run it again to go on. With --shard the lines go into a part file, index.0-of-4.jsonl, which counts like the index; the
 next run without --shard, and the next training, put it into the index. Exit status: 0 when all is looked at, also where
-files are faulty; 2 if the input cannot be used or a clip has no file (the others are indexed first); 130 after Ctrl-C.
+files are faulty; 2 if the input cannot be used or a clip has no file (the others are indexed first); 130 after Ctrl-C
+or SIGTERM.
 """
 
 import argparse
@@ -27,15 +28,17 @@ from pipelines.nvdec import nvdec_decodes, prunable
 from pipelines.record_file import Record
 from pipelines.sandbox import FAULTS, Limits
 from tsam_dali.cluster_arguments import add_cluster_arguments, chosen, reachable
-from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, parser, printable
+from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, heed_sigterm, parser, printable
 from tsam_dali.config import load_config
 from tsam_dali.example import ensure_example
 
 MOST_SHOWN = 20  # faulty files, and clips without a file
+LARGEST_LIMIT = 10**6  # seconds or MB: far beyond any file, and within what the kernel can count
 
 
 @friendly_errors
 def main() -> None:
+    heed_sigterm()
     args = parse_arguments()
     dataset = load_config(args.data, args.data).dataset  # the data file says all that is needed here
     ensure_example(dataset)
@@ -86,9 +89,10 @@ def parse_arguments() -> argparse.Namespace:
     memory = "memory for one file in MB of address space, on top of the program's own (default: %(default)d)"
     add("--memory", metavar="MB", type=int, default=limits.megabytes, help=memory)
     args = command.parse_args()
-    for name in ("workers", "timeout", "memory"):
-        if not getattr(args, name) > 0:
-            command.error(f"--{name}: expected more than 0, got {getattr(args, name):g}")
+    for name in ("timeout", "memory"):
+        if not 0 < getattr(args, name) <= LARGEST_LIMIT:
+            expected = f"expected more than 0 and at most {LARGEST_LIMIT:g}"
+            command.error(f"--{name}: {expected}, got {getattr(args, name):g}")
     return args
 
 

@@ -63,6 +63,8 @@ def main() -> None:
     args = command.parse_args()
     if not 0 < args.fraction <= 0.5:
         command.error(f"--fraction: expected a share above 0 and at most 0.5, got {args.fraction:g}")
+    if args.seed < 0:
+        command.error(f"--seed: expected a whole number from 0, got {args.seed}")
     try:
         lists, media = _make(args)
     except ListError as error:

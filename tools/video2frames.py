@@ -26,7 +26,7 @@ from pipelines.sound import NoSoundError, wav_cut_short
 from pipelines.storage import is_remote
 from pipelines.unfinished import unfinished
 from pipelines.video_file import VideoError, open_video, video_stream
-from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, heed_sigterm, parser, printable
+from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, heed_sigterm, parser, positive, printable
 from tsam_dali.config import load_config
 from tsam_dali.example import ensure_example
 
@@ -50,10 +50,11 @@ def main() -> None:
     add("--data", metavar="FILE", default=EXAMPLE_DATA, help="JSON file of the data set (default: %(default)s)")
     add("--audio", action="store_true", help="extract the sound instead of frames")
     add("--fps", type=float, default=10.0, help="frames per second; 0: every frame (default: %(default)g)")
-    add("--workers", type=int, default=joblib.cpu_count(), help="ffmpeg processes at a time (default: one per core)")
+    workers = "ffmpeg processes at a time (default: one per core)"
+    add("--workers", type=positive, default=joblib.cpu_count(), help=workers)
     add("--force", action="store_true", help="extract what exists already, too")
     args = command.parse_args()
-    if args.fps < 0:
+    if not 0 <= args.fps < float("inf"):
         command.error(f"--fps: expected 0 or more frames per second, got {args.fps:g}")
     dataset = load_config(args.data, args.data).dataset  # the data file says all that is needed here
     ensure_example(dataset)

@@ -9,12 +9,19 @@ import joblib
 
 from pipelines.clips import Dataset
 from pipelines.shard import Shard
+from tsam_dali.command_line import positive
 
 
 def add_cluster_arguments(command: argparse.ArgumentParser) -> None:
     """--workers, --shard and --dask."""
     add = command.add_argument
-    add("--workers", metavar="N", type=int, default=joblib.cpu_count(), help="files at a time (default: one per core)")
+    add(
+        "--workers",
+        metavar="N",
+        type=positive,
+        default=joblib.cpu_count(),
+        help="files at a time (default: one per core)",
+    )
     shard = (
         "take part I of N of the clips, I from 0 to N - 1, so that N runs anywhere share the work, for example a Slurm "
         "array with --shard $SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT and --array=0-15"

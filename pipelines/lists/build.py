@@ -135,9 +135,14 @@ def _empty_lists(rows: list[Row], clips: dict[str, list[ListedClip]], media: Med
             problems.append(
                 f"none of the {len(wanted)} {split} clips lies in {media.root}; looked for {wanted[0]!r}, "
                 f"and the folder holds {min(media.ids, default='no clip')!r}; see --videos, --frames and --strip"
-                f"{media.capitals_hint()}"
+                f"{media.capitals_hint()}{_backslash_hint(wanted[0])}"
             )
     return problems
+
+
+def _backslash_hint(name: str) -> str:
+    """What to add where a path may be one of Windows."""
+    return "; a backslash is a part of a name here and not what parts folders: write / in its place" * ("\\" in name)
 
 
 def _without_gaps(
