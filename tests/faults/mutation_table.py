@@ -297,7 +297,7 @@ MUTATIONS = [
     Mutation(
         "worker: outlives its parent",
         "pipelines/processes.py",
-        "ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)",
+        "_LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)",
         "pass",
         "test_processes.py::test_a_worker_ends_with_its_parent",
     ),

@@ -17,7 +17,7 @@ import tsam_dali
 from pipelines.clips import Dataset
 from pipelines.list_file import id_problem
 from pipelines.mel_file import columns_path
-from pipelines.sound import has_sound, read_sound
+from pipelines.sound import read_sound
 from tests.media import write_video
 from tests.processes import ROOT
 
@@ -115,7 +115,6 @@ def test_every_id_that_a_list_may_hold_stays_inside_the_folders(clip_id):
 def test_odd_names_of_files_with_sound_are_only_names(tmp_path, monkeypatch, name):
     write_video(tmp_path / "a.mp4", 10, sound=True).rename(tmp_path / name)
     monkeypatch.chdir(tmp_path)
-    assert has_sound(Path(name))
     assert len(read_sound(Path(name))[0]) == 2
     assert os.listdir(tmp_path) == [name]
 
