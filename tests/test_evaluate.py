@@ -166,9 +166,12 @@ def test_weights_that_cannot_be_validated_are_errors(broken, tmp_path):
         assert f"{name}: {message}" in done.stderr
 
 
-def test_other_class_names_are_an_error(broken):
+@pytest.mark.parametrize("command", [main, train])
+def test_other_class_names_are_an_error(broken, command):
     names = 'dataset.class_names=["left low", "left high", "right", "right high"]'
-    done = called(main, "--checkpoint", broken, "--set", names, "--device", "cpu")
+    data = ("--data", broken.parent / "data.json")
+    what = ("--checkpoint", broken) if command is main else (*data, "--validate", broken)
+    done = called(command, *what, "--set", names, "--device", "cpu")
     assert done.returncode == 2
     assert "label 2 is 'right' here, but 'right low' in the checkpoint" in done.stderr
 

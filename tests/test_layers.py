@@ -29,8 +29,9 @@ LAYERS = [
     layer("pipelines", "colour culprits dataset frame_index graph index loader")
     | layer(
         "tsam_dali",
-        "backbone checkpoint checkpoint_folder cluster_arguments command_line describe distributed example finite",
+        "backbone checkpoint checkpoint_folder class_names cluster_arguments command_line describe distributed",
     )
+    | layer("tsam_dali", "example finite")
     | layer("tsam_dali", "interruption learner loss metrics mistakes mixup model optim option_arguments precision")
     | layer(
         "tsam_dali",

@@ -201,6 +201,14 @@ def test_fine_tuning_starts_from_the_given_weights(train, two_epochs):
         torch.testing.assert_close(end[name], start[name])
 
 
+def test_fine_tuning_for_classes_of_other_names_begins_with_a_new_head(train, two_epochs):
+    folder, _ = two_epochs
+    names = 'dataset.class_names=["right low", "left high", "left low", "right high"]'
+    done = train("--fine_tune", folder / "checkpoints/latest", "--set", names, "--dry_run")
+    assert done.returncode == 0, done.stderr
+    assert "head: new, because label 0 is 'right low' here, but 'left low' in the checkpoint" in done.stderr
+
+
 def test_two_ranks_train_and_validate_each_clip_once(train):
     done = train("--run_id", "two", "--set", "training_param.epochs=1", ranks=2)
     assert done.returncode == 0, done.stderr

@@ -183,6 +183,28 @@ def test_another_number_of_classes_keeps_the_new_head(tmp_path):
     assert "new, because the file has 400 classes and the network 5" in str(report)
 
 
+@pytest.mark.parametrize(
+    ("names", "here", "why"),
+    [
+        ("abcde", "abcde", ""),
+        ("abcde", "abxde", "new, because label 2 is 'x' here, but 'c' in the checkpoint"),
+        ("abcde", "bacde", "new, because label 0 is 'b' here, but 'a' in the checkpoint"),
+        ("abcde", "", ""),
+        ("", "abcde", ""),
+        (7, "abcde", ""),
+    ],
+)
+def test_other_class_names_keep_the_new_head(tmp_path, names, here, why):
+    names = list(names) if isinstance(names, str) else names
+    config = settings().to_dict() | {"dataset": {"class_names": names}}
+    trained, model = network().float(), video_network()
+    before = model.head.weight.clone()
+    save_checkpoint(tmp_path / "own", {"model": trained.state_dict(), "config": config})
+    report = load_weights(model, tmp_path / "own", class_names=tuple(here))
+    assert torch.equal(model.head.weight, before if why else trained.head.weight)
+    assert report.notes == ((f"head: {why}",) if why else ())
+
+
 def test_the_head_can_be_left_out(tmp_path):
     head = tsam_file(tmp_path / "file.tar")
     model = video_network()

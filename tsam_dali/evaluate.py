@@ -25,9 +25,9 @@ import argparse
 import dataclasses
 from pathlib import Path
 
-from pipelines.clips import Dataset
 from pipelines.memory import keep_freed_memory
 from tsam_dali import distributed
+from tsam_dali.class_names import check_class_names
 from tsam_dali.command_line import friendly_errors, parser, positive
 from tsam_dali.config import change_config
 from tsam_dali.evaluation import BATCH_SIZE, choose_views
@@ -45,7 +45,7 @@ def main() -> None:
             f"{args.checkpoint}: a folder of weights does not know where the data lie: give --data FILE, too"
         )
     config = change_config(trained.config, args.data, args.set)
-    check_class_names(trained.config.dataset, config.dataset)
+    check_class_names(trained.config.dataset.class_names, config.dataset.class_names)
     job = distributed.start(args.device)
     network = network_of(dataclasses.replace(trained, config=config), args.checkpoint, job.device)
     folder = Path(args.output) if args.output else default_folder(args.checkpoint)
@@ -75,16 +75,6 @@ def parse_arguments() -> argparse.Namespace:
     add("--batch_size", metavar="N", type=positive, default=BATCH_SIZE, help=size)
     add("--device", help="cpu or cuda (default: cuda if there is one)")
     return command.parse_args()
-
-
-def check_class_names(trained: Dataset, here: Dataset) -> None:
-    """Labels must mean here what they meant in the training, as far as both name their classes."""
-    for label, (before, now) in enumerate(zip(trained.class_names, here.class_names, strict=False)):
-        if before != now:
-            raise ValueError(
-                f"dataset.class_names: label {label} is {now!r} here, but {before!r} in the checkpoint; give the lists "
-                "the checkpoint's labels"
-            )
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import torch
 from pipelines.clips import Clip
 from tsam_dali.backbone import timm_name
 from tsam_dali.checkpoint import CheckpointError
+from tsam_dali.class_names import check_class_names
 from tsam_dali.config import Config
 from tsam_dali.distributed import Job
 from tsam_dali.model import build_model
@@ -62,14 +63,17 @@ def scored_network(path: str, config: Config, job: Job) -> torch.nn.Module:
     """The network on its device with the weights of a file of any known format, and as many classes as these have.
 
     Raises:
-        WeightsError: it has no last layer for clips, one for other classes than the data names, or does not fit.
+        WeightsError: it has no last layer for clips, one for another number of classes than the data names, or does
+            not fit.
+        ValueError: its classes have other names.
     """
-    head = read_weights(Path(path), "fc").head
-    if not head:
+    file, names = read_weights(Path(path), "fc"), config.dataset.class_names
+    if not file.head:
         raise WeightsError(f"{path}: --validate needs a checkpoint with a last layer for clips")
-    num_class, names = len(head["weight"]), config.dataset.class_names
+    num_class = file.classes
     if names and len(names) != num_class:
         raise WeightsError(f"{path}: has {num_class} classes, but dataset.class_names names {len(names)}")
+    check_class_names(file.class_names, names)
     network = build_model(config, num_class)
     log.info("%s", load_weights(network, path))
     return network.to(job.device, memory_format=memory_format(config.training_param))
@@ -85,7 +89,7 @@ def first_network(
         check_shapes(network.state_dict(), state["model"])
         network.load_state_dict(state["model"])
     elif fine_tune:
-        log.info("%s", load_weights(network, fine_tune))
+        log.info("%s", load_weights(network, fine_tune, class_names=config.dataset.class_names))
     elif config.model.pretrain != "none":
         log.info("%s", load_pretrained(network, config))
     network = shared_batch_norm(network, config.training_param, job)

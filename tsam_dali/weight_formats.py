@@ -45,6 +45,8 @@ class WeightFile:
     """Settings of the section `shift_temporal` that the weights were trained with, as far as the file tells."""
     normalize: str | None = None
     """`model.normalize` that the weights were trained with, if known."""
+    class_names: tuple[str, ...] = ()
+    """Of the head's classes, if the file names them."""
 
     @property
     def classes(self) -> int:
@@ -141,7 +143,7 @@ def _unwrap(state: dict[str, Tensor], wrapped: str) -> tuple[dict[str, Tensor], 
 
 
 def _own(state: dict[str, Tensor], config: dict[str, Any]) -> WeightFile:
-    shift = _section(config, "shift_temporal")
+    shift, names = _section(config, "shift_temporal"), _section(config, "dataset").get("class_names")
     return WeightFile(
         format="tsam_dali",
         backbone=_part(state, "backbone."),
@@ -149,6 +151,7 @@ def _own(state: dict[str, Tensor], config: dict[str, Any]) -> WeightFile:
         ignored=_others(state, "backbone.", "head."),
         shift={"causal": False, **shift} if shift else {},  # files that do not name it are older than the setting
         normalize=_section(config, "model").get("normalize"),
+        class_names=tuple(names) if isinstance(names, list | tuple) else (),
     )
 
 

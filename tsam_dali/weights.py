@@ -1,6 +1,6 @@
 """Weights into the network: from a file of any known format, or the ones that timm offers for a backbone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tsam_dali.backbone import shifts, timm_name
+from tsam_dali.class_names import other_meaning
 from tsam_dali.config import Config
 from tsam_dali.timm_weights import timm_file
 from tsam_dali.weight_file import WeightsError
@@ -46,14 +47,15 @@ class LoadReport:
         return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
 
 
-def load_weights(model: nn.Module, path: str | Path, head: bool = True) -> LoadReport:
+def load_weights(model: nn.Module, path: str | Path, head: bool = True, class_names: Sequence[str] = ()) -> LoadReport:
     """Load a file into the network, all that fits it or nothing.
 
     Args:
         model: from `build_model`; changed in place.
         path: checkpoint or state dict of this project, TSAM, TSM, mmaction2's TSM, timm or torchvision's ResNets; or
             a folder that `tsam_dali.export` wrote.
-        head: also load the last layer, where the file has one for as many classes; else it stays as it is.
+        head: also load the last layer, where the file has one for the same classes; else it stays as it is.
+        class_names: those of the data, if they are known; a file that names others has other classes.
 
     Raises:
         WeightsError: the file cannot be read, or a tensor of the backbone or the head is missing, left over, of another
@@ -62,7 +64,7 @@ def load_weights(model: nn.Module, path: str | Path, head: bool = True) -> LoadR
     file = read_weights(Path(path), model.backbone.pretrained_cfg["classifier"])
     check_fit(model.backbone, file, str(path), head)
     state = {f"backbone.{name}": tensor for name, tensor in file.backbone.items()}
-    reason = _no_head(model.head, file) if head else "left as it is, as asked"
+    reason = _no_head(model.head, file, class_names) if head else "left as it is, as asked"
     if not reason:
         state |= {f"head.{name}": tensor for name, tensor in file.head.items()}
     model.load_state_dict(state, strict=False)  # old files lack num_batches_tracked, nothing else
@@ -157,13 +159,14 @@ def _fits(arch: str, state: dict[str, Tensor]) -> bool:
         return not any(_misfits(timm.create_model(arch, num_classes=0).state_dict(), state))
 
 
-def _no_head(head: nn.Linear, file: WeightFile) -> str | None:
+def _no_head(head: nn.Linear, file: WeightFile, class_names: Sequence[str]) -> str | None:
     """Why the file's head cannot be used; None if it can."""
     if not file.head:
         return "new, the file has none for clips"
     if file.classes != head.out_features:
         return f"new, because the file has {file.classes} classes and the network {head.out_features}"
-    return None
+    difference = other_meaning(file.class_names, class_names)
+    return f"new, because {difference}" if difference else None
 
 
 def _differences(model: nn.Module, file: WeightFile) -> Iterator[str]:

@@ -1,0 +1,18 @@
+"""Whether labels mean here what they meant where a network was trained."""
+
+from collections.abc import Sequence
+
+
+def other_meaning(trained: Sequence[str], here: Sequence[str]) -> str | None:
+    """The first label with another name, in words; None if there is none, as far as both name their classes."""
+    for label, (before, now) in enumerate(zip(trained, here, strict=False)):
+        if before != now:
+            return f"label {label} is {now!r} here, but {before!r} in the checkpoint"
+    return None
+
+
+def check_class_names(trained: Sequence[str], here: Sequence[str]) -> None:
+    """Raise ValueError if a label has another name here than in the training."""
+    difference = other_meaning(trained, here)
+    if difference:
+        raise ValueError(f"dataset.class_names: {difference}; give the lists the checkpoint's labels")
