@@ -53,13 +53,17 @@ def status(folder):
         return {"state": "none", "step": -1}
 
 
-def interrupt(words, folder, step, number):
-    """Send a signal to a run once it has kept `step` steps; returns its exit code."""
+def interrupt(words, folder, step, number, meanwhile=None):
+    """Send a signal to a run once it has kept `step` steps; returns its exit code. `meanwhile` is called before, while
+    the run stands still."""
     (folder / "status.json").unlink(missing_ok=True)
     process = subprocess.Popen([sys.executable, *map(str, words)], cwd=ROOT, stderr=subprocess.PIPE, text=True)
     ends = time.monotonic() + 120
     while status(folder)["step"] < step and process.poll() is None and time.monotonic() < ends:
         time.sleep(0.005)
+    if meanwhile:
+        process.send_signal(signal.SIGSTOP)
+        meanwhile(process.pid)
     process.send_signal(number)
     _, errors = process.communicate(timeout=120)
     print(errors)  # shown where a test fails
@@ -128,7 +132,14 @@ def holds(process, number):
 
 def test_killed(command, whole):
     folder, shared = command.results / "killed", left_in_shared_memory()
-    assert interrupt(command("killed"), folder, 6, signal.SIGKILL) == -signal.SIGKILL
+
+    def second(first):
+        done = run(*command("killed", "--resume", "auto"))
+        assert done.returncode == 2, done.stderr
+        assert f"process {first} on " in done.stderr
+        assert status(folder)["state"] == "running"
+
+    assert interrupt(command("killed"), folder, 6, signal.SIGKILL, second) == -signal.SIGKILL
     before = status(folder)["step"]
     assert_same(resume(command, "killed"), whole)
     assert before >= 6

@@ -1,7 +1,7 @@
 """What a run keeps and says at its end, and what it catches up when it goes on. No network is needed for that."""
 
 import json
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from types import SimpleNamespace
 
 import pytest
@@ -51,8 +51,11 @@ def begin(tmp_path, monkeypatch):
     tracker = Tracker(tmp_path / "run")
     monkeypatch.setattr(run_log, "start_trackers", lambda *_: [tracker])
 
+    used = ExitStack()
+
     def begin(step=0, state=None):
-        folder = RunFolder(config, "run")
+        used.close()  # what went before has ended
+        folder = used.enter_context(RunFolder(config, "run"))
         folder.create(config, state)
         network = SimpleNamespace(head=SimpleNamespace(out_features=2), buffers=list)
         sums = SimpleNamespace(reset=lambda: None, reduced=lambda: SimpleNamespace(state_dict=dict))
@@ -68,7 +71,8 @@ def begin(tmp_path, monkeypatch):
         return Run(learner, folder, {"training": [], "validation": []}, StopRequest(), state)
 
     begin.folder, begin.tracker = tmp_path / "run", tracker
-    return begin
+    yield begin
+    used.close()
 
 
 @pytest.mark.parametrize(

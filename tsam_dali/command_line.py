@@ -79,7 +79,8 @@ def friendly_errors(main: Callable[[], None]) -> Callable[[], None]:
 
     @functools.wraps(main)
     def command() -> None:
-        logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO)
+        level = logging.INFO if os.environ.get("RANK", "0") == "0" else logging.WARNING  # all ranks tell the same
+        logging.basicConfig(format="%(levelname)s: %(message)s", level=level)
         try:
             main()
         except ValueError as error:

@@ -93,8 +93,7 @@ def first_network(
     elif config.model.pretrain != "none":
         log.info("%s", load_pretrained(network, config))
     network = shared_batch_norm(network, config.training_param, job)
-    if job.is_main:
-        log.info("%s", explain_rate(config.optimizer_param, config.training_param.batch_size))
+    log.info("%s", explain_rate(config.optimizer_param, config.training_param.batch_size))
     return network.to(job.device, memory_format=memory_format(config.training_param))
 
 

@@ -6,10 +6,12 @@ import os
 import platform
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from logging.handlers import MemoryHandler
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+from pipelines.record_file import in_use
 from tsam_dali.checkpoint import replacing
 from tsam_dali.checkpoint_folder import CheckpointFolder
 from tsam_dali.config import Config, ConfigError
@@ -21,12 +23,35 @@ log = logging.getLogger(__name__)
 
 
 class RunFolder:
-    """results_folder/run_id: args.json, status.json, log.txt, result.json, report.html, checkpoints/ and pictures."""
+    """results_folder/run_id: args.json, status.json, log.txt, result.json, report.html, checkpoints/ and pictures.
+
+    As a context manager it holds what is logged until `create` makes a file for it, and lets go of the folder at the
+    end.
+
+    Raises:
+        ConfigError: `run_id` is no folder inside results_folder.
+    """
 
     def __init__(self, config: Config, run_id: str | None):
-        self.path = Path(config.results_folder) / (run_id or time.strftime("%Y-%m-%d_%H-%M-%S_run"))
+        name = Path(run_id or time.strftime("%Y-%m-%d_%H-%M-%S_run"))
+        if name.is_absolute() or ".." in name.parts or not name.parts:
+            raise ConfigError([f"--run_id {run_id}: expected the name of a folder inside results_folder"])
+        self.path = Path(config.results_folder) / name
         self.checkpoints = CheckpointFolder(self.path / "checkpoints", config.training_param)
         self.step = self.checkpoints.newest_step  # steps that are done and kept
+        self._log = MemoryHandler(capacity=1)  # hands every record on at once, when it has where to
+        self._begun = False  # whether this process has changed the run that lies here
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        if is_main():
+            root = logging.getLogger()
+            root.addHandler(self._log)
+            self._open.callback(root.removeHandler, self._log)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
 
     @property
     def curves(self) -> Path:
@@ -41,37 +66,55 @@ class RunFolder:
         return self.path / "inputs.png"
 
     def create(self, config: Config, state: dict[str, Any] | None, overwrite: bool = False) -> None:
-        """Make the folder, write args.json and send the log to log.txt.
+        """Make the folder, keep other processes out of it, write args.json and send the log to log.txt.
 
         A run that lies there is gone on with from the checkpoint `state`, replaced (`overwrite`), or else an error.
 
         Raises:
-            ConfigError: another run lies there, or the folder cannot be made.
+            ConfigError: another run lies there, a process trains there, or the folder cannot be made.
             CheckpointError: there is no space for the checkpoint.
         """
         if self.checkpoints and not (state or overwrite):
             raise ConfigError([f"{self.path}: holds a run already; choose another --run_id, or --resume auto"])
         try:
             self.checkpoints.path.mkdir(parents=True, exist_ok=True)
+            self._lock()
+            self._begun = True
             self.checkpoints.begin(state)
             self._write("args.json", config.to_dict() | provenance())
+            file = logging.FileHandler(self.path / "log.txt", encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             raise ConfigError([f"{self.path}: cannot be written ({error.strerror}); see results_folder"]) from error
-        handler = logging.FileHandler(self.path / "log.txt", encoding="utf-8", errors="backslashreplace")
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        logging.getLogger().addHandler(handler)
+        self._open.callback(file.close)
+        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        self._log.setTarget(file)
+        self._log.flush()
+
+    def _lock(self) -> None:
+        """Hold a lock that the system takes back when this process ends in whatever way; children never have it."""
+        file = self._open.enter_context((self.path / "run.lock").open("ab"))  # NFS locks only what is open for writing
+        if not in_use(file):
+            return
+        try:
+            status = json.loads((self.path / "status.json").read_text())
+            who = f"process {status['process']} on {status['host']}"
+        except (OSError, ValueError, KeyError):
+            who = "another process"
+        raise ConfigError([f"{self.path}: {who} trains in this folder; wait for its end, or choose another --run_id"])
 
     @contextmanager
     def reported(self) -> Iterator[None]:
-        """Let status.json say so if what is done inside is stopped or fails; a run that fails before it has a folder
-        leaves none."""
+        """Let status.json say so if what is done inside is stopped or fails.
+
+        A run that fails before it has a folder leaves none, and before it has begun what is said of an earlier start.
+        """
         try:
             yield
         except Interrupted as signal:
             self.write_status("preempted", str(signal))
             raise
         except Exception as error:
-            if self.path.is_dir():
+            if self._begun or (self.path.is_dir() and not (self.path / "status.json").exists()):
                 self.write_status("failed", str(error))
             raise
 

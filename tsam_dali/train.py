@@ -57,24 +57,24 @@ def main() -> None:
     args = parse_arguments(__doc__)
     keep_freed_memory()
     config = load_config(args.data, args.config, args.set)
-    folder = RunFolder(config, "dry_run" if args.dry_run else args.run_id)
-    of_this_run = not args.validate and (args.resume or args.dry_run or not folder.checkpoints)
-    stop = StopRequest()
-    try:
-        with folder.reported() if of_this_run else nullcontext():
-            stop.install()
-            job = distributed.start(args.device)
-            if args.validate:
-                validate(args, config, job, folder)
-            else:
-                clips, num_class = distributed.on_rank_0(lambda: prepare_data(args, config))
-                args.fine_tune = distributed.on_rank_0(lambda: weight_file(args, config, folder))
-                train(args, config, job, clips, num_class, folder, stop)
-    except Interrupted as signal:
-        if distributed.is_main():
-            kept = f"; {folder.step} steps are done and kept, --resume auto goes on from there" if of_this_run else ""
-            log.warning("%s%s", signal, kept)
-        sys.exit(EXIT_CODE)
+    with RunFolder(config, "dry_run" if args.dry_run else args.run_id) as folder:
+        of_this_run = not args.validate and (args.resume or args.dry_run or not folder.checkpoints)
+        stop = StopRequest()
+        try:
+            with folder.reported() if of_this_run else nullcontext():
+                stop.install()
+                job = distributed.start(args.device)
+                if args.validate:
+                    validate(args, config, job, folder)
+                else:
+                    clips, num_class = distributed.on_rank_0(lambda: prepare_data(args, config))
+                    args.fine_tune = distributed.on_rank_0(lambda: weight_file(args, config, folder))
+                    train(args, config, job, clips, num_class, folder, stop)
+        except Interrupted as signal:
+            if distributed.is_main():
+                kept = f"; {folder.step} steps are done and kept, --resume auto goes on from there"
+                log.warning("%s%s", signal, kept if of_this_run else "")
+            sys.exit(EXIT_CODE)
     distributed.stop()
 
 

@@ -1,0 +1,126 @@
+"""The folder of a run: its place, what becomes of its status and log, and that one process at a time trains in it."""
+
+import errno
+import fcntl
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.networks import settings
+from tests.processes import ROOT
+from tsam_dali.config import ConfigError
+from tsam_dali.run_folder import RunFolder
+
+
+@pytest.fixture
+def config(tmp_path):
+    return settings(f"results_folder={tmp_path}")
+
+
+def state_of(folder):
+    return json.loads((folder.path / "status.json").read_text())["state"]
+
+
+@pytest.mark.parametrize("run_id", ["../x", "a/../../x", "a/..", "/tmp/x", "."])
+def test_a_run_stays_inside_the_results_folder(config, run_id):
+    with pytest.raises(ConfigError, match=f"--run_id {run_id}: expected the name of a folder inside results_folder"):
+        RunFolder(config, run_id)
+
+
+def test_a_run_may_have_a_folder_in_a_folder(config, tmp_path):
+    assert RunFolder(config, "a/b").path == tmp_path / "a/b"
+
+
+def fail(folder):
+    with pytest.raises(ValueError, match="odd"), folder.reported():
+        raise ValueError("odd")
+
+
+def test_only_a_run_that_has_begun_or_has_no_status_fails(config):
+    with RunFolder(config, "run") as folder:
+        folder.path.mkdir()
+        fail(folder)
+        assert state_of(folder) == "failed"
+        folder.write_status("finished")
+        fail(folder)
+        assert state_of(folder) == "finished"
+        folder.create(config, None)
+        fail(folder)
+        assert state_of(folder) == "failed"
+
+
+def test_one_process_at_a_time(config):
+    with RunFolder(config, "run") as first, RunFolder(config, "run") as second:
+        first.create(config, None)
+        with pytest.raises(ConfigError, match="run: another process trains in this folder; wait .* --run_id"):
+            second.create(config, None)
+        first.write_status("running")
+        with pytest.raises(ConfigError, match=f"process {os.getpid()} on {os.uname().nodename} trains in this folder"):
+            second.create(config, None)
+    with RunFolder(config, "run") as third:
+        third.create(config, None)
+
+
+def test_a_file_system_without_locks_is_no_reason_to_stop(config, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with RunFolder(config, "run") as folder:
+        folder.create(config, None)
+        assert (folder.path / "args.json").exists()
+
+
+HOLD = """
+import multiprocessing, subprocess, sys, time
+from pathlib import Path
+from tests.networks import settings
+from tsam_dali.run_folder import RunFolder
+if __name__ == "__main__":
+    config = settings(f"results_folder={sys.argv[1]}")
+    with RunFolder(config, "run") as folder:
+        folder.create(config, None)
+        worker = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(600,))
+        worker.start()
+        other = subprocess.Popen(["sleep", "600"])
+        print(worker.pid, other.pid, flush=True)
+        time.sleep(600)
+"""
+
+
+def test_children_do_not_hold_the_folder_of_a_killed_trainer(config, tmp_path):
+    (tmp_path / "hold.py").write_text(HOLD)
+    words = [sys.executable, tmp_path / "hold.py", tmp_path]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        children = [int(pid) for pid in process.stdout.readline().split()]
+        assert children
+        with RunFolder(config, "run") as folder, pytest.raises(ConfigError, match="trains in this folder"):
+            folder.create(config, None)
+        process.kill()
+        process.wait()
+        try:
+            with RunFolder(config, "run") as folder:
+                folder.create(config, None)
+        finally:
+            for child in children:
+                os.kill(child, signal.SIGKILL)  # an error if it had ended before
+
+
+def test_the_log_begins_before_there_is_a_folder(config, caplog):
+    caplog.set_level(logging.INFO)
+    log, before = logging.getLogger("tsam_dali"), list(logging.getLogger().handlers)
+    with RunFolder(config, "run") as folder:
+        log.info("24 clips")
+        folder.create(config, None)
+        log.warning("a clip is black")
+        lines = (folder.path / "log.txt").read_text().splitlines()
+        assert [line.split(" ", 2)[2] for line in lines] == ["INFO 24 clips", "WARNING a clip is black"]
+    assert logging.getLogger().handlers == before
+    log.warning("of another run")
+    assert (folder.path / "log.txt").read_text().splitlines() == lines
