@@ -79,8 +79,8 @@ def continued(job: Job, config: Config) -> dict[str, Any]:
     return train(learner_of(job, config, state), range(3, 5))
 
 
-def stopped(job: Job) -> tuple[int, str]:
-    """Steps done and the error, where a clip of rank 1 is not finite."""
+def stopped(job: Job) -> tuple[int, str, list[int]]:
+    """Steps done, the error and its rows, where a clip of rank 1 is not finite."""
     learner, own = learner_of(job, settings()), batches(job, range(5))
     step, row = SPOILED
     own[step].video[own[step].row == row] = float("nan")
@@ -92,8 +92,8 @@ def stopped(job: Job) -> tuple[int, str]:
     try:
         train_one_epoch(learner, Progress(own, "", clips_per_step=CLIPS, show=False), watch)
     except NonFiniteError as error:
-        return learner.step, str(error)
-    return learner.step, ""
+        return learner.step, str(error), error.rows
+    return learner.step, "", []
 
 
 def not_shared(job: Job, out: Path, state: dict[str, Any]) -> list[str]:

@@ -144,8 +144,9 @@ def test_a_loss_that_is_not_finite_names_its_clips(value):
     spoiled = batch()
     spoiled.video[3] = value
     learner = learner_of(settings())
-    with pytest.raises(NonFiniteError, match=r"the loss of step 1 is not finite; rows .*: 3\. Look"):
+    with pytest.raises(NonFiniteError, match="the loss of step 1 is not finite$") as caught:
         train(learner, [batch(), spoiled, batch()], watched(learner))
+    assert caught.value.rows == [3]
     assert learner.step == 3
 
 
@@ -180,8 +181,9 @@ def test_fp16_stops_where_every_step_is_skipped():
     spoiled = batch()
     spoiled.video[3] = float("nan")
     learner = learner_of(settings(amp="fp16"))
-    with pytest.raises(NonFiniteError, match=rf"step {MOST_SKIPPED} is not finite, as .*: 3\. Look"):
+    with pytest.raises(NonFiniteError, match=rf"step {MOST_SKIPPED} is not finite, as in the {MOST_SKIPPED}") as caught:
         train(learner, [spoiled] * 2 * MOST_SKIPPED, watched(learner))
+    assert caught.value.rows == [3]
     assert torch.equal(learner.network.head.weight, Network().head.weight)
 
 

@@ -9,10 +9,12 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
+from pipelines.clips import Clip
 from pipelines.loader import Batch, Loader
 from tests.networks import settings
 from tsam_dali import run_log
 from tsam_dali.checkpoint import load_checkpoint
+from tsam_dali.finite import NonFiniteError
 from tsam_dali.interruption import Interrupted, StopRequest
 from tsam_dali.run import Run
 from tsam_dali.run_folder import RunFolder
@@ -85,6 +87,24 @@ def test_status_is_written_before_trackers_are_waited_for(begin, end, state):
         if end:
             raise end
     assert begin.tracker.found == state
+
+
+@pytest.mark.parametrize(
+    ("steps", "kept"), [(0, "there is no checkpoint yet"), (4, "the checkpoint of step 4 is from")]
+)
+def test_a_loss_that_is_not_finite_names_clips_and_what_is_kept(begin, steps, kept):
+    run = begin(steps)
+    run.clips["training"] = [Clip(f"clip{row}", 0, "", 1, 1, 1, False) for row in range(100)]
+    if steps:
+        run.save()
+    with (
+        pytest.raises(NonFiniteError, match=rf"^odd; its clips: clip9, clip7\. Look at them, .*; {kept}"),
+        run.reported(),
+    ):
+        raise NonFiniteError("odd", [9, 7])
+    assert "clip9" in json.loads((begin.folder / "status.json").read_text())["reason"]
+    with pytest.raises(NonFiniteError, match="clip15 and 84 more. Look at them"), run.reported():
+        raise NonFiniteError("odd", range(100))
 
 
 def end_epochs(run, accuracies):

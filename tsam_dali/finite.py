@@ -1,5 +1,7 @@
 """Losses and gradients that are no numbers any more: found without making the device wait."""
 
+from collections.abc import Sequence
+
 import torch
 
 from tsam_dali.distributed import of_all_ranks, on_any_rank
@@ -10,7 +12,11 @@ no scale removes."""
 
 
 class NonFiniteError(ValueError):
-    """A step whose loss or gradient is infinite or not a number."""
+    """A step whose loss or gradient is infinite or not a number; `rows` are its clips among those of the training."""
+
+    def __init__(self, text: str, rows: Sequence[int] = ()):
+        super().__init__(text)
+        self.rows = rows
 
 
 class FiniteCheck:
@@ -42,7 +48,7 @@ class FiniteCheck:
         """Look at the step that is kept; all ranks call it at the same step.
 
         Raises:
-            NonFiniteError: naming the step and the rows of the list, those of all ranks.
+            NonFiniteError: naming the step; with the rows of all ranks.
         """
         norm, self._norm = self._norm, None
         if norm is None:
@@ -57,10 +63,6 @@ class FiniteCheck:
             return
         bad = ~self._losses.isfinite()
         what, rows = ("loss", self._rows[bad]) if on_any_rank(bool(bad.any())) else ("gradient", self._rows)
-        rows = sorted(row for part in of_all_ranks(rows.tolist()) for row in part)
+        rows = sorted({row for part in of_all_ranks(rows.tolist()) for row in part})
         before = f", as in the {self._allowed} steps before it" if self._allowed else ""
-        raise NonFiniteError(
-            f"the {what} of step {self._step} is not finite{before}; rows of the training list in its batch, counted "
-            f"from 0: {', '.join(map(str, rows))}. Look at these clips, or lower optimizer_param.lr; the last "
-            "checkpoint is from before"
-        )
+        raise NonFiniteError(f"the {what} of step {self._step} is not finite{before}", rows)

@@ -8,7 +8,8 @@ from typing import Any
 
 from pipelines.clips import Clip
 from pipelines.loader import Loader
-from tsam_dali.distributed import of_all_ranks, same_buffers, totals
+from tsam_dali.distributed import of_all_ranks, on_rank_0, same_buffers, totals
+from tsam_dali.finite import NonFiniteError
 from tsam_dali.interruption import Interrupted, StopRequest
 from tsam_dali.learner import Learner
 from tsam_dali.report import plot_curves
@@ -19,6 +20,7 @@ from tsam_dali.run_log import RunLog
 
 log = logging.getLogger(__name__)
 SCORES = {"balanced": "balanced_accuracy", "unbalanced": "accuracy"}  # what is best, and by which figure of a record
+NAMED_CLIPS = 16  # in an error; a batch may have hundreds
 
 
 class Run:
@@ -50,7 +52,7 @@ class Run:
         self.stop.defer()
         self.folder.write_status("running")
         try:
-            with self.folder.reported():
+            with self.folder.reported(), self._clips_named():
                 yield
                 self.folder.write_status("finished")
         finally:  # last: a tracker may take longer than a cluster waits
@@ -140,6 +142,20 @@ class Run:
             checkpoints, step = self.folder.checkpoints, self.learner.step
             checkpoints.keep_as(step, [name for name in self._names() if checkpoints.step_of(name) < step])
             self._write_results()
+
+    @contextmanager
+    def _clips_named(self) -> Iterator[None]:
+        """Let an error that knows its clips by their rows alone, on all ranks, name them, and what is kept."""
+        try:
+            yield
+        except NonFiniteError as error:
+            ids = [self.clips["training"][row].id for row in error.rows]
+            more = f" and {len(ids) - NAMED_CLIPS} more" if len(ids) > NAMED_CLIPS else ""
+            kept = on_rank_0(lambda: self.folder.checkpoints.newest_step)
+            raise NonFiniteError(
+                f"{error}; its clips: {', '.join(ids[:NAMED_CLIPS])}{more}. Look at them, or lower optimizer_param.lr; "
+                + (f"the checkpoint of step {kept} is from before" if kept else "there is no checkpoint yet")
+            ) from error
 
     def _names(self) -> list[str]:
         """Under which the last epoch's checkpoint is kept, too: epoch_N if that was asked for, NAME_best if it is."""
