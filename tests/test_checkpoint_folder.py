@@ -120,6 +120,15 @@ def test_there_is_no_other_try_at_the_end(folder, monkeypatch):
         folder.try_save(state(1), last=True)
 
 
+def test_no_symbolic_links_are_one_warning(folder, monkeypatch, caplog):
+    monkeypatch.setattr(os, "symlink", full)
+    for step in (1, 2, 3, 4):
+        assert folder.try_save(state(step))
+    assert folder.newest_valid()["step"] == 4
+    assert sorted(path.name for path in folder.path.glob("step_*") if not path.suffix)[0] == "step_00000003"
+    assert caplog.text.count("latest cannot be written (No space left on device)") == 1
+
+
 def test_further_names_need_no_space_where_files_can_have_several(folder, monkeypatch, caplog):
     folder.save(state(1))
     monkeypatch.setattr("shutil.copyfile", full)

@@ -19,10 +19,10 @@ from tsam_dali.trackers import close_trackers, start_trackers
 SCORES = {"loss": 1.0, "accuracy": 0.5, "balanced_accuracy": 0.4, "samples": 8}
 
 
-def settings(names=()):
+def settings(names=(), dataset="x"):
     lists = {"file_train_list": "training.txt", "file_val_list": "validation.txt"}
     return config_from_dict(
-        {"dataset": {"name": "x", "data_dir": "data", **lists}, "training_param": {"trackers": list(names)}}
+        {"dataset": {"name": dataset, "data_dir": "data", **lists}, "training_param": {"trackers": list(names)}}
     )
 
 
@@ -170,11 +170,13 @@ def test_a_full_disk_does_not_stop_the_log(tmp_path, monkeypatch, caplog):
     assert "step 10 is missing in /dev/full" in caplog.text
 
 
-def test_a_resumed_run_goes_on_with_its_run_of_mlflow(tmp_path, monkeypatch):
-    started, experiments = [], {}
+@pytest.mark.parametrize(("dataset", "experiment"), [("x", "x"), ("", "tsam_dali")])
+def test_a_resumed_run_goes_on_with_its_run_of_mlflow(tmp_path, monkeypatch, dataset, experiment):
+    started, experiments, chosen = [], {}, []
     fake = types.ModuleType("mlflow")
-    for name in ("set_tracking_uri", "set_experiment", "log_dict", "end_run"):
+    for name in ("set_tracking_uri", "log_dict", "end_run"):
         setattr(fake, name, lambda *_: None)
+    fake.set_experiment = chosen.append
     fake.get_experiment_by_name = experiments.get
     fake.create_experiment = lambda name, artifact_location: experiments.update({name: artifact_location})
 
@@ -185,6 +187,7 @@ def test_a_resumed_run_goes_on_with_its_run_of_mlflow(tmp_path, monkeypatch):
     fake.start_run = start_run
     monkeypatch.setitem(sys.modules, "mlflow", fake)
     for first_step in (0, 5):
-        close_trackers(start_trackers(tmp_path, first_step, settings(["mlflow"])))
+        close_trackers(start_trackers(tmp_path, first_step, settings(["mlflow"], dataset)))
+    assert chosen == [experiment] * 2
     assert started == [(None, tmp_path.name), ("new", tmp_path.name)]
-    assert list(experiments.values()) == [(tmp_path / "mlflow_files").as_uri()]
+    assert experiments == {experiment: (tmp_path / "mlflow_files").as_uri()}

@@ -28,6 +28,7 @@ class CheckpointFolder:
         self._options = options
         self._last_save = time.monotonic()
         self._failures = 0
+        self._has_latest = True
 
     def due(self, step: int) -> bool:
         """Whether a checkpoint inside the epoch is due after `step` steps. By the clock of this process."""
@@ -54,7 +55,7 @@ class CheckpointFolder:
         """Write step_N, point `latest` to it, delete what is too old, and what a run that went back left beyond it."""
         newest = self._file(state["step"])
         save_checkpoint(newest, state)
-        _point(self.path / "latest", newest.name)
+        self._point_to(newest.name)
         self._last_save = time.monotonic()
         self._failures = 0
         steps = self._steps()
@@ -126,10 +127,19 @@ class CheckpointFolder:
     def _file(self, step: int) -> Path:
         return self.path / f"step_{step:08d}"
 
+    def _point_to(self, target: str) -> None:
+        """Make the symbolic link `latest` point to `target`, in one go.
 
-def _point(link: Path, target: str) -> None:
-    """Make the symbolic link `link` point to `target`, in one go."""
-    temporary = link.with_name(f".{link.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(target)
-    os.replace(temporary, link)
+        Only people need it: where there are no such links, that is one warning.
+        """
+        temporary = self.path / f".latest.{os.getpid()}"
+        try:
+            temporary.unlink(missing_ok=True)
+            temporary.symlink_to(target)
+            os.replace(temporary, self.path / "latest")
+        except OSError as error:
+            if self._has_latest:
+                log.warning(
+                    "%s cannot be written (%s); the newest step_N is whole", self.path / "latest", error.strerror
+                )
+            self._has_latest = False

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from tsam_dali.config import Config
 
 log = logging.getLogger(__name__)
+PROJECT = "tsam_dali"  # for runs of data sets without a name
 MOST_WAITING = 10_000  # calls that a tracker has not taken yet; more are lost
 CLOSE_SECONDS = 20  # for the rest of all of them when a run ends; a cluster's grace is often 30
 
@@ -99,7 +100,7 @@ class WeightsAndBiases:
         import wandb
 
         self._wandb = wandb
-        options = {"project": config.dataset.name, "id": folder.name, "name": folder.name, "resume": "allow"}
+        options = {"project": config.dataset.name or PROJECT, "id": folder.name, "name": folder.name, "resume": "allow"}
         self._run = wandb.init(dir=str(folder), config=config.to_dict(), **options)
 
     def scalars(self, values: dict[str, float], step: int) -> None:
@@ -122,12 +123,13 @@ class MLflow:
         import mlflow
 
         self._mlflow = mlflow
+        experiment = config.dataset.name or PROJECT
         if "MLFLOW_TRACKING_URI" not in os.environ:
             mlflow.set_tracking_uri(f"sqlite:///{folder.resolve() / 'mlflow.db'}")
-            if mlflow.get_experiment_by_name(config.dataset.name) is None:
+            if mlflow.get_experiment_by_name(experiment) is None:
                 files = (folder.resolve() / "mlflow_files").as_uri()  # else they go to the working directory
-                mlflow.create_experiment(config.dataset.name, artifact_location=files)
-        mlflow.set_experiment(config.dataset.name)
+                mlflow.create_experiment(experiment, artifact_location=files)
+        mlflow.set_experiment(experiment)
         kept = folder / "mlflow_run_id.txt"
         run = mlflow.start_run(kept.read_text() if kept.exists() else None, run_name=folder.name)
         kept.write_text(run.info.run_id)
