@@ -22,6 +22,8 @@ FREE = (  # settings that change nothing of what is learned; `decode` only by wh
     *("pipeline.decode", "pipeline.workers", "pipeline.threads", "pipeline.prefetch"),
 )
 
+EPOCHS = "training_param.epochs"  # free, too, where the rate of a step is the same however many epochs follow
+
 
 class ResumeError(ValueError):
     """A checkpoint of another run."""
@@ -39,7 +41,13 @@ def _fingerprint(clips: list[Clip]) -> str:
 
 def check_resume(state: dict[str, Any], config: Config, clips: dict[str, list[Clip]]) -> None:
     """Raise ResumeError with every setting and list that differs from those of the checkpoint `state`."""
-    lines = [*_differences(state["config"], config.to_dict())]
+    before, now = state["config"], config.to_dict()
+    changes = dict(_differences(before, now))
+    if EPOCHS in changes and now["optimizer_param"]["schedule"] == "step":
+        log.info("%s: %s; all else stays as it was", EPOCHS, changes.pop(EPOCHS))
+    elif EPOCHS in changes:
+        changes[EPOCHS] += ", by which the learning rate jumps"
+    lines = [f"  {name}: {change}" for name, change in changes.items()]
     for split, now in fingerprints(clips).items():
         if state["lists"][split] != now:
             lines.append(f"  {split} list: {state['lists'][split]} -> {now}")
@@ -97,11 +105,12 @@ def _identity(state: dict[str, Any]) -> str:
     return f"step {state.get('step')}, SHA-256 of the weights {digest.hexdigest()[:16]}"
 
 
-def _differences(before: Any, now: Any, name: str = "") -> Iterator[str]:
+def _differences(before: Any, now: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Name and change of each setting that is not free."""
     if name in FREE:
         return
     if isinstance(before, dict) and isinstance(now, dict) and "freeze" not in name:
         for key in dict.fromkeys((*before, *now)):
             yield from _differences(before.get(key), now.get(key), f"{name}.{key}".lstrip("."))
     elif before != now:
-        yield f"  {name}: {before!r} -> {now!r}"
+        yield name, f"{before!r} -> {now!r}"

@@ -75,6 +75,18 @@ def test_every_setting_that_decides_what_is_learned_is_compared():
         assert said == "" if is_free(name) else f"  {name}: " in said and "--force" in said, name
 
 
+def test_the_number_of_epochs_is_free_where_no_rate_depends_on_it(caplog):
+    caplog.set_level(logging.INFO)
+    for schedule, said in (("step", ""), ("cosine", "training_param.epochs: 2 -> 3, by which the learning rate jumps")):
+        two, three = (
+            settings(f"optimizer_param.schedule={schedule}", f"training_param.epochs={epochs}") for epochs in (2, 3)
+        )
+        found = resume_problems(two, three)
+        assert said in found
+        assert bool(said) == bool(found)
+    assert caplog.messages == ["training_param.epochs: 2 -> 3; all else stays as it was"]
+
+
 def test_of_the_pipeline_only_what_is_about_the_machine_may_differ():
     config = settings()
     names = [f"pipeline.{key}" for key in config.to_dict()["pipeline"]]
