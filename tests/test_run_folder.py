@@ -97,19 +97,21 @@ def test_children_do_not_hold_the_folder_of_a_killed_trainer(config, tmp_path):
     (tmp_path / "hold.py").write_text(HOLD)
     words = [sys.executable, tmp_path / "hold.py", tmp_path]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        children = [int(pid) for pid in process.stdout.readline().split()]
-        assert children
+    process = subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True)
+    children = [int(pid) for pid in process.stdout.readline().split()]
+    try:
         with RunFolder(config, "run") as folder, pytest.raises(ConfigError, match="trains in this folder"):
             folder.create(config, None)
         process.kill()
         process.wait()
-        try:
-            with RunFolder(config, "run") as folder:
-                folder.create(config, None)
-        finally:
-            for child in children:
-                os.kill(child, signal.SIGKILL)  # an error if it had ended before
+        with RunFolder(config, "run") as folder:
+            folder.create(config, None)
+    finally:
+        process.kill()
+        for child in children:
+            os.kill(child, signal.SIGKILL)  # an error if it had ended before
+        process.communicate()
+    assert len(children) == 2
 
 
 def test_the_log_begins_before_there_is_a_folder(config, caplog):
@@ -118,6 +120,7 @@ def test_the_log_begins_before_there_is_a_folder(config, caplog):
     with RunFolder(config, "run") as folder:
         log.info("24 clips")
         folder.create(config, None)
+        assert "INFO 24 clips" in (folder.path / "log.txt").read_text()
         log.warning("a clip is black")
         lines = (folder.path / "log.txt").read_text().splitlines()
         assert [line.split(" ", 2)[2] for line in lines] == ["INFO 24 clips", "WARNING a clip is black"]
