@@ -92,15 +92,14 @@ class RunFolder:
 
     def _lock(self) -> None:
         """Hold a lock that the system takes back when this process ends in whatever way; children never have it."""
-        file = self._open.enter_context((self.path / "run.lock").open("ab"))  # NFS locks only what is open for writing
-        if not in_use(file):
-            return
-        try:
-            status = json.loads((self.path / "status.json").read_text())
-            who = f"process {status['process']} on {status['host']}"
-        except (OSError, ValueError, KeyError):
-            who = "another process"
-        raise ConfigError([f"{self.path}: {who} trains in this folder; wait for its end, or choose another --run_id"])
+        file = self._open.enter_context((self.path / "run.lock").open("a+b"))  # NFS locks only what is open for writing
+        if in_use(file):
+            file.seek(0)
+            who = file.read().decode(errors="replace") or "another process"
+            raise ConfigError([f"{self.path}: {who} trains in it; wait for its end, or choose another --run_id"])
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {platform.node()}".encode())
+        file.flush()
 
     @contextmanager
     def reported(self) -> Iterator[None]:
