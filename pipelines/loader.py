@@ -2,7 +2,6 @@
 
 import logging
 import multiprocessing
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Self
 
@@ -15,13 +14,14 @@ from pipelines.colour import change_colours
 from pipelines.culprits import find_culprits
 from pipelines.dataset import SPLITS, load_clips
 from pipelines.graph import Tail, build_pipeline
+from pipelines.hardware import dali_threads, decode_workers, gpu_number
 from pipelines.mel_store import MelStore
 from pipelines.memory import return_freed_memory
 from pipelines.order import EvaluationOrder, TrainingOrder
 from pipelines.processes import STOPPING, deaf_to, no_main_module
 from pipelines.source import ClipSource
 from pipelines.views import Views
-from pipelines.ways_in import PrunedVideo, WayIn, WholeVideo, choose_way_in
+from pipelines.ways_in import choose_way_in
 
 log = logging.getLogger(__name__)
 TRIES = 4  # to get one batch
@@ -102,34 +102,16 @@ def build_loader(
         blur=source.training and look.GaussianBlur,
     )
     device = torch.device(device)
-    workers = _workers(config, local_world or world)
+    workers = decode_workers(config, local_world or world)
     return Loader(
         source,
         tail,
         device=device,
         workers=workers,
-        threads=config.pipeline.threads or _threads(source.way_in, workers, device),
+        threads=config.pipeline.threads or dali_threads(source.way_in, workers, device),
         prefetch=config.pipeline.prefetch,
         max_bad_fraction=config.pipeline.max_bad_fraction,
     )
-
-
-def _workers(config: Any, local_world: int) -> int:
-    """Decode processes of this rank."""
-    if config.pipeline.workers is not None:
-        return config.pipeline.workers
-    cores = len(os.sched_getaffinity(0))
-    return max(1, min(config.training_param.num_workers, cores) // local_world)
-
-
-def _threads(way_in: WayIn, workers: int, device: torch.device) -> int:
-    """Threads of DALI: `pipeline.threads`'s default."""
-    on_nvdec = device.type == "cuda" and isinstance(way_in, PrunedVideo | WholeVideo)
-    return max(workers, 8 if on_nvdec else 1)
-
-
-def _gpu_number(device: torch.device) -> int:
-    return torch.cuda.current_device() if device.index is None else device.index
 
 
 class Loader:
@@ -146,7 +128,7 @@ class Loader:
         self.step = 0  # the next batch, counted on over the epochs
         self.bad: dict[int, str] = {}  # row -> reason, of the clips that this rank could not read
         self._tail = tail
-        self._device_id = _gpu_number(device) if device.type == "cuda" else None
+        self._device_id = gpu_number(device)
         self._workers = workers
         self._threads = threads
         self._prefetch = prefetch

@@ -12,8 +12,8 @@ import soundfile
 from pipelines.media_files import DEMUXERS
 from pipelines.storage import is_remote, open_remote
 
-UNKNOWN_LENGTH = 2**32 - 1
-"""In a .wav file whose writer could not go back to its head, as in a pipe."""
+UNKNOWN_LENGTH = 0x7FFF0000
+"""Bytes; a .wav file that claims more was written to a pipe, by a program that could not go back to its head."""
 
 
 class NoSoundError(ValueError):
@@ -87,7 +87,7 @@ def wav_cut_short(path: str | Path) -> str:
                 chunk = file.read(8)
                 length = int.from_bytes(chunk[4:], "little")
                 if chunk[:4] == b"data":
-                    end += 8 + (0 if length == UNKNOWN_LENGTH else length)
+                    end += 8 + (0 if length >= UNKNOWN_LENGTH else length)
                     break
                 end += 8 + length + length % 2
                 file.seek(end)

@@ -23,7 +23,10 @@ LAYERS = [
         "pipelines",
         "copy_folder decode demux file_sound headers index_file mel mel_file mel_store mel_summary mp4",
     )
-    | layer("pipelines", "nvdec packets pictures probe remux sound sound_track source training_copy video_file ways_in")
+    | layer(
+        "pipelines",
+        "hardware nvdec packets pictures probe remux sound sound_track source training_copy video_file ways_in",
+    )
     | layer("pipelines", "frame_stream frame_times joints sound_windows whole_file")
     | layer("tsam_dali", "config options"),
     layer("pipelines", "colour culprits dataset frame_index graph index loader")

@@ -1,0 +1,29 @@
+"""What a rank has of its machine: decode processes, threads of DALI, a GPU."""
+
+import os
+from typing import Any
+
+import torch
+
+from pipelines.ways_in import PrunedVideo, WayIn, WholeVideo
+
+
+def decode_workers(config: Any, local_world: int) -> int:
+    """Decode processes of a rank, of which the machine has `local_world`."""
+    if config.pipeline.workers is not None:
+        return config.pipeline.workers
+    cores = len(os.sched_getaffinity(0))
+    return max(1, min(config.training_param.num_workers, cores) // local_world)
+
+
+def dali_threads(way_in: WayIn, workers: int, device: torch.device) -> int:
+    """Threads of DALI: `pipeline.threads`'s default."""
+    on_nvdec = device.type == "cuda" and isinstance(way_in, PrunedVideo | WholeVideo)
+    return max(workers, 8 if on_nvdec else 1)
+
+
+def gpu_number(device: torch.device) -> int | None:
+    """The number of a GPU, which without one of its own is the current one; None for a CPU."""
+    if device.type != "cuda":
+        return None
+    return torch.cuda.current_device() if device.index is None else device.index
