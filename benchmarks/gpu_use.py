@@ -1,10 +1,13 @@
 """How busy the units of an NVIDIA GPU are, as nvidia-smi tells it."""
 
+import logging
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+log = logging.getLogger(__name__)
 
 UNITS = ("gpu", "decoder", "jpeg")
 """The processors, NVDEC and nvJPEG's engine."""
@@ -22,16 +25,19 @@ def gpu_use(device: str) -> Iterator[dict[str, float]]:
         yield found
         return
     fields = ",".join(f"utilization.{unit}" for unit in UNITS)
-    command = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader,nounits", f"-lms={MILLISECONDS}", "-i=0"]
+    what = [f"--query-gpu={fields}", "--format=csv,noheader,nounits", f"--loop-ms={MILLISECONDS}", "--id=0"]
     with tempfile.TemporaryFile("w+") as lines:
-        watcher = subprocess.Popen(command, stdout=lines, stderr=subprocess.DEVNULL)
+        watcher = subprocess.Popen(["nvidia-smi", *what], stdout=lines, stderr=subprocess.STDOUT)
         try:
             yield found
         finally:
             watcher.terminate()
             watcher.wait()
         lines.seek(0)
-        found |= mean_use(lines.read())
+        text = lines.read()
+    found |= mean_use(text)
+    if not found:
+        log.warning("nvidia-smi says nothing of the GPU's use: %s", text[:200])
 
 
 def mean_use(text: str) -> dict[str, float]:

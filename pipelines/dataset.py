@@ -9,14 +9,13 @@ from typing import Any, NamedTuple
 from pipelines.clips import Clip, Dataset, InputError, ListError
 from pipelines.frame_index import index_frames
 from pipelines.index import Record, index_videos
-from pipelines.list_file import Entry, check_labels, read_list
+from pipelines.list_file import SPLITS, Entry, check_labels, read_lists
 from pipelines.mel_store import MelStore
 from pipelines.storage import is_remote, location
 from pipelines.tsam_names import explain_cut_names
 
 log = logging.getLogger(__name__)
 
-SPLITS = ("training", "validation")
 INDEXES = {"video": index_videos, "frames": index_frames}
 WHAT = {"video": "videos", "frames": "frame folders"}
 
@@ -60,14 +59,10 @@ def load_data(config: Any, splits: Sequence[str]) -> Loaded:
     problems = _folder_problems(dataset, source, splits)
     if problems:
         raise DataError(problems)
-    lists = {}
-    for split in splits:
-        try:
-            lists[split] = read_list(dataset.list_file(split))
-        except ListError as error:
-            problems += error.problems
-    if problems:
-        raise DataError(problems)
+    try:
+        lists = read_lists(dataset, splits)
+    except ListError as error:
+        raise DataError(error.problems) from None
     if len(lists) == len(SPLITS):
         problems += check_labels(lists["training"], lists["validation"], dataset.class_names)
         _warn_of_leaks(lists)

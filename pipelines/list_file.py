@@ -9,9 +9,11 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from pipelines.clips import ListError
+from pipelines.clips import Dataset, ListError
 
 log = logging.getLogger(__name__)
+
+SPLITS = ("training", "validation")
 
 
 class Entry(NamedTuple):
@@ -20,6 +22,28 @@ class Entry(NamedTuple):
     id: str
     label: int
     line: int
+
+
+def read_lists(dataset: Dataset, splits: Sequence[str] = SPLITS) -> dict[str, list[Entry]]:
+    """The lists of a data set, by split.
+
+    Raises:
+        ListError: with every problem of all of them; see `read_list`.
+    """
+    lists, problems = {}, []
+    for split in splits:
+        try:
+            lists[split] = read_list(dataset.list_file(split))
+        except ListError as error:
+            problems += error.problems
+    if problems:
+        raise ListError(problems)
+    return lists
+
+
+def listed_ids(dataset: Dataset) -> list[str]:
+    """The ids of all clips, each once, in the order of the lists; errors as in `read_lists`."""
+    return list(dict.fromkeys(entry.id for entries in read_lists(dataset).values() for entry in entries))
 
 
 def read_list(path: str | Path) -> list[Entry]:

@@ -12,9 +12,10 @@ from nvidia.dali.plugin.pytorch import DALIGenericIterator
 from pipelines.clips import Clip
 from pipelines.colour import change_colours
 from pipelines.culprits import find_culprits
-from pipelines.dataset import SPLITS, load_clips
+from pipelines.dataset import load_clips
 from pipelines.graph import Tail, build_pipeline
 from pipelines.hardware import dali_threads, decode_workers, gpu_number
+from pipelines.list_file import SPLITS
 from pipelines.mel_store import MelStore
 from pipelines.memory import return_freed_memory
 from pipelines.order import EvaluationOrder, TrainingOrder

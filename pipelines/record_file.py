@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 from pipelines.clips import InputError
 from pipelines.shard import Shard, part_files
+from pipelines.unfinished import unfinished
 
 log = logging.getLogger(__name__)
 
@@ -167,11 +168,10 @@ def encoded(record: Record) -> bytes:
 
 def write_records(path: Path, records: Iterable[Record]) -> None:
     """Write the file as a whole or not at all; where that cannot be, a warning is all there is."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.writelines(json.dumps(record) + "\n" for record in records)
-        os.replace(temporary, path)
+        with unfinished(path) as temporary:
+            with temporary.open("w", encoding="utf-8") as file:
+                file.writelines(json.dumps(record) + "\n" for record in records)
+            os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         log.warning("%s: cannot be kept (%s); it will be made again next time", path, error.strerror)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.clips import ListError
-from pipelines.list_file import check_labels, id_problem, read_list
+from pipelines.clips import Dataset, ListError
+from pipelines.list_file import check_labels, id_problem, listed_ids, read_list
 from pipelines.lists.build import build_lists
 from pipelines.lists.formats import FORMATS, Source, recognise
 from pipelines.lists.media import MediaFolder
@@ -154,3 +154,18 @@ def test_any_file_gives_rows_or_a_list_error(name, nothing, head, rest):
 )
 def test_only_a_known_ending_goes(path, expected):
     assert without_ending(path) == expected
+
+
+def test_what_is_wrong_with_both_lists_is_named_together(tmp_path):
+    dataset = Dataset(data_dir=str(tmp_path))
+    (tmp_path / "training.txt").write_text("a 0\nb\n")
+    (tmp_path / "validation.txt").write_text("c x\na 0\n")
+    with pytest.raises(ListError) as error:
+        listed_ids(dataset)
+    assert [Path(problem.split(": ")[0]).name for problem in error.value.problems] == [
+        "training.txt:2",
+        "validation.txt:1",
+    ]
+    (tmp_path / "training.txt").write_text("a 0\nb 1\n")
+    (tmp_path / "validation.txt").write_text("c 1\na 0\n")
+    assert listed_ids(dataset) == ["a", "b", "c"]

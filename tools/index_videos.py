@@ -20,9 +20,9 @@ from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 
-from pipelines.clips import Dataset, ListError
+from pipelines.clips import ListError
 from pipelines.index import INDEX_NAME, index_videos
-from pipelines.list_file import read_list
+from pipelines.list_file import listed_ids
 from pipelines.media_files import DEMUXERS, find_videos, video_ids
 from pipelines.nvdec import nvdec_decodes, prunable
 from pipelines.record_file import Record
@@ -43,7 +43,7 @@ def main() -> None:
     dataset = load_config(args.data, args.data).dataset  # the data file says all that is needed here
     ensure_example(dataset)
     dataset = reachable(dataset, args.dask)
-    all_ids = video_ids(dataset) if args.all else _listed_ids(dataset)
+    all_ids = video_ids(dataset) if args.all else listed_ids(dataset)
     if not all_ids:
         raise ListError([f"{dataset.videos}: no video with one of the endings {' '.join(DEMUXERS)}"])
     path = dataset.root / INDEX_NAME
@@ -94,19 +94,6 @@ def parse_arguments() -> argparse.Namespace:
             expected = f"expected more than 0 and at most {LARGEST_LIMIT:g}"
             command.error(f"--{name}: {expected}, got {getattr(args, name):g}")
     return args
-
-
-def _listed_ids(dataset: Dataset) -> list[str]:
-    """The ids of both lists; what is wrong with either is named together."""
-    ids, problems = {}, []
-    for split in ("training", "validation"):
-        try:
-            ids |= dict.fromkeys(entry.id for entry in read_list(dataset.list_file(split)))
-        except ListError as error:
-            problems += error.problems
-    if problems:
-        raise ListError(problems)
-    return list(ids)
 
 
 def _check_writable(path: Path) -> None:

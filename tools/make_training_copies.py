@@ -20,7 +20,7 @@ from tqdm import tqdm
 from pipelines.clips import Dataset, ListError
 from pipelines.copy_folder import RECORDS_NAME, Sources, copy_path, make_copy, not_made
 from pipelines.index import index_videos
-from pipelines.list_file import read_list
+from pipelines.list_file import listed_ids
 from pipelines.media_files import find_videos
 from pipelines.parallel import in_processes
 from pipelines.record_file import Record, record_writer
@@ -61,7 +61,7 @@ def main() -> None:
     if not is_remote(dataset.videos):
         _check_apart(name, folder.resolve(), dataset.videos.resolve(), dataset.root.resolve())
 
-    clip_ids = _listed_ids(dataset)
+    clip_ids = listed_ids(dataset)
     _check_originals(name, folder, dataset, clip_ids)
     sources, failures = _originals(dataset, chosen(clip_ids, args.shard), args)
     todo = sources if args.force else not_made(folder, sources, options)
@@ -124,23 +124,6 @@ def _name_of_originals(dataset: Dataset) -> str:
 
 def _is_inside(name: str) -> bool:
     return not os.path.isabs(name) and ".." not in Path(name).parts
-
-
-def _listed_ids(dataset: Dataset) -> list[str]:
-    """The clips of both lists.
-
-    Raises:
-        ListError: with every problem of the lists.
-    """
-    entries, problems = [], []
-    for split in ("training", "validation"):
-        try:
-            entries += read_list(dataset.list_file(split))
-        except ListError as error:
-            problems += error.problems
-    if problems:
-        raise ListError(problems)
-    return list(dict.fromkeys(entry.id for entry in entries))
 
 
 def _originals(dataset: Dataset, clip_ids: list[str], args: argparse.Namespace) -> tuple[Sources, list[str]]:

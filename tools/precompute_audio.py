@@ -15,7 +15,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from pipelines.clips import Dataset, ListError
-from pipelines.list_file import read_list
+from pipelines.list_file import listed_ids
 from pipelines.media_files import find_videos
 from pipelines.mel import AudioImage
 from pipelines.mel_file import columns_path, fingerprint
@@ -72,9 +72,8 @@ def _sources(dataset: Dataset, shard: Shard | None) -> tuple[dict[str, str | Pat
     """Where the sound of each clip of this run comes from, and what is wrong with ids that have no file of their
     name.
     """
-    lists = [read_list(dataset.list_file(split)) for split in ("training", "validation")]
     sources, failures = {}, []
-    clip_ids = chosen(dict.fromkeys(entry.id for entries in lists for entry in entries), shard)
+    clip_ids = chosen(listed_ids(dataset), shard)
     videos, _ = find_videos(dataset, clip_ids)
     for clip_id in clip_ids:
         video = location(dataset.data_dir, videos[clip_id]) if clip_id in videos else None

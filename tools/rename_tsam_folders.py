@@ -10,7 +10,7 @@ then 1.
 import sys
 from pathlib import Path
 
-from pipelines.list_file import read_list
+from pipelines.list_file import listed_ids
 from pipelines.media_files import video_ids
 from pipelines.tsam_names import find_cut_names
 from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, parser
@@ -26,7 +26,7 @@ def main() -> None:
     add("--dry_run", action="store_true", help="only say what would be renamed")
     args = command.parse_args()
     dataset = load_config(args.data, args.data).dataset
-    listed = [entry.id for split in ("training", "validation") for entry in read_list(dataset.list_file(split))]
+    listed = listed_ids(dataset)
     owners = dict.fromkeys([*listed, *video_ids(dataset)])
     shared = False
     for folder, ending in ((dataset.frames, ""), (dataset.audios, ".wav")):

@@ -23,7 +23,8 @@ from typing import Any
 import torch
 
 from pipelines.clips import Clip
-from pipelines.dataset import SPLITS, load_data
+from pipelines.dataset import load_data
+from pipelines.list_file import SPLITS
 from pipelines.loader import Batch, Loader, build_loader
 from pipelines.memory import keep_freed_memory
 from tsam_dali import distributed
