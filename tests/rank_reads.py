@@ -27,7 +27,7 @@ def main() -> None:
     job = distributed.start("cpu")
     sys.addaudithook(note)
     arguments = argparse.Namespace(data=str(data), config="", set=[])
-    clips = distributed.on_rank_0(lambda: prepare_data(arguments, config))
+    clips, _ = distributed.on_rank_0(lambda: prepare_data(arguments, config))
     found = {"files": opened, "clips": sum(map(len, clips.values()))}
     (out / f"{job.rank}.json").write_text(json.dumps(found))
     distributed.stop()

@@ -24,7 +24,7 @@ from tsam_dali.distributed import Job
 from tsam_dali.evaluation import evaluate_videos
 from tsam_dali.file_clips import probe_files
 from tsam_dali.predict import main, open_output
-from tsam_dali.prediction_files import FILE
+from tsam_dali.prediction_files import FILE, JsonLines
 from tsam_dali.prediction_inputs import find_inputs
 from tsam_dali.prediction_picture import draw_prediction
 from tsam_dali.predictions import ClassProbability, Prediction, PredictionError, Unreadable
@@ -128,6 +128,9 @@ def test_names_that_are_no_utf_8_and_names_with_dollars(tmp_path, ending):
         output.write(Unreadable(path=path, error=f"{path}: odd"))
     text = (tmp_path / f"p.{ending}").read_text(encoding="utf-8")
     assert text.count("caf\\udce9_$a_b_c$.mp4") == 3
+    with (tmp_path / "terminal").open("w", encoding="utf-8") as terminal:
+        JsonLines(terminal, FILE).write(prediction)
+    assert json.loads((tmp_path / "terminal").read_text())["path"] == path
     draw_prediction(Seen(prediction, torch.rand(3, 3, 8, 8), None, torch.rand(8)), tmp_path / "a.png")
 
 
