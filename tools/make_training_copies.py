@@ -11,7 +11,6 @@ are listed at the end with the reason, and tried again next time; the exit statu
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -42,7 +41,7 @@ def main() -> None:
     add("--data", metavar="FILE", default=EXAMPLE_DATA, help="JSON file of the data set (default: %(default)s)")
     add(
         "--folder",
-        help="folder of the copies, inside data_dir (default: name of dir_videos and short side: videos_256)",
+        help="folder of the copies, relative to data_dir (default: dir_videos and the short side: videos_256)",
     )
     add_option_arguments(command, CopyOptions)
     add_cluster_arguments(command)
@@ -55,8 +54,6 @@ def main() -> None:
     name = args.folder or f"{_name_of_originals(dataset)}_{options.short_side}"
     if is_remote(name):
         raise ValueError("--folder: copies are written into data_dir; name a folder there, and upload them afterwards")
-    if not _is_inside(name):
-        raise ValueError(f"--folder {name}: copies are written into data_dir; name a folder there, as in videos_256")
     folder = dataset.root / name
     if not is_remote(dataset.videos):
         _check_apart(name, folder.resolve(), dataset.videos.resolve(), dataset.root.resolve())
@@ -115,15 +112,9 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _name_of_originals(dataset: Dataset) -> str:
-    """What the folder of copies is named after; the copies lie in data_dir wherever the originals do."""
+    """What the folder of copies is named after: "videos" where the originals lie in data_dir itself."""
     name = dataset.dir_videos.rstrip("/")
-    if is_remote(name) or (_is_inside(name) and Path(name).name):
-        return name
-    return Path(os.path.normpath(name)).name.strip(".") or "videos"
-
-
-def _is_inside(name: str) -> bool:
-    return not os.path.isabs(name) and ".." not in Path(name).parts
+    return name if Path(name).name else "videos"
 
 
 def _originals(dataset: Dataset, clip_ids: list[str], args: argparse.Namespace) -> tuple[Sources, list[str]]:
