@@ -43,3 +43,12 @@ def write_clip(path: str | Path, sound: np.ndarray | None, rate: int = 16000, fr
                 container.mux(audio.encode(piece))
             container.mux(audio.encode(None))
     return path
+
+
+def damage_sound_packet(clip: Path, number: int) -> None:
+    """Overwrite a packet of the sound; the container stays whole."""
+    with av.open(str(clip)) as container:
+        packet = [packet for packet in container.demux(audio=0) if packet.size][number]
+    content = bytearray(clip.read_bytes())
+    content[packet.pos : packet.pos + packet.size] = b"\xff" * packet.size
+    clip.write_bytes(content)

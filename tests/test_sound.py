@@ -12,7 +12,7 @@ import soundfile
 from pipelines.ffmpeg import run_ffmpeg
 from pipelines.mel import AudioImage, log_mel_picture
 from pipelines.sound import NoSoundError, SoundError, read_sound
-from tests.sound_media import noise, tone, write_clip
+from tests.sound_media import damage_sound_packet, noise, tone, write_clip
 
 
 @pytest.mark.parametrize(("subtype", "step"), [("PCM_16", 2**-15), ("PCM_24", 2**-23), ("FLOAT", 1e-9)])
@@ -96,12 +96,7 @@ def mp3_packets(layout, sound, rate):
 def test_a_packet_that_cannot_be_decoded_is_passed_over(tmp_path):
     clip = write_clip(tmp_path / "a.mp4", noise(1.0, 16000), 16000)
     whole, _ = read_sound(clip)
-    with av.open(str(clip)) as container:
-        packet = [packet for packet in container.demux(audio=0) if packet.size][5]
-        place, size = packet.pos, packet.size
-    content = bytearray(clip.read_bytes())
-    content[place : place + size] = b"\xff" * size
-    clip.write_bytes(content)
+    damage_sound_packet(clip, 5)
     found, _ = read_sound(clip)
     assert whole.shape[1] - 3 * 1024 <= found.shape[1] < whole.shape[1]
 

@@ -3,7 +3,6 @@
 import json
 import os
 
-import av
 import numpy as np
 import pytest
 import soundfile
@@ -14,7 +13,7 @@ from pipelines.sound import read_sound
 from pipelines.unfinished import unfinished
 from tests.media import ffmpeg, frame_numbers, write_video
 from tests.processes import called
-from tests.sound_media import noise, tone, write_clip
+from tests.sound_media import damage_sound_packet, noise, tone, write_clip
 from tools.video2frames import main
 
 
@@ -43,12 +42,7 @@ def test_sound_for_which_the_disk_has_no_room(data):
 
 def test_sound_of_which_a_packet_is_damaged_is_extracted(data):
     clip = write_clip(data / "videos/a.mp4", noise(1.0, 16000), 16000)
-    with av.open(str(clip)) as container:
-        packet = [packet for packet in container.demux(audio=0) if packet.size][5]
-        place, size = packet.pos, packet.size
-    content = bytearray(clip.read_bytes())
-    content[place : place + size] = b"\xff" * size
-    clip.write_bytes(content)
+    damage_sound_packet(clip, 5)
     assert "1 extracted" in extract(data, "--audio").stdout
     assert soundfile.info(data / "audios/a.wav").frames > 12000
 

@@ -153,6 +153,11 @@ def of_all_ranks(value: Any) -> list[Any]:
     return values
 
 
+def merged_over_ranks(part: dict) -> dict:
+    """The entries of all ranks' dicts, on all of them."""
+    return {key: value for one in of_all_ranks(part) for key, value in one.items()}
+
+
 def sum_over_ranks(tensor: torch.Tensor) -> torch.Tensor:
     """The sum of `tensor` over all ranks, in place."""
     if dist.is_initialized():

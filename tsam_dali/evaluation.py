@@ -19,7 +19,7 @@ from pipelines.list_file import Entry
 from pipelines.loader import Batch, build_loader
 from pipelines.views import Protocol, Views
 from tsam_dali.config import Config
-from tsam_dali.distributed import Job, of_all_ranks
+from tsam_dali.distributed import Job, merged_over_ranks
 from tsam_dali.engine import evaluate
 from tsam_dali.loss import clip_losses
 from tsam_dali.mistakes import SHOWN_MISTAKES, Mistake, WorstMistakes
@@ -118,7 +118,7 @@ def evaluate_videos(
             after.append(_scores(found, label, expected))
             if job.is_main:
                 tell(f"{clip + 1} clips: {describe(after[-1])}")
-        bad = {row: reason for part in of_all_ranks(loader.bad) for row, reason in part.items()}
+        bad = merged_over_ranks(loader.bad)
     reasons = {clips[row].id: bad[row] for row in sorted(bad)}
     scored = {clip.id for clip, views_read in zip(clips, found.views, strict=True) if views_read}
     lost = data.left_out[SPLIT] | {clip_id: reason for clip_id, reason in reasons.items() if clip_id not in scored}

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipelines.clips import Clip
 from pipelines.loader import Loader
-from tsam_dali.distributed import of_all_ranks, on_rank_0, same_buffers, totals
+from tsam_dali.distributed import merged_over_ranks, on_rank_0, same_buffers, totals
 from tsam_dali.finite import NonFiniteError
 from tsam_dali.interruption import Interrupted, StopRequest
 from tsam_dali.learner import Learner
@@ -91,7 +91,7 @@ class Run:
         """
         stop, due, bad = totals(bool(self.stop.by), due, len(loader.bad))
         if bad > loader.most_bad:  # or several ranks met the same ones, in different epochs
-            loader.check({row: why for part in of_all_ranks(loader.bad) for row, why in part.items()})
+            loader.check(merged_over_ranks(loader.bad))
         return stop > 0, due > 0
 
     def stop_if_asked(self, loader: Loader) -> None:
