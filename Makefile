@@ -3,15 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo ablation bench bench-full bench-documents bench-gpu faults faults-short mutations test test-slow test-gpu lint format clean
+.PHONY: demo bench bench-full bench-documents bench-gpu faults faults-short mutations test test-slow test-gpu lint format clean
 
 demo: $(INSTALLED)
 	$(BIN)/python tools/precompute_audio.py
-	$(BIN)/python -m tsam_dali.train
-
-ablation: $(INSTALLED)
-	$(BIN)/python tools/precompute_audio.py
-	$(BIN)/python tools/ablation.py --output benchmarks/results/ablation.json
+	$(BIN)/python tools/demo.py
 
 # DATA=folder of one's own videos; without it clips are made first.
 CLIPS := $(if $(DATA),--data $(DATA))
@@ -44,6 +40,7 @@ bench-full: $(INSTALLED)
 	$(BIN)/python -m benchmarks.overhead
 	$(BIN)/python -m benchmarks.live
 	$(BIN)/python -m benchmarks.startup
+	$(BIN)/python -m benchmarks.demo
 	$(MAKE) bench-documents
 
 # What is written from the files of results: the README's results, docs/capacity.md and docs/backbones.md.

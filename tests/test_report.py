@@ -7,7 +7,7 @@ import pytest
 from matplotlib import cbook
 from PIL import Image
 
-from tsam_dali.report import accuracy_table, plot_confusion, plot_contact_sheet, plot_curves
+from tsam_dali.report import plot_confusion, plot_contact_sheet, plot_curves
 
 RED, GREEN, BLUE = np.eye(3)
 
@@ -129,12 +129,3 @@ def test_names_with_dollars_are_no_mathematics(tmp_path):
     figure = plot_confusion(np.eye(3, dtype=int), names, tmp_path / "a.png")
     assert not any(cbook.is_math_text(label.get_text()) for label in figure.axes[0].get_yticklabels())
     plot_contact_sheet(np.zeros((3, 1, 3, 8, 8)), None, names, tmp_path / "b.png")
-
-
-def test_accuracy_table():
-    table = accuracy_table([("everything", 0.98958, 12, 101.6), ("without the shift", 0.5, 3, 9.0)])
-    assert table.splitlines() == [
-        "variant            validation accuracy  epochs  seconds",
-        "everything                       99.0%      12      102",
-        "without the shift                50.0%       3        9",
-    ]

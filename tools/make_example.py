@@ -56,7 +56,7 @@ def clip_id(split, i):
     return f"{split}_{i:04d}"
 
 
-def make_example(out, *, training=320, validation=96, seed=0, workers=None, seconds=None):
+def make_example(out, *, training=320, validation=192, seed=0, workers=None, seconds=None):
     """Makes the example data set in the folder `out`.
 
     All is written into a temporary folder beside `out` and then renamed: `out` is complete or not there.
@@ -164,7 +164,7 @@ def main(arguments=None):
     )
     parser.add_argument("out", metavar="OUT", help="folder to make; its parents are made too")
     parser.add_argument("--training", type=int, default=320, help="number of training clips (default %(default)s)")
-    parser.add_argument("--validation", type=int, default=96, help="number of validation clips (default %(default)s)")
+    parser.add_argument("--validation", type=int, default=192, help="number of validation clips (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="which of many such sets (default %(default)s)")
     parser.add_argument("--workers", type=int, help="number of processes (default: one per core)")
     parser.add_argument("--realistic", action="store_true", help="make clips like those from the web, to measure with")

@@ -193,14 +193,3 @@ def plot_confusion(matrix: np.ndarray, class_names: Sequence[str], path: str | P
             axes.text(column, row, str(number), ha="center", va="center", color=colour)
     figure.savefig(path, dpi=DPI)
     return figure
-
-
-def accuracy_table(rows: Sequence[tuple[str, float, int, float]]) -> str:
-    """Set rows of (variant, validation accuracy 0..1, epochs, seconds) as a plain-text table, under a heading."""
-    heading = ("variant", "validation accuracy", "epochs", "seconds")
-    lines = [heading, *((variant, f"{accuracy:.1%}", str(n), f"{time:.0f}") for variant, accuracy, n, time in rows)]
-    name, *widths = (max(map(len, column)) for column in zip(*lines, strict=True))
-    return "\n".join(
-        "  ".join([line[0].ljust(name), *(cell.rjust(w) for cell, w in zip(line[1:], widths, strict=True))])
-        for line in lines
-    )

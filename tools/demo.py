@@ -1,0 +1,48 @@
+"""Train the example and check that it was learnt: ends with an error if the validation accuracy stays below 95 %.
+
+Guessing gives 25 %, the motion alone or the audio alone 50 %.
+
+example:
+  python tools/demo.py --set training_param.seed=1
+"""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tsam_dali.command_line import add_config_arguments, config_arguments, friendly_errors, parser
+from tsam_dali.config import load_config
+
+LEARNT = 0.95
+"""Validation accuracy after the last epoch from which on the example counts as learnt."""
+
+
+@friendly_errors
+def main() -> None:
+    command = parser("python tools/demo.py", __doc__)
+    add_config_arguments(command)
+    args = command.parse_args()
+    config = load_config(args.data, args.config, args.set)
+    run_id = time.strftime("demo_%Y-%m-%d_%H-%M-%S")
+    ended = subprocess.run([sys.executable, "-m", "tsam_dali.train", *config_arguments(args), "--run_id", run_id])
+    if ended.returncode:
+        sys.exit(ended.returncode)
+    folder = Path(config.results_folder, run_id)
+    accuracy = accuracies(folder)[-1]
+    if accuracy < LEARNT:
+        sys.exit(
+            f"error: the demo was not learnt: its validation accuracy is {accuracy:.1%}, expected at least {LEARNT:.0%}. "
+            f"Please report this with {folder / 'args.json'} and {folder / 'metrics.jsonl'}, which name the machine"
+        )
+
+
+def accuracies(folder: Path) -> list[float]:
+    """Validation accuracy (0..1) after each epoch of the run in `folder`."""
+    epochs = json.loads((folder / "result.json").read_text())["history_score"].values()
+    return [epoch["valid"]["unbalanced"] for epoch in epochs]
+
+
+if __name__ == "__main__":
+    main()
