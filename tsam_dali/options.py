@@ -24,7 +24,7 @@ class Model:
     normalize: Literal["none", "backbone"] = "none"
     """`none`: pixels 0..1 as they are (TSAM); `backbone`: minus the mean, by the deviation, that timm names."""
     dropout: Annotated[float, Interval(ge=0, lt=1)] = 0.5
-    """Dropout before the last layer."""
+    """Dropout of each segment's features, before their mean."""
     missing_audio: Literal["silence", "error", "drop"] = "silence"
     """What becomes of clips without sound: heard as silence, refused at the start, or left out."""
 
