@@ -118,6 +118,7 @@ def train(
 
     with run.reported():
         run.catch_up()
+        run.keep_untrained()
         training.seek(learner.step)
         epochs = range(len(run.history), 1 if args.dry_run else options.epochs)
         for epoch in epochs:
