@@ -86,7 +86,7 @@ def test_what_a_run_leaves(two_epochs):
     assert status(folder)["state"] == "finished"
     assert "INFO 24 training clips, 9 validation clips" in (folder / "log.txt").read_text()
     settings = json.loads((folder / "args.json").read_text())
-    assert settings["model"]["video_segments"] == 4
+    assert (settings["model"]["video_segments"], settings["model"]["num_class"]) == (4, 4)
     assert settings["versions"]["torch"] == torch.__version__.split("+")[0]
     result = json.loads((folder / "result.json").read_text())
     assert list(result["history_score"]) == ["0", "1"]
