@@ -44,6 +44,15 @@ def test_colours_are_torchvisions(change):
     torch.testing.assert_close(video, expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.gpu
+def test_on_a_gpu():
+    drawn, video = plans(48, blur=True), clips(48)
+    found = video.cuda()
+    colour.change_look(found, look(drawn))
+    colour.change_look(video, look(drawn))
+    torch.testing.assert_close(found.cpu(), video, rtol=0, atol=1e-4)
+
+
 def test_blur_comes_last_and_is_torchvisions():
     drawn, video = plans(5, blur=True), clips(5)
     drawn[1] = drawn[1]._replace(colour=Colour())
