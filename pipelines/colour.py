@@ -63,7 +63,7 @@ def _mix(frames: Tensor, share: Tensor, kind: int) -> None:
     """So much of each clip and the rest of grey: of each pixel's for saturation, of the frame's mean for contrast."""
     if (share == 1).all():
         return
-    grey = (frames * torch.tensor(GREY).to(frames).view(3, 1)).sum(2, keepdim=True)  # (B, S, 1, H*W)
+    grey = torch.tensor([GREY]).to(frames) @ frames  # (1, 3) @ (B, S, 3, H*W) -> (B, S, 1, H*W)
     if kind == CONTRAST:
         grey = grey.mean(3, keepdim=True)
     frames.lerp_(grey.expand_as(frames), _of_clips(1 - share, frames)).clamp_(0, 1)
