@@ -3,6 +3,7 @@
 The draws come from `pipelines.sampling`, so that all loaders of a benchmark see the same frames, crops and colours.
 """
 
+from functools import partial
 from types import ModuleType
 
 import torchvision.transforms.functional as first_functions
@@ -18,7 +19,7 @@ def augmented(pictures: Tensor, plan: Plan, size: int, functions: ModuleType = f
 
     Args:
         pictures: all frames of a clip.
-        plan: what was drawn. A clip without colour goes through ColorJitter first, as in TSAM.
+        plan: what was drawn.
         size: height and width of the result, in pixels.
         functions: torchvision's first ones, which TSAM uses, or those of `torchvision.transforms.v2`.
     """
@@ -26,13 +27,22 @@ def augmented(pictures: Tensor, plan: Plan, size: int, functions: ModuleType = f
     pictures = functions.resize(pictures, [size, size], antialias=True)
     if plan.flip:
         pictures = functions.hflip(pictures)
+    return recoloured(pictures, plan, functions)
+
+
+def recoloured(pictures: Tensor, plan: Plan, functions: ModuleType = first_functions) -> Tensor:
+    """Colour, grey and blur: float32 (S, 3, H, W), 0..1 -> the same."""
     colour = plan.colour
-    if colour != Colour():
-        pictures = functions.adjust_brightness(pictures, colour.brightness)
-        pictures = functions.adjust_contrast(pictures, colour.contrast)
-        pictures = functions.adjust_saturation(pictures, colour.saturation)
-        pictures = functions.adjust_hue(pictures, colour.hue / 360)
-    if colour.saturation == 0:
+    if colour[:4] != Colour()[:4]:
+        changes = (
+            partial(functions.adjust_brightness, brightness_factor=colour.brightness),
+            partial(functions.adjust_contrast, contrast_factor=colour.contrast),
+            partial(functions.adjust_saturation, saturation_factor=colour.saturation),
+            partial(functions.adjust_hue, hue_factor=colour.hue / 360),
+        )
+        for number in colour.order:
+            pictures = changes[number](pictures)
+    if colour.grey:
         pictures = functions.rgb_to_grayscale(pictures, num_output_channels=3)
     if plan.blur_sigma:
         pictures = functions.gaussian_blur(pictures, [BLUR_KERNEL, BLUR_KERNEL], [plan.blur_sigma, plan.blur_sigma])

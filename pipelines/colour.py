@@ -1,59 +1,98 @@
-"""Changes of brightness, contrast, saturation and hue: one matrix for all pixels of a clip.
+"""Changes of colour, then blur, as TSAM makes them with torchvision: in place, on the batch that the graph gave.
 
-The matrix is that of DALI's color_twist, which is slow on the CPU: contrast turns about mid grey, saturation and hue in
-YIQ, the colour space of NTSC (FCC 1953).
+DALI's color_twist turns contrast about mid grey and hue in YIQ, in a fixed order; on the CPU it and the blur are slow.
+There a compiled loop makes them, `pipelines.colour_loop`.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
+import numpy as np
 import torch
+from torch import Tensor
+from torch.nn import functional
 
-YIQ = torch.tensor(
-    [[0.299, 0.587, 0.114], [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]], dtype=torch.float64
-)
-"""RGB -> brightness, and two colour axes."""
-MID_GREY = 128 / 255
+from pipelines.sampling import BRIGHTNESS, CONTRAST, GREY, HUE, SATURATION
+
+CHANGES, GREYS, ORDER, SIGMA = slice(4), 4, slice(5, 9), 9
+"""Where they stand in `pipelines.sampling.Plan.look`."""
+TURN = 360 / 6  # degrees; inside, hues go from 0 to 6
+UNCHANGED = (1, 1, 1, 0, 0)
+BLUR_RADIUS = 4
 
 
-def change_colours(video: torch.Tensor, colour: torch.Tensor) -> None:
-    """Give clips other colours, in place, cut off at 0 and 1.
+def change_look(video: Tensor, look: Tensor) -> None:
+    """Change colours, each change cut off at 0 and 1, then make grey, then blur.
 
     Args:
         video: float32 (B, S, 3, H, W), 0..1, contiguous.
-        colour: factors of brightness, contrast and saturation, and a turn of the hue in degrees, (B, 4); see
-            `pipelines.sampling.Colour`.
+        look: one row for each clip, on the CPU, (B, 10); see `pipelines.sampling.Plan.look`.
     """
-    clips, segments, _, height, width = video.shape
-    matrices, offsets = (part.repeat_interleave(segments, 0).to(video) for part in _transforms(colour))
-    frames = video.view(clips * segments, 3, height * width)
-    if video.is_cuda:
-        torch.clamp(torch.baddbmm(offsets, matrices, frames), 0, 1, out=frames)
+    changes = change_colours_on_gpu if video.is_cuda else change_colours_on_cpu
+    changes(video.flatten(3), look)
+    for clip, sigma in zip(video, look[:, SIGMA].tolist(), strict=True):
+        if sigma:
+            clip.copy_(_blurred(clip, sigma))
+
+
+def change_colours_on_cpu(frames: Tensor, look: Tensor) -> None:
+    """See `change_look`; frames (B, S, 3, H*W). In one thread: the other cores decode meanwhile."""
+    from pipelines.colour_loop import change_clip  # numba takes a while to import, and many processes change no colour
+
+    for clip, row in zip(frames.numpy(), look.numpy(), strict=True):
+        if np.array_equal(row[: GREYS + 1], UNCHANGED):
+            continue
+        factors = row[CHANGES].copy()
+        factors[HUE] /= TURN
+        change_clip(clip, factors, row[ORDER].astype(np.int64), bool(row[GREYS]))
+
+
+def change_colours_on_gpu(frames: Tensor, look: Tensor) -> None:
+    """See `change_look`; frames (B, S, 3, H*W), on any device. One pass for each place in the order, for all clips."""
+    factors, order = look[:, CHANGES], look[:, ORDER].long()
+    for kinds in order.T:
+        factor = factors.gather(1, kinds[:, None])[:, 0]
+        for kind in (CONTRAST, SATURATION):
+            _mix(frames, torch.where(kinds == kind, factor, 1), kind)
+        frames.mul_(_of_clips(torch.where(kinds == BRIGHTNESS, factor, 1), frames)).clamp_(0, 1)
+        turned = (kinds == HUE).nonzero().flatten().to(frames.device)
+        if len(turned):
+            turns = _of_clips(factor[kinds == HUE] / TURN, frames)[:, :, 0]
+            frames.index_copy_(0, turned, _hue_turned(frames.index_select(0, turned), turns))
+    _mix(frames, 1 - look[:, GREYS], SATURATION)
+
+
+def _mix(frames: Tensor, share: Tensor, kind: int) -> None:
+    """So much of each clip and the rest of grey: of each pixel's for saturation, of the frame's mean for contrast."""
+    if (share == 1).all():
         return
-    with _one_thread():
-        for frame, matrix, offset in zip(frames, matrices, offsets, strict=True):  # one by one they stay in the cache
-            torch.clamp(torch.addmm(offset, matrix, frame), 0, 1, out=frame)
+    grey = torch.tensor([GREY]).to(frames) @ frames  # (1, 3) @ (B, S, 3, H*W) -> (B, S, 1, H*W)
+    if kind == CONTRAST:
+        grey = grey.mean(3, keepdim=True)
+    frames.lerp_(grey.expand_as(frames), _of_clips(1 - share, frames)).clamp_(0, 1)
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """The other cores decode meanwhile: a second thread would wait for one, and burn time of the first core."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+def _of_clips(values: Tensor, frames: Tensor) -> Tensor:
+    """(B,) -> (B, 1, 1, 1), on the device of the frames."""
+    return values.to(frames).view(-1, 1, 1, 1)
 
 
-def _transforms(colour: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """(B, 4) -> matrices (B, 3, 3) and offsets (B, 3, 1)."""
-    brightness, contrast, saturation, hue = colour.double().cpu().unbind(1)  # (B,) each
-    angle = -torch.deg2rad(hue)
-    cosine, sine = saturation * angle.cos(), saturation * angle.sin()
-    turn = torch.zeros(len(colour), 3, 3, dtype=torch.float64)
-    turn[:, 0, 0] = 1
-    turn[:, 1, 1], turn[:, 1, 2], turn[:, 2, 1], turn[:, 2, 2] = cosine, -sine, sine, cosine
-    matrix = (brightness * contrast)[:, None, None] * (torch.linalg.inv(YIQ) @ turn @ YIQ)
-    offset = (brightness * (1 - contrast) * MID_GREY)[:, None, None].expand(-1, 3, 1)
-    return matrix, offset
+def _hue_turned(frames: Tensor, turns: Tensor) -> Tensor:
+    """The hue of HSV, turned for each clip by so many sixths of a circle, (B, 1, 1)."""
+    red, green, blue = frames.unbind(2)  # (B, S, H*W) each
+    value = frames.amax(2)
+    chroma = value - frames.amin(2)
+    divisor = torch.where(chroma > 0, chroma, 1)
+    hue = torch.where(value == green, (blue - red) / divisor + 2, (red - green) / divisor + 4)
+    hue = torch.where(value == red, (green - blue) / divisor, hue) + turns
+    places = torch.tensor([5.0, 3.0, 1.0]).to(frames).view(3, 1)
+    place = (hue.unsqueeze(2) + places).remainder(6)
+    return value.unsqueeze(2) - chroma.unsqueeze(2) * torch.minimum(place, 4 - place).clamp(0, 1)
+
+
+def _blurred(clip: Tensor, sigma: float) -> Tensor:
+    """(S, 3, H, W), blurred with a kernel of 9 x 9 pixels; the frame goes on as its own mirror image."""
+    steps = torch.arange(-BLUR_RADIUS, BLUR_RADIUS + 1, device=clip.device, dtype=clip.dtype)
+    weights = torch.exp(-((steps / sigma) ** 2) / 2)
+    planes = functional.pad(clip.flatten(0, 1)[None], [BLUR_RADIUS] * 4, mode="reflect")  # (1, S*3, H+8, W+8)
+    count = planes.shape[1]
+    weights = (weights / weights.sum()).expand(count, 1, -1)
+    planes = functional.conv2d(planes, weights.unsqueeze(3), groups=count)
+    return functional.conv2d(planes, weights.unsqueeze(2), groups=count).view_as(clip)

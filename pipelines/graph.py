@@ -19,8 +19,7 @@ _INPUTS = {
     "crop_start": (types.INT32, 1, ""),
     "crop_shape": (types.INT32, 1, ""),
     "flip": (types.INT32, 0, ""),
-    "colour": (types.FLOAT, 1, ""),
-    "blur_sigma": (types.FLOAT, 0, ""),
+    "look": (types.FLOAT, 1, ""),
     "audio": (types.FLOAT, 4, ""),
     "meta": (types.INT64, 1, ""),
     "reason": (types.UINT8, 1, ""),
@@ -28,11 +27,10 @@ _INPUTS = {
 
 
 class Tail(NamedTuple):
-    """What the common tail does to the frames."""
+    """What is done to all frames, whatever the way in."""
 
     output_size: int  # height and width of the result, pixels
-    colour: bool = False  # whether plans change colours at all
-    blur: bool = False
+    look: bool = False  # whether plans change colours, or blur; done to the batch, see `colour.py`
 
 
 def build_pipeline(
@@ -49,7 +47,7 @@ def build_pipeline(
 
     Outputs: video float32 (B, S, 3, size, size), 0..1, and, with audio segments, audio float32 (B, A, 3, H, W),
     both on the GPU if `device_id` is given; on the CPU meta int64 (B, 3), reason uint8 (B, REASON_BYTES) and, if plans
-    change colours, colour float32 (B, 4).
+    change colours or blur, look float32 (B, 10).
     """
     parallel = {"prefetch_queue_depth": prefetch, "parallel": True} if workers else {}
     pipeline = Pipeline(
@@ -80,8 +78,8 @@ def build_pipeline(
         outputs = {"video": augment(video.gpu() if on_gpu else video, sample, tail)}
         if sample.audio is not None:
             outputs["audio"] = sample.audio.gpu() if on_gpu else sample.audio
-        if sample.colour is not None:
-            outputs["colour"] = sample.colour
+        if sample.look is not None:
+            outputs["look"] = sample.look
         pipeline.set_outputs(*outputs.values(), sample.meta, sample.reason)
     return pipeline, [*outputs, "meta", "reason"]
 
@@ -93,8 +91,7 @@ def _unused(source: ClipSource, tail: Tail) -> set[str]:
         "frames": decoded,
         "crop_start": decoded,  # the workers pass on no more than the crop
         "crop_shape": decoded,
-        "colour": not tail.colour,
-        "blur_sigma": not tail.blur,
+        "look": not tail.look,
         "audio": source.audio_segments == 0,
     }
     return {name for name, is_unneeded in unneeded.items() if is_unneeded}
@@ -131,15 +128,13 @@ def _decode_jpeg(sample: Sample, segment: int, device: str):
 
 
 def augment(video, sample: Sample, tail: Tail):
-    """Crop, resize, blur, mirror, scale to 0..1: uint8 (S, H, W, 3) -> float32 (S, 3, size, size)."""
+    """Crop, resize, mirror, scale to 0..1: uint8 (S, H, W, 3) -> float32 (S, 3, size, size)."""
     if sample.crop_start is not None:
         # Crop first: resize with a region of interest would read pixels beyond the crop.
         video = fn.slice(video, start=sample.crop_start, shape=sample.crop_shape, axis_names="HW")
     size = [tail.output_size, tail.output_size]
     # As float: nothing is rounded between the decoder and the network, and on the CPU it is the faster way.
     video = fn.resize(video, size=size, interp_type=types.INTERP_LINEAR, antialias=True, dtype=types.FLOAT)
-    if tail.blur:
-        video = fn.gaussian_blur(video, window_size=9, sigma=sample.blur_sigma)
     return fn.crop_mirror_normalize(
         video, mirror=sample.flip, mean=[0.0], std=[255.0], dtype=types.FLOAT, output_layout="FCHW"
     )

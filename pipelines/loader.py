@@ -10,7 +10,7 @@ from nvidia.dali.plugin.base_iterator import LastBatchPolicy
 from nvidia.dali.plugin.pytorch import DALIGenericIterator
 
 from pipelines.clips import Clip
-from pipelines.colour import change_colours
+from pipelines.colour import change_look
 from pipelines.culprits import find_culprits
 from pipelines.dataset import load_clips
 from pipelines.graph import Tail, build_pipeline
@@ -99,8 +99,7 @@ def build_loader(
     look = images.video_augmentation
     tail = Tail(
         output_size=images.video_image_param.output_size,
-        colour=source.training and (look.ColorJitter or look.RandomGrayscale > 0),
-        blur=source.training and look.GaussianBlur,
+        look=source.training and (look.ColorJitter or look.RandomGrayscale > 0 or look.GaussianBlur),
     )
     device = torch.device(device)
     workers = decode_workers(config, local_world or world)
@@ -220,8 +219,8 @@ class Loader:
             self._note_bad(int(row[i]), bytes(outputs["reason"][i].tolist()))
         to = {"device": self.device, "non_blocking": True}
         video = outputs["video"]
-        if self._tail.colour:
-            change_colours(video, outputs["colour"])
+        if self._tail.look:
+            change_look(video, outputs["look"])
         return Batch(video, outputs.get("audio"), label.to(**to), row.to(**to), ok.bool().to(**to))
 
     def _note_bad(self, row: int, reason: bytes) -> None:

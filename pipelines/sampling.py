@@ -16,6 +16,11 @@ from annotated_types import Ge, Interval, MinLen
 EVALUATION_SCALES = tuple(1 - i / 100 for i in range(11))
 """Crop scales of the second and later clips of a multi-clip evaluation."""
 
+BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
+"""The changes of colour, as `Colour.order` names them."""
+GREY = (0.2989, 0.587, 0.114)
+"""Weights of red, green and blue in a grey value, as torchvision has them."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class VideoImage:
@@ -36,11 +41,12 @@ class VideoAugmentation:
     scales: Annotated[tuple[Annotated[float, Interval(gt=0, le=1)], ...], MinLen(1)] = (1, 0.875, 0.75, 0.66)
     """Sides of the random crop as parts of the short side; height and width are at most one position apart."""
     ColorJitter: bool = True
-    """Vary brightness (0.8 to 1.2), contrast and saturation (0.75 to 1.25) and hue (up to 0.05 of a turn)."""
+    """Vary brightness (0.8 to 1.2), contrast and saturation (0.75 to 1.25) and hue (up to 0.05 of a turn), in an order
+    that is drawn, too."""
     RandomGrayscale: Annotated[float, Interval(ge=0, le=1)] = 0.0
     """Part of the clips that lose their colour."""
     GaussianBlur: bool = False
-    """Blur with a 9 x 9 kernel, sigma 0.5 to 2 pixels."""
+    """Blur every clip with a 9 x 9 kernel, sigma 0.5 to 2 pixels, after all changes of colour."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,12 +69,17 @@ class Crop(NamedTuple):
 
 
 class Colour(NamedTuple):
-    """Factors of brightness, contrast and saturation, and a turn of the hue in degrees."""
+    """Factors of brightness, contrast and saturation, and a turn of the hue in degrees: what `order` says comes first.
+
+    Contrast turns about the mean grey of the frame as it then is; hue is that of HSV. What is `grey` becomes so last.
+    """
 
     brightness: float = 1.0
     contrast: float = 1.0
     saturation: float = 1.0
     hue: float = 0.0
+    grey: bool = False
+    order: tuple[int, int, int, int] = (BRIGHTNESS, CONTRAST, SATURATION, HUE)
 
 
 class Plan(NamedTuple):
@@ -80,6 +91,11 @@ class Plan(NamedTuple):
     colour: Colour = Colour()
     blur_sigma: float = 0.0  # pixels; 0: none
     sound_cut: tuple[float, float] = (0.0, 0.0)  # seconds off the start and off the end
+
+    @property
+    def look(self) -> np.ndarray:
+        """What is done to the colours (four factors, grey, four places of the order), and the blur: float32 (10,)."""
+        return np.hstack([*self.colour, self.blur_sigma]).astype(np.float32)
 
 
 def epoch_order(num_clips: int, seed: int, epoch: int) -> np.ndarray:
@@ -140,7 +156,7 @@ def training_plan(
 ) -> Plan:
     """The draws of a training sample: a function of (seed, epoch, row, repeat) and of the clip's length and size."""
     rng = np.random.default_rng((seed, epoch, row, *([repeat] if repeat else [])))
-    return Plan(
+    plan = Plan(
         frames=training_frames(num_frames, num_segments, rng),
         crop=random_crop(height, width, video.scales, rng),
         flip=bool(rng.random() < 0.5) and video.RandomHorizontalFlip,
@@ -148,6 +164,9 @@ def training_plan(
         blur_sigma=float(rng.uniform(0.5, 2)) if video.GaussianBlur else 0.0,
         sound_cut=tuple(rng.uniform(0, audio.random_shift_waveform).tolist()) if audio.status else (0.0, 0.0),
     )
+    if not video.ColorJitter:
+        return plan
+    return plan._replace(colour=plan.colour._replace(order=tuple(rng.permutation(4).tolist())))
 
 
 def _colour(video: VideoAugmentation, rng: np.random.Generator) -> Colour:
@@ -155,9 +174,7 @@ def _colour(video: VideoAugmentation, rng: np.random.Generator) -> Colour:
     if video.ColorJitter:
         low, high = (0.8, 0.75, 0.75, -18.0), (1.2, 1.25, 1.25, 18.0)  # hue: 0.05 of a turn is 18 degrees
         colour = Colour(*rng.uniform(low, high).tolist())
-    if rng.random() < video.RandomGrayscale:
-        colour = colour._replace(saturation=0.0)
-    return colour
+    return colour._replace(grey=bool(rng.random() < video.RandomGrayscale))
 
 
 def evaluation_plan(num_frames: int, height: int, width: int, num_segments: int, *, seed: int, row: int, view: int):

@@ -52,8 +52,7 @@ class Sample(NamedTuple):
     crop_start: np.ndarray  # y, x in pixels, of frames that are not cropped yet, int32 (2,)
     crop_shape: np.ndarray  # height, width in pixels, int32 (2,)
     flip: np.ndarray  # 0 or 1, int32 ()
-    colour: np.ndarray  # brightness, contrast, saturation, hue in degrees, float32 (4,)
-    blur_sigma: np.ndarray  # pixels, float32 ()
+    look: np.ndarray  # changes of colour, and blur, float32 (10,); see `sampling.Plan.look`
     audio: np.ndarray  # log-mel pictures, float32 (A, 3, H, W)
     meta: np.ndarray  # label, row, ok, int64 (3,)
     reason: np.ndarray  # why ok is 0: UTF-8 text filled up with zeros, uint8 (REASON_BYTES,)
@@ -147,8 +146,7 @@ def _sample(video, frames, plan: sampling.Plan, audio, meta: tuple[int, int, int
         crop_start=np.array(plan.crop[:2], np.int32),
         crop_shape=np.array(plan.crop[2:], np.int32),
         flip=np.array(plan.flip, np.int32),
-        colour=np.array(plan.colour, np.float32),
-        blur_sigma=np.array(plan.blur_sigma, np.float32),
+        look=plan.look,
         audio=audio,
         meta=np.array(meta, np.int64),
         reason=np.frombuffer(text, np.uint8),

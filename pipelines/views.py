@@ -22,8 +22,9 @@ class Views:
     """Which views an evaluation takes. Without arguments: the middle frames and the centre crop, as in training."""
 
     protocol: Protocol = "centre"
-    """`tsam` and `centre` (which differ in their number of clips): clip 1 takes the middle frames, further clips draw
-    frames and crop. `tsm-dense`: TSM's test on Kinetics, pieces of 64 frames from evenly spaced starting points."""
+    """`tsam` and `centre` (which differ in their number of clips): clip 1 takes the middle frames and the centre crop,
+    further clips draw frames and crop; TSAM draws those of clip 1, too, and may mirror and blur. `tsm-dense`: TSM's
+    test on Kinetics, pieces of 64 frames from evenly spaced starting points."""
     clips: int = 1
     crops: Literal[1, 3] = 1
     """1: the crop of the protocol. 3: squares of the whole short side at the left, in the middle and at the right (of

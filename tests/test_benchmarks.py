@@ -114,7 +114,7 @@ def test_the_baseline_sees_what_ours_sees(tmp_path):
     plan = Plan(frames=np.zeros(2), crop=Crop(y=10, x=20, height=32, width=32), flip=True)
     expected = picture[10:42, 20:52][:, ::-1].transpose(2, 0, 1)
     coloured = plan._replace(colour=Colour(1.1, 0.9, 1.2, 3.0), blur_sigma=1.0)
-    grey = plan._replace(colour=Colour(1.1, 0.9, 0.0, 3.0))
+    grey = plan._replace(colour=Colour(1.1, 0.9, 1.2, 3.0, grey=True, order=(3, 1, 0, 2)))
     for functions in (transforms, transforms_v2):
         assert np.allclose(augmented(video, plan, 32, functions)[1] * 255, expected, atol=1e-3)
         assert np.ptp(augmented(video, grey, 32, functions).numpy(), axis=1).max() == 0

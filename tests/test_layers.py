@@ -27,7 +27,7 @@ LAYERS = [
         "pipelines",
         "hardware nvdec packets pictures probe remux sound sound_track source training_copy video_file ways_in",
     )
-    | layer("pipelines", "frame_stream frame_times joints sound_windows whole_file")
+    | layer("pipelines", "colour_loop frame_stream frame_times joints sound_windows whole_file")
     | layer("tsam_dali", "config options"),
     layer("pipelines", "colour culprits dataset frame_index graph index loader")
     | layer(

@@ -90,18 +90,24 @@ def test_clips_of_a_batch_do_not_mix():
         torch.testing.assert_close(together[i : i + 1], model(video[i : i + 1], audio[i : i + 1]))
 
 
-def test_dropout_drops_features_of_the_whole_clip():
+def test_dropout_drops_features_of_each_segment():
+    """The mean over T segments evens the draws out: its deviation is that of one draw by the root of T."""
     model = network("model.dropout=0.5")
+    video, audio = clips(model, count=1)
+    model.backbone = torch.nn.Linear(1, 200)  # any features that are the same for all segments
+    model.backbone.forward = lambda segments: torch.ones(len(segments), 200, dtype=torch.float64)
     seen = []
+    model.head = torch.nn.Linear(200, 3, dtype=torch.float64)
     model.head.register_forward_hook(lambda _module, inputs, _output: seen.append(inputs[0]))
-    pictures = clips(model)
-    model(*pictures)
+    model.eval()(video, audio)
     model.dropout.train()
-    model(*pictures)
-    whole, dropped = seen
-    kept = dropped != 0
-    assert 0.4 < kept[whole > 0].double().mean() < 0.6
-    torch.testing.assert_close(dropped[kept], 2 * whole[kept])
+    for _ in range(50):
+        model(video, audio)
+    segments = model.video_segments + model.audio_segments
+    whole, dropped = seen[0], torch.cat(seen[1:])
+    assert torch.equal(whole, torch.ones_like(whole))
+    assert abs(dropped.mean() - 1) < 0.02
+    assert abs(dropped.std() * segments**0.5 - 1) < 0.05  # p = 0.5: 0 or 2, each deviates by 1
 
 
 def test_channels_last_gives_the_same_logits():

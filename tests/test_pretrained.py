@@ -37,6 +37,8 @@ state["layer3.0.conv1.weight"].fill_(0.125)
 safetensors.torch.save_file(state, snapshot / "model.safetensors")
 print(load_pretrained(model, config))
 print(float(model.backbone.layer3[0].conv1.weight.mean()))
+normalizing = settings("model.arch=resnet10t", "model.pretrain=imagenet", "model.normalize=backbone")
+print(load_pretrained(model, config).differs, load_pretrained(build_model(normalizing, 4), normalizing).differs)
 
 (snapshot / "model.safetensors").write_bytes(b"nothing")
 try:
@@ -55,9 +57,14 @@ def test_timms_weights_come_from_its_cache_or_the_error_says_what_to_do(tmp_path
     assert lines[0].startswith("model.pretrain: timm's weights for resnet10t are not in this machine's cache")
     assert lines[0].endswith("--set model.pretrain=none, or use a file with --set model.weights=FILE")
     assert lines[1].startswith("resnet10t: timm weights, ")
-    assert lines[2:4] == ["  new: head.weight, head.bias", "0.125"]
-    assert "model.safetensors: damaged (" in lines[4]
-    assert lines[4].endswith("delete it and fetch it again with --download")
+    assert lines[2] == "  new: head.weight, head.bias"
+    assert lines[3].startswith(
+        "  model.normalize is 'none', but these weights were trained on pixels minus 0.485, 0.456,"
+    )
+    assert lines[3].endswith("set model.normalize=backbone")
+    assert lines[4:6] == ["0.125", "True False"]
+    assert "model.safetensors: damaged (" in lines[6]
+    assert lines[6].endswith("delete it and fetch it again with --download")
 
 
 @pytest.mark.parametrize("download", [False, True])

@@ -2,14 +2,21 @@
 
 import io
 import threading
+from argparse import Namespace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from urllib.parse import quote, unquote
 
 import pytest
+import timm
 import torch
 
-from tests.networks import settings
+from tests.networks import CONFIG, settings
 from tests.processes import run
+from tsam_dali import published_weights
+from tsam_dali.backbone import first_weights
+from tsam_dali.config import change_config, load_config
+from tsam_dali.first_network import first_network, weight_file
 from tsam_dali.model import build_model
 from tsam_dali.published_weights import PUBLISHED, weight_path
 from tsam_dali.weight_file import WeightsError
@@ -133,6 +140,47 @@ def test_settings_take_the_names(example, setting):
     assert done.returncode == 2
     assert "miil_21k: weights/resnet50_miil_21k.pth is missing; add --download, or put https://" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_what_tsam_loads_for_resnet50_timm(tmp_path, monkeypatch, caplog):
+    """TSAM's backbone.py loads MIIL's ResNet-50 there, whose pixels are 0..1; the ready settings begin with it, too."""
+    config, other = (
+        load_config(CONFIG / f"{name}_data.json", CONFIG / f"{name}_config.json")
+        for name in ("kinetics400", "something_v1")
+    )
+    assert first_weights(config.model) == first_weights(other.model) == "miil_21k"
+    asked = []
+    monkeypatch.setattr(published_weights.urllib.request, "urlopen", lambda url, **_: asked.append(url) or refuse())
+    monkeypatch.chdir(tmp_path)
+    caplog.set_level("INFO")
+    args = Namespace(validate=None, fine_tune=None, resume=None, download=False)
+    with pytest.raises(WeightsError, match=r"miil_21k: weights/resnet50_miil_21k.pth is missing; add --download"):
+        weight_file(args, config, None)
+    with pytest.raises(WeightsError, match="cannot be fetched"):
+        weight_file(Namespace(**{**vars(args), "download": True}), config, None)
+    assert [url.rpartition("/")[2] for url in asked] == ["resnet50_miil_21k.pth"]
+    assert "resnet50_timm begins with MIIL's ImageNet-21k ResNet-50 (miil_21k), as in TSAM" in caplog.text
+
+    state = timm.create_model("resnet50", num_classes=11221).state_dict()
+    values = {
+        key: torch.full((), 1 if tensor.ndim else 0, dtype=tensor.dtype).expand(tensor.shape)
+        for key, tensor in state.items()
+    }
+    (tmp_path / "weights").mkdir()
+    torch.save({"state_dict": values}, tmp_path / "weights/resnet50_miil_21k.pth")
+    caplog.clear()
+    job = SimpleNamespace(device=torch.device("cpu"))
+    model = first_network(weight_file(args, config, None), config, job, 7, None)
+    assert (model.backbone.conv1.weight == 1).all()
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+    normalized = change_config(config, overrides=["model.normalize=backbone"])
+    first_network(weight_file(args, normalized, None), normalized, job, 7, None)
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert "model.normalize is 'backbone', the file was trained with 'none'" in warning
+
+
+def refuse():
+    raise OSError("no network here")
 
 
 def test_a_published_name_is_no_tag_of_timm():

@@ -49,7 +49,7 @@ def record(epoch, accuracy):
 @pytest.fixture
 def begin(tmp_path, monkeypatch):
     """A run in a folder of its own, from a checkpoint's state if there is one."""
-    config = settings(f"results_folder={tmp_path}", "save_epoch=[1]")
+    config = settings(f"results_folder={tmp_path}", "save_epoch=[0, 2]")
     tracker = Tracker(tmp_path / "run")
     monkeypatch.setattr(run_log, "start_trackers", lambda *_: [tracker])
 
@@ -119,18 +119,28 @@ def test_what_a_kill_cut_off_at_the_end_of_an_epoch_is_caught_up(begin):
     checkpoints = begin.folder / "checkpoints"
     whole = {path: path.read_bytes() for path in (begin.folder / "metrics.jsonl", begin.folder / "result.json")}
     run.folder.checkpoints.keep_as(4, ["unbalanced_best"])
-    for name in ("epoch_1", "epoch_1.sha256", "balanced_best"):
+    for name in ("epoch_2", "epoch_2.sha256", "balanced_best"):
         (checkpoints / name).unlink()
     (begin.folder / "metrics.jsonl").write_text(json.dumps({"kind": "epoch", **record(0, 0.25), "step": 4}) + "\n")
     (begin.folder / "result.json").write_text("{}")
     state = load_checkpoint(checkpoints / "latest")
     begin.tracker.told.clear()
     begin(8, state).catch_up()
-    for name in ("unbalanced_best", "balanced_best", "epoch_1"):
+    for name in ("unbalanced_best", "balanced_best", "epoch_2"):
         assert load_checkpoint(checkpoints / name, digest_needed=True)["step"] == 8
     assert [(line["epoch"], line["step"]) for line in read_records(begin.folder / "metrics.jsonl")] == [(0, 4), (1, 8)]
     assert json.loads((begin.folder / "result.json").read_text()) == json.loads(whole[begin.folder / "result.json"])
     assert begin.tracker.told == [8]
+
+
+def test_save_epoch_counts_the_epochs_that_are_done(begin):
+    run = begin()
+    run.keep_untrained()
+    end_epochs(run, [0.25, 0.5, 0.5])
+    checkpoints = run.folder.checkpoints
+    assert {name: checkpoints.step_of(f"epoch_{name}") for name in range(4)} == {0: 0, 1: -1, 2: 8, 3: -1}
+    run.keep_untrained()  # as where a run goes on
+    assert checkpoints.step_of("epoch_0") == 0
 
 
 def test_a_run_that_goes_back_leaves_a_better_checkpoint_its_name(begin):

@@ -1,12 +1,13 @@
 """Frames, crops and draws against independent, straightforward code."""
 
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
 
 from pipelines import sampling
-from pipelines.sampling import AudioAugmentation, VideoAugmentation
+from pipelines.sampling import AudioAugmentation, Colour, VideoAugmentation
 
 VIDEO, AUDIO = VideoAugmentation(RandomGrayscale=0.2), AudioAugmentation()
 
@@ -90,14 +91,17 @@ def test_a_plan_is_a_function_of_seed_epoch_and_row():
 def test_draws_have_their_ranges():
     plans = [plan(row=row) for row in range(4000)]
     flips = np.mean([p.flip for p in plans])
-    grey = np.mean([p.colour.saturation == 0 for p in plans])
-    colours = np.array([p.colour for p in plans])
+    grey = np.mean([p.colour.grey for p in plans])
+    colours = np.array([p.colour[:4] for p in plans])
+    orders = Counter(p.colour.order for p in plans)
     cuts = np.array([p.sound_cut for p in plans])
     assert abs(flips - 0.5) < 0.05
     assert abs(grey - 0.2) < 0.04
     low, high = colours.min(0), colours.max(0)
-    assert np.allclose(low, [0.8, 0.75, 0, -18], atol=0.1)
+    assert np.allclose(low, [0.8, 0.75, 0.75, -18], atol=0.1)
     assert np.allclose(high, [1.2, 1.25, 1.25, 18], atol=0.1)
+    assert len(orders) == 24  # of which each is expected 167 times
+    assert 100 < min(orders.values()) <= max(orders.values()) < 240
     assert 0 <= cuts.min() < 0.01 < 0.99 < cuts.max() <= 1
     assert all(p.blur_sigma == 0 for p in plans)
 
@@ -107,7 +111,7 @@ def test_what_is_switched_off_draws_nothing():
     quiet = AudioAugmentation(status=False)
     for row in range(200):
         p = sampling.training_plan(300, 360, 640, 8, still, quiet, seed=0, epoch=0, row=row)
-        assert (p.flip, p.colour, p.blur_sigma, p.sound_cut) == (False, (1, 1, 1, 0), 0, (0, 0))
+        assert (p.flip, p.colour, p.blur_sigma, p.sound_cut) == (False, Colour(), 0, (0, 0))
     blurred = VideoAugmentation(GaussianBlur=True)
     sigmas = [
         sampling.training_plan(9, 8, 8, 2, blurred, quiet, seed=0, epoch=0, row=row).blur_sigma for row in range(500)
@@ -124,7 +128,7 @@ def test_evaluation_plans():
     assert view(0).crop == (0, 140, 360, 360)
     for number in range(1, 30):
         p = view(number)
-        assert (p.flip, p.colour, p.sound_cut) == (False, (1, 1, 1, 0), (0, 0))
+        assert (p.flip, p.colour, p.sound_cut) == (False, Colour(), (0, 0))
         assert min(p.crop.height, p.crop.width) >= int(360 * 0.9)
     assert len({repr(view(number)) for number in range(30)}) == 30
     assert repr(view(7)) == repr(view(7))

@@ -44,7 +44,7 @@ def train(data, tmp_path_factory):
 @pytest.fixture(scope="module")
 def two_epochs(train):
     """A run of two epochs."""
-    done = train("--run_id", "whole", "--set", "training_param.epochs=2", "--set", "save_epoch=[0]")
+    done = train("--run_id", "whole", "--set", "training_param.epochs=2", "--set", "save_epoch=[0, 1]")
     assert done.returncode == 0, done.stderr
     return train.results / "whole", done
 
@@ -68,7 +68,7 @@ def test_what_a_run_leaves(two_epochs):
     events = {name for name in names if name.startswith("tensorboard/")}
     assert events
     names -= events
-    checkpoints = {"step_00000003", "step_00000006", "unbalanced_best", "balanced_best", "epoch_0"}
+    checkpoints = {"step_00000003", "step_00000006", "unbalanced_best", "balanced_best", "epoch_0", "epoch_1"}
     digests = {f"checkpoints/{name}.sha256" for name in checkpoints}
     files = {
         "args.json",
@@ -86,7 +86,7 @@ def test_what_a_run_leaves(two_epochs):
     assert status(folder)["state"] == "finished"
     assert "INFO 24 training clips, 9 validation clips" in (folder / "log.txt").read_text()
     settings = json.loads((folder / "args.json").read_text())
-    assert settings["model"]["video_segments"] == 4
+    assert (settings["model"]["video_segments"], settings["model"]["num_class"]) == (4, 4)
     assert settings["versions"]["torch"] == torch.__version__.split("+")[0]
     result = json.loads((folder / "result.json").read_text())
     assert list(result["history_score"]) == ["0", "1"]

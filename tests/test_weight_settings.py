@@ -1,6 +1,7 @@
 """Settings that a file of weights implies: what differs from the configuration is reported."""
 
 import pytest
+import timm
 import torch
 
 from tests.networks import network, one_thread, settings  # noqa: F401 (one_thread: a fixture)
@@ -33,6 +34,19 @@ def test_settings_that_differ_are_reported(tmp_path):
     assert load_weights(video_network(), tmp_path / "own").notes == (
         "shift_temporal.f_div is 4, the file was trained with 2",
     )
+
+
+@pytest.mark.parametrize(("classes", "trained"), [(1000, "backbone"), (11221, "none"), (7, None)])
+def test_pixels_of_plain_weights_are_known_by_their_classes(tmp_path, classes, trained):
+    """ImageNet's own weights expect mean and deviation, MIIL's pixels 0..1; of others nothing is known."""
+    torch.save(timm.create_model("resnet18", num_classes=classes).state_dict(), tmp_path / "plain.pth")
+    for here in ("none", "backbone"):
+        report = load_weights(video_network(f"model.normalize={here}"), tmp_path / "plain.pth")
+        expected = [f"model.normalize is {here!r}, the file was trained with {trained!r}"]
+        assert [note for note in report.notes if "normalize" in note] == (
+            expected if trained not in (None, here) else []
+        )
+        assert report.differs == (trained not in (None, here))
 
 
 def test_a_tsam_file_without_shift_fits_a_network_without_shift(tmp_path):

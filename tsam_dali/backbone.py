@@ -37,6 +37,12 @@ def create_backbone(options: Model) -> nn.Module:
     return timm.create_model(name, pretrained=False, num_classes=0)
 
 
+def first_weights(options: Model) -> str:
+    """`pretrain`; but TSAM loads MIIL's ImageNet-21k ResNet-50 where its files say `resnet50_timm` and `imagenet`."""
+    tsam = options.arch == "resnet50_timm" and options.pretrain == "imagenet"
+    return "miil_21k" if tsam else options.pretrain
+
+
 def timm_name(options: Model) -> str:
     """`arch` and `pretrain` as timm writes them: "resnet50" or, with a tag, "resnet50.a1_in1k"."""
     arch = options.arch.removesuffix("_timm")

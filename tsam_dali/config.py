@@ -46,8 +46,8 @@ class Config:
     pipeline: PipelineOptions = field(default_factory=PipelineOptions)
     model_validation: Annotated[int, Ge(1)] = 10
     """Clips per video in a multi-clip validation."""
-    save_epoch: tuple[int, ...] = ()
-    """Epochs, counted from 0, after which the checkpoint is also kept as epoch_N."""
+    save_epoch: tuple[Annotated[int, Ge(0)], ...] = ()
+    """After how many epochs the checkpoint is also kept as epoch_N; 0: before the first."""
     results_folder: str = "results"
     """Folder of all runs."""
 

@@ -9,7 +9,9 @@ examples:
       with silence in place of the sound, and what the sound contributes
 
 protocols:
-  tsam       N clips (model_validation): the middle frames and the centre crop, then drawn frames and crops
+  tsam       N clips (model_validation): the middle frames and the centre crop, then drawn frames and crops, which TSAM
+             draws for all clips; without its mirroring and blur. The score is that of all N clips together; TSAM tells
+             the best one after 1..N clips (docs/tsam.md)
   tsm-dense  10 clips: windows of 64 frames from evenly spaced starting points, centre crop
   centre     1 clip: the middle frames and the centre crop, as in the validation of a training (with --clips N: tsam)
 

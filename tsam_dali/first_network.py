@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from pipelines.clips import Clip
-from tsam_dali.backbone import timm_name
+from tsam_dali.backbone import first_weights, timm_name
 from tsam_dali.checkpoint import CheckpointError
 from tsam_dali.class_names import check_class_names
 from tsam_dali.config import Config
@@ -23,17 +23,23 @@ from tsam_dali.run_folder import RunFolder
 from tsam_dali.timm_weights import timm_file
 from tsam_dali.trainable import shared_batch_norm
 from tsam_dali.weight_formats import WeightsError, read_weights
-from tsam_dali.weights import load_pretrained, load_weights
+from tsam_dali.weights import LoadReport, load_pretrained, load_weights
 
 log = logging.getLogger(__name__)
 
 
 def weight_file(args: argparse.Namespace, config: Config, folder: RunFolder) -> str | None:
     """The file with the first weights; None: they are timm's, a checkpoint's or new. What lacks is fetched if asked."""
-    pretrain = config.model.pretrain
+    pretrain = first_weights(config.model)
     published = pretrain if pretrain in PUBLISHED else ""
     goes_on = args.resume and (args.resume != "auto" or folder.checkpoints)
     name = args.validate or args.fine_tune or ("" if goes_on else config.model.weights or published)
+    if name == pretrain != config.model.pretrain:
+        log.info(
+            "resnet50_timm begins with MIIL's ImageNet-21k ResNet-50 (%s), as in TSAM; timm's own weights: "
+            "model.arch=resnet50, with model.normalize=backbone",
+            name,
+        )
     if not name and not goes_on and pretrain != "none":
         timm_file(timm_name(config.model), args.download)
     return str(weight_path(name, args.download)) if name else None
@@ -75,7 +81,7 @@ def scored_network(path: str, config: Config, job: Job) -> torch.nn.Module:
         raise WeightsError(f"{path}: has {num_class} classes, but dataset.class_names names {len(names)}")
     check_class_names(file.class_names, names)
     network = build_model(config, num_class)
-    log.info("%s", load_weights(network, path))
+    _tell(load_weights(network, path))
     return network.to(job.device, memory_format=memory_format(config.training_param))
 
 
@@ -89,12 +95,16 @@ def first_network(
         check_shapes(network.state_dict(), state["model"])
         network.load_state_dict(state["model"])
     elif fine_tune:
-        log.info("%s", load_weights(network, fine_tune, class_names=config.dataset.class_names))
+        _tell(load_weights(network, fine_tune, class_names=config.dataset.class_names))
     elif config.model.pretrain != "none":
-        log.info("%s", load_pretrained(network, config))
+        _tell(load_pretrained(network, config))
     network = shared_batch_norm(network, config.training_param, job)
     log.info("%s", explain_rate(config.optimizer_param, config.training_param.batch_size))
     return network.to(job.device, memory_format=memory_format(config.training_param))
+
+
+def _tell(report: LoadReport) -> None:
+    log.log(logging.WARNING if report.differs else logging.INFO, "%s", report)
 
 
 def _newest_state(args: argparse.Namespace, folder: RunFolder) -> dict[str, Any] | None:

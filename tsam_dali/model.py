@@ -53,10 +53,9 @@ class TSAM(nn.Module):
         if self.normalize == "backbone":
             video = (video - self.mean) / self.std
         segments = video if audio is None else torch.cat([video, audio], 1)  # (B, T, 3, H, W)
-        features = self.backbone(segments.flatten(0, 1))  # (B*T, 3, H, W) -> (B*T, F)
+        features = self.dropout(self.backbone(segments.flatten(0, 1)))  # (B*T, 3, H, W) -> (B*T, F)
         features = features.unflatten(0, segments.shape[:2]).mean(1)  # (B*T, F) -> (B, T, F) -> (B, F)
-        # One draw of dropout for the whole clip. (TSAM draws for each segment, and the mean evens the draws out.)
-        return self.head(self.dropout(features))
+        return self.head(features)
 
     def _check(self, video: Tensor, audio: Tensor | None) -> None:
         expected = f"(B, {self.video_segments}, 3, H, W)"

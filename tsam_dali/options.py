@@ -15,16 +15,19 @@ class Model:
     audio_segments: Annotated[int, Interval(ge=0, le=2)] = 0
     """Sound segments: 0 none, 1 the first channel, 2 left and right (a mono file twice)."""
     arch: str = "resnet50"
-    """Backbone: a timm name; `resnet50_timm` means `resnet50`."""
+    """Backbone: a timm name; `resnet50_timm` means `resnet50`, with TSAM's first weights."""
     pretrain: str = "imagenet"
-    """First weights of the backbone: `none`, `imagenet` (timm's default for the name), a timm tag, or one of TSAM's
-    published files: `miil_21k`, `kinetics400`, `something_v1`. All are fetched with --download alone."""
+    """First weights of the backbone: `none`, `imagenet`, a timm tag, or one of TSAM's published files: `miil_21k`,
+    `kinetics400`, `something_v1`. `imagenet` is timm's default for the name, but for `resnet50_timm` what TSAM loads
+    there, MIIL's ImageNet-21k ResNet-50 (`miil_21k`). All are fetched with --download alone."""
     weights: str = ""
     """File with the first weights, or the name of a published one; comes before `pretrain`."""
     normalize: Literal["none", "backbone"] = "none"
-    """`none`: pixels 0..1 as they are (TSAM); `backbone`: minus the mean, by the deviation, that timm names."""
+    """`none`: pixels 0..1 as they are, as TSAM and MIIL's weights have them; `backbone`: minus the mean, by the
+    deviation, that timm names, as most of timm's weights expect. Others than the weights were trained with are a
+    warning."""
     dropout: Annotated[float, Interval(ge=0, lt=1)] = 0.5
-    """Dropout before the last layer."""
+    """Dropout of each segment's features, before their mean."""
     missing_audio: Literal["silence", "error", "drop"] = "silence"
     """What becomes of clips without sound: heard as silence, refused at the start, or left out."""
 

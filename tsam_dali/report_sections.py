@@ -110,6 +110,8 @@ def plan_text(plan: Plan) -> str:
     y, x, height, width = plan.crop
     parts = [f"crop {width} x {height} at x {x}, y {y}", "mirrored" if plan.flip else "not mirrored"]
     parts.append("brightness {:.2f}, contrast {:.2f}, saturation {:.2f}, hue {:+.0f}°".format(*plan.colour))
+    if plan.colour.grey:
+        parts.append("grey")
     if plan.blur_sigma:
         parts.append(f"blur {plan.blur_sigma:.1f} pixels")
     if any(plan.sound_cut):

@@ -133,6 +133,11 @@ class Run:
             count = f"{scores['samples']} of {len(self.clips[split])} clips"
             log.info("epoch %d: %s %s on %s", record["epoch"], split, figures, count)
 
+    def keep_untrained(self) -> None:
+        """Keep the network as epoch_0 before its first step, if that was asked for; every rank calls it."""
+        if 0 in self.learner.config.save_epoch and self.learner.step == 0:
+            self.save(["epoch_0"])
+
     def catch_up(self) -> None:
         """Write what a run that was killed at the end of an epoch did not come to: names of its checkpoint, records."""
         if not self._log or not self.history:
@@ -160,7 +165,8 @@ class Run:
     def _names(self) -> list[str]:
         """Under which the last epoch's checkpoint is kept, too: epoch_N if that was asked for, NAME_best if it is."""
         *before, last = self.history
-        names = [f"epoch_{last['epoch']}"] if last["epoch"] in self.learner.config.save_epoch else []
+        done = len(self.history)
+        names = [f"epoch_{done}"] if done in self.learner.config.save_epoch else []
         for kind, score in SCORES.items():
             if all(last["validation"][score] > record["validation"][score] for record in before):
                 names.append(f"{kind}_best")

@@ -65,8 +65,16 @@ class RunFolder:
     def inputs(self) -> Path:
         return self.path / "inputs.png"
 
-    def create(self, config: Config, state: dict[str, Any] | None, overwrite: bool = False) -> None:
+    def create(
+        self,
+        config: Config,
+        state: dict[str, Any] | None,
+        overwrite: bool = False,
+        num_class: int | None = None,
+    ) -> None:
         """Make the folder, keep other processes out of it, write args.json and send the log to log.txt.
+
+        `num_class` stands in args.json where TSAM has it, in the section `model`.
 
         A run that lies there is gone on with from the checkpoint `state`, replaced (`overwrite`), or else an error.
 
@@ -81,7 +89,9 @@ class RunFolder:
             self._lock()
             self._begun = True
             self.checkpoints.begin(state)
-            self._write("args.json", config.to_dict() | provenance())
+            settings = config.to_dict()
+            settings["model"]["num_class"] = num_class
+            self._write("args.json", settings | provenance())
             file = logging.FileHandler(self.path / "log.txt", encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             raise ConfigError([f"{self.path}: cannot be written ({error.strerror}); see results_folder"]) from error

@@ -113,11 +113,12 @@ def train(
         state = fit_epochs(state, len(training))
     weights = class_weights([clip.label for clip in clips["training"]], num_class, options.class_weights)
     learner = build_learner(network, config, job, len(training), state, weights)
-    distributed.on_rank_0(lambda: folder.create(config, state, overwrite=args.dry_run))
+    distributed.on_rank_0(lambda: folder.create(config, state, args.dry_run, num_class))
     run = Run(learner, folder, clips, stop, state)
 
     with run.reported():
         run.catch_up()
+        run.keep_untrained()
         training.seek(learner.step)
         epochs = range(len(run.history), 1 if args.dry_run else options.epochs)
         for epoch in epochs:
@@ -191,7 +192,7 @@ def summarize(run: Run, dry_run: bool) -> None:
 
 
 def validate(args: argparse.Namespace, config: Config, job: Job, folder: RunFolder) -> None:
-    """Score a checkpoint with the protocol `tsam`: clip 1 is the middle one, further clips are drawn."""
+    """Score a checkpoint with the protocol `tsam` of `tsam_dali.evaluate`."""
     distributed.on_rank_0(lambda: prepare_example(args, config))
     weights = distributed.on_rank_0(lambda: weight_file(args, config, folder))
     network = scored_network(weights, config, job)

@@ -16,9 +16,12 @@ def parse_arguments(about: str) -> argparse.Namespace:
     force = "go on although settings or lists differ; with epochs of other lengths, from the beginning of the one begun"
     add("--force", action="store_true", help=force)
     add("--fine_tune", metavar="CKPT", help="first weights, of any known format; other classes: a new head")
-    validate = "no training: score a checkpoint on model_validation clips of each video, results in CKPT_evaluation"
+    validate = (
+        "no training: score a checkpoint on model_validation clips of each video, the middle one and drawn ones, all "
+        "summed up (docs/tsam.md); results in CKPT_evaluation"
+    )
     add("--validate", metavar="CKPT", help=validate)
-    download = "fetch weights that are not here yet: TSAM's by name (kinetics400, ...), timm's for model.pretrain"
+    download = "fetch weights that are not here yet: those of model.pretrain (TSAM's or timm's), kinetics400, ..."
     add("--download", action="store_true", help=download)
     add("--device", help="cpu or cuda (default: cuda if there is one)")
     dry_run = "one step of training and validation, one checkpoint, then stop; not with --resume"

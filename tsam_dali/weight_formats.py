@@ -25,6 +25,9 @@ STATES = ("ema", "state_dict_ema", "model_ema", "model", "state_dict", "model_st
 """Keys under which checkpoints keep their weights; a moving average comes before what it averages."""
 WRAPPERS = ("module.", "_orig_mod.", "model.")
 """Prefixes that DataParallel, torch.compile and Lightning put before every key."""
+PIXELS = {1000: "backbone", 11221: "none"}
+"""`model.normalize` by the number of classes of pictures: ImageNet's own weights, of timm and torchvision, are trained
+with mean and deviation; MIIL's ImageNet-21k (https://github.com/Alibaba-MIIL/ImageNet21K) with pixels 0..1."""
 TSM_SETTINGS = {"f_div": 8, "shift_depth": 1, "edge": "zero", "causal": False}
 
 
@@ -213,4 +216,5 @@ def _mmaction(state: dict[str, Tensor]) -> WeightFile:
 def _plain(state: dict[str, Tensor], classifier: str) -> WeightFile:
     ignored = tuple(key for key in state if key.startswith(f"{classifier}."))
     backbone = {key: value for key, value in state.items() if key not in ignored}
-    return WeightFile(format="timm or torchvision", backbone=backbone, ignored=ignored)
+    rows = next((len(state[key]) for key in ignored if state[key].ndim), 0)
+    return WeightFile(format="timm or torchvision", backbone=backbone, ignored=ignored, normalize=PIXELS.get(rows))

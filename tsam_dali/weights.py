@@ -37,6 +37,8 @@ class LoadReport:
     """Keys of the file that are of no use here."""
     notes: tuple[str, ...]
     """Why something is new, and settings in which the file differs from the network."""
+    differs: bool = False
+    """Whether there are such settings."""
 
     def __str__(self) -> str:
         lines = [f"{self.source}: {self.format} weights, {len(self.loaded)} tensors loaded"]
@@ -70,14 +72,15 @@ def load_weights(model: nn.Module, path: str | Path, head: bool = True, class_na
     model.load_state_dict(state, strict=False)  # old files lack num_batches_tracked, nothing else
     new = [f"head.{name}" for name in model.head.state_dict()] if reason else []
     notes = [f"head: {reason}"] if reason else []
-    notes += _differences(model, file)
+    differences = list(_differences(model, file))
     return LoadReport(
         source=str(path),
         format=file.format,
         loaded=tuple(state),
         new=tuple(new),
         ignored=file.ignored,
-        notes=tuple(notes),
+        notes=(*notes, *differences),
+        differs=bool(differences),
     )
 
 
@@ -98,7 +101,8 @@ def load_pretrained(model: nn.Module, config: Config) -> LoadReport:
     model.backbone.load_state_dict(weights)
     new = tuple(f"head.{key}" for key in model.head.state_dict())
     loaded = tuple(f"backbone.{key}" for key in weights)
-    return LoadReport(source=name, format="timm", loaded=loaded, new=new, ignored=(), notes=())
+    notes = tuple(_unlike_timm(model))
+    return LoadReport(source=name, format="timm", loaded=loaded, new=new, ignored=(), notes=notes, differs=bool(notes))
 
 
 def check_fit(backbone: nn.Module, file: WeightFile, path: str, head: bool = True) -> None:
@@ -191,6 +195,16 @@ def _differences(model: nn.Module, file: WeightFile) -> Iterator[str]:
         more, fewer = sorted(file.shifted - blocks), sorted(blocks - file.shifted)
         parts = [f"is {text} {_some(names)}" for text, names in (("also in", more), ("not in", fewer)) if names]
         yield f"shift_temporal.n_insert, m_insert: the shift of the file's training {' and '.join(parts)}"
+
+
+def _unlike_timm(model: nn.Module) -> Iterator[str]:
+    """What timm's weights expect of pixels and the network does not do."""
+    mean, std = (", ".join(f"{value:.3g}" for value in part.flatten().tolist()) for part in (model.mean, model.std))
+    if model.normalize == "none" and (mean, std) != ("0, 0, 0", "1, 1, 1"):
+        yield (
+            f"model.normalize is 'none', but these weights were trained on pixels minus {mean}, by {std}: "
+            "set model.normalize=backbone"
+        )
 
 
 def _some(names: list[str] | tuple[str, ...]) -> str:
