@@ -41,7 +41,7 @@ MASKED = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
 METHOD = {
     "accuracy": "of the validation clips (0..1) after the last epoch; chance is 0.25",
     "accuracies": "the same after each epoch",
-    "seconds": "wall time of the training command, with its start; trainings of one thread run side by side on all cores",
+    "seconds": "wall time of the training command, with its start; those of one thread run side by side on all cores",
     "instructions": "largest instruction set that PyTorch used",
     "amp": "training_param.amp; bf16 where the CPU has instructions for it",
     "learnt": f"accuracy of at least {LEARNT}",
@@ -133,7 +133,8 @@ def _train(arguments: Sequence[str], results: str, training: Training) -> dict[s
 def _grouped(figures: Sequence[Mapping[str, Any]]) -> dict[tuple[Any, ...], list[Mapping[str, Any]]]:
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for figure in figures:
-        groups.setdefault(tuple(figure[key] for key in ("variant", "amp", "instructions", "threads")), []).append(figure)
+        manner = tuple(figure[key] for key in ("variant", "amp", "instructions", "threads"))
+        groups.setdefault(manner, []).append(figure)
     return groups
 
 

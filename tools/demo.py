@@ -33,8 +33,8 @@ def main() -> None:
     accuracy = accuracies(folder)[-1]
     if accuracy < LEARNT:
         sys.exit(
-            f"error: the demo was not learnt: its validation accuracy is {accuracy:.1%}, expected at least {LEARNT:.0%}. "
-            f"Please report this with {folder / 'args.json'} and {folder / 'metrics.jsonl'}, which name the machine"
+            f"error: the demo was not learnt: its validation accuracy is {accuracy:.1%}, "
+            f"expected at least {LEARNT:.0%}. Please report it with {folder / 'args.json'}, which names the machine"
         )
 
 
