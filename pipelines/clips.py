@@ -81,6 +81,6 @@ class Clip(NamedTuple):
     label: int
     path: str
     frames: int  # that a full decode yields
-    height: int  # pixels, as shown (after rotation)
+    height: int  # pixels, as shown (turned)
     width: int
     sound: bool  # the clip has sound

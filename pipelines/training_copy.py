@@ -21,8 +21,9 @@ from av.video.frame import PictureType
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from av.video.stream import VideoStream
 
-from pipelines.decode import colour_range, quarter_turns, shown_size
+from pipelines.decode import colour_range, shown_size
 from pipelines.demux import Demuxed, demux
+from pipelines.orientation import Orientation, levelled, orientation
 from pipelines.pictures import all_pictures
 from pipelines.sound_track import SoundTrack, sound_start
 from pipelines.unfinished import unfinished
@@ -189,11 +190,10 @@ def _video_track(
 
 def _small(picture: av.VideoFrame, height: int, width: int) -> av.VideoFrame:
     """The picture as shown, in the given size: 4:2:0, 8 bit, limited range."""
-    turns = quarter_turns(picture)
-    sideways = turns % 2
-    small = picture.reformat(
-        width=height if sideways else width,
-        height=width if sideways else height,
+    how = orientation(picture)
+    small = levelled(picture).reformat(
+        width=height if how.sideways else width,
+        height=width if how.sideways else height,
         format="yuv420p",
         src_colorspace=Colorspace.ITU601,  # the same on both sides: nothing is converted but RGB
         dst_colorspace=Colorspace.ITU601,
@@ -202,14 +202,16 @@ def _small(picture: av.VideoFrame, height: int, width: int) -> av.VideoFrame:
         interpolation=Interpolation.BICUBIC,
         threads=1,
     )
-    return _turned(small, turns) if turns else small
+    return _turned(small, how)
 
 
-def _turned(picture: av.VideoFrame, quarter_turns: int) -> av.VideoFrame:
-    """A 4:2:0 picture turned counter-clockwise."""
+def _turned(picture: av.VideoFrame, how: Orientation) -> av.VideoFrame:
+    """A 4:2:0 picture as shown."""
+    if how == Orientation():
+        return picture
     stacked, height = picture.to_ndarray(), picture.height  # (H * 3 / 2, W): brightness above the two colour planes
     colours = stacked[height:].reshape(2, height // 2, picture.width // 2)
-    planes = [np.rot90(plane, quarter_turns) for plane in (stacked[:height], *colours)]
+    planes = [how.shown(plane) for plane in (stacked[:height], *colours)]
     turned = np.concatenate([plane.reshape(-1, planes[0].shape[1]) for plane in planes])
     return av.VideoFrame.from_ndarray(np.ascontiguousarray(turned), format="yuv420p")
 

@@ -1,14 +1,15 @@
 """What must be true of a video file before DALI decodes it whole, from its first frame to the last wanted one.
 
-DALI counts packets, trusts the number of frames that the container claims and does not turn pictures: of a file in
-which these differ from what is shown it would give other frames, black ones or rubbish, without an error.
+DALI counts packets, trusts the number of frames that the container claims and neither turns nor mirrors pictures: of a
+file in which these differ from what is shown it would give other frames, black ones or rubbish, without an error.
 """
 
 from collections.abc import Sequence
 
 from pipelines.clips import Clip
-from pipelines.decode import quarter_turns, shown_size
+from pipelines.decode import shown_size
 from pipelines.demux import check_range, demux
+from pipelines.orientation import Orientation, orientation
 from pipelines.pictures import selected_pictures
 from pipelines.video_file import VideoError, damaged, open_video, video_stream
 
@@ -31,8 +32,8 @@ def check_whole(clip: Clip, frames: Sequence[int]) -> None:
         pictures = selected_pictures(demuxed, stream.codec_context, {0})
     if pictures is None:
         raise damaged(path, "its first picture cannot be decoded")
-    if quarter_turns(pictures[0]):
-        raise VideoError("rotated", f"{path}: is shown turned; {remedy}")
+    if orientation(pictures[0]) != Orientation():
+        raise VideoError("rotated", f"{path}: is shown turned or mirrored; {remedy}")
     size, expected = shown_size(pictures[0]), (clip.height, clip.width)
     if size != expected:
         raise VideoError("changed", f"{path}: {size} pixels, but the index says {expected}; the file has changed")

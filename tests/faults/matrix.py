@@ -58,6 +58,8 @@ edit list: hidden pictures are no frames
     test_decode.py::test_edit_list_hides_frames
 rotation: upright, as players show it
     test_decode.py::test_rotation
+mirrored: as players show it, in all ways in and in copies
+    test_orientation.py::test_eight_orientations
 odd size: decoded
     test_decode.py::test_sizes_and_pixel_formats
 10 bit: decoded
