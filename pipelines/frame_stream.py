@@ -17,7 +17,7 @@ from av.container import InputContainer
 from pipelines.decode import RGBConverter, shown_size
 from pipelines.sampling import centre_crop
 from pipelines.sound import sound_kind
-from pipelines.video_file import VideoError, damaged, open_video, video_stream
+from pipelines.video_file import VideoError, damaged, decodable, open_video, video_stream
 
 log = logging.getLogger(__name__)
 
@@ -138,7 +138,7 @@ def _opened(source: str, file: Any, **how: Any) -> InputContainer:
 
 def _packets(source: str, container: InputContainer, streams: list) -> Iterator[av.Packet]:
     try:
-        yield from container.demux(*streams)
+        yield from decodable(container.demux(*streams))
     except av.FFmpegError as error:
         raise damaged(source, error) from error
 

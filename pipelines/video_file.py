@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO
@@ -67,6 +67,13 @@ def video_stream(path: str | Path, container: InputContainer) -> VideoStream:
     if streams[0].codec_context is None:
         raise VideoError("unsupported", f"{path}: no decoder for its video; convert it to H.264")
     return streams[0]
+
+
+def decodable(packets: Iterable[av.Packet]) -> Iterator[av.Packet]:
+    """All but the empty packets that a file lists: FFmpeg makes no frame of them. Those at the end, which have no time,
+    flush the decoders.
+    """
+    return (packet for packet in packets if packet.size or packet.dts is None)
 
 
 def damaged(path: str | Path, error: object) -> VideoError:
