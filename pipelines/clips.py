@@ -84,3 +84,4 @@ class Clip(NamedTuple):
     height: int  # pixels, as shown (turned)
     width: int
     sound: bool  # the clip has sound
+    pixel_aspect: float = 1.0  # width of a pixel over its height, as shown

@@ -15,7 +15,7 @@ from av.codec import CodecContext
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from pipelines.demux import Demuxed, demux
-from pipelines.orientation import levelled, orientation
+from pipelines.orientation import levelled, orientation, pixel_aspect
 from pipelines.pictures import all_pictures, selected_pictures, wanted_pictures
 from pipelines.sampling import Crop
 from pipelines.video_file import VideoError, open_video, video_stream
@@ -31,6 +31,7 @@ class VideoInfo:
     height: int
     rotation: int  # degrees counter-clockwise by which the decoded pictures are turned, 0 to 359
     mirrored: bool  # left and right of the decoded pictures change places before that
+    pixel_aspect: float  # width of a pixel over its height, as shown
     codec: str  # FFmpeg's name of the format
     pix_fmt: str  # FFmpeg's name of the pixel format
     variable_rate: bool  # the time from frame to frame differs
@@ -110,14 +111,15 @@ def probe(path: str | Path) -> VideoInfo:
         track = container.streams.best("audio")
         sound = track.codec_context if track else None
         height, width = shown_size(first)
-        rotation, mirrored = orientation(first)
+        how = orientation(first)
         return VideoInfo(
             frames=frames,
             fps=float(stream.average_rate or stream.guessed_rate or 0),
             width=width,
             height=height,
-            rotation=rotation,
-            mirrored=mirrored,
+            rotation=how.rotation,
+            mirrored=how.mirrored,
+            pixel_aspect=pixel_aspect(stream, how),
             codec=stream.codec_context.codec.canonical_name,
             pix_fmt=first.format.name,
             variable_rate=_variable_rate(demuxed),

@@ -1,4 +1,4 @@
-"""How a decoded picture is turned and mirrored when it is shown: as the ffmpeg program does it of itself.
+"""How a decoded picture is turned, mirrored and stretched when it is shown: as the ffmpeg program and players do it.
 
 A display matrix (ISO/IEC 14496-12, 8.3.2.2) may come from the container or from the stream; the decoder attaches it to
 the pictures. Of the many that it could be, FFmpeg knows quarter turns with and without a mirror, and whole degrees.
@@ -13,6 +13,9 @@ import av
 import numpy as np
 from av.filter import Graph
 from av.sidedata.sidedata import Type
+from av.video.stream import VideoStream
+
+MOST_STRETCHED = 4  # pixels that are longer are a mistake
 
 
 class Orientation(NamedTuple):
@@ -56,6 +59,16 @@ def orientation(picture: av.VideoFrame) -> Orientation:
     if degrees == 270:
         return Orientation(270, True) if yx < 0 else Orientation(90)
     return Orientation(360 - degrees) if degrees > 1 else Orientation()
+
+
+def pixel_aspect(stream: VideoStream, how: Orientation) -> float:
+    """Width of a pixel over its height, as the picture is shown: what the container says, or else the stream (FFmpeg's
+    rule). 1 where neither says anything that can be meant.
+    """
+    said = stream.sample_aspect_ratio
+    if not said or not 1 / MOST_STRETCHED <= said <= MOST_STRETCHED:
+        return 1.0
+    return float(1 / said if how.sideways else said)
 
 
 def levelled(picture: av.VideoFrame) -> av.VideoFrame:

@@ -1,4 +1,4 @@
-"""One training copy of a video: small, upright, with its sound, and cheap to take single frames from.
+"""One training copy of a video: small, upright, of square pixels, with its sound, and cheap to take single frames from.
 
 A copy is H.264 in MP4, 8 bit 4:2:0, both sides multiples of 16 (so that NVDEC can use a decoder again). Few pictures
 depend on each other, so that a wanted frame needs few others, and what costs a decoder time (loop filter, arithmetic
@@ -23,8 +23,9 @@ from av.video.stream import VideoStream
 from pipelines.copy_check import fault_of_copy, fields
 from pipelines.decode import colour_range, shown_size
 from pipelines.demux import Demuxed, demux
-from pipelines.orientation import Orientation, levelled, orientation
+from pipelines.orientation import Orientation, levelled, orientation, pixel_aspect
 from pipelines.pictures import all_pictures
+from pipelines.sampling import displayed_size
 from pipelines.sound_track import SoundTrack, sound_start
 from pipelines.unfinished import unfinished
 from pipelines.video_file import VideoError, open_video, video_stream
@@ -121,8 +122,11 @@ def _write(source: str | Path, temporary: Path, options: CopyOptions) -> tuple[l
         for ticks, picture in _kept(demuxed, tick, options.fps):
             if video is None:
                 size = shown_size(picture)
-                _check_size(source, *copy_size(*size, options.short_side))
+                displayed = displayed_size(*size, pixel_aspect(stream, orientation(picture)))
+                height, width = copy_size(*displayed, options.short_side)
+                _check_size(source, height, width)
                 video = _video_track(output, picture, options, tick, stream)
+                video.height, video.width = height, width
                 start = _start(source, ticks * tick)
                 sound = SoundTrack(heard, output, start)
             if shown_size(picture) != size:
@@ -179,7 +183,6 @@ def _video_track(
     output: OutputContainer, picture: av.VideoFrame, options: CopyOptions, tick: Fraction, stream: VideoStream
 ) -> VideoStream:
     track = output.add_stream("libx264", rate=stream.average_rate or round(1 / tick), options=options.encoder())
-    track.height, track.width = copy_size(*shown_size(picture), options.short_side)
     track.pix_fmt = "yuv420p"
     track.codec_context.time_base = tick
     if not picture.format.is_rgb:  # brightness and colours stay as they are, and so does the name of their matrix

@@ -71,6 +71,7 @@ def test_a_record(dataset):
         "height": 96,
         "rotation": 0,
         "mirrored": False,
+        "pixel_aspect": 1.0,
         "codec": "h264",
         "pix_fmt": "yuv420p",
         "variable_rate": False,
