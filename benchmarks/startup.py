@@ -26,6 +26,7 @@ from benchmarks.measure import quartiles
 from benchmarks.plots import DPI, INK, OTHERS, OURS, tidy
 from benchmarks.preparation import ROOT
 from benchmarks.results import add_output_argument, origin, print_table, write_results
+from pipelines.index import VERSION
 from pipelines.probe import probe_video
 from tsam_dali.command_line import friendly_errors, parser, positive
 
@@ -90,7 +91,8 @@ def make_data(folder: Path, size: int) -> Path:
         (videos / f"class{number:03}").mkdir(parents=True)
     ids = [f"class{i % classes:03}/clip_{i:07}_000010_000020" for i in range(size)]
     modified = video.stat().st_mtime_ns
-    known = {"size": video.stat().st_size, "mtime_ns": modified, "checked": "demuxed", **probe_video(video)}
+    known = {"size": video.stat().st_size, "mtime_ns": modified, "version": VERSION, "checked": "demuxed"}
+    known |= probe_video(video)
     with (folder / "index.jsonl").open("w") as index:
         for i, clip_id in enumerate(ids):
             if i and i % NAMES_OF_A_FILE == 0:

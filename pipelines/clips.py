@@ -81,6 +81,7 @@ class Clip(NamedTuple):
     label: int
     path: str
     frames: int  # that a full decode yields
-    height: int  # pixels, as shown (after rotation)
+    height: int  # pixels, as shown (turned)
     width: int
     sound: bool  # the clip has sound
+    pixel_aspect: float = 1.0  # width of a pixel over its height, as shown

@@ -28,8 +28,11 @@ def make_copy(folder: Path, clip_id: str, source: str | Path, options: CopyOptio
         # before reading: what changes meanwhile is then seen as outdated
         record = _origin(clip_id, source, state(source), options)
         frames = write_copy(source, target, options)
-    except (CopyError, OSError) as error:
+    except CopyError as error:
         return record | {"status": "failed", "reason": str(error)}
+    except OSError as error:
+        reason = f"{source}: its copy {target} cannot be made ({error.strerror or error})"
+        return record | {"status": "failed", "reason": reason}
     return record | {"status": "ok", "frames": frames, "bytes": target.stat().st_size}
 
 

@@ -155,6 +155,7 @@ def _clip(dataset: Dataset, entry: Entry, record: Record) -> Clip:
         height=record["height"],
         width=record["width"],
         sound=False,
+        pixel_aspect=record.get("pixel_aspect", 1.0),  # of JPEG files nothing is known
     )
 
 

@@ -15,6 +15,7 @@ from av.codec import CodecContext
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from pipelines.demux import Demuxed, demux
+from pipelines.orientation import levelled, orientation, pixel_aspect
 from pipelines.pictures import all_pictures, selected_pictures, wanted_pictures
 from pipelines.sampling import Crop
 from pipelines.video_file import VideoError, open_video, video_stream
@@ -26,9 +27,11 @@ class VideoInfo:
 
     frames: int  # that a full decode yields
     fps: float  # mean frame rate, as the container says; 0: it does not say
-    width: int  # pixels, as shown (after rotation)
+    width: int  # pixels, as shown (turned)
     height: int
-    rotation: int  # degrees counter-clockwise by which the decoded pictures are turned: 0, 90, 180 or 270
+    rotation: int  # degrees counter-clockwise by which the decoded pictures are turned, 0 to 359
+    mirrored: bool  # left and right of the decoded pictures change places before that
+    pixel_aspect: float  # width of a pixel over its height, as shown
     codec: str  # FFmpeg's name of the format
     pix_fmt: str  # FFmpeg's name of the pixel format
     variable_rate: bool  # the time from frame to frame differs
@@ -39,7 +42,7 @@ class VideoInfo:
 def decode_frames(path: str | Path, frames: Sequence[int]) -> np.ndarray:
     """RGB pictures of the wanted frames (at least one; any order, repeats allowed): uint8 (S, H, W, 3).
 
-    Pictures are turned as the file's rotation says, and converted with the BT.601 matrix (as NVDEC's pictures are),
+    Pictures are turned and mirrored as the file says, and converted with the BT.601 matrix (as NVDEC's pictures are),
     from limited range unless the stream says that it is full.
 
     Raises:
@@ -108,12 +111,15 @@ def probe(path: str | Path) -> VideoInfo:
         track = container.streams.best("audio")
         sound = track.codec_context if track else None
         height, width = shown_size(first)
+        how = orientation(first)
         return VideoInfo(
             frames=frames,
             fps=float(stream.average_rate or stream.guessed_rate or 0),
             width=width,
             height=height,
-            rotation=quarter_turns(first) * 90,
+            rotation=how.rotation,
+            mirrored=how.mirrored,
+            pixel_aspect=pixel_aspect(stream, how),
             codec=stream.codec_context.codec.canonical_name,
             pix_fmt=first.format.name,
             variable_rate=_variable_rate(demuxed),
@@ -142,7 +148,7 @@ class RGBConverter:
 
     def __call__(self, picture: av.VideoFrame) -> np.ndarray:
         rgb = self.reformatter.reformat(
-            picture,
+            levelled(picture),
             format="rgb24",
             src_colorspace=Colorspace.ITU601,
             dst_colorspace=Colorspace.ITU601,
@@ -153,7 +159,7 @@ class RGBConverter:
         plane = rgb.planes[0]
         rows = np.frombuffer(plane, np.uint8).reshape(rgb.height, plane.line_size)  # rows are padded
         pixels = rows[:, : 3 * rgb.width].reshape(rgb.height, rgb.width, 3)
-        return np.rot90(pixels, quarter_turns(picture))
+        return orientation(picture).shown(pixels)
 
 
 def colour_range(picture: av.VideoFrame) -> ColorRange:
@@ -162,14 +168,9 @@ def colour_range(picture: av.VideoFrame) -> ColorRange:
     return ColorRange.JPEG if full else ColorRange.MPEG
 
 
-def quarter_turns(picture: av.VideoFrame) -> int:
-    """By how many times 90 degrees, counter-clockwise, the picture is shown turned: 0 to 3."""
-    return round(picture.rotation / 90) % 4
-
-
 def shown_size(picture: av.VideoFrame) -> tuple[int, int]:
     """Height and width as shown."""
-    sideways = quarter_turns(picture) % 2
+    sideways = orientation(picture).sideways
     return (picture.width, picture.height) if sideways else (picture.height, picture.width)
 
 

@@ -83,9 +83,10 @@ def demux(path: str | Path, container: InputContainer, stream: VideoStream) -> D
                 kept.append(packet)
     except av.FFmpegError as error:
         raise damaged(path, error) from error
-    listed = len(stream.index_entries)
-    if "mp4" in container.format.name and len(packets) < listed:
-        raise damaged(path, f"{len(packets)} of {listed} packets can be read")
+    if "mp4" in container.format.name and len(packets) < len(stream.index_entries):
+        listed = sum(entry.size > 0 for entry in stream.index_entries)
+        if len(packets) < listed:
+            raise damaged(path, f"{len(packets)} of {listed} packets can be read")
     facts = gather_facts(packets)
     shown = order_shown(facts, codec.has_b_frames, gapless=codec.codec.canonical_name == "hevc")
     return Demuxed(path, facts, shown, kept if size <= KEEP_BYTES else None)
@@ -152,5 +153,5 @@ def check_range(path: str | Path, frames: Collection[int], count: int) -> None:
 
 
 def _packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet]:
-    """All but the empty packet at the end, which is PyAV's sign to flush the decoder."""
+    """All but empty ones: of them FFmpeg makes no frame, and PyAV gives one at the end, to flush the decoder."""
     return (packet for packet in container.demux(stream) if packet.size)

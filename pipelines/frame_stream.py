@@ -15,9 +15,10 @@ import numpy as np
 from av.container import InputContainer
 
 from pipelines.decode import RGBConverter, shown_size
-from pipelines.sampling import centre_crop
+from pipelines.orientation import orientation, pixel_aspect
+from pipelines.sampling import centre_crop, displayed_size, undisplayed
 from pipelines.sound import sound_kind
-from pipelines.video_file import VideoError, damaged, open_video, video_stream
+from pipelines.video_file import VideoError, damaged, decodable, open_video, video_stream
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ class StreamFrame(NamedTuple):
     """One frame that is fed to a network."""
 
     time: float  # seconds from the stream's first frame
-    picture: np.ndarray  # uint8 (m, m, 3): the centre crop, m being the short side
+    picture: np.ndarray  # uint8 (H, W, 3): the centre crop, square as it is shown
     sound: np.ndarray  # float32 (channels, samples): the latest that has come; no samples where there is none
     rate: int  # of the sound, samples per second; 0: there is none
 
@@ -69,7 +70,9 @@ def read_stream(source: str, fps: float, seconds: float) -> Iterator[StreamFrame
                 if shown_until <= due + ROUNDING:
                     continue
                 due = (math.ceil((shown_until - ROUNDING) * fps - 0.5) + 0.5) / fps
-                crop = centre_crop(*shown_size(frame))
+                size = shown_size(frame)
+                displayed = displayed_size(*size, pixel_aspect(video, orientation(frame)))
+                crop = undisplayed(centre_crop(*displayed), displayed, size)
                 part = to_rgb(frame)[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width]
                 yield StreamFrame(time - first, np.ascontiguousarray(part), *sound.latest())
         if not count:
@@ -138,7 +141,7 @@ def _opened(source: str, file: Any, **how: Any) -> InputContainer:
 
 def _packets(source: str, container: InputContainer, streams: list) -> Iterator[av.Packet]:
     try:
-        yield from container.demux(*streams)
+        yield from decodable(container.demux(*streams))
     except av.FFmpegError as error:
         raise damaged(source, error) from error
 

@@ -22,6 +22,8 @@ from pipelines.shard import Shard
 from pipelines.storage import location, states
 
 INDEX_NAME = "index.jsonl"
+VERSION = 2
+"""Of what is found out about a file. Records of another version are made anew."""
 
 ADVICE = {
     "timeout": "if it is only long, run tools/index_videos.py with a larger --timeout",
@@ -48,8 +50,8 @@ def index_videos(
     """The records of the given clips, by id, in their order; new and changed files are probed, with a progress bar.
 
     A record holds id, file (relative to data_dir, or an address), size (bytes), mtime_ns (of an object: its ETag),
-    checked (how far, see `Checked`), status ("ok" or a named fault); then `VideoInfo`'s fields if ok, else reason. Each
-    is kept as soon as it is there.
+    version, checked (how far, see `Checked`), status ("ok" or a named fault); then `VideoInfo`'s fields if ok, else
+    reason. Each is kept as soon as it is there.
 
     Args:
         dataset: where the videos are.
@@ -85,10 +87,12 @@ def index_videos(
             record is None
             or record.get("size") != size
             or record.get("mtime_ns") != mtime_ns
+            or record.get("version") != VERSION
             or not _checked_enough(record, checked)
             or record.get("status") in again
         ):
-            todo[place] = {"id": clip_id, "file": file, "size": size, "mtime_ns": mtime_ns, "checked": checked}
+            todo[place] = {"id": clip_id, "file": file, "size": size, "mtime_ns": mtime_ns}
+            todo[place] |= {"version": VERSION, "checked": checked}
         else:
             records[clip_id] = record
     if todo:

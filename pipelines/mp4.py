@@ -39,7 +39,7 @@ def sample_table(data: bytes) -> SampleTable | None:
     """The table of a whole file in memory; None where the file is not plain.
 
     Plain: one video track of H.264 or HEVC whose samples lie in the file itself, neither in fragments nor encrypted,
-    not turned or cropped, and no edit list that would hide a picture.
+    not turned, mirrored or cropped, and no edit list that would hide a picture.
     """
     try:
         return _sample_table(memoryview(data))
@@ -110,7 +110,7 @@ def _handler(track: Boxes) -> bytes:
 
 
 def _upright(header: memoryview, matrix_at: int) -> bool:
-    """Whether the matrix of a movie or track header (mvhd, tkhd) turns nothing."""
+    """Whether the matrix of a movie or track header (mvhd, tkhd) turns and mirrors nothing."""
     at = matrix_at + (12 if header[0] else 0)
     return header[at : at + 36] == UPRIGHT
 

@@ -1,7 +1,7 @@
 """Which videos NVDEC decodes, as far as their format tells; none of it has been run on a GPU.
 
-H.264 only with 8 bits, the others also with 10, all with 4:2:0 (NVIDIA's Video Decode application note). DALI does not
-turn the pictures that NVDEC gives.
+H.264 only with 8 bits, the others also with 10, all with 4:2:0 (NVIDIA's Video Decode application note). DALI neither
+turns nor mirrors the pictures that NVDEC gives.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,8 @@ PIXEL_FORMATS = {"h264": EIGHT_BITS, "hevc": TEN_BITS, "vp8": EIGHT_BITS, "vp9":
 
 def nvdec_decodes(info: Mapping[str, Any]) -> bool:
     """Whether NVDEC decodes a video with these fields of a `VideoInfo`."""
-    return not info["rotation"] and info["pix_fmt"] in PIXEL_FORMATS.get(info["codec"], ())
+    upright = not (info["rotation"] or info["mirrored"])
+    return upright and info["pix_fmt"] in PIXEL_FORMATS.get(info["codec"], ())
 
 
 def prunable(info: Mapping[str, Any]) -> bool:

@@ -12,7 +12,7 @@ from av.codec import CodecContext
 
 from pipelines.demux import Demuxed, check_range, demux, demux_plain
 from pipelines.packets import Run
-from pipelines.video_file import damaged, open_video, video_stream
+from pipelines.video_file import damaged, decodable, open_video, video_stream
 
 
 class _SelectionError(Exception):
@@ -91,7 +91,8 @@ def all_pictures(demuxed: Demuxed) -> Iterator[av.VideoFrame]:
         # only to a strict one they are damage.
         _set_up(stream.codec_context, strict=demuxed.starts_clean)
         try:
-            for number, picture in enumerate(container.decode(stream)):
+            packets = decodable(container.demux(stream))
+            for number, picture in enumerate(picture for packet in packets for picture in packet.decode()):
                 if picture.is_corrupt:
                     raise damaged(path, f"frame {number} cannot be decoded in full")
                 yield picture

@@ -35,7 +35,7 @@ def remux(path: str | Path, frames: Sequence[int]) -> tuple[bytes, np.ndarray]:
 
     Raises:
         VideoError: as `decode_frames`; further `not_prunable` (a codec other than those of CODECS, or a file that does
-            not tell in which order its frames are shown) and `rotated` (such a decoder cannot turn pictures).
+            not tell in which order its frames are shown) and `rotated` (such a decoder cannot turn or mirror pictures).
     """
     wanted = [int(frame) for frame in frames]
     with open_video(path) as container:
@@ -51,7 +51,7 @@ def remux(path: str | Path, frames: Sequence[int]) -> tuple[bytes, np.ndarray]:
             raise damaged(path, error) from error
     data = output.getvalue()
     if not data.startswith(UPRIGHT, data.rindex(b"tkhd") + 44):
-        message = f"{path}: is shown turned; make a training copy of it, or set pipeline.decode to cpu"
+        message = f"{path}: is shown turned or mirrored; make a training copy of it, or set pipeline.decode to cpu"
         raise VideoError("rotated", message)
     return data, np.array([number_of[frame] for frame in wanted], np.int32)
 

@@ -141,6 +141,29 @@ def centre_crop(height: int, width: int) -> Crop:
     return Crop((height - short) // 2, (width - short) // 2, short, short)
 
 
+def displayed_size(height: int, width: int, pixel_aspect: float) -> tuple[int, int]:
+    """Height and width of a picture in square pixels; one side is stretched, none shrunk.
+
+    96 x 128 with pixels of aspect 2: 96 x 256.
+    """
+    return (height, round(width * pixel_aspect)) if pixel_aspect >= 1 else (round(height / pixel_aspect), width)
+
+
+def undisplayed(crop: Crop, displayed: tuple[int, int], size: tuple[int, int]) -> Crop:
+    """The part of a picture of `size` that is shown as `crop` where the picture is shown with the size `displayed`."""
+    (y, height), (x, width) = (
+        _scaled(begin, length, to, of)
+        for begin, length, to, of in zip(crop[:2], crop[2:], size, displayed, strict=True)
+    )
+    return Crop(y, x, height, width)
+
+
+def _scaled(begin: int, length: int, to: int, of: int) -> tuple[int, int]:
+    """A part of a side of `of` pixels, if this is one of `to` pixels; inside of it."""
+    scaled = max(1, round(length * to / of))
+    return min(round(begin * to / of), to - scaled), scaled
+
+
 def training_plan(
     num_frames: int,
     height: int,

@@ -107,11 +107,15 @@ class ClipSource:
     def plan(self, position: Position) -> sampling.Plan:
         """The draws of one sample."""
         clip = self.clips[position.row]
-        shape = (clip.frames, clip.height, clip.width, self.num_segments)
+        size = clip.height, clip.width
+        displayed = sampling.displayed_size(*size, clip.pixel_aspect)
+        shape = (clip.frames, *displayed, self.num_segments)
         if self.training:
             draws = {"seed": self.seed, "epoch": position.epoch, "row": position.row, "repeat": position.repeat}
-            return sampling.training_plan(*shape, self.video, self.audio, **draws)
-        return self.views.plan(*shape, seed=self.seed, row=position.row, view=position.view)
+            plan = sampling.training_plan(*shape, self.video, self.audio, **draws)
+        else:
+            plan = self.views.plan(*shape, seed=self.seed, row=position.row, view=position.view)
+        return plan._replace(crop=sampling.undisplayed(plan.crop, displayed, size))
 
     def _read(self, position: Position) -> Sample:
         clip, plan = self.clips[position.row], self.plan(position)

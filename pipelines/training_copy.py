@@ -1,4 +1,4 @@
-"""One training copy of a video: small, upright, with its sound, and cheap to take single frames from.
+"""One training copy of a video: small, upright, of square pixels, with its sound, and cheap to take single frames from.
 
 A copy is H.264 in MP4, 8 bit 4:2:0, both sides multiples of 16 (so that NVDEC can use a decoder again). Few pictures
 depend on each other, so that a wanted frame needs few others, and what costs a decoder time (loop filter, arithmetic
@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -21,17 +20,18 @@ from av.video.frame import PictureType
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from av.video.stream import VideoStream
 
-from pipelines.decode import colour_range, quarter_turns, shown_size
+from pipelines.copy_check import fault_of_copy, fields
+from pipelines.decode import colour_range, shown_size
 from pipelines.demux import Demuxed, demux
+from pipelines.orientation import Orientation, levelled, orientation, pixel_aspect
 from pipelines.pictures import all_pictures
+from pipelines.sampling import displayed_size
 from pipelines.sound_track import SoundTrack, sound_start
 from pipelines.unfinished import unfinished
 from pipelines.video_file import VideoError, open_video, video_stream
 
 MULTIPLE = 16  # of both sides, in pixels
 LARGEST = 16384  # side that x264 encodes
-GRID = 8  # pictures are compared by the mean brightness of GRID x GRID fields
-TOLERANCE = 8.0  # levels by which the mean of a field may change in encoding
 
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
 
@@ -98,21 +98,22 @@ def write_copy(source: str | Path, target: str | Path, options: CopyOptions) -> 
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with unfinished(target) as temporary:
-            fields, sound_packets = _write(source, temporary, options)
-            _verify(temporary, fields, sound_packets)
+            written, sound_packets = _write(source, temporary, options)
+            if fault := fault_of_copy(temporary, written, sound_packets, options.crf):
+                raise CopyError(f"{source}: its copy {fault}")
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
             os.replace(temporary, target)
     except VideoError as error:
         raise CopyError(str(error)) from error
     except av.FFmpegError as error:
-        raise CopyError(f"{source}: no copy could be made ({error})") from error
-    return len(fields)
+        raise CopyError(f"{source}: no copy could be made ({error.strerror})") from error
+    return len(written)
 
 
 def _write(source: str | Path, temporary: Path, options: CopyOptions) -> tuple[list[np.ndarray], int]:
     """Write the copy; the fields of its pictures as they went in, and the number of its packets of sound."""
-    fields: list[np.ndarray] = []
+    written: list[np.ndarray] = []
     with open_video(source) as container, open_video(source) as heard, _new_file(temporary) as output:
         stream = video_stream(source, container)
         demuxed = demux(source, container, stream)
@@ -121,14 +122,17 @@ def _write(source: str | Path, temporary: Path, options: CopyOptions) -> tuple[l
         for ticks, picture in _kept(demuxed, tick, options.fps):
             if video is None:
                 size = shown_size(picture)
-                _check_size(source, *copy_size(*size, options.short_side))
+                displayed = displayed_size(*size, pixel_aspect(stream, orientation(picture)))
+                height, width = copy_size(*displayed, options.short_side)
+                _check_size(source, height, width)
                 video = _video_track(output, picture, options, tick, stream)
+                video.height, video.width = height, width
                 start = _start(source, ticks * tick)
                 sound = SoundTrack(heard, output, start)
             if shown_size(picture) != size:
                 raise CopyError(f"{source}: its pictures change their size; cut it into files of one size each")
             small = _small(picture, video.height, video.width)
-            fields.append(_fields(small))
+            written.append(fields(small))
             small.pts, small.time_base = ticks - round(start / tick), tick
             small.pict_type = PictureType.NONE  # the encoder chooses
             _mux(output, video.encode(small), sound)
@@ -136,7 +140,7 @@ def _write(source: str | Path, temporary: Path, options: CopyOptions) -> tuple[l
             raise CopyError(f"{source}: holds no picture")
         _mux(output, video.encode(None), sound)
         output.mux(list(sound.until(float("inf"))))
-    return fields, sound.packets
+    return written, sound.packets
 
 
 def _check_size(source: str | Path, height: int, width: int) -> None:
@@ -179,7 +183,6 @@ def _video_track(
     output: OutputContainer, picture: av.VideoFrame, options: CopyOptions, tick: Fraction, stream: VideoStream
 ) -> VideoStream:
     track = output.add_stream("libx264", rate=stream.average_rate or round(1 / tick), options=options.encoder())
-    track.height, track.width = copy_size(*shown_size(picture), options.short_side)
     track.pix_fmt = "yuv420p"
     track.codec_context.time_base = tick
     if not picture.format.is_rgb:  # brightness and colours stay as they are, and so does the name of their matrix
@@ -189,11 +192,10 @@ def _video_track(
 
 def _small(picture: av.VideoFrame, height: int, width: int) -> av.VideoFrame:
     """The picture as shown, in the given size: 4:2:0, 8 bit, limited range."""
-    turns = quarter_turns(picture)
-    sideways = turns % 2
-    small = picture.reformat(
-        width=height if sideways else width,
-        height=width if sideways else height,
+    how = orientation(picture)
+    small = levelled(picture).reformat(
+        width=height if how.sideways else width,
+        height=width if how.sideways else height,
         format="yuv420p",
         src_colorspace=Colorspace.ITU601,  # the same on both sides: nothing is converted but RGB
         dst_colorspace=Colorspace.ITU601,
@@ -202,24 +204,18 @@ def _small(picture: av.VideoFrame, height: int, width: int) -> av.VideoFrame:
         interpolation=Interpolation.BICUBIC,
         threads=1,
     )
-    return _turned(small, turns) if turns else small
+    return _turned(small, how)
 
 
-def _turned(picture: av.VideoFrame, quarter_turns: int) -> av.VideoFrame:
-    """A 4:2:0 picture turned counter-clockwise."""
+def _turned(picture: av.VideoFrame, how: Orientation) -> av.VideoFrame:
+    """A 4:2:0 picture as shown."""
+    if how == Orientation():
+        return picture
     stacked, height = picture.to_ndarray(), picture.height  # (H * 3 / 2, W): brightness above the two colour planes
     colours = stacked[height:].reshape(2, height // 2, picture.width // 2)
-    planes = [np.rot90(plane, quarter_turns) for plane in (stacked[:height], *colours)]
+    planes = [how.shown(plane) for plane in (stacked[:height], *colours)]
     turned = np.concatenate([plane.reshape(-1, planes[0].shape[1]) for plane in planes])
     return av.VideoFrame.from_ndarray(np.ascontiguousarray(turned), format="yuv420p")
-
-
-def _fields(picture: av.VideoFrame) -> np.ndarray:
-    """Mean brightness of GRID x GRID fields of a 4:2:0 picture: float (GRID, GRID)."""
-    plane = picture.planes[0]
-    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)  # rows are padded
-    pixels = rows[: picture.height, : picture.width]  # both multiples of 16, so of GRID
-    return pixels.reshape(GRID, picture.height // GRID, GRID, -1).mean(axis=(1, 3))
 
 
 def _mux(output: OutputContainer, packets: list[av.Packet], sound: SoundTrack) -> None:
@@ -227,19 +223,3 @@ def _mux(output: OutputContainer, packets: list[av.Packet], sound: SoundTrack) -
     for packet in packets:
         output.mux(list(sound.until(float(packet.dts * packet.time_base))))
         output.mux(packet)
-
-
-def _verify(path: Path, fields: list[np.ndarray], sound_packets: int) -> None:
-    """Decode the copy: as many frames, each like the picture that went in, and all of the sound."""
-    with open_video(path) as container:
-        demuxed = demux(path, container, video_stream(path, container))
-    for number, (picture, expected) in enumerate(zip_longest(all_pictures(demuxed), fields)):
-        if picture is None or expected is None:
-            raise CopyError(f"{path}: has another number of frames than the {len(fields)} that were written")
-        if np.abs(_fields(picture) - expected).max() > TOLERANCE:
-            raise CopyError(f"{path}: frame {number} is not the picture that was written")
-    with open_video(path) as container:
-        stream = container.streams.best("audio")
-        found = sum(packet.size > 0 for packet in container.demux(stream)) if stream else 0
-    if found != sound_packets:
-        raise CopyError(f"{path}: has {found} packets of sound, but {sound_packets} were written")

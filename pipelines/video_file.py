@@ -2,12 +2,13 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
 import av
+import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
@@ -21,7 +22,8 @@ SEGMENT_ID = b"\x18\x53\x80\x67"
 ASF_HEADER_ID = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 ASF_FILE_PROPERTIES_ID = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 PACK_HEADER = b"\0\0\1\xba"
-SYNC_BYTE = b"G"
+SYNC_BYTE = 0x47
+RESYNC_BYTES, PACKETS_IN_A_ROW = 1 << 16, 5  # how far, and for what, the beginning of a packet is looked for
 
 
 class VideoError(ValueError):
@@ -67,6 +69,13 @@ def video_stream(path: str | Path, container: InputContainer) -> VideoStream:
     if streams[0].codec_context is None:
         raise VideoError("unsupported", f"{path}: no decoder for its video; convert it to H.264")
     return streams[0]
+
+
+def decodable(packets: Iterable[av.Packet]) -> Iterator[av.Packet]:
+    """All but the empty packets that a file lists: FFmpeg makes no frame of them. Those at the end, which have no time,
+    flush the decoders.
+    """
+    return (packet for packet in packets if packet.size or packet.dts is None)
 
 
 def damaged(path: str | Path, error: object) -> VideoError:
@@ -200,13 +209,22 @@ def _program_stream_size(file, head: bytes) -> int | None:
 
 
 def _transport_stream_size(file, head: bytes) -> int | None:
-    """The same for MPEG transport streams: whole packets of 188 bytes (2.4.3), on Blu-ray with 4 bytes before each."""
+    """The same for MPEG transport streams: whole packets of 188 bytes (2.4.3), on Blu-ray with 4 bytes before each, in
+    broadcasts with 16 behind it. A part of a stream may begin inside of a packet, and end anywhere.
+    """
     size = file.seek(0, os.SEEK_END)
-    for before, length in ((0, 188), (4, 192)):
-        file.seek(before)
-        found = file.read(3 * length)[::length]
-        if found and not found.strip(SYNC_BYTE):
+    file.seek(0)
+    data = np.frombuffer(file.read(RESYNC_BYTES), np.uint8)
+    begins = (data[:-3] == SYNC_BYTE) & (data[3:] & 0x30 > 0)  # a packet has a payload, an adaptation field or both
+    for before, length in ((0, 188), (4, 192), (0, 204)):
+        found = begins[before : 3 * length : length]
+        if len(found) and found.all():
             return -(-size // length) * length
+    for length in (188, 192, 204):
+        places = max(0, len(begins) - (PACKETS_IN_A_ROW - 1) * length)
+        in_a_row = [begins[k * length : k * length + places] for k in range(PACKETS_IN_A_ROW)]
+        if np.logical_and.reduce(in_a_row).any():
+            return 0
     return None
 
 

@@ -111,6 +111,13 @@ def ffmpeg(*arguments: object) -> None:
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
 
 
+def as_ffmpeg_shows_it(path: Path, height: int, width: int) -> np.ndarray:
+    """All frames as the ffmpeg command gives them, RGB, uint8 (N, height, width, 3)."""
+    raw = path.with_name(f"{path.name}.raw")
+    ffmpeg("-i", path, "-fps_mode", "passthrough", "-pix_fmt", "rgb24", "-f", "rawvideo", raw)
+    return np.fromfile(raw, np.uint8).reshape(-1, height, width, 3)
+
+
 def numbered_picture(number: int, size: tuple[int, int] = (96, 128)) -> np.ndarray:
     """RGB picture, uint8 (H, W, 3): the bits of `number` as dark and light squares under a coloured moving pattern."""
     height, width = size

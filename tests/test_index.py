@@ -15,7 +15,7 @@ import av
 import pytest
 
 from pipelines.clips import Dataset, ListError
-from pipelines.index import index_videos
+from pipelines.index import VERSION, index_videos
 from pipelines.index_file import index_writer
 from pipelines.media_files import find_video, find_videos, video_ids
 from pipelines.sandbox import Limits
@@ -62,6 +62,7 @@ def test_a_record(dataset):
         "file": "videos/sub/c.mp4",
         "size": status.st_size,
         "mtime_ns": status.st_mtime_ns,
+        "version": VERSION,
         "checked": "demuxed",
         "status": "ok",
         "frames": 20,
@@ -69,6 +70,8 @@ def test_a_record(dataset):
         "width": 128,
         "height": 96,
         "rotation": 0,
+        "mirrored": False,
+        "pixel_aspect": 1.0,
         "codec": "h264",
         "pix_fmt": "yuv420p",
         "variable_rate": False,
@@ -99,6 +102,14 @@ def test_what_is_known_is_not_looked_at_again_until_the_file_changes(dataset):
         file.write(b"x")
     assert probed(dataset) == ["b.mp4"]
     assert len(lines(dataset)) == 3
+
+
+@pytest.mark.parametrize("version", [None, 1])
+def test_what_an_older_program_found_out_is_found_out_anew(dataset, version):
+    index(dataset)
+    older = [record | {"version": version, "status": "damaged", "reason": "..."} for record in lines(dataset)]
+    (dataset.root / "index.jsonl").write_text("".join(json.dumps(record) + "\n" for record in older))
+    assert {record["status"] for record in index(dataset).values()} == {"ok"}
 
 
 def test_decoding_confirms_what_was_demuxed_and_counts_as_demuxed(dataset):

@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.clips import Dataset
 from pipelines.dataset import load_clips
-from pipelines.index import index_videos
+from pipelines.index import VERSION, index_videos
 from pipelines.media_files import video_ids
 from tsam_dali.config import config_from_dict
 
@@ -22,14 +22,22 @@ def large(tmp_path_factory) -> Path:
     ids = [f"class{i % 100:03}/clip{i:06}" for i in range(100_000)]
     for folder in range(100):
         (root / f"videos/class{folder:03}").mkdir(parents=True)
-    facts = {"fps": 29.97, "width": 340, "height": 256, "rotation": 0, "codec": "h264", "pix_fmt": "yuv420p"}
-    facts |= {"variable_rate": False, "sound_rate": 44100, "sound_channels": 2}
+    facts = {
+        "fps": 29.97,
+        "width": 340,
+        "height": 256,
+        "rotation": 0,
+        "mirrored": False,
+        "codec": "h264",
+        "pix_fmt": "yuv420p",
+    }
+    facts |= {"pixel_aspect": 1.0, "variable_rate": False, "sound_rate": 44100, "sound_channels": 2}
     with (root / "index.jsonl").open("w") as index_file:
         for clip_id in ids:
             file = f"videos/{clip_id}.mp4"
             os.close(os.open(root / file, os.O_CREAT))
             record = {"id": clip_id, "file": file, "size": 0, "mtime_ns": os.stat(root / file).st_mtime_ns}
-            record |= {"checked": "demuxed", "status": "ok", "frames": 300, **facts}
+            record |= {"version": VERSION, "checked": "demuxed", "status": "ok", "frames": 300, **facts}
             index_file.write(json.dumps(record) + "\n")
     for name, part in (("training", ids[:90_000]), ("validation", ids[90_000:])):
         (root / f"{name}.txt").write_text("".join(f"{clip_id} {int(clip_id[5:8])}\n" for clip_id in part))

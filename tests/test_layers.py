@@ -21,13 +21,13 @@ LAYERS = [
     | layer("pipelines.lists", "build classes formats media paths published rows split write"),
     layer(
         "pipelines",
-        "copy_folder decode demux file_sound headers index_file mel mel_file mel_store mel_summary mp4",
+        "copy_check copy_folder decode demux file_sound headers index_file mel mel_file mel_store mel_summary mp4",
     )
     | layer(
         "pipelines",
         "hardware nvdec packets pictures probe remux sound sound_track source training_copy video_file ways_in",
     )
-    | layer("pipelines", "colour_loop frame_stream frame_times joints sound_windows whole_file")
+    | layer("pipelines", "colour_loop frame_stream frame_times joints orientation sound_windows whole_file")
     | layer("tsam_dali", "config options"),
     layer("pipelines", "colour culprits dataset frame_index graph index loader")
     | layer(

@@ -211,32 +211,16 @@ def test_sizes(size, expected):
     assert copy_size(*size, 256) == expected
 
 
-def test_a_copy_is_read_back(tmp_path):
-    """Another number of frames, another picture or missing sound is noticed."""
-    path = write_video(tmp_path / "v.mp4", 10, (64, 64), sound=True)
-    with open_video(path) as container:
-        packets = sum(packet.size > 0 for packet in container.demux(audio=0))
-    with open_video(path) as container:
-        fields = [training_copy._fields(picture) for picture in container.decode(video=0)]
-    training_copy._verify(path, fields, packets)
-    with pytest.raises(CopyError, match="another number of frames than the 9"):
-        training_copy._verify(path, fields[:-1], packets)
-    with pytest.raises(CopyError, match="frame 4 is not the picture"):
-        training_copy._verify(path, [*fields[:4], fields[4] + 9, *fields[5:]], packets)
-    with pytest.raises(CopyError, match=f"has {packets} packets of sound, but {packets + 1} were written"):
-        training_copy._verify(path, fields, packets + 1)
-
-
 def test_what_is_not_as_it_was_written_does_not_become_the_copy(tmp_path, monkeypatch):
     write = training_copy._write
 
     def lose_a_frame(*arguments):
-        fields, packets = write(*arguments)
-        return [*fields, fields[-1]], packets
+        written, packets = write(*arguments)
+        return [*written, written[-1]], packets
 
     monkeypatch.setattr(training_copy, "_write", lose_a_frame)
     source = write_video(tmp_path / "v.mp4", 10)
-    with pytest.raises(CopyError, match="another number of frames"):
+    with pytest.raises(CopyError, match=f"^{source}: its copy has another number of frames"):
         write_copy(source, tmp_path / "copies/v.mp4", SMALL)
     assert os.listdir(tmp_path / "copies") == []
 

@@ -12,7 +12,9 @@ import pytest
 import soundfile
 from PIL import Image
 
+from pipelines.decode import probe
 from pipelines.sound import read_sound
+from tests.decoding import X265
 from tests.media import frame_numbers, write_video
 from tests.processes import ROOT, run
 from tests.sound_media import noise, tone, write_clip
@@ -221,3 +223,13 @@ def test_help_says_what_it_does():
     assert shown.returncode == 0
     for words in ("--audio", "--fps", "frames per second", "default", "example: python tools/video2frames.py"):
         assert words in shown.stdout
+
+
+def test_a_part_of_a_recording_gives_the_frames_that_training_would_read(data):
+    """Its first pictures lack what they were predicted from; that is no damage."""
+    settings = {"x265-params": f"{X265}:keyint=10:bframes=0"}
+    whole = write_video(data / "videos/part.ts", codec="hevc", options=settings).read_bytes()
+    (data / "videos/part.ts").write_bytes(whole[len(whole) // 3 // 188 * 188 + 100 :])
+    done = extract(data, "--fps", "0")
+    assert done.returncode == 0, done.stderr
+    assert len(list((data / "frames/part").iterdir())) == probe(data / "videos/part.ts").frames > 10

@@ -12,7 +12,7 @@ import pytest
 from pipelines.decode import VideoError, decode_frames, probe
 from pipelines.remux import remux
 from tests.damage import DAMAGES, damage
-from tests.media import SOUND_RATE, ffmpeg, frame_numbers, write_video
+from tests.media import SOUND_RATE, as_ffmpeg_shows_it, ffmpeg, frame_numbers, write_video
 
 FASTSTART = {"movflags": "faststart"}
 FRAGMENTS = {"movflags": "frag_keyframe+empty_moov"}
@@ -142,6 +142,27 @@ def test_formats_that_do_not_say_how_long_they_are(tmp_path, ending):
             assert frame_numbers(frames)[:-1].tolist() == list(range(len(frames) - 1))  # the last one may be cut
     path.write_bytes(data)
     assert probe(path).frames == 40
+
+
+@pytest.mark.parametrize(("before", "behind"), [(0, 0), (4, 0), (0, 16)])
+def test_a_transport_stream_that_begins_inside_a_packet(tmp_path, before, behind):
+    """A part of a recording has the frames that FFmpeg finds in it."""
+    source = write_video(tmp_path / "source.ts", options={"g": "10"}, sound=True).read_bytes()
+    packets = [source[i : i + 188] for i in range(0, len(source), 188)]
+    data, path = b"".join(bytes(before) + packet + bytes(behind) for packet in packets), tmp_path / "v.ts"
+    for start, end in ((100, 0), (1234, 77), (len(data) // 2 + 7, 1)):
+        path.write_bytes(data[start : len(data) - end])
+        expected = as_ffmpeg_shows_it(path, 96, 128)
+        assert len(expected) >= 10
+        np.testing.assert_array_equal(decode_frames(path, range(probe(path).frames)), expected)
+
+
+def test_what_is_no_transport_stream_at_any_place(tmp_path):
+    lines = "".join(f"G{i:186}\n" for i in range(2)) + "#EXTINF:9,\nsibling.mp4\n" * 5000
+    video = write_video(tmp_path / "v.mp4").read_bytes()
+    for content in (lines.encode(), b"<html>G</html>" * 5000, video, bytes(10**5), b"G" * 10**5, os.urandom(10**5)):
+        (tmp_path / "v.ts").write_bytes(content)
+        assert statuses(tmp_path / "v.ts") == {"not_a_video"}
 
 
 @pytest.mark.parametrize("inside", [0, 10])

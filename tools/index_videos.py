@@ -1,6 +1,6 @@
 """Find out what each video of a data set holds, and which cannot be used, before training needs them.
 
-For each clip of both lists, index.jsonl in data_dir receives a line: frames, frame rate, size, rotation, codec, pixel
+For each clip of both lists, index.jsonl in data_dir receives a line: frames, frame rate, size, turn, codec, pixel
 format, whether the rate varies, sound, size and time of the file, and a status: ok, or what is wrong. Training does the
 same when it starts, so this tool is for doing it earlier, further (--decode), for all files (--all), or with other
 limits.

@@ -1,9 +1,9 @@
 """Make training copies of all clips of both lists: small videos from which single frames are cheap to take.
 
-Each copy is H.264 in MP4, upright, with a short side of 256 pixels, both sides multiples of 16, and with the sound of
-the original. Frame i of a copy is frame i of the original; with --fps, the frames are kept that are, for some whole j,
-the first one that is shown j / fps seconds after the first frame, or later; none is kept twice. The originals are only
-read. Every copy is decoded after it has been written.
+Each copy is H.264 in MP4, upright, of square pixels, with a short side of 256 pixels, both sides multiples of 16, and
+with the sound of the original. Frame i of a copy is frame i of the original; with --fps, the frames are kept that are,
+for some whole j, the first one that is shown j / fps seconds after the first frame, or later; none is kept twice. The
+originals are only read. Every copy is decoded after it has been written.
 
 The copies lie in data_dir/FOLDER/ID.mp4: train on them with --set dataset.dir_videos=FOLDER, and precompute the sound
 with the same --set. What is done already is skipped: run it again after an interruption. Videos that cannot be copied

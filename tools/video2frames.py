@@ -19,6 +19,7 @@ import joblib
 from tqdm import tqdm
 
 from pipelines.clips import ListError
+from pipelines.demux import demux
 from pipelines.ffmpeg import FfmpegError, passthrough, run_ffmpeg
 from pipelines.frame_folder import check_template
 from pipelines.media_files import DEMUXERS, find_video, video_ids
@@ -151,10 +152,14 @@ def extract_frames(video: Path, target: Path, fps: float, frames_tmpl: str) -> N
 
     Raises:
         FfmpegError: ffmpeg failed, found damage, or the video holds no frame.
-        VideoError: see `open_video` and `video_stream`.
+        VideoError: see `open_video`, `video_stream` and `demux`.
     """
     with open_video(video) as container:
-        track = video_stream(video, container).index
+        stream = video_stream(video, container)
+        track, strict = stream.index, demux(video, container, stream).starts_clean
+    # At damage it stops, instead of filling in what is missing; but of a part of a longer recording the first pictures
+    # may lack what they were predicted from.
+    decoder, stops = ({"err_detect": "explode"}, ["-xerror"]) if strict else ({}, [])
     target.parent.mkdir(parents=True, exist_ok=True)
     with unfinished(target.absolute()) as temporary:
         temporary.mkdir()
@@ -162,12 +167,11 @@ def extract_frames(video: Path, target: Path, fps: float, frames_tmpl: str) -> N
         rate = {"vf": f"{scale},fps={fps:g}"} if fps else {"vf": scale, **passthrough()}
         ending = Path(frames_tmpl.format(1)).suffix
         # Numbered within the working directory: a percent sign in the folder's name would be taken for a number.
-        # At damage it stops, instead of filling in what is missing.
-        output = _input(video, track, err_detect="explode").output(f"%d{ending}", **rate, **{"q:v": 0})
-        run_ffmpeg(output.global_args("-xerror"), folder=temporary)
+        output = _input(video, track, **decoder).output(f"%d{ending}", **rate, **{"q:v": 0})
+        run_ffmpeg(output.global_args(*stops), folder=temporary)
         if fps and not any(temporary.iterdir()):  # shorter than half a frame at that rate: its first one
             output = _input(video, track).output(f"%d{ending}", vf=scale, vframes=1, **{"q:v": 0})
-            run_ffmpeg(output.global_args("-xerror"), folder=temporary)
+            run_ffmpeg(output.global_args(*stops), folder=temporary)
         if not any(temporary.iterdir()):
             raise FfmpegError("no frame could be decoded")
         for path in list(temporary.iterdir()):

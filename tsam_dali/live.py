@@ -60,11 +60,11 @@ def follow(
 
 
 def prepare(picture: np.ndarray, size: int) -> Tensor:
-    """A square picture uint8 (m, m, 3) as the network sees it: float32 (3, size, size), 0..1.
+    """A picture uint8 (H, W, 3) as the network sees it: float32 (3, size, size), 0..1.
 
     Torch's bilinear with antialias differs from DALI's in the outermost pixel only, as far as whole levels show.
     """
-    planes = torch.from_numpy(picture).permute(2, 0, 1)[None].float()  # (m, m, 3) -> (1, 3, m, m)
+    planes = torch.from_numpy(picture).permute(2, 0, 1)[None].float()  # (H, W, 3) -> (1, 3, H, W)
     resized = interpolate(planes, (size, size), mode="bilinear", antialias=True, align_corners=False)
     return resized[0].round().clamp(0, 255) / 255
 

@@ -58,6 +58,12 @@ edit list: hidden pictures are no frames
     test_decode.py::test_edit_list_hides_frames
 rotation: upright, as players show it
     test_decode.py::test_rotation
+mirrored: as players show it, in all ways in and in copies
+    test_orientation.py::test_eight_orientations
+pixels that are not square: crops are squares as players show them
+    test_aspect.py::test_crops_are_squares_as_shown
+empty samples: no frames, as FFmpeg has it
+    test_empty_samples.py::test_an_empty_sample_is_no_frame
 odd size: decoded
     test_decode.py::test_sizes_and_pixel_formats
 10 bit: decoded

@@ -1,0 +1,45 @@
+"""A copy that is as it should be passes, whatever it shows; one that is not is refused by the name of its original."""
+
+import av
+import numpy as np
+import pytest
+
+from pipelines.copy_check import fault_of_copy, fields
+from pipelines.decode import probe
+from pipelines.training_copy import CopyOptions, write_copy
+from pipelines.video_file import open_video
+from tests.media import write_video
+
+
+@pytest.mark.parametrize(
+    ("size", "side", "crf"), [((96, 128), 96, 51), ((17, 31), 16, 26), ((48, 48), 32, 40), ((2, 3), 512, 26)]
+)
+def test_noise_of_any_size(tmp_path, size, side, crf):
+    """What compresses worst: its copies are coarse."""
+    source, target = tmp_path / "v.avi", tmp_path / "copies/v.mp4"
+    noise = np.random.default_rng(0).integers(0, 256, (12, *size, 3), np.uint8)
+    with av.open(str(source), "w") as output:
+        track = output.add_stream("ffv1", rate=25)
+        track.height, track.width, track.pix_fmt = *size, "bgr0"
+        for picture in noise:
+            output.mux(track.encode(av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="bgr0")))
+        output.mux(track.encode(None))
+    assert write_copy(source, target, CopyOptions(short_side=side, crf=crf, preset="veryfast")) == 12
+    assert probe(target).frames == 12
+
+
+def test_a_copy_is_read_back(tmp_path):
+    """Another number of frames, another picture or missing sound is noticed."""
+    path = write_video(tmp_path / "v.mp4", 10, (64, 64), sound=True)
+    with open_video(path) as container:
+        packets = sum(packet.size > 0 for packet in container.demux(audio=0))
+    with open_video(path) as container:
+        written = [fields(picture) for picture in container.decode(video=0)]
+    assert fault_of_copy(path, written, packets, 26) == ""
+    assert fault_of_copy(path, written[:-1], packets, 26).startswith("has another number of frames than the 9")
+    other = [*written[:4], written[4] + 9, *written[5:]]
+    assert fault_of_copy(path, other, packets, 26).startswith("has another picture at frame 4")
+    wrong_sound = f"has {packets} packets of sound, but {packets + 1} were written"
+    assert fault_of_copy(path, written, packets + 1, 26) == wrong_sound
+    path.write_bytes(path.read_bytes()[:-2000])
+    assert fault_of_copy(path, written, packets, 26) == "cannot be read back (truncated)"
