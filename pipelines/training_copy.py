@@ -24,6 +24,7 @@ from av.video.stream import VideoStream
 from pipelines.decode import colour_range, quarter_turns, shown_size
 from pipelines.demux import Demuxed, demux
 from pipelines.pictures import all_pictures
+from pipelines.sound_decode import SoundError, sound_stream
 from pipelines.sound_track import SoundTrack, sound_start
 from pipelines.unfinished import unfinished
 from pipelines.video_file import VideoError, open_video, video_stream
@@ -103,7 +104,7 @@ def write_copy(source: str | Path, target: str | Path, options: CopyOptions) -> 
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
             os.replace(temporary, target)
-    except VideoError as error:
+    except (VideoError, SoundError) as error:
         raise CopyError(str(error)) from error
     except av.FFmpegError as error:
         raise CopyError(f"{source}: no copy could be made ({error})") from error
@@ -124,7 +125,7 @@ def _write(source: str | Path, temporary: Path, options: CopyOptions) -> tuple[l
                 _check_size(source, *copy_size(*size, options.short_side))
                 video = _video_track(output, picture, options, tick, stream)
                 start = _start(source, ticks * tick)
-                sound = SoundTrack(heard, output, start)
+                sound = SoundTrack(source, heard, output, start)
             if shown_size(picture) != size:
                 raise CopyError(f"{source}: its pictures change their size; cut it into files of one size each")
             small = _small(picture, video.height, video.width)
@@ -159,7 +160,7 @@ def _tick(demuxed: Demuxed, stream: VideoStream) -> Fraction:
 def _start(source: str | Path, first_frame: Fraction) -> Fraction:
     """What becomes 0, in seconds: the first frame, or the sound, if that is heard before it."""
     with open_video(source) as container:
-        sound = sound_start(container)
+        sound = sound_start(source, container)
     return first_frame if sound is None else min(first_frame, sound)
 
 
@@ -239,7 +240,7 @@ def _verify(path: Path, fields: list[np.ndarray], sound_packets: int) -> None:
         if np.abs(_fields(picture) - expected).max() > TOLERANCE:
             raise CopyError(f"{path}: frame {number} is not the picture that was written")
     with open_video(path) as container:
-        stream = container.streams.best("audio")
+        stream = sound_stream(path, container)
         found = sum(packet.size > 0 for packet in container.demux(stream)) if stream else 0
     if found != sound_packets:
         raise CopyError(f"{path}: has {found} packets of sound, but {sound_packets} were written")
