@@ -83,4 +83,4 @@ class Clip(NamedTuple):
     frames: int  # that a full decode yields
     height: int  # pixels, as shown (after rotation)
     width: int
-    sound: bool  # the clip has sound
+    sound: str  # name of its sound in the log-mel store; "": it has none

@@ -25,8 +25,9 @@ LAYERS = [
     )
     | layer(
         "pipelines",
-        "hardware nvdec packets pictures probe remux sound sound_clock sound_decode sound_track source training_copy video_file ways_in",
+        "hardware nvdec packets pictures probe remux sound sound_clock sound_decode sound_track source training_copy",
     )
+    | layer("pipelines", "video_file ways_in")
     | layer("pipelines", "frame_stream frame_times joints sound_windows whole_file")
     | layer("tsam_dali", "config options"),
     layer("pipelines", "colour culprits dataset frame_index graph index loader")
