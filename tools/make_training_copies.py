@@ -6,8 +6,8 @@ the first one that is shown j / fps seconds after the first frame, or later; non
 read. Every copy is decoded after it has been written.
 
 The copies lie in data_dir/FOLDER/ID.mp4: train on them with --set dataset.dir_videos=FOLDER; they are heard with the
-stored sound of their originals. What is done already is skipped: run it again after an interruption. Videos that cannot be copied
-are listed at the end with the reason, and tried again next time; the exit status is then 1.
+stored sound of their originals. What is done already is skipped: run it again after an interruption. Videos that cannot
+be copied are listed at the end with the reason, and tried again next time; the exit status is then 1.
 """
 
 import argparse

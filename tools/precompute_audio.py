@@ -1,9 +1,9 @@
 """Turn the sound of all clips into log-mel columns, once, so that training only reads and resizes them.
 
 For each clip of both lists, the sound of dir_audios/ID.wav (or of the video itself, where there is no .wav) is stored
-in dir_mels/ID.safetensors, about 0.7 MB per channel for ten seconds. Sound that another file of the same clip has (other
---set dataset.dir_videos, or a .wav) is stored beside it, once; training copies have that of their originals. What is done already is skipped: run it again
-after an interruption, or after files or settings have changed. Clips without sound are stored as silent, also those
+in dir_mels/ID.safetensors, about 0.7 MB per channel for ten seconds. Other sound, of another file of the same clip, is
+stored beside it; training copies have that of their originals. What is done already is skipped: run it again after an
+interruption, or after files or settings have changed. Clips without sound are stored as silent, also those
 that have only a folder of frames. Clips that failed are listed at the end with the reason, and tried again next time;
 the exit status is then 1.
 """
