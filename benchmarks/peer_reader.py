@@ -51,7 +51,7 @@ class PeerClips(Dataset):
         cropped = torch.from_numpy(frames)[:, y : y + height, x : x + width].permute(0, 3, 1, 2)
         video = cropped.contiguous().float() / 255
         video = augmented(video, plan._replace(crop=Crop(0, 0, height, width)), size, functional)
-        sound = torch.from_numpy(self.mels.picture(clip.id, model.audio_segments, plan.sound_cut))
+        sound = torch.from_numpy(self.mels.picture(clip.sound or clip.id, model.audio_segments, plan.sound_cut))
         return video, sound, clip.label
 
 

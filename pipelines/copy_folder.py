@@ -36,6 +36,12 @@ def make_copy(folder: Path, clip_id: str, source: str | Path, options: CopyOptio
     return record | {"status": "ok", "frames": frames, "bytes": target.stat().st_size}
 
 
+def originals(folder: Path) -> dict[str, tuple[int, State]]:
+    """Of each copy in a folder, if it has any: its size in bytes, and the state of the file that it was made from."""
+    made = (record for record in read_records(folder / RECORDS_NAME).values() if record["status"] == "ok")
+    return {record["id"]: (record["bytes"], (record["size"], record["mtime_ns"])) for record in made}
+
+
 def not_made(folder: Path, sources: Sources, options: CopyOptions) -> Sources:
     """The clips of `sources` (id -> original) of which there is no copy of the present file with these options."""
     known, found = read_records(folder / RECORDS_NAME), states(sources.values())

@@ -154,7 +154,7 @@ def _clip(dataset: Dataset, entry: Entry, record: Record) -> Clip:
         frames=record["frames"],
         height=record["height"],
         width=record["width"],
-        sound=False,
+        sound="",
         pixel_aspect=record.get("pixel_aspect", 1.0),  # of JPEG files nothing is known
     )
 
@@ -167,12 +167,14 @@ def _attach_sound(config: Any, clips: dict[str, list[Clip]]) -> tuple[list[str],
     store = MelStore(config.dataset.mels, config.data_augmentation.audio_image_param)
     from_video = config.pipeline.source == "video"
     videos = {clip.id: clip.path if from_video else None for members in clips.values() for clip in members}
-    problems, silent, failed = store.check(config.dataset, videos.items())
+    problems, sounds, failed = store.check(config.dataset, videos.items())
+    silent = [clip_id for clip_id in videos if sounds.get(clip_id) == ""]  # in the order of the lists
     if not from_video:
         problems += explain_cut_names(config.dataset.audios, ".wav", silent, videos)[0]
     missing_audio = config.model.missing_audio
     if silent:
-        log.warning("%d clips have no sound (model.missing_audio: %s)", len(silent), missing_audio)
+        message = "%d clips have no sound, the first is %s (model.missing_audio: %s)"
+        log.warning(message, len(silent), silent[0], missing_audio)
     if missing_audio == "error":
         problems += _shortened([f"{clip_id}: has no sound, and model.missing_audio is error" for clip_id in silent])
     left_out = dict(failed)
@@ -183,7 +185,7 @@ def _attach_sound(config: Any, clips: dict[str, list[Clip]]) -> tuple[list[str],
         reasons = [f"{clip.id}: {failed[clip.id]}; {remedy}" for clip in members if clip.id in failed]
         what = f"clips of the {split} list have sound that cannot be read"
         problems += _leave_out(what, reasons, len(members), config.pipeline.max_bad_fraction)
-        clips[split] = [clip._replace(sound=clip.id not in silent) for clip in members if clip.id not in left_out]
+        clips[split] = [clip._replace(sound=sounds.get(clip.id, "")) for clip in members if clip.id not in left_out]
         if members and not clips[split] and not problems:
             problems.append(f"no clip of the {split} list has sound, and model.missing_audio is drop")
     return problems, left_out

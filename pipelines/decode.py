@@ -12,12 +12,14 @@ from pathlib import Path
 import av
 import numpy as np
 from av.codec import CodecContext
+from av.container import InputContainer
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from pipelines.demux import Demuxed, demux
 from pipelines.orientation import levelled, orientation, pixel_aspect
 from pipelines.pictures import all_pictures, selected_pictures, wanted_pictures
 from pipelines.sampling import Crop
+from pipelines.sound_decode import SoundError, sound_stream
 from pipelines.video_file import VideoError, open_video, video_stream
 
 
@@ -35,7 +37,7 @@ class VideoInfo:
     codec: str  # FFmpeg's name of the format
     pix_fmt: str  # FFmpeg's name of the pixel format
     variable_rate: bool  # the time from frame to frame differs
-    sound_rate: int  # samples per second; 0: no sound
+    sound_rate: int  # samples per second; 0: no sound; -1: sound without a decoder
     sound_channels: int
 
 
@@ -108,8 +110,7 @@ def probe(path: str | Path) -> VideoInfo:
         stream = video_stream(path, container)
         demuxed = demux(path, container, stream)
         first, frames = _first_and_count(demuxed, stream.codec_context)
-        track = container.streams.best("audio")
-        sound = track.codec_context if track else None
+        sound_rate, sound_channels = _sound(path, container)
         height, width = shown_size(first)
         how = orientation(first)
         return VideoInfo(
@@ -123,9 +124,18 @@ def probe(path: str | Path) -> VideoInfo:
             codec=stream.codec_context.codec.canonical_name,
             pix_fmt=first.format.name,
             variable_rate=_variable_rate(demuxed),
-            sound_rate=sound.sample_rate if sound else 0,
-            sound_channels=sound.channels if sound else 0,
+            sound_rate=sound_rate,
+            sound_channels=sound_channels,
         )
+
+
+def _sound(path: str | Path, container: InputContainer) -> tuple[int, int]:
+    """Rate and channels of the sound, as `VideoInfo` has them."""
+    try:
+        track = sound_stream(path, container)
+    except SoundError:
+        return -1, 0
+    return (track.rate, track.channels) if track else (0, 0)
 
 
 def _first_and_count(demuxed: Demuxed, codec: CodecContext) -> tuple[av.VideoFrame, int]:

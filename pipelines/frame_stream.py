@@ -5,7 +5,6 @@ import math
 import os
 import stat
 import sys
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -17,7 +16,8 @@ from av.container import InputContainer
 from pipelines.decode import RGBConverter, shown_size
 from pipelines.orientation import orientation, pixel_aspect
 from pipelines.sampling import centre_crop, displayed_size, undisplayed
-from pipelines.sound import sound_kind
+from pipelines.sound_clock import Tape
+from pipelines.sound_decode import Converter, sound_stream
 from pipelines.video_file import VideoError, damaged, decodable, open_video, video_stream
 
 log = logging.getLogger(__name__)
@@ -26,6 +26,10 @@ PIPE = "-"
 PIPE_FORMATS = "matroska,webm,mpegts"
 """Containers that may come through a pipe; all can be read without going back."""
 CAMERA_FORMAT = "v4l2"
+AHEAD = 60.0
+"""Seconds of sound that are kept of what comes before the frames that it belongs to."""
+LATE = 1.0
+"""Seconds by which sound may come later than its frames; then nothing was recorded: it is silent."""
 ROUNDING = 1e-6
 """Seconds by which a sum of times may be off."""
 
@@ -35,12 +39,13 @@ class StreamFrame(NamedTuple):
 
     time: float  # seconds from the stream's first frame
     picture: np.ndarray  # uint8 (H, W, 3): the centre crop, square as it is shown
-    sound: np.ndarray  # float32 (channels, samples): the latest that has come; no samples where there is none
+    sound: np.ndarray  # float32 (channels, samples): what was heard until then; no samples where there is none
     rate: int  # of the sound, samples per second; 0: there is none
 
 
 def read_stream(source: str, fps: float, seconds: float) -> Iterator[StreamFrame]:
-    """The frames that are shown at (k + 1/2) / fps seconds, k = 0, 1, ..., each with the sound of the past `seconds`.
+    """The frames that are shown at (k + 1/2) / fps seconds, k = 0, 1, ..., each with the sound of the `seconds` before,
+    as far as it has come, on the clock of the source: silence where nothing was recorded.
 
     These are the middles of equal parts, as in a validation: with fps = S / duration, the S frames of a file. A source
     with fewer frames gives all of them. Packets that cannot be decoded are passed over.
@@ -48,15 +53,16 @@ def read_stream(source: str, fps: float, seconds: float) -> Iterator[StreamFrame
     Args:
         source: a video file; "-", a pipe or a FIFO with one of PIPE_FORMATS; or a camera such as /dev/video0.
         fps: frames per second that are wanted.
-        seconds: of sound that are kept.
+        seconds: of sound that are kept; 0: the sound is not read.
 
     Raises:
+        SoundError: there is no decoder for its sound.
         VideoError: it cannot be opened, or gives no frame.
     """
     with _open(source) as container:
         video = video_stream(source, container)
         rate = float(video.average_rate or video.guessed_rate or 0)
-        audio = container.streams.best("audio")
+        audio = sound_stream(source, container) if seconds else None
         sound, to_rgb = _Sound(seconds), RGBConverter()
         count, due, first = 0, 0.5 / fps, None
         for packet in _packets(source, container, [stream for stream in (video, audio) if stream]):
@@ -74,7 +80,8 @@ def read_stream(source: str, fps: float, seconds: float) -> Iterator[StreamFrame
                 displayed = displayed_size(*size, pixel_aspect(video, orientation(frame)))
                 crop = undisplayed(centre_crop(*displayed), displayed, size)
                 part = to_rgb(frame)[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width]
-                yield StreamFrame(time - first, np.ascontiguousarray(part), *sound.latest())
+                heard = sound.until(frame.time, first)
+                yield StreamFrame(time - first, np.ascontiguousarray(part), *heard)
         if not count:
             raise VideoError("no_video", f"{source}: gives no frame that can be decoded")
 
@@ -84,33 +91,27 @@ class _Sound:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._pieces: deque[np.ndarray] = deque()
-        self._samples = self._rate = 0
-        self._layout: av.AudioLayout | None = None
-        self._resampler: av.AudioResampler | None = None
-        self._kind: tuple[str, str, int] | None = None  # of the frames that the resampler takes
+        self._tape, self._converter = Tape(), Converter()
 
     def add(self, frame: av.AudioFrame) -> None:
-        if sound_kind(frame) != self._kind:
-            # A sound that changes on the way keeps the rate and channels that it begins with.
-            self._layout, self._rate = self._layout or frame.layout, self._rate or frame.sample_rate
-            self._resampler = av.AudioResampler(format="fltp", layout=self._layout, rate=self._rate)
-            self._kind = sound_kind(frame)
-        for piece in self._resampler.resample(frame):
-            self._pieces.append(piece.to_ndarray())
-            self._samples += piece.samples
-        while self._pieces and self._samples - self._pieces[0].shape[1] >= self._wanted:
-            self._samples -= self._pieces.popleft().shape[1]
+        for piece in self._converter.pieces(frame):
+            self._tape.add(piece)
+        self._tape.forget(self._tape.end - self._seconds - AHEAD)
 
-    def latest(self) -> tuple[np.ndarray, int]:
-        if not self._pieces:
+    def until(self, time: float | None, first: float) -> tuple[np.ndarray, int]:
+        """What has come of the seconds before a frame, and its rate.
+
+        time: when the frame is shown, on the clock of the source; None: it has none, the latest sound will do.
+        first: when the first frame was shown; the sound begins there, or earlier if it was heard before.
+        """
+        tape = self._tape
+        if not tape.rate:
             return np.empty((1, 0), np.float32), 0
-        return np.concatenate(self._pieces, axis=1)[:, -self._wanted :], self._rate
-
-    @property
-    def _wanted(self) -> int:
-        """Samples."""
-        return round(self._seconds * self._rate)
+        end = tape.end
+        if time is not None:
+            end = time if end < time - LATE else min(end, time)
+            tape.forget(end - self._seconds)
+        return tape.cut(max(end - self._seconds, min(first, tape.start)), end), tape.rate
 
 
 @contextmanager

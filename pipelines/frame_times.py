@@ -11,18 +11,20 @@ from pipelines.video_file import VideoError, open_video, video_stream
 
 
 def probe_times(path: str | Path) -> dict[str, Any]:
-    """What `pipelines.probe.probe_video` finds and, if that is ok, `times`: see `frame_times`."""
+    """What `pipelines.probe.probe_video` finds and, if that is ok, `first_frame` and `times`: see `frame_times`."""
     record = probe_video(path)
     if record["status"] != "ok":
         return record
     try:
-        return record | {"times": frame_times(path, record["frames"], record["fps"])}
+        first_frame, times = frame_times(path, record["frames"], record["fps"])
+        return record | {"first_frame": first_frame, "times": times}
     except VideoError as error:
         return {"status": error.status, "reason": str(error)}
 
 
-def frame_times(path: str | Path, frames: int, fps: float) -> np.ndarray:
-    """Seconds from the first frame to each frame, float64 (frames,); by the mean rate where packets have no times.
+def frame_times(path: str | Path, frames: int, fps: float) -> tuple[float | None, np.ndarray]:
+    """When the first frame is shown, in seconds on the clock of the file (None: it does not say); and the seconds from
+    there to each frame, float64 (frames,), by the mean rate where packets have no times.
 
     Raises:
         VideoError: `no_times`, or as `pipelines.demux.demux`.
@@ -32,7 +34,9 @@ def frame_times(path: str | Path, frames: int, fps: float) -> np.ndarray:
         demuxed = demux(path, container, stream)
         pts = [demuxed.facts[i].pts for i in demuxed.shown or ()]
         if len(pts) == frames:
-            return (np.array(pts) - pts[0]) * float(stream.time_base)
+            return float(pts[0] * stream.time_base), (np.array(pts) - pts[0]) * float(stream.time_base)
+        start = stream.start_time
+        first_frame = None if start is None else float(start * stream.time_base)
     if not fps:
         raise VideoError("no_times", f"{path}: neither its packets nor its header tell the time of a frame; convert it")
-    return np.arange(frames) / fps
+    return first_frame, np.arange(frames) / fps

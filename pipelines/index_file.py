@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 def read_index(path: Path) -> dict[str, Record]:
     """The latest record of each file, by its name relative to data_dir; empty where there is no index."""
-    return read_records(path, "file", is_whole)
+    return read_records(path, ("file",), is_whole)
 
 
 @contextmanager
@@ -55,7 +55,7 @@ def index_writer(path: Path, required: bool = False) -> Iterator[Callable[[Recor
 def take_in_parts(path: Path) -> None:
     """Put what shards have found into the index itself; where that cannot be written, it stays in their files."""
     with suppress(OSError):
-        merge_parts(path, "file")
+        merge_parts(path, ("file",))
 
 
 def compact_index(path: Path) -> None:

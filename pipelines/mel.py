@@ -130,14 +130,18 @@ def picture(
 ) -> np.ndarray:
     """Log-mel columns -> float32 (A, 3, H, W), as in `log_mel_picture`.
 
-    The columns are cut, not the sound before them as TSAM does. Only the columns within half a window of a cut differ:
-    they look beyond it, where TSAM's see the reflected end of the piece.
+    The columns are cut, not the sound before them as TSAM does. So a cut begins at the nearest column of the longest
+    hop (every 50 ms), where TSAM's begins at any sample; then only the columns within half a window of a cut differ:
+    they look beyond it, where TSAM's see the reflected end of the piece. Pieces begin where TSAM's do, up to half a hop
+    aside of their columns. Hops that do not divide the longest one are also up to half a hop aside.
 
     Args:
         columns: of at least one channel, float16 or float32.
         cut: seconds left out at the start and at the end, unless that would leave next to nothing.
     """
-    first, last = round(cut[0] * columns.rate), columns.samples - round(cut[1] * columns.rate)
+    longest = max(_in_samples(hop_ms, columns.rate) for hop_ms in options.hop_sizes)
+    first = round(cut[0] * columns.rate / longest) * longest
+    last = columns.samples - round(cut[1] * columns.rate)
     if last - first <= SHORTEST_CUT:
         first, last = 0, columns.samples
     spans = [

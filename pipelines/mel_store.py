@@ -11,8 +11,7 @@ import numpy as np
 from pipelines.clips import Dataset
 from pipelines.mel import AudioImage, picture, silent_picture
 from pipelines.mel_file import columns_path, fingerprint, load_columns
-from pipelines.mel_summary import read_summary, sound_file, state
-from pipelines.storage import states
+from pipelines.mel_summary import read_summary, sound_file, source_states, state
 
 _REMEDY = "make it with: python tools/precompute_audio.py --data D.json --config C.json, and the same --set"
 _PROBLEMS = {
@@ -26,7 +25,7 @@ class Findings(NamedTuple):
     """What `MelStore.check` found."""
 
     problems: list[str]  # one line of text for each kind, with examples and what to do
-    silent: set[str]  # ids of the clips without sound
+    sounds: dict[str, str]  # ids of the clips that can be used -> name of their sound in the store; "": silent
     failed: dict[str, str]  # ids of the clips whose sound could not be read -> why
 
 
@@ -37,18 +36,18 @@ class MelStore:
     folder: Path
     options: AudioImage
 
-    def picture(self, clip_id: str, audio_segments: int, cut: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
+    def picture(self, name: str, audio_segments: int, cut: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
         """The picture of a clip, float32 (A, 3, H, W), as `pipelines.mel.picture` makes it; silence for a silent clip.
 
         Args:
-            clip_id: names the file.
+            name: of its sound in the store, see `check`.
             audio_segments: 1 for the first channel, 2 for left and right.
             cut: seconds left out at the start and at the end.
 
         Raises:
             pipelines.mel_file.MelError: the file is missing, damaged or made with other settings.
         """
-        columns = load_columns(columns_path(self.folder, clip_id), fingerprint(self.options), audio_segments)
+        columns = load_columns(columns_path(self.folder, name), fingerprint(self.options), audio_segments)
         if columns is None:
             return silent_picture(self.options, audio_segments)
         return picture(columns, self.options, audio_segments, cut)
@@ -61,19 +60,19 @@ class MelStore:
             videos: id and video file of each clip; None: look for it, there may be only a frame folder.
         """
         records, settings = read_summary(self.folder), fingerprint(self.options)
-        clips = defaultdict(list)  # state -> ids
+        clips = defaultdict(dict)  # state -> id -> record
         sources = {clip_id: sound_file(dataset, clip_id, video) for clip_id, video in dict(videos).items()}
-        found = states(sources.values())
-        for clip_id, source in sources.items():
-            columns = columns_path(self.folder, clip_id)
-            clips[state(records.get(clip_id), found[source], columns, settings)].append(clip_id)
+        for clip_id, found in source_states(dataset, sources).items():
+            kind, record = state(records.get(clip_id, ()), found, self.folder, settings)
+            clips[kind][clip_id] = record
 
         problems = []
         for kind, text in _PROBLEMS.items():
-            if ids := clips[kind]:
+            if ids := list(clips[kind]):
                 shown = ", ".join(ids[:5]) + (", ..." if len(ids) > 5 else "")
                 if kind == "other settings":
-                    text = text.format(found=records[ids[0]].fingerprint, settings=settings)
+                    text = text.format(found=clips[kind][ids[0]].fingerprint, settings=settings)
                 problems.append(f"{self.folder}: {len(ids)} clips {text} (clips: {shown})")
-        failed = {clip_id: records[clip_id].reason for clip_id in clips["failed"]}
-        return Findings(problems, set(clips["silent"]), failed)
+        failed = {clip_id: record.reason for clip_id, record in clips["failed"].items()}
+        sounds = {clip_id: record.name for clip_id, record in clips["ok"].items()} | dict.fromkeys(clips["silent"], "")
+        return Findings(problems, sounds, failed)

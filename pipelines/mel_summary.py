@@ -1,11 +1,15 @@
-"""`dir_mels/mels.jsonl`: one line for each clip of the log-mel store, so that a large store is checked in seconds.
+"""`dir_mels/mels.jsonl`: one line for each file whose sound is in the log-mel store, so that a large store is checked
+in seconds.
 
-Lines are only ever added; the last one of a clip counts.
+A clip may have several such files, as a .wav, a video and a training copy of it. Equal sound is stored once, other
+sound beside it. Lines are only ever added; the last one of a file counts.
 """
 
+import hashlib
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +19,7 @@ import numpy as np
 
 from pipelines import storage
 from pipelines.clips import Dataset, ListError
+from pipelines.copy_folder import copy_path, originals
 from pipelines.media_files import find_video
 from pipelines.mel import AudioImage, log_mel_columns
 from pipelines.mel_file import CHANNELS, columns_path, fingerprint, save_columns
@@ -25,11 +30,12 @@ from pipelines.sound import NoSoundError, SoundError, read_sound
 log = logging.getLogger(__name__)
 
 SUMMARY_NAME = "mels.jsonl"
+_KEY = ("id", "size", "mtime_ns")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What is known of the stored sound of one clip: a line of the summary."""
+    """What is known of the stored sound of one file of a clip: a line of the summary."""
 
     id: str
     status: Literal["ok", "silent", "failed"]
@@ -40,6 +46,13 @@ class Record:
     reason: str = ""  # why it failed
     channels: int = 0  # stored; a sound whose left and right are equal is stored once
     seconds: float = 0.0
+    folder: str = ""  # of that file, relative to data_dir; "": not known
+    sound: str = ""  # digest of the samples; "": not known
+    stored: str = ""  # name in the store, without its ending; "": the id
+
+    @property
+    def name(self) -> str:
+        return self.stored or self.id
 
 
 def sound_file(dataset: Dataset, clip_id: str, video: str | Path | None = None) -> str | Path:
@@ -62,10 +75,16 @@ def sound_file(dataset: Dataset, clip_id: str, video: str | Path | None = None) 
         raise
 
 
-def store_sound(dataset: Dataset, clip_id: str, source: str | Path, options: AudioImage) -> Record:
-    """Compute and store the columns of one clip; a file that cannot be read gives a record that says why."""
-    settings, path = fingerprint(options), columns_path(dataset.mels, clip_id)
-    status, reason, columns = "ok", "", None
+def store_sound(
+    dataset: Dataset, clip_id: str, source: str | Path, options: AudioImage, known: Sequence[Record] = ()
+) -> Record:
+    """Compute and store the columns of one file of a clip, unless its sound is stored already; a file that cannot be
+    read gives a record that says why.
+
+    known: what the summary says of the clip. Sound of its other files is kept.
+    """
+    settings, folder = fingerprint(options), _folder(dataset, source)
+    status, reason, sound, digest, rate, seconds = "ok", "", np.empty((0, 0)), "", 0, 0.0
     size, mtime_ns = 0, 0
     try:
         size, mtime_ns = storage.state(source)  # before reading: what changes meanwhile is then seen as outdated
@@ -73,15 +92,24 @@ def store_sound(dataset: Dataset, clip_id: str, source: str | Path, options: Aud
         sound = sound[:CHANNELS]
         if np.array_equal(sound[0], sound[-1]):
             sound = sound[:1]  # many clips hold one channel twice
-        columns = log_mel_columns(sound, rate, options)
+        digest = hashlib.sha256(f"{rate} {sound.shape}".encode() + np.ascontiguousarray(sound).tobytes()).hexdigest()
+        seconds = sound.shape[1] / rate
     except NoSoundError:
-        status = "silent"
+        status, digest = "silent", "none"
     except (SoundError, OSError) as error:
         status, reason = "failed", str(error)
+    stored = [record for record in known if record.status != "failed"]
+    same_file = (folder, os.path.basename(source)), (size, mtime_ns)
+    others = [one for one in stored if not {(one.folder, one.source), (one.size, one.mtime_ns)} & set(same_file)]
+    name = clip_id
     if status == "failed":
-        path.unlink(missing_ok=True)
+        for stale in {record.name for record in stored} - {record.name for record in others}:
+            columns_path(dataset.mels, stale).unlink(missing_ok=True)
     else:
-        save_columns(path, columns, settings)
+        name = _name(clip_id, digest, stored, others)
+        path = columns_path(dataset.mels, name)
+        if not any(_is_stored(record, stored, digest, settings, path) for record in others):
+            save_columns(path, log_mel_columns(sound, rate, options) if status == "ok" else None, settings)
     return Record(
         id=clip_id,
         status=status,
@@ -90,48 +118,105 @@ def store_sound(dataset: Dataset, clip_id: str, source: str | Path, options: Aud
         mtime_ns=mtime_ns,
         fingerprint=settings,
         reason=reason,
-        channels=len(sound) if columns else 0,
-        seconds=columns.samples / columns.rate if columns else 0.0,
+        channels=len(sound),
+        seconds=seconds,
+        folder=folder,
+        sound=digest,
+        stored=name if name != clip_id else "",
     )
+
+
+def _folder(dataset: Dataset, source: str | Path) -> str:
+    """Where a file lies: relative to the data set, so that this may move; or an address."""
+    folder = os.path.dirname(source)
+    return folder if storage.is_remote(folder) else os.path.relpath(folder, dataset.data_dir)
+
+
+def _name(clip_id: str, digest: str, known: Sequence[Record], others: Sequence[Record]) -> str:
+    """Where a sound is stored: where it is already, else in the place that no other file of the clip needs."""
+    for record in known:
+        if record.sound == digest:
+            return record.name
+    return clip_id if clip_id not in {record.name for record in others} else f"{clip_id}.{digest[:8]}"
+
+
+def _is_stored(record: Record, known: Sequence[Record], digest: str, settings: str, path: Path) -> bool:
+    return (record.sound, record.fingerprint) == (digest, settings) and _holds(record, known) and path.is_file()
+
+
+def _holds(record: Record, known: Sequence[Record]) -> bool:
+    """Whether the columns of a record have not been replaced since: the last line that names them counts."""
+    last = [other for other in known if other.name == record.name and other.status != "failed"][-1:]
+    return not last or (last[0].sound, last[0].fingerprint) == (record.sound, record.fingerprint)
 
 
 @contextmanager
 def summary_writer(folder: Path, shard: Shard | None = None) -> Iterator[Callable[[Record], None]]:
     """Gives the function that adds a record to the summary; each is on the disk when the function returns."""
-    with record_writer(folder / SUMMARY_NAME, shard) as write:
+    with record_writer(folder / SUMMARY_NAME, shard, _KEY) as write:
         yield lambda record: write(asdict(record))
 
 
-def read_summary(folder: Path) -> dict[str, Record]:
-    """The latest record of each clip, by id; empty where there is no summary."""
-    records, path = {}, folder / SUMMARY_NAME
-    for clip_id, record in read_records(path).items():
+def read_summary(folder: Path) -> dict[str, list[Record]]:
+    """The latest records of each clip's files, by id, the newest last; empty where there is no summary."""
+    records, path = defaultdict(list), folder / SUMMARY_NAME
+    for record in read_records(path, _KEY).values():
         try:
-            records[clip_id] = Record(**record)
+            records[record["id"]].append(Record(**record))
         except TypeError:
             log.warning("%s: a damaged line is ignored; its clip counts as missing", path)
-    return records
+    return dict(records)
 
 
-def state(record: Record | None, source: storage.State | None, columns: Path, settings: str) -> str:
-    """How usable a clip's stored sound is.
+def source_states(dataset: Dataset, sources: Mapping[str, str | Path]) -> dict[str, list[storage.State]]:
+    """The states by which the store may know the sound of each clip: that of its file and, where that is a training
+    copy, that of its original. Nothing where there is no file.
+    """
+    found, videos = storage.states(sources.values()), dataset.videos
+    copies = {} if storage.is_remote(videos) else originals(videos)
+    result = {}
+    for clip_id, source in sources.items():
+        result[clip_id] = [found[source]] if found[source] else []
+        size, original = copies.get(clip_id, (None, None))
+        if result[clip_id] and found[source][0] == size and Path(source) == copy_path(videos, clip_id):
+            result[clip_id].append(original)
+    return result
+
+
+def state(
+    records: Sequence[Record], sources: Sequence[storage.State], folder: Path, settings: str
+) -> tuple[str, Record | None]:
+    """How usable a clip's stored sound is, and the record that says so.
 
     Args:
-        record: what the summary knows of the clip, if anything.
-        source: state of the file that its sound comes from now; None: it is not there.
-        columns: the file of its columns.
+        records: what the summary knows of the clip.
+        sources: see `source_states`; the first one counts, unless only another is stored.
+        folder: the store.
         settings: the fingerprint of the wanted options.
 
     Returns:
         "ok" or "silent"; or what is wrong: "missing", "other settings", "outdated" (the sound comes from another file
         now, or the file has changed) or "failed".
     """
-    if record is None:
-        return "missing"
+    if not records:
+        return "missing", None
+    found = [
+        (_state(record, records, folder, settings), record)
+        for source in sources
+        for record in records
+        if (record.size, record.mtime_ns) == tuple(source)
+    ]
+    if not found:
+        last = records[-1]
+        return ("outdated" if last.fingerprint == settings else "other settings"), last
+    return next((pair for pair in found if pair[0] in ("ok", "silent")), found[0])
+
+
+def _state(record: Record, records: Sequence[Record], folder: Path, settings: str) -> str:
     if record.fingerprint != settings:
         return "other settings"
-    if (record.size, record.mtime_ns) != source:
+    if record.status == "failed":
+        return "failed"
+    if not _holds(record, records):
         return "outdated"
-    if record.status != "failed" and not columns.is_file():
-        return "missing"
-    return record.status
+    return record.status if columns_path(folder, record.name).is_file() else "missing"

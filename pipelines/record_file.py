@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,18 +23,22 @@ from pipelines.unfinished import unfinished
 log = logging.getLogger(__name__)
 
 Record = dict[str, Any]
+Key = tuple[str, ...]
+"""Fields by which records are told apart: of those that share them, the latest counts."""
 LINES_AT_ONCE = 1000
 NO_JSON = (ValueError, RecursionError)  # the latter where brackets nest too deep
 LARGEST = {"frames": 10**8, "height": 2**16, "width": 2**16}  # of a clip that can be read
 
 
-def read_records(path: Path, key: str = "id", whole: Callable[[Any], bool] = bool) -> dict[str, Record]:
-    """The latest record of each id, or of another field, in the file and its parts; empty where there is none. A line
-    that was cut short by an interruption, or is not `whole`, is ignored.
+def read_records(path: Path, key: Key = ("id",), whole: Callable[[Any], bool] = bool) -> dict[Any, Record]:
+    """The latest record of each id, or of other fields, in the file and its parts, the latest last; empty where there
+    is none. A line that was cut short by an interruption, or is not `whole`, is ignored.
     """
     records = {}
     for file in (path, *part_files(path)):
-        records |= _read_file(file, key, whole)
+        for found, record in _read_file(file, key, whole).items():
+            records.pop(found, None)
+            records[found] = record
     return records
 
 
@@ -48,15 +53,16 @@ def is_whole(record: Any) -> bool:
     return all(type(record[name]) is int and 0 < record[name] <= largest for name, largest in LARGEST.items())
 
 
-def _read_file(path: Path, key: str, whole: Callable[[Any], bool] = bool) -> dict[str, Record]:
-    records = {}
+def _read_file(path: Path, key: Key, whole: Callable[[Any], bool] = bool) -> dict[Any, Record]:
+    records, key_of = {}, itemgetter(*key)
     if path.is_file():
         with path.open(encoding="utf-8", errors="replace") as lines:
             while some := list(islice(lines, LINES_AT_ONCE)):
                 for record in _decoded(some):
                     with suppress(KeyError, TypeError):
                         if whole(record):
-                            records[record[key]] = record
+                            records.pop(key_of(record), None)
+                            records[key_of(record)] = record
                             continue
                     log.warning("%s: a damaged line is ignored; its clip is looked at again", path)
     return records
@@ -80,9 +86,9 @@ def _decoded(lines: list[str]) -> list[Any]:
 
 
 @contextmanager
-def record_writer(path: Path, shard: Shard | None = None) -> Iterator[Callable[[Record], None]]:
+def record_writer(path: Path, shard: Shard | None = None, key: Key = ("id",)) -> Iterator[Callable[[Record], None]]:
     """Gives the function that adds a record to a file, or to its part for a shard; each is on its way to the disk when
-    the function returns.
+    the function returns. `key` as for `read_records`.
 
     Raises:
         InputError: the file cannot be written, for want of rights or space; what was added before is kept.
@@ -90,7 +96,7 @@ def record_writer(path: Path, shard: Shard | None = None) -> Iterator[Callable[[
     with named_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         if shard is None:
-            merge_parts(path)
+            merge_parts(path, key)
         file = open_to_append(shard.part(path) if shard else path)
 
     def write(record: Record) -> None:
@@ -110,7 +116,7 @@ def named_error(path: Path) -> Iterator[None]:
         raise InputError([f"{path}: cannot be written ({error.strerror}); see its folder and the disk"]) from error
 
 
-def merge_parts(path: Path, key: str = "id") -> None:
+def merge_parts(path: Path, key: Key = ("id",)) -> None:
     """Put the part files into the file, but not those that a run still adds to."""
     for part in part_files(path):
         try:

@@ -1,15 +1,18 @@
 """The sound of a file, decoded: .wav through libsndfile, videos through FFmpeg's libraries."""
 
-import itertools
+import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import numpy as np
 import soundfile
 
 from pipelines.media_files import DEMUXERS
+from pipelines.sound_decode import Piece, decoded_pieces, sound_stream
+from pipelines.sound_decode import SoundError as SoundError
 from pipelines.storage import is_remote, open_remote
 
 UNKNOWN_LENGTH = 0x7FFF0000
@@ -20,17 +23,13 @@ class NoSoundError(ValueError):
     """The file holds no sound at all: no audio stream, or one without samples."""
 
 
-class SoundError(ValueError):
-    """The file, or the sound in it, cannot be read."""
-
-
 def read_sound(path: str | Path) -> tuple[np.ndarray, int]:
     """Decode the sound of a .wav file or of a video at its own sample rate.
 
-    A video gives the samples that the ffmpeg program extracts from it, before it rounds them to 16 bit: the priming
-    samples of AAC are left out, and like there a packet that cannot be decoded is passed over. Only the end may be
-    longer, by the less than 1024 samples with which the encoder filled its last frame. A sound whose rate or channels
-    change on the way keeps those that it begins with.
+    A video gives the samples of the .wav of 16 bit that the ffmpeg program extracts from it: clipped and rounded alike,
+    without the priming samples of AAC, and all that was recorded joined, also where it begins late or has gaps
+    (`sound_pieces` tells the times). A packet that cannot be decoded is passed over. A sound whose rate or channels
+    change on the way keeps those that it begins with. A .wav whose head was never finished is read to its end.
 
     Returns:
         float32 array (channels, samples), at least 1 x 1, full scale at -1 and 1; samples per second.
@@ -47,21 +46,18 @@ def read_sound(path: str | Path) -> tuple[np.ndarray, int]:
         raise SoundError(f"{path}: the sound cannot be read ({_reason(error)})") from error
     if sound.size == 0:
         raise NoSoundError(f"{path}: has no sound")
-    _check_finite(path, sound)
     return sound, rate
 
 
-def sound_pieces(path: str | Path) -> Iterator[tuple[np.ndarray, int]]:
-    """The sound of a video as `read_sound` gives it, piece by piece: (channels, samples) and samples per second; none
-    where there is no sound.
+def sound_pieces(path: str | Path) -> Iterator[Piece]:
+    """The sound of a video as `read_sound` gives it, piece by piece, with the times at which it is heard; none where
+    there is no sound.
 
     Raises:
         SoundError: naming the file and the reason.
     """
     try:
-        for piece, rate in _pieces(Path(path)):
-            _check_finite(path, piece)
-            yield piece, rate
+        yield from _pieces(path)
     except av.FFmpegError as error:
         raise SoundError(f"{path}: the sound cannot be read ({_reason(error)})") from error
 
@@ -74,24 +70,66 @@ def _read_wav(path: str | Path) -> tuple[np.ndarray, int]:
     sound, rate = soundfile.read(path, dtype="float32", always_2d=True)  # (samples, channels)
     if cut := wav_cut_short(path):  # libsndfile gives what is there
         raise SoundError(f"{path}: {cut}; extract it again")
+    if not len(sound):
+        sound = _unfinished_wav(path, sound)
+    if not np.isfinite(sound).all():
+        raise SoundError(f"{path}: the sound holds values that are no finite numbers; extract it again")
     return np.ascontiguousarray(sound.T), rate
 
 
 def wav_cut_short(path: str | Path) -> str:
     """What is missing of a .wav file by what its head says of its length; "" where nothing is."""
     with open(path, "rb") as file:
+        start, length = _wav_data(file)
         size = os.fstat(file.fileno()).st_size
-        head, end = file.read(12), 12
-        if head[:4] + head[8:] == b"RIFFWAVE":
-            while end < size:
-                chunk = file.read(8)
-                length = int.from_bytes(chunk[4:], "little")
-                if chunk[:4] == b"data":
-                    end += 8 + (0 if length >= UNKNOWN_LENGTH else length)
-                    break
-                end += 8 + length + length % 2
-                file.seek(end)
+    end = start + (0 if length >= UNKNOWN_LENGTH else length)
     return f"cut short, {size} of at least {end} bytes are there" if end > size else ""
+
+
+def _wav_data(file: BinaryIO) -> tuple[int, int]:
+    """Where the samples of a .wav file begin, and how many bytes they take by its head."""
+    head, size, start = file.read(12), os.fstat(file.fileno()).st_size, 12
+    if head[:4] not in (b"RIFF", b"RIFX", b"RF64") or head[8:] != b"WAVE":
+        return 0, 0
+    order = "big" if head[:4] == b"RIFX" else "little"
+    while start < size:
+        file.seek(start)
+        chunk = file.read(8)
+        length = int.from_bytes(chunk[4:], order)
+        start += 8
+        if chunk[:4] == b"data":
+            return start, length
+        start += length + length % 2
+    return start, 0
+
+
+def _unfinished_wav(path: str | Path, nothing: np.ndarray) -> np.ndarray:
+    """The sound of a .wav file whose head speaks of none: `nothing`, or all that follows if its head was never
+    finished; (samples, channels).
+
+    Raises:
+        SoundError: something follows that is no sound.
+    """
+    content = bytearray(Path(path).read_bytes())
+    with open(path, "rb") as file:
+        start, length = _wav_data(file)
+    if not start or len(content) <= start or _are_chunks(content[start:]):
+        return nothing
+    content[start - 4 : start] = b"\xff" * 4  # "unknown": read to the end of the file
+    sound = soundfile.read(io.BytesIO(content), dtype="float32", always_2d=True)[0] if length == 0 else nothing
+    if not len(sound):
+        found = f"its head speaks of no samples, but {len(content) - start} bytes follow"
+        raise SoundError(f"{path}: {found}; extract it again")
+    return sound
+
+
+def _are_chunks(content: bytes) -> bool:
+    """Whether nothing but whole chunks, such as a title, stands at the end of a .wav file."""
+    at = 0
+    while at + 8 <= len(content) and content[at : at + 4].isalnum():
+        length = int.from_bytes(content[at + 4 : at + 8], "little")
+        at += 8 + length + length % 2
+    return at == len(content)
 
 
 def _open(path: str | Path) -> av.container.InputContainer:
@@ -114,48 +152,14 @@ def _read_video(path: str | Path) -> tuple[np.ndarray, int]:
     pieces = list(_pieces(path))
     if not pieces:
         return np.empty((0, 0), np.float32), 0
-    return np.concatenate([piece for piece, _ in pieces], axis=1), pieces[0][1]
+    return np.concatenate([piece.samples for piece in pieces], axis=1), pieces[0].rate
 
 
-def _pieces(path: str | Path) -> Iterator[tuple[np.ndarray, int]]:
+def _pieces(path: str | Path) -> Iterator[Piece]:
     with _open(path) as container:
-        stream = container.streams.best("audio")
-        frames = _frames(container, stream) if stream else iter(())
-        first = next(frames, None)
-        if first is None:
-            return
-        # Of the frame, not of the container: for some AAC streams the container names half the rate.
-        layout, rate = first.layout, first.sample_rate
-        for _, run in itertools.groupby(itertools.chain([first], frames), sound_kind):
-            resampler = av.AudioResampler(format="fltp", layout=layout, rate=rate)
-            for frame in itertools.chain(run, [None]):
-                for piece in resampler.resample(frame):
-                    yield piece.to_ndarray(), rate
-
-
-def sound_kind(frame: av.AudioFrame) -> tuple[str, str, int]:
-    """What all frames have in common that one resampler can take: sample format, channels, rate."""
-    return frame.format.name, frame.layout.name, frame.sample_rate
-
-
-def _frames(container: av.container.InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame]:
-    """The frames of all packets that can be decoded; raises the last packet's error if none can."""
-    decoded, failure = False, None
-    for packet in container.demux(stream):
-        try:
-            frames = packet.decode()
-        except av.FFmpegError as error:  # decoders have error numbers of their own
-            failure = error
-            continue
-        decoded = decoded or bool(frames)
-        yield from frames
-    if failure is not None and not decoded:
-        raise failure
-
-
-def _check_finite(path: str | Path, sound: np.ndarray) -> None:
-    if not np.isfinite(sound).all():
-        raise SoundError(f"{path}: the sound holds values that are no finite numbers; extract it again")
+        stream = sound_stream(path, container)
+        if stream is not None:
+            yield from decoded_pieces(container, stream)
 
 
 def _reason(error: Exception) -> str:

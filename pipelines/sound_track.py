@@ -3,18 +3,26 @@
 import struct
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 
 import av
 from av.container import InputContainer, OutputContainer
 
+from pipelines.sound_clock import TOLERANCE
+from pipelines.sound_decode import sound_stream
+
 COPIED = ("aac", "ac3", "alac", "eac3", "flac", "mp2", "mp3", "opus", "vorbis")
-"""Formats (FFmpeg's names) that an MP4 file holds as they are; of the others, and of plain samples, FLAC keeps all."""
-LOSSLESS, LOSSLESS_FORMATS = "flac", ("s16", "s32")
+"""Formats (FFmpeg's names) that an MP4 file holds as they are. Of others, and of plain samples, FLAC keeps 16 bit."""
+LOSSLESS, LOSSLESS_FORMAT = "flac", "s16"  # more than 16 bit are used nowhere
 
 
-def sound_start(source: InputContainer) -> Fraction | None:
-    """When the sound begins to be heard, in seconds on the clock of `source`; None: there is none."""
-    stream = source.streams.best("audio")
+def sound_start(path: str | Path, source: InputContainer) -> Fraction | None:
+    """When the sound begins to be heard, in seconds on the clock of `source`; None: there is none.
+
+    Raises:
+        SoundError: see `sound_stream`.
+    """
+    stream = sound_stream(path, source)
     for packet in source.demux(stream) if stream else ():
         if packet.pts is not None:
             return packet.pts * packet.time_base + Fraction(_primed(packet), stream.rate or 1)
@@ -30,13 +38,16 @@ def _primed(packet: av.Packet) -> int:
 class SoundTrack:
     """The sound of one file, and a track for it in another."""
 
-    def __init__(self, source: InputContainer, target: OutputContainer, start: Fraction):
-        """Add a track to `target` if `source` has sound.
+    def __init__(self, path: str | Path, source: InputContainer, target: OutputContainer, start: Fraction):
+        """Add a track to `target` if `source`, the file `path`, has sound.
 
         start: time in seconds, on the clock of `source`, that becomes 0.
+
+        Raises:
+            SoundError: see `sound_stream`.
         """
         self.packets = 0  # passed on so far
-        self._waiting = _packets(source, target, start)
+        self._waiting = _packets(sound_stream(path, source), source, target, start)
         self._next = next(self._waiting, None)  # adds the track
 
     def until(self, seconds: float) -> Iterator[av.Packet]:
@@ -47,9 +58,10 @@ class SoundTrack:
             self._next = next(self._waiting, None)
 
 
-def _packets(source: InputContainer, target: OutputContainer, start: Fraction) -> Iterator[av.Packet]:
-    stream = source.streams.best("audio")
-    if stream is None or stream.codec_context is None:
+def _packets(
+    stream: av.AudioStream | None, source: InputContainer, target: OutputContainer, start: Fraction
+) -> Iterator[av.Packet]:
+    if stream is None:
         return
     if stream.codec_context.codec.canonical_name in COPIED:
         track = target.add_stream_from_template(stream)
@@ -75,15 +87,23 @@ def _as_they_are(source, stream, track, start: Fraction) -> Iterator[av.Packet]:
 
 
 def _encoded(source, stream, track, start: Fraction) -> Iterator[av.Packet]:
-    wide = stream.format is not None and stream.format.bits > 16
-    resampler = av.AudioResampler(format=LOSSLESS_FORMATS[wide], layout=stream.layout, rate=stream.rate)
-    shift = round(start * stream.rate)
-    position = None  # samples
+    resampler = av.AudioResampler(format=LOSSLESS_FORMAT, layout=stream.layout, rate=stream.rate)
+    joined, late = 0, [(0, round(-start * stream.rate))]  # samples; from which of them on all are how much later
     for frame in source.decode(stream):
+        if frame.pts is not None:
+            difference = round((frame.pts * frame.time_base - start) * stream.rate) - joined
+            if not joined or difference - late[-1][1] > TOLERANCE * stream.rate:
+                late.append((joined, difference))
         for piece in resampler.resample(frame):
-            if position is None:
-                position = round((piece.pts or 0) * piece.time_base * stream.rate) - shift
-            piece.pts, piece.time_base = position, Fraction(1, stream.rate)
-            position += piece.samples
-            yield from track.encode(piece)
-    yield from track.encode(None)
+            piece.pts, piece.time_base = joined, Fraction(1, stream.rate)
+            joined += piece.samples
+            yield from _delayed(track.encode(piece), late)
+    yield from _delayed(track.encode(None), late)
+
+
+def _delayed(packets: list[av.Packet], late: list[tuple[int, int]]) -> Iterator[av.Packet]:
+    """Packets of joined samples at the times of their first ones: gaps stay, but for less than a packet."""
+    for packet in packets:
+        if packet.pts is not None:
+            packet.pts = packet.dts = packet.pts + [delay for begin, delay in late if begin <= packet.pts][-1]
+        yield packet

@@ -1,46 +1,54 @@
 """The sound of the windows of a long video: decoded once, and no more than a window of it is kept."""
 
-from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from pipelines.mel import SHORTEST_CUT, AudioImage, log_mel_columns, picture, silent_picture
+from pipelines.mel import AudioImage, log_mel_columns, picture, silent_picture
 from pipelines.sound import sound_pieces
+from pipelines.sound_clock import Tape
 from pipelines.windows import Span
 
 
 def window_pictures(
-    path: str | Path, spans: Sequence[Span], options: AudioImage, audio_segments: int
+    path: str | Path,
+    spans: Sequence[Span],
+    options: AudioImage,
+    audio_segments: int,
+    first_frame: float | None = None,
+    overhang: float = 0.0,
 ) -> Iterator[np.ndarray]:
-    """The picture of each window's own sound, float32 (A, 3, H, W), as of a file that holds nothing else.
+    """The picture of the sound that is heard while the frames of each window are shown, float32 (A, 3, H, W).
 
-    A window behind the end of the sound, or with next to nothing of it (SHORTEST_CUT samples), is silent.
+    It is silent where nothing was recorded: before a sound that begins late, in its gaps, behind its end.
 
     Args:
         path: a video.
         spans: in the order of their starts.
         options, audio_segments: as for `pipelines.mel.log_mel_picture`.
+        first_frame: when the first frame is shown, in seconds on the clock of the file; None: when the sound begins.
+        overhang: seconds for which a sound that goes on behind the end of a window is still heard.
 
     Raises:
         pipelines.sound.SoundError: the sound cannot be read.
     """
-    pieces = sound_pieces(path)
-    tape: deque[np.ndarray] = deque()  # samples `offset` to `end`, each piece (channels, samples)
-    offset = end = rate = 0
+    tape, pieces = Tape(), sound_pieces(path)
     for span in spans:
-        while not rate or end < span.end * rate:
-            piece, rate = next(pieces, (None, rate))
+        start, end = span
+        if first_frame is not None:
+            start, end = start + first_frame, end + first_frame
+        while not tape.rate or tape.end < end + overhang:
+            piece = next(pieces, None)
             if piece is None:
                 break
-            tape.append(piece[:audio_segments])
-            end += piece.shape[1]
-        while tape and offset + tape[0].shape[1] <= span.start * rate:
-            offset += tape.popleft().shape[1]
-        start, stop = (round(min(seconds * max(rate, 1), end)) - offset for seconds in span)
-        if not tape or stop - start < min(SHORTEST_CUT, end):
+            if first_frame is None:
+                first_frame = piece.time or 0.0
+                start, end = start + first_frame, end + first_frame
+            tape.add(piece)
+        tape.forget(start)
+        sound = tape.cut(start, max(end, min(tape.end, end + overhang)))
+        if not sound.any():
             yield silent_picture(options, audio_segments)
             continue
-        sound = np.concatenate(tape, axis=1)[:, start:stop]
-        yield picture(log_mel_columns(sound, rate, options), options, audio_segments)
+        yield picture(log_mel_columns(sound[:audio_segments], tape.rate, options), options, audio_segments)

@@ -132,7 +132,7 @@ class ClipSource:
     def _sound(self, clip: Clip, plan: sampling.Plan) -> np.ndarray:
         if not clip.sound or not self.audio_segments:
             return silent_picture(self.mels.options, self.audio_segments)
-        return self.mels.picture(clip.id, self.audio_segments, plan.sound_cut)
+        return self.mels.picture(clip.sound, self.audio_segments, plan.sound_cut)
 
     def _black(self, position: Position, reason: str) -> Sample:
         video, frames = self.way_in.black(self.num_segments)

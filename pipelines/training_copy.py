@@ -26,6 +26,7 @@ from pipelines.demux import Demuxed, demux
 from pipelines.orientation import Orientation, levelled, orientation, pixel_aspect
 from pipelines.pictures import all_pictures
 from pipelines.sampling import displayed_size
+from pipelines.sound_decode import SoundError, sound_stream
 from pipelines.sound_track import SoundTrack, sound_start
 from pipelines.unfinished import unfinished
 from pipelines.video_file import VideoError, open_video, video_stream
@@ -104,7 +105,7 @@ def write_copy(source: str | Path, target: str | Path, options: CopyOptions) -> 
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
             os.replace(temporary, target)
-    except VideoError as error:
+    except (VideoError, SoundError) as error:
         raise CopyError(str(error)) from error
     except av.FFmpegError as error:
         raise CopyError(f"{source}: no copy could be made ({error.strerror})") from error
@@ -128,7 +129,7 @@ def _write(source: str | Path, temporary: Path, options: CopyOptions) -> tuple[l
                 video = _video_track(output, picture, options, tick, stream)
                 video.height, video.width = height, width
                 start = _start(source, ticks * tick)
-                sound = SoundTrack(heard, output, start)
+                sound = SoundTrack(source, heard, output, start)
             if shown_size(picture) != size:
                 raise CopyError(f"{source}: its pictures change their size; cut it into files of one size each")
             small = _small(picture, video.height, video.width)
@@ -163,7 +164,7 @@ def _tick(demuxed: Demuxed, stream: VideoStream) -> Fraction:
 def _start(source: str | Path, first_frame: Fraction) -> Fraction:
     """What becomes 0, in seconds: the first frame, or the sound, if that is heard before it."""
     with open_video(source) as container:
-        sound = sound_start(container)
+        sound = sound_start(source, container)
     return first_frame if sound is None else min(first_frame, sound)
 
 

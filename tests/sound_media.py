@@ -1,5 +1,6 @@
 """Small clips with a given sound, for tests."""
 
+import re
 from pathlib import Path
 
 import av
@@ -43,6 +44,18 @@ def write_clip(path: str | Path, sound: np.ndarray | None, rate: int = 16000, fr
                 container.mux(audio.encode(piece))
             container.mux(audio.encode(None))
     return path
+
+
+def without_decoder(clip: Path, *tracks: int) -> Path:
+    """Give these tracks of AAC in an MP4 file a name that no decoder has; the container stays whole."""
+    content = bytearray(clip.read_bytes())
+    places = [found.start() for found in re.finditer(b"mp4a", content)]
+    for track in tracks:
+        content[places[track] : places[track] + 4] = b"zzzz"
+        at = content.index(b"esds", places[track])
+        content[at : at + 4] = b"free"
+    clip.write_bytes(content)
+    return clip
 
 
 def damage_sound_packet(clip: Path, number: int) -> None:

@@ -25,9 +25,10 @@ LAYERS = [
     )
     | layer(
         "pipelines",
-        "hardware nvdec packets pictures probe remux sound sound_track source training_copy video_file ways_in",
+        "hardware nvdec packets pictures probe remux sound sound_clock sound_decode sound_track source training_copy",
     )
-    | layer("pipelines", "colour_loop frame_stream frame_times joints orientation sound_windows whole_file")
+    | layer("pipelines", "video_file ways_in colour_loop")
+    | layer("pipelines", "frame_stream frame_times joints orientation sound_windows whole_file")
     | layer("tsam_dali", "config options"),
     layer("pipelines", "colour culprits dataset frame_index graph index loader")
     | layer(

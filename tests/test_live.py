@@ -166,3 +166,21 @@ def test_the_command_writes_tables_and_names_what_is_wrong(deaf, video, tmp_path
 def test_a_network_that_needs_later_frames_is_an_error_before_the_source_is_opened(tmp_path):
     with pytest.raises(ModelError, match="causal"):
         next(tsam_dali.load(checkpoint(tmp_path / "latest")).live("none.mp4"))
+
+
+@pytest.mark.parametrize("ending", ["mkv", "ts"])
+def test_a_sound_that_begins_late_and_has_a_gap_is_heard_at_its_times(tmp_path, ending):
+    """A tone from 2 s to 3 s and from 5 s to 6 s, in a file and through a pipe."""
+    path = tmp_path / f"a.{ending}"
+    picture, sine = "testsrc=s=64x48:r=10:d=8", "sine=440:r=16000:d=4"
+    cut = "aselect='not(between(t,3,5))'"
+    late = ("-itsoffset", 2, "-f", "lavfi", "-i", sine, "-af", cut, "-c:v", "mpeg4", "-c:a", "mp2")
+    ffmpeg("-f", "lavfi", "-i", picture, *late, "-output_ts_offset", 1000, path)
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    threading.Thread(target=lambda: fifo.write_bytes(path.read_bytes()), daemon=True).start()
+    for source in (fifo, path):
+        frames = {round(frame.time + 0.5): frame.sound[0] for frame in read_stream(str(source), 1, 3.0)}
+        heard = [frames[second].reshape(12, 4000) for second in (5, 6, 8)]  # each of the 3 s before 4.5, 5.5, 7.5 s
+        tone = ["".join("#" if np.abs(part).max() > 0.01 else "." for part in parts[1::2]) for parts in heard]
+        assert tone == [".##...", "#....#", ".##..."]

@@ -120,7 +120,7 @@ def test_sound_is_that_of_the_plan(tmp_path, audio_segments):
         for i in range(4):
             add(store_sound(config.dataset, f"clip{i}", tmp_path / f"videos/clip{i}.mp4", options))
     clips = load_clips(config)["training"]
-    assert [clip.sound for clip in clips] == [True, True, True, False]
+    assert [clip.sound for clip in clips] == ["clip0", "clip1", "clip2", ""]
     store = MelStore(config.dataset.mels, options)
     with build_loader(config, "training", clips) as loader:
         batch = next(iter(loader))

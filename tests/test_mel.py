@@ -187,6 +187,16 @@ def test_a_cut_is_the_picture_of_the_shorter_sound():
     assert np.abs(shown - picture(log_mel_columns(sound, rate, options), options, 1)).max() > 1
 
 
+@pytest.mark.parametrize("rate", [16000, 44100])
+def test_a_cut_begins_at_a_column(rate):
+    """Off the grid of columns, all of them would stand aside of those of the shorter sound."""
+    sound, hop = noise(2.0, rate), rate // 20  # the longest
+    shown = picture(log_mel_columns(sound, rate, SMALL), SMALL, 1, cut=(0.5131, 0.2973))
+    shorter = sound[:, 10 * hop : sound.shape[1] - round(0.2973 * rate)]
+    expected = picture(log_mel_columns(shorter, rate, SMALL), SMALL, 1)
+    assert np.abs(middle(shown) - middle(expected)).max() < (0.002 if rate == 16000 else 0.1)
+
+
 @pytest.mark.parametrize(("seconds", "is_cut"), [(1.0, True), (0.9, False), (0.5, False)])
 def test_a_cut_leaves_more_than_4800_samples(seconds, is_cut):
     columns = log_mel_columns(noise(seconds, 16000), 16000, SMALL)

@@ -1,6 +1,7 @@
 """What the summary of the log-mel store says of each clip, and what the check at the start makes of it."""
 
 import dataclasses
+import json
 import os
 
 import numpy as np
@@ -11,8 +12,15 @@ from pipelines.clips import Dataset, ListError
 from pipelines.mel import AudioImage, log_mel_picture
 from pipelines.mel_file import columns_path, fingerprint, load_columns
 from pipelines.mel_store import MelStore
-from pipelines.mel_summary import SUMMARY_NAME, read_summary, sound_file, state, store_sound, summary_writer
-from pipelines.storage import states
+from pipelines.mel_summary import (
+    SUMMARY_NAME,
+    read_summary,
+    sound_file,
+    source_states,
+    state,
+    store_sound,
+    summary_writer,
+)
 from tests.sound_media import noise, tone, write_clip
 
 OPTIONS = AudioImage(n_mels=16, spec_size=(3, 12, 20))
@@ -31,15 +39,16 @@ def dataset(tmp_path):
     return dataset
 
 
-def found(path):
-    """The state of a file, or None."""
-    return states([path])[path]
-
-
 def store_all(dataset, *clip_ids):
     with summary_writer(dataset.mels) as write:
         for clip_id in clip_ids:
-            write(store_sound(dataset, clip_id, sound_file(dataset, clip_id), OPTIONS))
+            known = read_summary(dataset.mels).get(clip_id, ())
+            write(store_sound(dataset, clip_id, sound_file(dataset, clip_id), OPTIONS, known))
+
+
+def latest(dataset):
+    """The newest record of each clip."""
+    return {clip_id: records[-1] for clip_id, records in read_summary(dataset.mels).items()}
 
 
 def check(dataset, *clip_ids, options=OPTIONS):
@@ -49,7 +58,7 @@ def check(dataset, *clip_ids, options=OPTIONS):
 
 def test_what_is_stored_and_said(dataset):
     store_all(dataset, "video", "sub/wav", "silent")
-    records = read_summary(dataset.mels)
+    records = latest(dataset)
     said = {name: (record.status, record.source, record.channels) for name, record in records.items()}
     assert said == {
         "video": ("ok", "video.mp4", 1),
@@ -59,7 +68,11 @@ def test_what_is_stored_and_said(dataset):
     assert records["sub/wav"].seconds == pytest.approx(0.3)
     stat = (dataset.videos / "video.mp4").stat()
     assert (records["video"].size, records["video"].mtime_ns) == (stat.st_size, stat.st_mtime_ns)
-    assert check(dataset, "video", "sub/wav", "silent") == ([], {"silent"}, {})
+    assert check(dataset, "video", "sub/wav", "silent") == (
+        [],
+        {"video": "video", "sub/wav": "sub/wav", "silent": ""},
+        {},
+    )
     store = MelStore(dataset.mels, OPTIONS)
     for clip_id in ("video", "sub/wav"):
         direct = log_mel_picture(sound_file(dataset, clip_id), OPTIONS, 2)
@@ -69,7 +82,7 @@ def test_what_is_stored_and_said(dataset):
 def test_equal_channels_are_stored_once(dataset):
     soundfile.write(dataset.audios / "video.wav", np.tile(noise(0.3, 8000), (2, 1)).T, 8000)
     store_all(dataset, "video")
-    assert read_summary(dataset.mels)["video"].channels == 1
+    assert latest(dataset)["video"].channels == 1
     direct = log_mel_picture(dataset.audios / "video.wav", OPTIONS, 2)
     np.testing.assert_allclose(MelStore(dataset.mels, OPTIONS).picture("video", 2), direct, atol=0.005)
 
@@ -82,12 +95,12 @@ def test_no_more_than_two_channels_are_stored(dataset):
 
 
 def test_everything_is_missing_where_there_is_no_store(dataset):
-    (problem,), silent, _ = check(dataset, "video", "silent")
+    (problem,), sounds, _ = check(dataset, "video", "silent")
     assert problem.startswith(
         f"{dataset.mels}: 2 clips have no sound in the log-mel store; make it with: python tools/"
     )
     assert "--config C.json, and the same --set (clips: video, silent)" in problem
-    assert not silent
+    assert not sounds
 
 
 def test_each_kind_of_problem_is_one_line_with_examples(dataset):
@@ -109,16 +122,17 @@ def test_a_file_that_cannot_be_read(dataset):
     store_all(dataset, "video")
     (dataset.videos / "video.mp4").write_bytes(b"something else")
     store_all(dataset, "video")
-    record = read_summary(dataset.mels)["video"]
+    record = latest(dataset)["video"]
     assert record.status == "failed"
     assert "video.mp4" in record.reason
     assert not columns_path(dataset.mels, "video").exists()  # what was stored is of another file
-    assert check(dataset, "video") == ([], set(), {"video": record.reason})
+    assert check(dataset, "video") == ([], {}, {"video": record.reason})
 
 
 def current_state(dataset, clip_id):
-    record = read_summary(dataset.mels).get(clip_id)
-    return state(record, found(sound_file(dataset, clip_id)), columns_path(dataset.mels, clip_id), fingerprint(OPTIONS))
+    found = source_states(dataset, {clip_id: sound_file(dataset, clip_id)})
+    records = read_summary(dataset.mels).get(clip_id, ())
+    return state(records, found[clip_id], dataset.mels, fingerprint(OPTIONS))[0]
 
 
 def test_changes_of_the_source_are_seen(dataset):
@@ -140,17 +154,16 @@ def test_changes_of_the_source_are_seen(dataset):
 
 def test_a_source_that_is_gone(dataset):
     store_all(dataset, "video")
-    record = read_summary(dataset.mels)["video"]
-    video = dataset.videos / "video.mp4"
-    video.unlink()
-    assert state(record, found(video), columns_path(dataset.mels, "video"), fingerprint(OPTIONS)) == "outdated"
+    (dataset.videos / "video.mp4").unlink()
+    records = read_summary(dataset.mels)["video"]
+    assert state(records, [], dataset.mels, fingerprint(OPTIONS))[0] == "outdated"
 
 
 def test_the_store_moves_with_its_data_set(dataset, tmp_path_factory):
     store_all(dataset, "video", "sub/wav")
     moved = tmp_path_factory.mktemp("elsewhere") / "data"
     os.rename(dataset.root, moved)
-    assert check(Dataset(data_dir=str(moved)), "video", "sub/wav") == ([], set(), {})
+    assert check(Dataset(data_dir=str(moved)), "video", "sub/wav").problems == []
 
 
 def test_half_a_line_costs_one_clip(dataset, caplog):
@@ -167,7 +180,7 @@ def test_the_last_line_of_a_clip_counts(dataset):
     store_all(dataset, "video")
     write_clip(dataset.videos / "video.mp4", None)
     store_all(dataset, "video")
-    assert read_summary(dataset.mels)["video"].status == "silent"
+    assert latest(dataset)["video"].status == "silent"
     assert len((dataset.mels / SUMMARY_NAME).read_text().splitlines()) == 2
 
 
@@ -182,6 +195,59 @@ def test_a_frame_folder_is_silent_unless_there_is_a_video_or_wav(dataset):
     store_all(dataset, "video", "sub/wav", "images")
     store = MelStore(dataset.mels, OPTIONS)
     unknown = [(clip_id, None) for clip_id in ("video", "sub/wav", "images")]
-    assert store.check(dataset, unknown) == ([], {"images"}, {})
+    assert store.check(dataset, unknown) == ([], {"video": "video", "sub/wav": "sub/wav", "images": ""}, {})
     soundfile.write(dataset.audios / "images.wav", noise(0.3, 8000).T, 8000)
     assert "1 clips have sound in the log-mel store of another file" in store.check(dataset, unknown).problems[0]
+
+
+def test_other_sound_of_a_clip_is_stored_beside_and_equal_sound_once(dataset):
+    """A .wav and the video, each chosen by its own settings, and the same sound in another file."""
+    video, wav = dataset, dataclasses.replace(dataset, dir_audios="recorded")
+    wav.audios.mkdir()
+    soundfile.write(wav.audios / "video.wav", noise(0.3, 8000).T, 8000)
+    store_all(video, "video")
+    store_all(wav, "video")
+    (first,), (second,) = (check(one, "video").sounds.values() for one in (video, wav))
+    assert (first, len(list(dataset.mels.glob("*.safetensors")))) == ("video", 2)
+    store = MelStore(dataset.mels, OPTIONS)
+    for name, source in ((first, dataset.videos / "video.mp4"), (second, wav.audios / "video.wav")):
+        np.testing.assert_allclose(store.picture(name, 1), log_mel_picture(source, OPTIONS, 1), atol=0.005)
+
+    same = dataclasses.replace(dataset, dir_videos="same")
+    same.videos.mkdir()
+    (same.videos / "video.mp4").write_bytes((dataset.videos / "video.mp4").read_bytes() + b"\0\0\0\x08free")
+    before = columns_path(dataset.mels, "video").stat().st_mtime_ns
+    store_all(same, "video")
+    assert check(same, "video").sounds == {"video": "video"}
+    assert columns_path(dataset.mels, "video").stat().st_mtime_ns == before
+
+    write_clip(same.videos / "video.mp4", tone(900, 0.3, 16000))  # changed: the sound of the others stays
+    store_all(same, "video")
+    assert [check(one, "video").problems for one in (video, wav, same)] == [[], [], []]
+    assert len({check(one, "video").sounds["video"] for one in (video, wav, same)}) == 3
+
+
+def test_a_store_of_before_is_used_and_never_overwritten(dataset):
+    store_all(dataset, "video")
+    summary = dataset.mels / SUMMARY_NAME
+    line = json.loads(summary.read_text())
+    summary.write_text(json.dumps({key: line[key] for key in line if key not in ("folder", "sound", "stored")}) + "\n")
+    assert check(dataset, "video") == ([], {"video": "video"}, {})
+    other = dataclasses.replace(dataset, dir_videos="other")
+    other.videos.mkdir()
+    write_clip(other.videos / "video.mp4", tone(900, 0.3, 16000))
+    store_all(other, "video")
+    assert [check(one, "video").problems for one in (dataset, other)] == [[], []]
+
+
+def test_columns_that_were_made_anew_with_other_settings_are_no_longer_those_of_other_files(dataset):
+    same = dataclasses.replace(dataset, dir_videos="same")
+    same.videos.mkdir()
+    (same.videos / "video.mp4").write_bytes((dataset.videos / "video.mp4").read_bytes())
+    store_all(dataset, "video")
+    store_all(same, "video")
+    other = dataclasses.replace(OPTIONS, n_mels=17)
+    with summary_writer(dataset.mels) as write:
+        write(store_sound(dataset, "video", dataset.videos / "video.mp4", other, read_summary(dataset.mels)["video"]))
+    assert check(dataset, "video", options=other).problems == []
+    assert "1 clips have sound in the log-mel store of another file" in check(same, "video").problems[0]

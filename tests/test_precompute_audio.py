@@ -67,7 +67,7 @@ def test_clips_of_both_lists_are_stored_once_and_skipped_afterwards(data):
     first = stored(data)
     assert set(first) == {"a", "b", SPACED, "silent"}
     dataset, store = Dataset(data_dir=str(data)), MelStore(data / "mels", OPTIONS)
-    assert store.check(dataset, [(name, data / f"videos/{name}.mp4") for name in ("a", "b", SPACED)]) == ([], set(), {})
+    assert store.check(dataset, [(name, data / f"videos/{name}.mp4") for name in ("a", "b", SPACED)]).problems == []
     for clip_id, source in (("a", "videos/a.mp4"), ("b", "audios/b.wav"), (SPACED, f"videos/{SPACED}.mp4")):
         np.testing.assert_allclose(store.picture(clip_id, 2), log_mel_picture(data / source, OPTIONS, 2), atol=0.005)
     assert not (ROOT / "x").exists()
@@ -100,7 +100,7 @@ def test_failures_are_listed_and_the_rest_is_stored(data):
     assert "a.mp4: the sound cannot be read (" in listed[1]
     assert "b.wav: the sound cannot be read (" in listed[2]
     assert "Traceback" not in done.stderr
-    assert {name: record.status for name, record in read_summary(data / "mels").items()} == {
+    assert {name: records[-1].status for name, records in read_summary(data / "mels").items()} == {
         "a": "failed",
         "b": "failed",
         SPACED: "ok",
@@ -174,6 +174,20 @@ def test_a_killed_worker_stops_the_run_with_a_reason(long_data):
     assert "error: a worker process was killed" in errors
     assert "Traceback" not in errors
     assert_is_kept(long_data)
+
+
+def test_training_copies_are_heard_with_the_sound_of_their_originals(data):
+    """The README's commands: nothing is computed anew, and nothing that earlier checkpoints need is replaced."""
+    (data / "audios/b.wav").unlink()
+    precompute(data)
+    first = stored(data)
+    made = run("tools/make_training_copies.py", "--data", data.parent / "data.json", "--short_side", 48, "--workers", 1)
+    assert made.returncode == 0, made.stderr
+    copies = ("--set", "dataset.dir_videos=videos_48")
+    assert "0 clips stored, 0 stored as silent, 4 were done already" in precompute(data, *copies).stdout
+    assert "4 clips stored" not in precompute(data, *copies, "--force").stdout  # 3 with sound
+    assert {clip_id: first[clip_id] for clip_id in stored(data)} == first
+    assert "0 clips stored, 0 stored as silent, 4 were done already" in precompute(data).stdout
 
 
 def test_help_says_what_it_does():

@@ -10,7 +10,7 @@ from pipelines import training_copy
 from pipelines.copy_folder import make_copy, not_made
 from pipelines.decode import decode_frames, probe
 from pipelines.demux import demux, demux_plain
-from pipelines.sound import read_sound
+from pipelines.sound import read_sound, sound_pieces
 from pipelines.training_copy import CopyError, CopyOptions, copy_size, write_copy
 from pipelines.video_file import open_video, video_stream
 from tests.media import ffmpeg, frame_numbers, write_video
@@ -128,6 +128,18 @@ def test_sound_is_kept(tmp_path, name, encoder):
     assert abs(original.shape[1] - copy.shape[1]) < 2000  # the padding at the end
     shifts = [0] if name.endswith(("mp4", "avi")) else range(-47, 48)  # Matroska and others count in milliseconds
     assert min(difference(original, copy, shift) for shift in shifts) < 2**-14
+
+
+def test_plain_samples_are_the_same_and_keep_their_gap(tmp_path):
+    picture, cut = "testsrc=s=96x64:r=10:d=4", "aselect='not(between(t,1,3))'"
+    source = tmp_path / "v.mkv"
+    sine = ("-f", "lavfi", "-i", "sine=440:r=16000:d=4", "-af", cut, "-c:a", "pcm_f32le")
+    ffmpeg("-f", "lavfi", "-i", picture, *sine, source)
+    target, _ = copied(source)
+    np.testing.assert_array_equal(read_sound(source)[0], read_sound(target)[0])
+    times = np.array([piece.time for piece in sound_pieces(target)])
+    assert np.diff(times).max() == pytest.approx(2.2, abs=0.3)  # a packet takes 0.25 s
+    assert times[0] == pytest.approx(0, abs=0.01)
 
 
 def difference(original, copy, shift: int) -> float:

@@ -12,7 +12,7 @@ from tests.test_remux import CLOSED, OPEN
 
 def clip_of(path) -> Clip:
     info = probe(path)
-    return Clip("clip", 0, str(path), info.frames, info.height, info.width, sound=False)
+    return Clip("clip", 0, str(path), info.frames, info.height, info.width, sound="")
 
 
 @pytest.mark.parametrize(

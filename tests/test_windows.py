@@ -9,9 +9,11 @@ from pipelines.frame_times import frame_times, probe_times
 from pipelines.mel import AudioImage, log_mel_columns, picture, silent_picture
 from pipelines.sampling import validation_frames
 from pipelines.sound import SoundError, read_sound
+from pipelines.sound_clock import Tape
+from pipelines.sound_decode import Piece
 from pipelines.sound_windows import window_pictures
 from pipelines.windows import Span, WindowViews, span_frames, window_spans
-from tests.media import write_video
+from tests.media import ffmpeg, write_video
 from tests.sound_media import noise, write_clip
 
 SMALL = AudioImage(n_mels=16, spec_size=(3, 24, 24))
@@ -72,7 +74,7 @@ def test_times_of_frames(tmp_path):
     uneven = write_video(tmp_path / "uneven.mp4", 6, pts=shown)
     assert np.allclose(probe_times(uneven)["times"], np.array(shown) / 1000)
     without = write_video(tmp_path / "without.avi", 20, fps=10, codec="mpeg4")
-    assert np.allclose(frame_times(without, 20, 10.0), np.arange(20) / 10)
+    assert np.allclose(frame_times(without, 20, 10.0)[1], np.arange(20) / 10)
     (tmp_path / "text.mp4").write_text("no video")
     assert probe_times(tmp_path / "text.mp4")["status"] == "not_a_video"
 
@@ -81,21 +83,75 @@ def test_times_of_frames(tmp_path):
 def test_a_window_is_heard_with_its_own_sound(tmp_path, channels):
     path = write_clip(tmp_path / "a.mkv", noise(6, 8000, channels), 8000)
     sound, rate = read_sound(path)
-    spans = [Span(0, 2), Span(1, 3.5), Span(3, 5), Span(4, 6), Span(5.99, 6), Span(7, 9)]
+    spans = [Span(0, 2), Span(1, 3.5), Span(3, 5), Span(4, 6), Span(5, 7), Span(7, 9)]
     found = list(window_pictures(path, spans, SMALL, 2))
     assert len(found) == len(spans)
-    for (start, end), shown in zip(spans[:4], found, strict=False):
+    sound = np.pad(sound, ((0, 0), (0, rate)))  # behind its end it is silent
+    for (start, end), shown in zip(spans[:5], found, strict=False):
         piece = sound[:2, round(start * rate) : round(end * rate)]
         assert np.array_equal(shown, picture(log_mel_columns(piece, rate, SMALL), SMALL, 2))
-    silence = silent_picture(SMALL, 2)
-    assert np.array_equal(found[4], silence)  # 80 samples
-    assert np.array_equal(found[5], silence)
+    assert np.array_equal(found[5], silent_picture(SMALL, 2))
 
 
 def test_a_video_without_sound_is_silent_and_a_broken_one_an_error(tmp_path):
     path = write_clip(tmp_path / "a.mp4", None)
-    (shown,) = window_pictures(path, [Span(0, float("inf"))], SMALL, 1)
+    (shown,) = window_pictures(path, [Span(0, 1)], SMALL, 1)
     assert np.array_equal(shown, silent_picture(SMALL, 1))
     (tmp_path / "b.mp4").write_text("no video")
     with pytest.raises(SoundError, match=r"b\.mp4: the sound cannot be read"):
         next(window_pictures(tmp_path / "b.mp4", [Span(0, 1)], SMALL, 1))
+
+
+@pytest.fixture(scope="module")
+def gap(tmp_path_factory):
+    """8 s of video; a tone from 1 s to 3 s and from 5 s to 7 s."""
+    folder = tmp_path_factory.mktemp("clock")
+    ffmpeg("-f", "lavfi", "-i", "testsrc=s=64x48:r=10:d=8", "-bf", 2, folder / "video.mkv")
+    sine = ("-itsoffset", 1, "-f", "lavfi", "-i", "sine=440:r=16000:d=6")
+    cut = ("-af", "aselect='not(between(t,3,5))'")
+    ffmpeg("-i", folder / "video.mkv", *sine, *cut, "-c:v", "copy", "-c:a", "flac", folder / "gap.mkv")
+    return folder / "gap.mkv"
+
+
+def loud(path):
+    """Of each second of a video whether a tone is heard in it."""
+    first_frame = probe_times(path)["first_frame"]
+    shown = window_pictures(path, [Span(k, k + 1) for k in range(8)], SMALL, 1, first_frame)
+    return "".join("#" if (picture.max(axis=(0, 1, 2)) > -6).mean() > 0.5 else "." for picture in shown)
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("a.mkv", "-c copy"),
+        ("a.mp4", "-c:v copy -c:a aac"),
+        ("a.mov", "-c:v copy -c:a alac"),
+        ("a.mp4", "-c:v copy -c:a aac -movflags frag_keyframe+empty_moov"),
+        ("a.flv", "-c:v copy -c:a aac"),
+        ("a.ts", "-c:v copy -c:a mp2 -output_ts_offset 95440"),  # the clock overflows on the way
+    ],
+)
+def test_a_sound_that_begins_late_and_has_a_gap_keeps_its_times(gap, tmp_path, name, how):
+    path = tmp_path / name
+    ffmpeg("-copyts", "-i", gap, *how.split(), path)
+    assert loud(path) == ".##..##."
+    joined, rate = read_sound(path)
+    assert joined.shape[1] == pytest.approx(4 * rate, abs=0.3 * rate)  # as ffmpeg extracts it
+
+
+def test_a_sound_that_begins_before_the_video_is_heard_from_the_first_frame_on(gap, tmp_path):
+    ffmpeg("-itsoffset", 2, "-i", gap, "-i", gap, "-map", "0:v", "-map", "1:a", "-c", "copy", tmp_path / "a.mkv")
+    assert loud(tmp_path / "a.mkv") == "#..##..."
+
+
+def test_a_tape_follows_clocks_that_round_overlap_jump_and_start_anew():
+    def tape(*times, size=100):
+        result = Tape()
+        for number, time in enumerate(times, 1):
+            result.add(Piece(np.full((1, size), number, np.float32), 100, time))
+        return result.cut(0, 8)[0, ::10].astype(int).tolist()
+
+    assert tape(0, 1.04, None)[:31] == [1] * 10 + [2] * 10 + [3] * 10 + [0]
+    assert tape(0, 0.5, 2.5)[:35] == [1] * 10 + [2] * 5 + [0] * 10 + [3] * 10
+    assert tape(4, 5, 0, 1)[39:] == [0] + [1] * 10 + [2] * 10 + [3] * 10 + [4] * 10  # after 6 s, a clock set anew
+    assert tape(0, 10**9)[:11] == [1] * 10 + [0]

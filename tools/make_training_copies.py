@@ -5,9 +5,9 @@ with the sound of the original. Frame i of a copy is frame i of the original; wi
 for some whole j, the first one that is shown j / fps seconds after the first frame, or later; none is kept twice. The
 originals are only read. Every copy is decoded after it has been written.
 
-The copies lie in data_dir/FOLDER/ID.mp4: train on them with --set dataset.dir_videos=FOLDER, and precompute the sound
-with the same --set. What is done already is skipped: run it again after an interruption. Videos that cannot be copied
-are listed at the end with the reason, and tried again next time; the exit status is then 1.
+The copies lie in data_dir/FOLDER/ID.mp4: train on them with --set dataset.dir_videos=FOLDER; they are heard with the
+stored sound of their originals. What is done already is skipped: run it again after an interruption. Videos that cannot
+be copied are listed at the end with the reason, and tried again next time; the exit status is then 1.
 """
 
 import argparse
@@ -75,7 +75,7 @@ def main() -> None:
         sys.exit(130)
     failures += [record["reason"] for record in records if record["status"] != "ok"]
     print(_summary(folder, records, len(sources) - len(todo), len(failures)))
-    print(f"train on them with: --set dataset.dir_videos={name} (and so precompute their sound)")
+    print(f"train on them with: --set dataset.dir_videos={name}")
     if failures:
         print("failed:", *failures, sep="\n", file=sys.stderr)
         sys.exit(1)

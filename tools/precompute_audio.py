@@ -1,8 +1,9 @@
 """Turn the sound of all clips into log-mel columns, once, so that training only reads and resizes them.
 
 For each clip of both lists, the sound of dir_audios/ID.wav (or of the video itself, where there is no .wav) is stored
-in dir_mels/ID.safetensors, about 0.7 MB per channel for ten seconds. What is done already is skipped: run it again
-after an interruption, or after files or settings have changed. Clips without sound are stored as silent, also those
+in dir_mels/ID.safetensors, about 0.7 MB per channel for ten seconds. Other sound, of another file of the same clip, is
+stored beside it; training copies have that of their originals. What is done already is skipped: run it again after an
+interruption, or after files or settings have changed. Clips without sound are stored as silent, also those
 that have only a folder of frames. Clips that failed are listed at the end with the reason, and tried again next time;
 the exit status is then 1.
 """
@@ -18,11 +19,11 @@ from pipelines.clips import Dataset, ListError
 from pipelines.list_file import listed_ids
 from pipelines.media_files import find_videos
 from pipelines.mel import AudioImage
-from pipelines.mel_file import columns_path, fingerprint
-from pipelines.mel_summary import read_summary, sound_file, state, store_sound, summary_writer
+from pipelines.mel_file import fingerprint
+from pipelines.mel_summary import Record, read_summary, sound_file, source_states, state, store_sound, summary_writer
 from pipelines.parallel import in_processes
 from pipelines.shard import Shard
-from pipelines.storage import location, states
+from pipelines.storage import location
 from pipelines.tsam_names import explain_cut_names
 from tsam_dali.cluster_arguments import add_cluster_arguments, chosen, reachable
 from tsam_dali.command_line import add_config_arguments, friendly_errors, heed_sigterm, parser
@@ -45,8 +46,9 @@ def main() -> None:
     options = config.data_augmentation.audio_image_param
 
     sources, failures = _sources(dataset, args.shard)
-    todo = sources if args.force else _not_done(dataset, sources, options)
-    jobs = ((dataset, clip_id, source, options) for clip_id, source in todo.items())
+    known = read_summary(dataset.mels)
+    todo = sources if args.force else _not_done(dataset, sources, options, known)
+    jobs = ((dataset, clip_id, source, options, known.get(clip_id, ())) for clip_id, source in todo.items())
     records = in_processes(store_sound, jobs, args.workers, args.dask)
     counts: Counter[str] = Counter()
     try:
@@ -85,13 +87,14 @@ def _sources(dataset: Dataset, shard: Shard | None) -> tuple[dict[str, str | Pat
     return sources, failures + explain_cut_names(dataset.audios, ".wav", without, sources)[0]
 
 
-def _not_done(dataset: Dataset, sources: dict[str, str | Path], options: AudioImage) -> dict[str, str | Path]:
-    known, folder, settings = read_summary(dataset.mels), dataset.mels, fingerprint(options)
-    found = states(sources.values())
+def _not_done(
+    dataset: Dataset, sources: dict[str, str | Path], options: AudioImage, known: dict[str, list[Record]]
+) -> dict[str, str | Path]:
+    found, settings = source_states(dataset, sources), fingerprint(options)
     return {
         clip_id: source
         for clip_id, source in sources.items()
-        if state(known.get(clip_id), found[source], columns_path(folder, clip_id), settings) not in ("ok", "silent")
+        if state(known.get(clip_id, ()), found[clip_id], dataset.mels, settings)[0] not in ("ok", "silent")
     }
 
 

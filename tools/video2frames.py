@@ -24,6 +24,7 @@ from pipelines.ffmpeg import FfmpegError, passthrough, run_ffmpeg
 from pipelines.frame_folder import check_template
 from pipelines.media_files import DEMUXERS, find_video, video_ids
 from pipelines.sound import NoSoundError, wav_cut_short
+from pipelines.sound_decode import SoundError, sound_stream
 from pipelines.storage import is_remote
 from pipelines.unfinished import unfinished
 from pipelines.video_file import VideoError, open_video, video_stream
@@ -78,7 +79,7 @@ def main() -> None:
             return Result(clip_id, "no sound")
         except UnicodeEncodeError:  # ffmpeg-python's
             return Result(clip_id, "failed", "its name is no UTF-8 text; rename it")
-        except (FfmpegError, VideoError, OSError) as error:
+        except (FfmpegError, VideoError, SoundError, OSError) as error:
             return Result(clip_id, "failed", str(error))
         return Result(clip_id, "extracted")
 
@@ -125,10 +126,11 @@ def extract_sound(video: Path, target: Path) -> None:
     Raises:
         FfmpegError: ffmpeg failed, or could not write all of it.
         NoSoundError: there is no sound.
+        SoundError: there is no decoder for it.
         VideoError: see `open_video`.
     """
     with open_video(video) as container:  # ffmpeg would take the sound of a file that is cut short
-        stream = container.streams.best("audio")
+        stream = sound_stream(video, container)
         if stream is None:
             raise NoSoundError(f"{video}: has no sound")
         track = stream.index

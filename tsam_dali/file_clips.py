@@ -53,7 +53,7 @@ def probe_files(
 
 def file_clip(path: str, record: dict[str, Any]) -> Clip:
     size = {key: record[key] for key in ("frames", "height", "width", "pixel_aspect")}
-    return Clip(id=path, label=0, path=path, sound=record["sound_rate"] > 0, **size)
+    return Clip(id=path, label=0, path=path, sound=path if record["sound_rate"] else "", **size)
 
 
 @torch.no_grad()

@@ -45,12 +45,14 @@ def follow(
     Raises:
         tsam_dali.backbone.ModelError: the network needs later frames.
         pipelines.video_file.VideoError: the source cannot be read.
+        pipelines.sound.SoundError: there is no decoder for its sound.
     """
     segments, size = config.model.video_segments, config.data_augmentation.video_image_param.output_size
     fps = fps or segments / CLIP_SECONDS
     hear = Ear(config, device)
     stream, due = Stream(network, hear(None)), 0.0
-    for frame in read_stream(source, fps, segments / fps):
+    heard = segments / fps if config.model.audio_segments else 0.0
+    for frame in read_stream(source, fps, heard):
         with autocast(config.training_param, device):
             if frame.rate and frame.time >= due:
                 stream.hear(hear(frame))

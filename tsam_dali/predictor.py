@@ -73,7 +73,7 @@ class Predictor:
                 yield Unreadable(path=name, error=look.error)
                 continue
             classes = best_classes(look.probabilities, self.class_names, topk)
-            prediction = Prediction(path=name, classes=classes, has_sound=clip.sound)
+            prediction = Prediction(path=name, classes=classes, has_sound=bool(clip.sound))
             yield Seen(prediction, look.video, look.audio, look.probabilities)
 
     def timeline(self, path: str | Path, window: float, stride: float, topk: int = 5) -> Timeline:

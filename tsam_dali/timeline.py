@@ -17,6 +17,10 @@ STILLS = 10
 """Windows of a timeline of which a frame is kept, for its picture."""
 
 
+OVERHANG = 1.0
+"""Seconds for which the sound of a video of one window is still heard behind its last frame: encoders fill theirs."""
+
+
 class SeenTimeline(NamedTuple):
     """A timeline and what its picture shows beside it."""
 
@@ -57,7 +61,7 @@ def make_timeline(
     kept = set(np.linspace(0, len(spans) - 1, min(STILLS, len(spans))).round().astype(int).tolist())
     probabilities = np.full((len(spans), len(names)), np.nan, np.float32)
     windows, stills = [], {}
-    looks = look_at(network, config, device, [clip] * len(spans), views, _sounds(config, path, spans))
+    looks = look_at(network, config, device, [clip] * len(spans), views, _sounds(config, path, record, spans))
     for number, (span, look) in enumerate(zip(spans, looks, strict=True)):
         place = {"start": round(span.start, 3), "end": round(span.end, 3)}
         if look.error:
@@ -69,7 +73,7 @@ def make_timeline(
             stills[number] = look.video[len(look.video) // 2].clone()
     if not any(one.classes for one in windows):
         raise PredictionError(windows[0].error)
-    about = {"duration": round(spans[-1].end, 3), "window": window, "stride": stride, "has_sound": clip.sound}
+    about = {"duration": round(spans[-1].end, 3), "window": window, "stride": stride, "has_sound": bool(clip.sound)}
     return SeenTimeline(Timeline(path=path, windows=tuple(windows), **about), probabilities, stills)
 
 
@@ -80,11 +84,11 @@ def _duration(times: np.ndarray, fps: float) -> float:
     return 1 / fps if fps else 1.0  # a single picture: any length will do
 
 
-def _sounds(config: Config, path: str, spans: list[Span]) -> Iterator[np.ndarray] | None:
+def _sounds(config: Config, path: str, record: dict[str, Any], spans: list[Span]) -> Iterator[np.ndarray] | None:
     """The pictures of the windows' sound; None for a network that hears nothing."""
     segments = config.model.audio_segments
     if not segments:
         return None
-    if len(spans) == 1:  # heard whole, as in `Predictor.predict`
-        spans = [Span(0, float("inf"))]
-    return window_pictures(path, spans, config.data_augmentation.audio_image_param, segments)
+    overhang = OVERHANG if len(spans) == 1 else 0.0  # heard to its end, as in `Predictor.predict`
+    options = config.data_augmentation.audio_image_param
+    return window_pictures(path, spans, options, segments, record["first_frame"], overhang)

@@ -1,0 +1,125 @@
+"""The sound in an open file: which of its tracks is heard, and its samples with the times at which they are heard."""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import av
+import av.logging
+import numpy as np
+from av.container import InputContainer
+
+FULL_SCALE = 2**15  # of the 16 bit that a .wav file extracted by ffmpeg has
+
+
+class SoundError(ValueError):
+    """The file, or the sound in it, cannot be read."""
+
+
+class Piece(NamedTuple):
+    """Some of a sound."""
+
+    samples: np.ndarray  # float32 (channels, samples), of which the largest and smallest are those of 16 bit
+    rate: int  # samples per second
+    time: float | None  # of the first sample, in seconds on the clock of the file; None: right after those before
+
+
+def sound_stream(path: object, container: InputContainer) -> av.AudioStream | None:
+    """The track that is heard: of those that can be decoded, FFmpeg's choice, else a default one, else the first; None
+    where there is no sound.
+
+    Raises:
+        SoundError: there is sound, but no decoder for any of it.
+    """
+    best, tracks = container.streams.best("audio"), container.streams.audio
+    if best is not None and best.codec_context is not None:
+        return best
+    others = [track for track in tracks if track.codec_context is not None and track.rate]
+    if others:
+        return max(others, key=lambda track: bool(track.disposition & av.stream.Disposition.default))
+    if any(track.codec_context is None for track in tracks):
+        remedy = "convert it to AAC, or put a .wav into dir_audios"
+        raise SoundError(f"{path}: the sound cannot be read (no decoder for {_codecs(container)}); {remedy}")
+    return None
+
+
+def _codecs(container: InputContainer) -> str:
+    """What the file calls the formats of its sound; FFmpeg names them in its description of the file only."""
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.INFO)
+    try:
+        described = container.dumps_format()
+    finally:
+        av.logging.set_level(level)
+    formats = re.findall(r"^ *Stream #.*: Audio: (.*?)(?: / 0x|,|$)", described, re.MULTILINE)
+    return ", ".join(dict.fromkeys(name.removeprefix("none (") for name in formats)) or "its format"
+
+
+class Converter:
+    """Decoded frames -> samples as a .wav of 16 bit would hold them, at the rate and channels that the sound begins
+    with, whatever it changes to on the way."""
+
+    def __init__(self) -> None:
+        self._layout: av.AudioLayout | None = None
+        self._rate = 0
+        self._resampler: av.AudioResampler | None = None
+        self._kind: tuple[str, str, int] | None = None  # of the frames that the resampler takes
+
+    def pieces(self, frame: av.AudioFrame | None) -> Iterator[Piece]:
+        """The samples of a frame; None: those that are left at the end."""
+        kind = frame and (frame.format.name, frame.layout.name, frame.sample_rate)
+        if self._resampler and kind != self._kind:
+            yield from self._converted(None, None)
+            self._resampler = None
+        if frame is None:
+            return
+        if self._resampler is None:
+            # Of the frame, not of the container: for some AAC streams the container names half the rate.
+            self._layout, self._rate = self._layout or frame.layout, self._rate or frame.sample_rate
+            self._resampler = av.AudioResampler(format="s16p", layout=self._layout, rate=self._rate)
+            self._kind = kind
+        yield from self._converted(frame, frame.time)
+
+    def _converted(self, frame: av.AudioFrame | None, time: float | None) -> Iterator[Piece]:
+        for converted in self._resampler.resample(frame):
+            yield Piece(converted.to_ndarray().astype(np.float32) / FULL_SCALE, self._rate, time)
+            time = None
+
+
+def decoded_pieces(container: InputContainer, stream: av.AudioStream) -> Iterator[Piece]:
+    """All of a track that can be decoded; raises the last packet's FFmpegError if nothing can."""
+    converter, end = Converter(), _end(container, stream)
+    for frame in _frames(container, stream):
+        rest = None
+        if end is not None and frame.pts is not None:
+            rest = round((end - frame.pts) * frame.time_base * frame.sample_rate)
+        for piece in converter.pieces(frame):
+            if rest is not None and 0 < rest < piece.samples.shape[1]:
+                piece = piece._replace(samples=piece.samples[:, :rest])
+            yield piece
+    yield from converter.pieces(None)
+
+
+def _end(container: InputContainer, stream: av.AudioStream) -> int | None:
+    """Where an MP4 file says that its sound ends, within the last frame, which its encoder had to fill.
+
+    The ffmpeg program heeds that from version 8 on (not of fragments, of sound that begins late, and of Opus), its
+    libraries here do not.
+    """
+    told = {"mov", "mp4"} & set(container.format.name.split(",")) and stream.frames and stream.start_time == 0
+    return stream.duration if told and stream.codec_context.codec.canonical_name != "opus" else None
+
+
+def _frames(container: InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame]:
+    """The frames of all packets that can be decoded; raises the last packet's error if none can."""
+    decoded, failure = False, None
+    for packet in container.demux(stream):
+        try:
+            frames = packet.decode()
+        except av.FFmpegError as error:  # decoders have error numbers of their own
+            failure = error
+            continue
+        decoded = decoded or bool(frames)
+        yield from frames
+    if failure is not None and not decoded:
+        raise failure
