@@ -26,7 +26,7 @@ from pipelines.demux import Demuxed, demux
 from pipelines.orientation import Orientation, levelled, orientation, pixel_aspect
 from pipelines.pictures import all_pictures
 from pipelines.sampling import displayed_size
-from pipelines.sound_decode import SoundError, sound_stream
+from pipelines.sound_decode import SoundError
 from pipelines.sound_track import SoundTrack, sound_start
 from pipelines.unfinished import unfinished
 from pipelines.video_file import VideoError, open_video, video_stream
