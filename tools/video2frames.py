@@ -132,7 +132,7 @@ def extract_sound(video: Path, target: Path) -> None:
             raise NoSoundError(f"{video}: has no sound")
         track = stream.index
     target.parent.mkdir(parents=True, exist_ok=True)
-    with unfinished(target.absolute()) as temporary:
+    with unfinished(target) as temporary:
         # Not with -xerror, by which damage of a single packet would count as a failure.
         run_ffmpeg(_input(video, track).output(str(temporary), format="wav", acodec="pcm_s16le"))
         if cut := wav_cut_short(temporary):  # FFmpeg 5 calls it a success
@@ -156,7 +156,7 @@ def extract_frames(video: Path, target: Path, fps: float, frames_tmpl: str) -> N
     with open_video(video) as container:
         track = video_stream(video, container).index
     target.parent.mkdir(parents=True, exist_ok=True)
-    with unfinished(target.absolute()) as temporary:
+    with unfinished(target) as temporary:
         temporary.mkdir()
         scale = f"scale=-1:{HEIGHT}"
         rate = {"vf": f"{scale},fps={fps:g}"} if fps else {"vf": scale, **passthrough()}
