@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipelines.clips import ListError
-from pipelines.list_file import text_lines
+from pipelines.list_file import NOT_UTF8, text_lines
 from pipelines.lists.media import MediaFolder, read_folder
 from pipelines.lists.paths import PathOptions, read_paths, read_tsm
 from pipelines.lists.published import (
@@ -63,9 +63,11 @@ def recognise(path: Path) -> str:
         return "hmdb51" if any(path.glob("*_test_split?.txt")) else "folder"
     if path.suffix.lower() == ".json":
         return "something_v2"
-    lines = [text for _, text in text_lines(path) if text and not text.startswith("#")][:100]
+    texts = list(text_lines(path))
+    lines = [text for _, text in texts if text and not text.startswith("#")][:100]
     if not lines:
-        raise ListError([f"{path}: the list is empty"])
+        bad = [f"{path}:{number}: {NOT_UTF8}" for number, text in texts if text is None]
+        raise ListError(bad or [f"{path}: the list is empty"])
     if set(KINETICS_COLUMNS[1:]) <= {cell.strip(' "').lower() for cell in lines[0].split(",")}:
         return "kinetics"
     if path.with_name(UCF101_CLASSES).exists():

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from pipelines.clips import Dataset, ListError
 from pipelines.lists.rows import SPLITS, Listing, Row, class_key, without_ending
 from pipelines.media_files import DEMUXERS
+from pipelines.names import name_hint
 
 PICTURES = (".jpg", ".jpeg", ".png")
 
@@ -22,8 +23,9 @@ class MediaFolder:
 
     def __init__(self, root: Path, *, frames: bool = False):
         """Raises ListError if `root` is no folder."""
-        if not root.is_dir():
-            raise ListError([f"{root}: no such folder; see --{'frames' if frames else 'videos'}"])
+        if not os.path.isdir(root):
+            what = "is no folder" if os.path.lexists(root) else "no such folder"
+            raise ListError([f"{root}: {what}; see --{'frames' if frames else 'videos'}{name_hint(root)}"])
         self.root = root
         self.frames = frames
         self.in_capitals: list[str] = []

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from pipelines.list_file import text_lines
+from pipelines.list_file import NOT_UTF8, text_lines
 from pipelines.media_files import DEMUXERS
 
 SPLITS = {
@@ -40,7 +40,7 @@ class Listing:
         """(`file:line`, text) of the lines of a file that are not blank; bad bytes become a problem."""
         for number, text in text_lines(path):
             if text is None:
-                self.problems.append(f"{path}:{number}: not UTF-8 text")
+                self.problems.append(f"{path}:{number}: {NOT_UTF8}")
             elif text:
                 yield f"{path}:{number}", text
 
