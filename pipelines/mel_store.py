@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipelines.clips import Dataset
+from pipelines.clips import Dataset, ListError
 from pipelines.mel import AudioImage, picture, silent_picture
 from pipelines.mel_file import columns_path, fingerprint, load_columns
 from pipelines.mel_summary import read_summary, sound_file, state
@@ -62,7 +62,12 @@ class MelStore:
         """
         records, settings = read_summary(self.folder), fingerprint(self.options)
         clips = defaultdict(list)  # state -> ids
-        sources = {clip_id: sound_file(dataset, clip_id, video) for clip_id, video in dict(videos).items()}
+        sources, failed = {}, {}
+        for clip_id, video in dict(videos).items():
+            try:
+                sources[clip_id] = sound_file(dataset, clip_id, video)
+            except ListError as error:
+                failed[clip_id] = str(error)
         found = states(sources.values())
         for clip_id, source in sources.items():
             columns = columns_path(self.folder, clip_id)
@@ -75,5 +80,5 @@ class MelStore:
                 if kind == "other settings":
                     text = text.format(found=records[ids[0]].fingerprint, settings=settings)
                 problems.append(f"{self.folder}: {len(ids)} clips {text} (clips: {shown})")
-        failed = {clip_id: records[clip_id].reason for clip_id in clips["failed"]}
+        failed |= {clip_id: records[clip_id].reason for clip_id in clips["failed"]}
         return Findings(problems, set(clips["silent"]), failed)

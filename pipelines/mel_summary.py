@@ -6,7 +6,7 @@ Lines are only ever added; the last one of a clip counts.
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,9 +18,11 @@ from pipelines.clips import Dataset, ListError
 from pipelines.media_files import find_video
 from pipelines.mel import AudioImage, log_mel_columns
 from pipelines.mel_file import CHANNELS, columns_path, fingerprint, save_columns
+from pipelines.names import other_form
 from pipelines.record_file import read_records, record_writer
 from pipelines.shard import Shard
-from pipelines.sound import NoSoundError, SoundError, read_sound
+from pipelines.sound import NoSoundError, read_sound
+from pipelines.unfinished import fault_of_one
 
 log = logging.getLogger(__name__)
 
@@ -47,19 +49,25 @@ def sound_file(dataset: Dataset, clip_id: str, video: str | Path | None = None) 
     neither, but a frame folder, is silent: that folder stands for its sound.
 
     Raises:
-        pipelines.clips.ListError: there is none of the three (only where `video` is not given).
+        pipelines.clips.ListError: there is none of the three, or what has its name is no file, or has it in another
+            Unicode form.
     """
     wav = dataset.audios / f"{clip_id}.wav"
-    if wav.is_file():
+    if os.path.isfile(wav):
         return wav
-    if video:
-        return video
+    if os.path.lexists(wav):
+        raise ListError([f"{wav}: is a folder, a link that leads nowhere, a FIFO or a device; expected a .wav file"])
+    if hint := other_form(wav):
+        raise ListError([f"{wav}: no such file{hint}"])
     try:
-        return find_video(dataset, clip_id)
+        video = video or find_video(dataset, clip_id)
     except ListError:
-        if (folder := dataset.frames / clip_id).is_dir():
+        if os.path.isdir(folder := dataset.frames / clip_id):
             return folder
         raise
+    if os.path.isdir(video):  # not a frame folder, which is silent
+        raise ListError([f"{video}: is a folder; expected a video file"])
+    return video
 
 
 def store_sound(dataset: Dataset, clip_id: str, source: str | Path, options: AudioImage) -> Record:
@@ -69,19 +77,19 @@ def store_sound(dataset: Dataset, clip_id: str, source: str | Path, options: Aud
     size, mtime_ns = 0, 0
     try:
         size, mtime_ns = storage.state(source)  # before reading: what changes meanwhile is then seen as outdated
-        sound, rate = read_sound(source)
-        sound = sound[:CHANNELS]
-        if np.array_equal(sound[0], sound[-1]):
-            sound = sound[:1]  # many clips hold one channel twice
-        columns = log_mel_columns(sound, rate, options)
-    except NoSoundError:
-        status = "silent"
-    except (SoundError, OSError) as error:
-        status, reason = "failed", str(error)
-    if status == "failed":
-        path.unlink(missing_ok=True)
-    else:
+        try:
+            sound, rate = read_sound(source)
+            sound = sound[:CHANNELS]
+            if np.array_equal(sound[0], sound[-1]):
+                sound = sound[:1]  # many clips hold one channel twice
+            columns = log_mel_columns(sound, rate, options)
+        except NoSoundError:
+            status = "silent"
         save_columns(path, columns, settings)
+    except Exception as error:  # whatever a file holds, and however it is called
+        status, reason, columns = "failed", fault_of_one(error), None
+        with suppress(OSError):
+            path.unlink()
     return Record(
         id=clip_id,
         status=status,
@@ -132,6 +140,6 @@ def state(record: Record | None, source: storage.State | None, columns: Path, se
         return "other settings"
     if (record.size, record.mtime_ns) != source:
         return "outdated"
-    if record.status != "failed" and not columns.is_file():
+    if record.status != "failed" and not os.path.isfile(columns):
         return "missing"
     return record.status

@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
+from pipelines.clips import InputError
+
 HOST = re.sub(r"[^\w-]", "_", platform.node(), flags=re.ASCII)
 MARK = f".unfinished.{HOST}-"  # torch calls the folder in a checkpoint by what stands before the last dot: something
 LONGEST_ENDING = 16  # characters: those of files are shorter, a folder's name may hold a dot anywhere
@@ -34,13 +36,27 @@ def unfinished(target: Path) -> Iterator[Path]:
         _remove(temporary)
 
 
-def no_file_can_be_written(error: BaseException) -> bool:
-    """Whether an error, or what it came from, is a full disk or one that takes no files: the next clip would meet it,
-    too. All others are a single file's.
+def fault_of_one(error: Exception) -> str:
+    """What to tell of a clip that failed; the others can be done.
+
+    Raises:
+        InputError: the disk is full, or takes no files: the next clip would fail, too.
     """
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        text = f"{error.filename2 or error.filename}: {error.strerror}"  # not by which name it was to get there
+    elif isinstance(error, UnicodeError) or not isinstance(error, OSError | ValueError):
+        text = f"{type(error).__name__}: {error}"
+    if _takes_no_files(error):
+        raise InputError([text]) from error
+    return text
+
+
+def _takes_no_files(error: BaseException) -> bool:
+    """Whether an error says so, or what it came from."""
     if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
         return True
-    return error.__cause__ is not None and no_file_can_be_written(error.__cause__)
+    return error.__cause__ is not None and _takes_no_files(error.__cause__)
 
 
 @cache
