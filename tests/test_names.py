@@ -98,8 +98,13 @@ def test_a_locale_that_is_not_utf8_gets_a_hint(tmp_path, ascii_locale):
         assert sum(hint in line for line in done.stderr.splitlines()) == 2, done.stderr
     assert [path.name for path in (tmp_path / "mels").glob("*.safetensors")] == ["a.safetensors"]
     assert os.listdir(tmp_path / "frames") == ["a"]
-    made = run("tools/make_lists.py", tmp_path / "videos", "--videos", tmp_path, "--out", tmp_path / "é")
-    assert "Traceback" not in made.stderr
+    (tmp_path / "sorted/x").mkdir(parents=True)
+    for clip_id in (*ids, "b"):
+        os.link(clip, tmp_path / f"sorted/x/{clip_id}.mp4")
+    made = run("tools/make_lists.py", tmp_path / "sorted", "--out", tmp_path / "out")
+    assert made.returncode == 1
+    assert "left out, as no list can hold their names: 2 clips" in made.stderr
+    assert made.stderr.count(hint) == 2
     missing = run("tools/index_videos.py", "--data", tmp_path / "é.json")
     assert missing.returncode == 2
     assert missing.stderr.startswith("error: ")

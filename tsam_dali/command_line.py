@@ -75,7 +75,7 @@ def make_folder(path: Path) -> None:
 
 
 def friendly_errors(main: Callable[[], None]) -> Callable[[], None]:
-    """Print what is wrong with a user's input (any ValueError) without a traceback; exit with 2.
+    """Print what is wrong with a user's input (any ValueError) or with a file without a traceback; exit with 2.
 
     What is wrong on all ranks is printed once, what is wrong on one of them with its number.
     """
@@ -88,8 +88,12 @@ def friendly_errors(main: Callable[[], None]) -> Callable[[], None]:
             sys.stdout.reconfigure(errors="backslashreplace")
         try:
             main()
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             text = str(error)
+            if isinstance(error, OSError):
+                if not error.filename:
+                    raise
+                text = f"{error.filename2 or error.filename}: {error.strerror}"
             if "PYTHONUTF8" not in text:
                 text += locale_hint(error.object if isinstance(error, UnicodeEncodeError) else text)
             rank = _speaker(text) if "RANK" in os.environ else ""

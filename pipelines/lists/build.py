@@ -10,6 +10,7 @@ from pipelines.lists.classes import ClassTable, labels_in_order
 from pipelines.lists.media import MediaFolder
 from pipelines.lists.rows import Listing, Row
 from pipelines.lists.split import TSAM_SPLITS, ListedClip, draw_validation
+from pipelines.names import locale_hint
 
 
 @dataclass
@@ -69,12 +70,15 @@ def build_lists(
             problems += [f"{row.where}: {problem}" for problem in error.problems]
             continue
         if problem:
-            unusable.append(f"{row.where}: {problem}")
+            unusable.append(f"{row.where}: {problem}{locale_hint(clip_id)}")
             continue
         if clip_id is None:
             missing.append(row)
         if clip_id or keep_missing:
             found.append(ListedClip(clip_id or row.name, label, row))
+    odd = [clip.id for clip in found if locale_hint(clip.id)]
+    if odd:
+        warnings.append(f"{len(odd)} names hold letters beyond ASCII, for example {odd[0]!r}{locale_hint(odd[0])}")
     clips = _without_repeats(found, names, problems, warnings)
     if not problems:
         problems += _empty_lists(rows, clips, media)
