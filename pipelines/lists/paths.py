@@ -88,7 +88,7 @@ def guess_delimiter(text: str) -> str:
 
 def _gap(delimiter: str) -> str:
     """The pattern of what parts two fields."""
-    return r"\s+" if delimiter == " " else rf"\s*{re.escape(delimiter)}\s*"
+    return r"\s+" if delimiter.isspace() and delimiter != "\t" else rf"\s*{re.escape(delimiter)}\s*"
 
 
 def _split_line(text: str, delimiter: str, class_names: Sequence[str]) -> tuple[str, str]:
