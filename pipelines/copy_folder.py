@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pipelines.record_file import Record, read_records
 from pipelines.storage import State, state, states
-from pipelines.training_copy import CopyError, CopyOptions, write_copy
+from pipelines.training_copy import CopyOptions, write_copy
+from pipelines.unfinished import fault_of_one
 
 Sources = dict[str, str | Path]
 """id -> original."""
@@ -28,12 +29,11 @@ def make_copy(folder: Path, clip_id: str, source: str | Path, options: CopyOptio
         # before reading: what changes meanwhile is then seen as outdated
         record = _origin(clip_id, source, state(source), options)
         frames = write_copy(source, target, options)
-    except CopyError as error:
-        return record | {"status": "failed", "reason": str(error)}
-    except OSError as error:
-        reason = f"{source}: its copy {target} cannot be made ({error.strerror or error})"
-        return record | {"status": "failed", "reason": reason}
-    return record | {"status": "ok", "frames": frames, "bytes": target.stat().st_size}
+        return record | {"status": "ok", "frames": frames, "bytes": target.stat().st_size}
+    except Exception as error:  # whatever a file holds, and however it is called
+        reason = fault_of_one(error)
+        named = str(source) in reason or str(target) in reason
+        return record | {"status": "failed", "reason": reason if named else f"{source}: {reason}"}
 
 
 def originals(folder: Path) -> dict[str, tuple[int, State]]:

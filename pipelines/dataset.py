@@ -11,6 +11,7 @@ from pipelines.frame_index import index_frames
 from pipelines.index import Record, index_videos
 from pipelines.list_file import SPLITS, Entry, check_labels, read_lists
 from pipelines.mel_store import MelStore
+from pipelines.names import name_hint
 from pipelines.storage import is_remote, location
 from pipelines.tsam_names import explain_cut_names
 
@@ -99,18 +100,19 @@ def _folder_problems(dataset: Dataset, source: str, splits: Sequence[str]) -> li
         return [
             f"dataset.data_dir: {dataset.data_dir!r}: lists and index need a folder; give s3:// as dataset.dir_videos"
         ]
-    if not dataset.root.is_dir():
+    if not os.path.isdir(dataset.root):
         return [
             f"dataset.data_dir: {dataset.data_dir!r} is no folder (relative paths start at the working directory, "
-            f"{os.getcwd()})"
+            f"{os.getcwd()}){name_hint(dataset.root)}"
         ]
     problems = []
     name, folder = {"video": ("dir_videos", dataset.videos), "frames": ("dir_frames", dataset.frames)}[source]
-    if not is_remote(folder) and not folder.is_dir():
-        problems.append(f"dataset.{name}: {str(folder)!r} is no folder; pipeline.source is {source}")
+    if not is_remote(folder) and not os.path.isdir(folder):
+        problems.append(f"dataset.{name}: {str(folder)!r} is no folder; pipeline.source is {source}{name_hint(folder)}")
     for split in splits:
-        if not dataset.list_file(split).is_file():
-            problems.append(f"dataset: the {split} list {str(dataset.list_file(split))!r} does not exist")
+        if not os.path.isfile(file := dataset.list_file(split)):
+            missing = "is no file" if os.path.lexists(file) else "does not exist"
+            problems.append(f"dataset: the {split} list {str(file)!r} {missing}{name_hint(file)}")
     return problems
 
 

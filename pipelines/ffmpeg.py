@@ -1,6 +1,8 @@
 """The ffmpeg program: the system's, or the one that the package imageio-ffmpeg brings."""
 
+import errno
 import functools
+import os
 import re
 import shutil
 import subprocess
@@ -45,9 +47,15 @@ def run_ffmpeg(output: Any, folder: str | Path | None = None) -> None:
     )
     if done.returncode:
         said = [_without_origin(line) for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
-        raise FfmpegError(
-            "; ".join(dict.fromkeys(said[:1] + said[-1:])) or f"ffmpeg ended with status {done.returncode}"
-        )
+        text = "; ".join(dict.fromkeys(said[:1] + said[-1:])) or f"ffmpeg ended with status {done.returncode}"
+        raise FfmpegError(text) from _error_of_the_system(said)
+
+
+def _error_of_the_system(said: list[str]) -> OSError | None:
+    """What of the disk's faults ffmpeg names, if any."""
+    numbers = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+    found = [number for number in numbers if any(os.strerror(number) in line for line in said)]
+    return OSError(found[0], os.strerror(found[0])) if found else None
 
 
 def _without_origin(line: str) -> str:

@@ -90,7 +90,7 @@ def read_frames(
 
 def _read(path: Path) -> tuple[bytes, tuple[int, int]]:
     """The content of a JPEG file, and its height and width."""
-    if not path.is_file():  # opening a FIFO would wait for a writer
+    if not os.path.isfile(path):  # opening a FIFO would wait for a writer
         raise FrameError("missing", f"{path}: no such file; extract the frames again")
     try:
         data = path.read_bytes()

@@ -4,6 +4,8 @@ A line is used again for as long as the time of its folder is unchanged: adding,
 it.
 """
 
+import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from tqdm import tqdm
 from pipelines.clips import Dataset, ListError
 from pipelines.frame_folder import FrameError, check_template, probe_folder
 from pipelines.list_file import columns_hint
+from pipelines.names import name_hint
 from pipelines.record_file import Record, is_whole, read_records, write_records
 from pipelines.tsam_names import explain_cut_names
 
@@ -32,24 +35,20 @@ def index_frames(dataset: Dataset, clip_ids: Sequence[str], workers: int) -> dic
     check_template(dataset.frames_tmpl)
     path = dataset.root / INDEX_NAME
     known = read_records(path, whole=is_whole)
-    records, missing = {}, []
+    records, missing = {}, {}  # missing: id -> what to tell of it
     for clip_id in clip_ids:
-        if (dataset.frames / clip_id).is_dir():
-            records[clip_id] = _stat_record(dataset, clip_id, known.get(clip_id))
+        folder = dataset.frames / clip_id
+        try:
+            status = os.stat(folder)
+        except (OSError, ValueError):  # ValueError: a name that cannot be one
+            status = None
+        if status and stat.S_ISDIR(status.st_mode):
+            records[clip_id] = _stat_record(dataset, clip_id, status.st_mtime_ns, known.get(clip_id))
         else:
-            missing.append(clip_id)
+            missing[clip_id] = f"{folder}: no such folder{name_hint(folder) or columns_hint(clip_id)}"
     if missing:
         explained, cut = explain_cut_names(dataset.frames, "", missing, clip_ids)
-        raise ListError(
-            [
-                *explained,
-                *(
-                    f"{dataset.frames / clip_id}: no such folder{columns_hint(clip_id)}"
-                    for clip_id in missing
-                    if clip_id not in cut
-                ),
-            ]
-        )
+        raise ListError([*explained, *(problem for clip_id, problem in missing.items() if clip_id not in cut)])
     todo = [record for record in records.values() if "status" not in record]
     if todo:
         # Threads: the work is waiting for the disk.
@@ -62,13 +61,12 @@ def index_frames(dataset: Dataset, clip_ids: Sequence[str], workers: int) -> dic
     return records
 
 
-def _stat_record(dataset: Dataset, clip_id: str, known: Record | None) -> Record:
+def _stat_record(dataset: Dataset, clip_id: str, mtime_ns: int, known: Record | None) -> Record:
     """The known record if its folder is unchanged, else one without a status."""
-    folder = dataset.frames / clip_id
     record = {
         "id": clip_id,
         "file": str(Path(dataset.dir_frames) / clip_id),
-        "mtime_ns": folder.stat().st_mtime_ns,
+        "mtime_ns": mtime_ns,
         "template": dataset.frames_tmpl,
     }
     if known and all(known.get(key) == value for key, value in record.items()):

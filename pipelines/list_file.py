@@ -10,10 +10,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipelines.clips import Dataset, ListError
+from pipelines.names import name_hint
 
 log = logging.getLogger(__name__)
 
 SPLITS = ("training", "validation")
+NOT_UTF8 = (
+    "not UTF-8 text, but perhaps Latin-1, Windows-1252 or UTF-16; save the file as UTF-8, for example with "
+    "iconv -f WINDOWS-1252 -t UTF-8"
+)
 
 
 class Entry(NamedTuple):
@@ -62,7 +67,7 @@ def read_list(path: str | Path) -> list[Entry]:
     for number, text in text_lines(path):
         where = f"{path}:{number}"
         if text is None:
-            problems.append(f"{where}: not UTF-8 text")
+            problems.append(f"{where}: {NOT_UTF8}")
             continue
         if not text or text.startswith("#"):
             continue
@@ -96,17 +101,36 @@ def text_lines(path: str | Path) -> Iterator[tuple[int, str | None]]:
     Raises:
         ListError: the file cannot be read, or is UTF-16.
     """
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise ListError([f"{path}: cannot be read ({error.strerror}); check data_dir and the list's name"]) from error
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff") or (len(data) > 3 and not (any(data[:8:2]) and any(data[1:8:2]))):
-        raise ListError([f"{path}: UTF-16 text; save it as UTF-8"])  # every other byte of ASCII letters is 0
-    for number, raw in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
+    for number, raw in enumerate(_content(path).splitlines(), 1):
         try:
             yield number, raw.decode("utf-8").strip()
         except UnicodeDecodeError:
             yield number, None
+
+
+def read_text(path: str | Path) -> str:
+    """All of a UTF-8 text file, whatever the locale, without a byte order mark.
+
+    Raises:
+        ListError: the file cannot be read, or is no UTF-8 text.
+    """
+    data = _content(path)
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ListError([f"{path}:{line}: {NOT_UTF8}"]) from error
+
+
+def _content(path: str | Path) -> bytes:
+    """The bytes of a text file without a byte order mark; raises ListError."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise ListError([f"{path}: cannot be read ({error.strerror}){name_hint(path)}"]) from error
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff") or (len(data) > 3 and not (any(data[:8:2]) and any(data[1:8:2]))):
+        raise ListError([f"{path}:1: UTF-16 text; save it as UTF-8"])  # every other byte of ASCII letters is 0
+    return data.removeprefix(b"\xef\xbb\xbf")
 
 
 def _line_problem(text: str) -> str | None:

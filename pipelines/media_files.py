@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from pipelines.clips import Dataset, ListError
 from pipelines.list_file import columns_hint
+from pipelines.names import name_hint
 from pipelines.storage import is_remote, remote_files, remote_names
 
 log = logging.getLogger(__name__)
@@ -87,7 +88,9 @@ def _no_video(dataset: Dataset, clip_id: str, in_capitals: str) -> str:
     """What to tell of a clip without a file, but perhaps with one whose ending is in capitals."""
     if in_capitals:
         return f"{dataset.videos}/{clip_id}: endings in capitals are not found; {_rename(in_capitals)}"
-    return f"{dataset.videos}/{clip_id}: no video with one of the endings {' '.join(DEMUXERS)}{columns_hint(clip_id)}"
+    missing = f"{dataset.videos}/{clip_id}"
+    why = ("" if is_remote(missing) else name_hint(missing, DEMUXERS)) or columns_hint(clip_id)
+    return f"{missing}: no video with one of the endings {' '.join(DEMUXERS)}{why}"
 
 
 def _rename(in_capitals: str) -> str:
@@ -109,7 +112,7 @@ def _names(folder: str) -> frozenset[str]:
             raise ListError([unreachable(folder, error)]) from error
     try:
         return frozenset(os.listdir(folder))
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a name that cannot be one in this locale
         return frozenset()
 
 
@@ -146,7 +149,10 @@ def _files(dataset: Dataset) -> Iterator[str]:
         return
     root, seen = str(dataset.videos), set()
     for folder, folders, names in os.walk(root, followlinks=True):
-        status = os.stat(folder)
+        try:
+            status = os.stat(folder)
+        except OSError:  # it has just vanished
+            continue
         if (status.st_dev, status.st_ino) in seen:  # links can make a circle
             folders.clear()
             continue

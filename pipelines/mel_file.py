@@ -56,7 +56,7 @@ def save_columns(path: Path, columns: Columns | None, settings: str) -> None:
             temporary.write_bytes(save(arrays, metadata))  # safetensors itself would make it unreadable for others
             os.replace(temporary, path)
     except (OSError, SafetensorError) as error:
-        raise MelError(f"{path}: cannot be written ({error})") from error
+        raise MelError(f"{path}: cannot be written ({getattr(error, 'strerror', error)})") from error
 
 
 def load_columns(path: Path, settings: str, channels: int = CHANNELS) -> Columns | None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipelines.clips import Dataset
+from pipelines.clips import Dataset, ListError
 from pipelines.mel import AudioImage, picture, silent_picture
 from pipelines.mel_file import columns_path, fingerprint, load_columns
 from pipelines.mel_summary import read_summary, sound_file, source_states, state
@@ -61,7 +61,12 @@ class MelStore:
         """
         records, settings = read_summary(self.folder), fingerprint(self.options)
         clips = defaultdict(dict)  # state -> id -> record
-        sources = {clip_id: sound_file(dataset, clip_id, video) for clip_id, video in dict(videos).items()}
+        sources, failed = {}, {}
+        for clip_id, video in dict(videos).items():
+            try:
+                sources[clip_id] = sound_file(dataset, clip_id, video)
+            except ListError as error:
+                failed[clip_id] = str(error)
         for clip_id, found in source_states(dataset, sources).items():
             kind, record = state(records.get(clip_id, ()), found, self.folder, settings)
             clips[kind][clip_id] = record
@@ -73,6 +78,6 @@ class MelStore:
                 if kind == "other settings":
                     text = text.format(found=clips[kind][ids[0]].fingerprint, settings=settings)
                 problems.append(f"{self.folder}: {len(ids)} clips {text} (clips: {shown})")
-        failed = {clip_id: record.reason for clip_id, record in clips["failed"].items()}
+        failed |= {clip_id: record.reason for clip_id, record in clips["failed"].items()}
         sounds = {clip_id: record.name for clip_id, record in clips["ok"].items()} | dict.fromkeys(clips["silent"], "")
         return Findings(problems, sounds, failed)

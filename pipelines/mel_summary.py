@@ -10,7 +10,7 @@ import logging
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,9 +23,11 @@ from pipelines.copy_folder import copy_path, originals
 from pipelines.media_files import find_video
 from pipelines.mel import AudioImage, log_mel_columns
 from pipelines.mel_file import CHANNELS, columns_path, fingerprint, save_columns
+from pipelines.names import other_form
 from pipelines.record_file import read_records, record_writer
 from pipelines.shard import Shard
-from pipelines.sound import NoSoundError, SoundError, read_sound
+from pipelines.sound import NoSoundError, read_sound
+from pipelines.unfinished import fault_of_one
 
 log = logging.getLogger(__name__)
 
@@ -60,19 +62,25 @@ def sound_file(dataset: Dataset, clip_id: str, video: str | Path | None = None) 
     neither, but a frame folder, is silent: that folder stands for its sound.
 
     Raises:
-        pipelines.clips.ListError: there is none of the three (only where `video` is not given).
+        pipelines.clips.ListError: there is none of the three, or what has its name is no file, or has it in another
+            Unicode form.
     """
     wav = dataset.audios / f"{clip_id}.wav"
-    if wav.is_file():
+    if os.path.isfile(wav):
         return wav
-    if video:
-        return video
+    if os.path.lexists(wav):
+        raise ListError([f"{wav}: is a folder, a link that leads nowhere, a FIFO or a device; expected a .wav file"])
+    if hint := other_form(wav):
+        raise ListError([f"{wav}: no such file{hint}"])
     try:
-        return find_video(dataset, clip_id)
+        video = video or find_video(dataset, clip_id)
     except ListError:
-        if (folder := dataset.frames / clip_id).is_dir():
+        if os.path.isdir(folder := dataset.frames / clip_id):
             return folder
         raise
+    if os.path.isdir(video):  # not a frame folder, which is silent
+        raise ListError([f"{video}: is a folder; expected a video file"])
+    return video
 
 
 def store_sound(
@@ -88,28 +96,34 @@ def store_sound(
     size, mtime_ns = 0, 0
     try:
         size, mtime_ns = storage.state(source)  # before reading: what changes meanwhile is then seen as outdated
-        sound, rate = read_sound(source)
-        sound = sound[:CHANNELS]
-        if np.array_equal(sound[0], sound[-1]):
-            sound = sound[:1]  # many clips hold one channel twice
-        digest = hashlib.sha256(f"{rate} {sound.shape}".encode() + np.ascontiguousarray(sound).tobytes()).hexdigest()
-        seconds = sound.shape[1] / rate
-    except NoSoundError:
-        status, digest = "silent", "none"
-    except (SoundError, OSError) as error:
-        status, reason = "failed", str(error)
+        try:
+            sound, rate = read_sound(source)
+            sound = sound[:CHANNELS]
+            if np.array_equal(sound[0], sound[-1]):
+                sound = sound[:1]  # many clips hold one channel twice
+            samples = np.ascontiguousarray(sound).tobytes()
+            digest = hashlib.sha256(f"{rate} {sound.shape}".encode() + samples).hexdigest()
+            seconds = sound.shape[1] / rate
+        except NoSoundError:
+            status, digest = "silent", "none"
+    except Exception as error:  # whatever a file holds, and however it is called
+        status, reason = "failed", fault_of_one(error)
     stored = [record for record in known if record.status != "failed"]
     same_file = (folder, os.path.basename(source)), (size, mtime_ns)
     others = [one for one in stored if not {(one.folder, one.source), (one.size, one.mtime_ns)} & set(same_file)]
     name = clip_id
-    if status == "failed":
-        for stale in {record.name for record in stored} - {record.name for record in others}:
-            columns_path(dataset.mels, stale).unlink(missing_ok=True)
-    else:
+    if status != "failed":
         name = _name(clip_id, digest, stored, others)
         path = columns_path(dataset.mels, name)
-        if not any(_is_stored(record, stored, digest, settings, path) for record in others):
-            save_columns(path, log_mel_columns(sound, rate, options) if status == "ok" else None, settings)
+        try:
+            if not any(_is_stored(record, stored, digest, settings, path) for record in others):
+                save_columns(path, log_mel_columns(sound, rate, options) if status == "ok" else None, settings)
+        except Exception as error:  # its name may be too long
+            status, reason = "failed", fault_of_one(error)
+    if status == "failed":
+        for stale in {record.name for record in stored} - {record.name for record in others}:
+            with suppress(OSError):
+                columns_path(dataset.mels, stale).unlink()
     return Record(
         id=clip_id,
         status=status,
@@ -141,7 +155,7 @@ def _name(clip_id: str, digest: str, known: Sequence[Record], others: Sequence[R
 
 
 def _is_stored(record: Record, known: Sequence[Record], digest: str, settings: str, path: Path) -> bool:
-    return (record.sound, record.fingerprint) == (digest, settings) and _holds(record, known) and path.is_file()
+    return (record.sound, record.fingerprint) == (digest, settings) and _holds(record, known) and os.path.isfile(path)
 
 
 def _holds(record: Record, known: Sequence[Record]) -> bool:
@@ -219,4 +233,4 @@ def _state(record: Record, records: Sequence[Record], folder: Path, settings: st
         return "failed"
     if not _holds(record, records):
         return "outdated"
-    return record.status if columns_path(folder, record.name).is_file() else "missing"
+    return record.status if os.path.isfile(columns_path(folder, record.name)) else "missing"

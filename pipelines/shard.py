@@ -29,7 +29,7 @@ class Shard(NamedTuple):
 
     def holds(self, clip_id: str) -> bool:
         """Whether a clip is this run's: by its name alone, so that all runs agree, also on other machines."""
-        return zlib.crc32(clip_id.encode()) % self.count == self.number
+        return zlib.crc32(clip_id.encode(errors="surrogateescape")) % self.count == self.number
 
     def part(self, path: Path) -> Path:
         """This run's own file beside `path`: index.jsonl -> index.0-of-4.jsonl."""

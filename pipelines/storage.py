@@ -84,7 +84,7 @@ def states(paths: Iterable[str | Path]) -> dict[str | Path, State | None]:
             try:
                 status = os.stat(path)
                 found[path] = status.st_size, status.st_mtime_ns
-            except OSError:
+            except (OSError, ValueError):  # ValueError: a name that cannot be one
                 found[path] = None
     return found
 

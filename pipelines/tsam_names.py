@@ -5,6 +5,7 @@ the frames of `abc_000044.mp4` lie in `abc_0000`. Nothing in such a folder tells
 `abc_00004` and `abc_0000` would have been put into it too. So it is never used as it is: the user is told.
 """
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -38,7 +39,7 @@ def find_cut_names(folder: Path, ending: str, missing: Iterable[str], clip_ids: 
     renames, shared = {}, {}
     for clip_id in missing:
         name = cut_name(clip_id)
-        if not name or name.endswith("/") or not (folder / f"{name}{ending}").exists():
+        if not name or name.endswith("/") or not os.path.exists(folder / f"{name}{ending}"):
             continue
         if len(owners[name]) == 1:
             renames[clip_id] = name

@@ -1,5 +1,7 @@
 """Names for what is being written, so that a name that people know always stands for something whole."""
 
+import errno
+import itertools
 import os
 import platform
 import re
@@ -9,8 +11,12 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-HOST = re.sub(r"[^\w-]", "_", platform.node())
-MARK = f".unfinished-{HOST}-"
+from pipelines.clips import InputError
+
+HOST = re.sub(r"[^\w-]", "_", platform.node(), flags=re.ASCII)
+MARK = f".unfinished.{HOST}-"  # torch calls the folder in a checkpoint by what stands before the last dot: something
+LONGEST_ENDING = 16  # characters: those of files are shorter, a folder's name may hold a dot anywhere
+_numbers = itertools.count()
 
 
 @contextmanager
@@ -18,19 +24,44 @@ def unfinished(target: Path) -> Iterator[Path]:
     """A hidden name beside `target` for the file or folder that this process is about to write.
 
     To be renamed when it is whole; else it is removed. So is, when a process first writes to a folder, what processes
-    of this machine had begun there and are gone, however they ended.
+    of this machine had begun there and are gone, however they ended. The name has the ending of `target` and nothing
+    else of it, so that whatever is a name can be written.
     """
+    target = target.absolute()
     _remove_abandoned(target.parent)
-    temporary = target.with_name(f".{target.stem}{MARK}{os.getpid()}{target.suffix}")
+    temporary = target.with_name(f"{MARK}{os.getpid()}-{next(_numbers)}{target.suffix[:LONGEST_ENDING]}")
     try:
         yield temporary
     finally:
         _remove(temporary)
 
 
+def fault_of_one(error: Exception) -> str:
+    """What to tell of a clip that failed; the others can be done.
+
+    Raises:
+        InputError: the disk is full, or takes no files: the next clip would fail, too.
+    """
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        text = f"{error.filename2 or error.filename}: {error.strerror}"  # not by which name it was to get there
+    elif isinstance(error, UnicodeError) or not isinstance(error, OSError | ValueError):
+        text = f"{type(error).__name__}: {error}"
+    if _takes_no_files(error):
+        raise InputError([text]) from error
+    return text
+
+
+def _takes_no_files(error: BaseException) -> bool:
+    """Whether an error says so, or what it came from."""
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        return True
+    return error.__cause__ is not None and _takes_no_files(error.__cause__)
+
+
 @cache
 def _remove_abandoned(folder: Path) -> None:
-    name_of_one = re.compile(rf"\..*{re.escape(MARK)}(\d+)(\.[^.]*)?", re.DOTALL)
+    name_of_one = re.compile(rf"{re.escape(MARK)}(\d+)-\d+(\.[^.]*)?", re.DOTALL)
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             found = name_of_one.fullmatch(entry.name)

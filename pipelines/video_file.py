@@ -13,6 +13,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from pipelines.media_files import DEMUXERS
+from pipelines.names import name_hint
 from pipelines.storage import is_remote, open_remote
 
 ISO_MEDIA_BOXES = b"ftyp moov mdat free skip wide pnot styp moof sidx uuid udta junk pict prfl".split()
@@ -118,7 +119,7 @@ def _measure(path: str | Path, demuxer: str) -> tuple[int, bytes, int | None]:
             with open(path, "rb") as file:
                 return _measure_open(file, demuxer)
     except FileNotFoundError as error:
-        raise VideoError("missing", f"{path}: no such file") from error
+        raise VideoError("missing", f"{path}: no such file{name_hint(path)}") from error
     except (OSError, ValueError) as error:  # ValueError: a name that cannot be one
         raise VideoError(
             "unreadable", f"{path}: cannot be read ({error}); check its permissions and its name"

@@ -7,7 +7,8 @@ import sys
 import pytest
 import torch
 
-from tsam_dali.checkpoint import CheckpointError, copy_checkpoint, load_checkpoint, save_checkpoint
+from tsam_dali.checkpoint import CheckpointError, copy_checkpoint, load_checkpoint, replacing, save_checkpoint
+from tsam_dali.model_folder import read_folder, write_folder
 
 STATE = {
     "epoch": 3,
@@ -116,3 +117,17 @@ def test_a_run_killed_between_two_names_leaves_the_old_file_or_the_new_one(tmp_p
     digest = (tmp_path / "step_2.sha256").read_text()
     assert digest.count("\n") == 1
     assert subprocess.run(["sha256sum", "--check", "step_2.sha256"], cwd=tmp_path, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_what_checkpoints_lists_and_exports_are_written_to(tmp_path, folder):
+    """Whatever is a name has room for what is written to it first."""
+    target = tmp_path / ("東" * 85)
+    if folder:
+        write_folder(target, {"weight": torch.zeros(2)}, {"config": {}, "history": [], "best": {}}, "")
+        assert torch.equal(read_folder(target)["model"]["weight"], torch.zeros(2))
+    else:
+        with replacing(target) as temporary:
+            temporary.write_text("whole")
+        assert target.read_text() == "whole"
+    assert list(tmp_path.iterdir()) == [target]

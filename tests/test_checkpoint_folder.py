@@ -83,7 +83,7 @@ def test_a_run_that_goes_on_writes_nothing_anew(folder):
 
 def test_what_killed_saves_left_half_written_goes(folder):
     folder.save(state(1))
-    for name in (".step_00000002.4711", ".step_00000002.sha256.4711", ".latest.12", ".unbalanced_best.4711"):
+    for name in (".unfinished.here-4711-0", ".unfinished.elsewhere-12-3.sha256"):
         (folder.path / name).write_bytes(b"half")
     folder.begin(folder.newest_valid())
     assert sorted(os.listdir(folder.path)) == ["latest", "step_00000001", "step_00000001.sha256"]

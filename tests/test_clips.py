@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.clips import Dataset, ListError
-from pipelines.list_file import Entry, check_labels, id_problem, read_list
+from pipelines.list_file import NOT_UTF8, Entry, check_labels, id_problem, read_list
 from pipelines.media_files import find_video
 
 
@@ -44,7 +44,7 @@ def test_all_problems_are_named_at_once(write):
         "3: the label must be a whole number from 0, got '-1'",
         "4: the label must be a whole number from 0, got '1.0'",
         "5: the label must be a whole number from 0, got 'x'",
-        "6: not UTF-8 text",
+        f"6: {NOT_UTF8}",
         "7: the id leaves the data folder: '../f'",
         "8: the id leaves the data folder: '/g'",
         "9: the id leaves the data folder: '~h'",

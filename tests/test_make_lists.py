@@ -114,8 +114,12 @@ def test_a_negative_seed(own_folder):
 
 
 def test_ids_that_no_list_can_hold(own_folder):
-    put("d/a/1.mp4", "d/a/2\n.mp4", "d/a/3 .mp4", "d/#b/4.mp4")
-    problems = refused("d")
+    put("d/a/1.mp4", "d/a/2\n.mp4", "d/a/3 .mp4", "d/#b/4.mp4", "d/a/5.mp4")
+    done = make_lists("d")
+    assert done.returncode == 1
+    listed = {entry.id for name in ("training", "validation") for entry in read_list(f"out/{name}.txt")}
+    assert listed == {"a/1", "a/5"}
+    problems = done.stderr.partition("left out, as no list can hold their names: 3 clips\n")[2].splitlines()
     assert len(problems) == 3
     assert any(
         "must not be empty, begin with # or begin or end with a space: '#b/4'" in problem for problem in problems

@@ -80,6 +80,25 @@ def test_failures_are_listed(data):
     assert "1 copies made" in done.stdout
 
 
+def test_a_clip_costs_no_more_than_itself(data):
+    long = "東京" * 41  # 246 bytes
+    os.link(data / "videos/a.mp4", data / f"videos/{long}.mp4")
+    os.link(data / "videos/a.mp4", data / "videos/in the way.mp4")
+    too_long = "é" * 126  # 252 bytes: a name with .ts, not with .mp4
+    write_video(data / f"videos/{too_long}.ts", 30)
+    (data / "videos_64/in the way.mp4").mkdir(parents=True)
+    text = "".join(f"{clip_id} 0\n" for clip_id in ("a", long, too_long, "in the way", "nothing"))
+    (data / "training.txt").write_text(text, encoding="utf-8")
+    done = run(*command(data))
+    assert done.returncode == 1
+    assert "3 copies made" in done.stdout
+    assert "0 were there already, 3 failed" in done.stdout
+    failed = done.stderr.partition("failed:\n")[2].splitlines()
+    for name, reason in (("nothing", "no video"), ("in the way", "Is a directory"), (too_long, "File name too long")):
+        assert sum(name in line and reason in line for line in failed) == 1, failed
+    assert probe(data / f"videos_64/{long}.mp4").frames == 30
+
+
 @pytest.fixture
 def data_beside_lists(tmp_path):
     """Two originals that lie in data_dir itself, one of them in a folder of its own."""

@@ -195,3 +195,49 @@ def test_help_says_what_it_does():
     assert shown.returncode == 0
     for words in ("log-mel", "--workers", "--force", "--set", "default", "example: python tools/precompute_audio.py"):
         assert words in shown.stdout
+
+
+LONG, TOO_LONG = "東京" * 38, "é" * 125  # 228 bytes; and 250, with which ID.mp4 is a name but not ID.safetensors
+
+
+def test_a_clip_costs_no_more_than_itself(data):
+    for clip_id in (LONG, TOO_LONG, "wavdir", "wavlink"):
+        os.link(data / "videos/a.mp4", data / f"videos/{clip_id}.mp4")
+    (data / "videos/viddir.mp4").mkdir()
+    (data / "videos/vidlink.mp4").symlink_to("/nowhere")
+    (data / "audios/wavdir.wav").mkdir()
+    (data / "audios/wavlink.wav").symlink_to("/nowhere")
+    (data / "mels/coldir.safetensors/x").mkdir(parents=True)
+    os.link(data / "videos/a.mp4", data / "videos/coldir.mp4")
+    bad = (TOO_LONG, "wavdir", "wavlink", "viddir", "vidlink", "coldir")
+    for split in ("training", "validation"):
+        (data / f"{split}.txt").write_text("".join(f"{clip_id} 0\n" for clip_id in ("a", *bad, LONG)), encoding="utf-8")
+    done = precompute(data)
+    assert done.returncode == 1
+    assert "2 clips stored, 0 stored as silent, 0 were done already, 6 failed" in done.stdout
+    assert "Traceback" not in done.stderr
+    for clip_id in bad:
+        assert sum(clip_id in line for line in done.stderr.partition("failed:")[2].splitlines()) == 1
+    assert f"{TOO_LONG}.safetensors: cannot be written (File name too long)" in done.stderr
+    assert stored(data).keys() >= {"a", LONG}
+    kept = MelStore(data / "mels", OPTIONS).picture(LONG, 1)
+    np.testing.assert_allclose(kept, log_mel_picture(data / f"videos/{LONG}.mp4", OPTIONS, 1), atol=0.005)
+    # Training leaves such clips out, as many as pipeline.max_bad_fraction allows.
+    videos = [(clip_id, data / f"videos/{clip_id}.mp4") for clip_id in (TOO_LONG, "wavdir", LONG)]
+    found = MelStore(data / "mels", OPTIONS).check(Dataset(data_dir=str(data)), videos)
+    assert (found.problems, found.failed.keys()) == ([], {TOO_LONG, "wavdir"})
+
+
+def test_a_full_disk_ends_the_run_with_one_sentence(data):
+    code = (
+        "import resource, runpy, signal, sys, errno, os\n"
+        "import pipelines.mel_file\n"
+        "def full(*_): raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))\n"
+        "pipelines.mel_file.os.replace = full\n"
+        "sys.argv = sys.argv[1:]\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')\n"
+    )
+    done = run("-c", code, *command(data, "--workers", "1"))
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+    assert done.stderr.splitlines()[-1].endswith("cannot be written (No space left on device)")

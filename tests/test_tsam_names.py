@@ -108,3 +108,18 @@ def test_no_two_clips_ever_get_the_same_name(tmp_path_factory, clip_ids):
         assert [other for other in clip_ids if cut_name(other) == name] == [clip_id]
     told = renames.keys() | {clip_id for members in shared.values() for clip_id in members}
     assert {clip_id for clip_id in missing if cut_name(clip_id)} <= told
+
+
+def test_a_folder_that_cannot_be_renamed_is_named(tmp_path):
+    long = "東" * 84 + "m4"  # 254 bytes: the folder can be renamed, the sound cannot
+    make_data(tmp_path, [long, "x_4"], ["東" * 84, "x_"])
+    (tmp_path / "audios").mkdir()
+    for name in ("東" * 83, "x_"):
+        (tmp_path / f"audios/{name}.wav").touch()
+    too_long = "東" * 83 + "m4"  # its .wav would have 255 bytes and one more
+    (tmp_path / "training.txt").write_text(f"{long} 0\nx_4 0\n{too_long}4 0\n", encoding="utf-8")
+    done = rename(tmp_path)
+    assert done.returncode == 1
+    assert f"{too_long}4.wav: File name too long" in done.stderr
+    assert (tmp_path / "audios/x_4.wav").exists()
+    assert (tmp_path / f"frames/{long}").is_dir()

@@ -33,10 +33,12 @@ def test_sound_for_which_the_disk_has_no_room(data):
     write_clip(data / "videos/a.mp4", tone(440, 0.1, 16000), 16000)
     (data / "audios").mkdir()
     with unfinished(data / "audios/a.wav") as temporary:
-        temporary.symlink_to("/dev/full")  # to which the sound is then written
+        start, _, number = temporary.stem.rpartition("-")
+        following = temporary.with_name(f"{start}-{int(number) + 1}.wav")
+        following.symlink_to("/dev/full")  # to which the sound is then written
         done = extract(data, "--audio")
-    assert done.returncode == 1
-    assert "1 failed" in done.stdout
+    assert done.returncode == 2
+    assert "No space left on device" in done.stderr.splitlines()[-1]
     assert not list((data / "audios").iterdir())
 
 
@@ -101,3 +103,25 @@ def test_an_ending_in_capitals_is_named(data):
     assert done.returncode == 2
     assert "endings in capitals are not found; rename UP.MP4 to UP.mp4 (1 such files)" in done.stderr
     assert "no video with one of the endings" in done.stderr
+
+
+@pytest.mark.parametrize("what", [["--audio"], []])
+def test_a_clip_costs_no_more_than_itself(data, what):
+    good = write_clip(data / "videos/a.mp4", tone(440, 1, 16000), 16000, frames=10)
+    for name in ("東" * 81, "line\nfeed", "in the way"):  # 243 bytes
+        os.link(good, data / f"videos/{name}.mp4")
+    long = "é" * 126  # 252 bytes: no .wav can be called so
+    os.link(good, data / f"videos/{long}.ts")
+    (data / "videos/leads nowhere.mp4").symlink_to("/nowhere")
+    if what:
+        (data / "audios/in the way.wav").mkdir(parents=True)
+    else:
+        (data / "frames").mkdir()
+        (data / "frames/in the way").touch()
+    done = extract(data, *what)
+    assert done.returncode == 1
+    assert "3 extracted, 0 existed, 0 no sound, 3 failed" in done.stdout
+    names = [line.partition(":")[0] for line in done.stderr.partition("failed:\n")[2].splitlines()]
+    assert names == ["in the way", "leads nowhere", long]
+    made = data / ("audios" if what else "frames")
+    assert {path.name.removesuffix(".wav") for path in made.iterdir()} >= {"a", "東" * 81, "line\nfeed"}

@@ -18,11 +18,12 @@ import json
 import os
 import signal
 import sys
-import tempfile
 from pathlib import Path
 
 import joblib
 from tqdm import tqdm
+
+from pipelines.unfinished import unfinished
 
 if __package__:
     from tools import realistic_clips, square_clips
@@ -91,16 +92,13 @@ def make_example(out, *, training=320, validation=192, seed=0, workers=None, sec
     if _check_free(out, made_with):
         return False
 
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        scratch = tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.")
-    except OSError as error:
-        raise ExampleError(
-            f"cannot make a folder in {out.parent}: {error.strerror}; choose an OUT that you can write to"
-        ) from error
-    with scratch:
-        folder = Path(scratch.name) / "example"  # a folder of ordinary rights: the temporary one is closed to others
-        (folder / "videos").mkdir(parents=True)
+    with unfinished(out) as folder:
+        try:
+            (folder / "videos").mkdir(parents=True)
+        except OSError as error:
+            raise ExampleError(
+                f"cannot make a folder in {out.parent}: {error.strerror}; choose an OUT that you can write to"
+            ) from error
         clips = [(split, i) for split, count in counts.items() for i in range(count)]
         jobs = (joblib.delayed(make_clip)(folder / "videos", seed, split, i, seconds) for split, i in clips)
         done = joblib.Parallel(n_jobs=workers, return_as="generator")(jobs)

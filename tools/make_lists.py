@@ -6,7 +6,8 @@ Formats (--format; recognised where it is clear what a list is):
   something_v2  json of {id, template}; the brackets of a template are dropped
   ucf101        Class/v_x.avi 1: a list beside classInd.txt, or the folder of the lists (--fold)
   hmdb51        the folder of <class>_test_split1.txt (--fold)
-  paths         path label, as in mmaction2 and SlowFast; the ids are the paths without their video endings
+  paths         path label, as in mmaction2 and SlowFast; the ids are the paths without their video endings; with
+                --classes the labels may be names; a first line that names the columns is passed over
   tsm           path n_frames label, as in TSM; with --frames, or videos of the same names
   folder        a folder <class>/*.mp4, or train/<class>/*.mp4 and val/<class>/*.mp4
 
@@ -16,11 +17,12 @@ Where nothing is said of a validation set, it is drawn from the training clips, 
 split is left out. Clips without a file are left out and named in missing.txt. Classes without a training clip are left
 out, as labels must be 0, 1, 2, ... without gaps. A clip of two classes is an error. One that stands in both lists is a
 warning, as some published lists have such clips. The clips themselves are not opened. After an error nothing is written
-and the exit status is 2.
+and the exit status is 2; it is 1 if files were left out whose names no list can hold, such as those with a line feed.
 """
 
 import argparse
 import logging
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -72,6 +74,13 @@ def main() -> None:
         raise ListError(error.problems[:MOST_PROBLEMS] + [f"... and {more} more problems"] * (more > 0)) from error
     write_lists(args.out, lists, media, name=args.name or args.out.absolute().name, force=args.force)
     _report(args, lists, media)
+    if lists.unusable:
+        more = len(lists.unusable) - MOST_PROBLEMS
+        shown = lists.unusable[:MOST_PROBLEMS] + [f"... and {more} more"] * (more > 0)
+        print(
+            f"left out, as no list can hold their names: {len(lists.unusable)} clips", *shown, sep="\n", file=sys.stderr
+        )
+        sys.exit(1)
 
 
 def _add_arguments(command: argparse.ArgumentParser) -> None:
@@ -116,17 +125,24 @@ def _add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def _make(args: argparse.Namespace) -> tuple[Lists, MediaFolder]:
-    name = args.format or recognise(args.source)
+    classes = read_classes(args.classes) if args.classes else ()
+    name = args.format or recognise(args.source, classes)
     own = args.source if name == "folder" else args.out / "videos"
     media = MediaFolder(args.frames or args.videos or own, frames=args.frames is not None)
-    options = PathOptions(root=media.root, delimiter=args.delimiter, strip=args.strip, first_label=args.first_label)
+    options = PathOptions(
+        root=media.root,
+        delimiter=args.delimiter,
+        strip=args.strip,
+        first_label=args.first_label,
+        class_names=classes,
+    )
     listing = _read(args, FORMATS[name], media, options)
     lists = build_lists(
         listing,
         media,
         by_name=FORMATS[name].by_name,
-        numbered=FORMATS[name].numbered,
-        classes=read_classes(args.classes) if args.classes else (),
+        numbered=FORMATS[name].numbered and all(row.label.isdecimal() for row in listing.rows),
+        classes=classes,
         keep_missing=args.keep_missing,
         fraction=args.fraction,
         seed=args.seed,

@@ -26,7 +26,7 @@ from pipelines.record_file import Record, record_writer
 from pipelines.storage import is_remote, location
 from pipelines.training_copy import CopyOptions
 from tsam_dali.cluster_arguments import add_cluster_arguments, chosen, reachable
-from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, heed_sigterm, parser
+from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, heed_sigterm, parser, printable
 from tsam_dali.config import load_config
 from tsam_dali.example import ensure_example
 from tsam_dali.option_arguments import add_option_arguments, options_of
@@ -77,7 +77,7 @@ def main() -> None:
     print(_summary(folder, records, len(sources) - len(todo), len(failures)))
     print(f"train on them with: --set dataset.dir_videos={name}")
     if failures:
-        print("failed:", *failures, sep="\n", file=sys.stderr)
+        print("failed:", *map(printable, failures), sep="\n", file=sys.stderr)
         sys.exit(1)
 
 
@@ -106,7 +106,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
     """What all names of a file share, links too; None where there is no file."""
     try:
         status = path.stat()
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a name that cannot be one in this locale
         return None
     return status.st_dev, status.st_ino
 
@@ -119,10 +119,11 @@ def _name_of_originals(dataset: Dataset) -> str:
 
 def _originals(dataset: Dataset, clip_ids: list[str], args: argparse.Namespace) -> tuple[Sources, list[str]]:
     """The video of each clip, and what is wrong with those that cannot be opened."""
-    records = index_videos(dataset, clip_ids, args.workers, shard=args.shard, dask=args.dask)
+    files, failures = find_videos(dataset, clip_ids)
+    records = index_videos(dataset, list(files), args.workers, shard=args.shard, dask=args.dask)
     places = {clip_id: location(dataset.data_dir, record["file"]) for clip_id, record in records.items()}
     good = {clip_id: place for clip_id, place in places.items() if records[clip_id]["status"] == "ok"}
-    return good, [record["reason"] for record in records.values() if record["status"] != "ok"]
+    return good, failures + [record["reason"] for record in records.values() if record["status"] != "ok"]
 
 
 def _summary(folder: Path, records: list[Record], done_before: int, failed: int) -> str:

@@ -26,7 +26,7 @@ from pipelines.shard import Shard
 from pipelines.storage import location
 from pipelines.tsam_names import explain_cut_names
 from tsam_dali.cluster_arguments import add_cluster_arguments, chosen, reachable
-from tsam_dali.command_line import add_config_arguments, friendly_errors, heed_sigterm, parser
+from tsam_dali.command_line import add_config_arguments, friendly_errors, heed_sigterm, parser, printable
 from tsam_dali.config import load_config
 from tsam_dali.example import ensure_example
 
@@ -66,7 +66,7 @@ def main() -> None:
         f"{len(sources) - len(todo)} were done already, {len(failures)} failed"
     )
     if failures:
-        print("failed:", *failures, sep="\n", file=sys.stderr)
+        print("failed:", *map(printable, failures), sep="\n", file=sys.stderr)
         sys.exit(1)
 
 

@@ -8,7 +8,6 @@ sound is like speech: a buzz whose pitch wanders, formants that change with ever
 What clip number i of a seed shows depends on nothing else. Clips that are there already are left alone.
 """
 
-import os
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +18,8 @@ import joblib
 import numpy as np
 from PIL import Image, ImageFilter
 from tqdm import tqdm
+
+from pipelines.unfinished import unfinished
 
 RECIPE = 3  # stands in the names; raise it when a number and a seed begin to give another clip
 SECONDS = 10.0
@@ -51,12 +52,9 @@ def make_clip(path: Path, seed: int, number: tuple[int, ...], seconds: float) ->
     cuts = np.sort(rng.uniform(0.15, 0.85, rng.integers(0, 3)))  # none, one or two
     count = max(1, round(seconds * rate))
     ends = [*(cuts * count).astype(int), count]
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.mp4")
-    try:
+    with unfinished(path) as temporary:
         encode(temporary, draw_pictures(rng, size, ends), size, rate, draw_sound(rng, count / rate))
         temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def draw_pictures(rng: np.random.Generator, size: tuple[int, int], ends: list[int]) -> Iterator[np.ndarray]:

@@ -7,12 +7,14 @@ same name: then nothing tells whose it is. Such are listed, for you to remove an
 then 1.
 """
 
+import os
 import sys
 from pathlib import Path
 
 from pipelines.list_file import listed_ids
 from pipelines.media_files import video_ids
 from pipelines.tsam_names import find_cut_names
+from pipelines.unfinished import fault_of_one
 from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, parser
 from tsam_dali.config import load_config
 
@@ -36,18 +38,25 @@ def main() -> None:
 
 def rename(folder: Path, ending: str, listed: list[str], owners: list[str], dry_run: bool) -> bool:
     """Rename what is certain in one folder and name the rest; returns whether there is a rest."""
-    missing = [clip_id for clip_id in listed if not (folder / f"{clip_id}{ending}").exists()]
+    missing = [clip_id for clip_id in listed if not os.path.exists(folder / f"{clip_id}{ending}")]
     renames, shared = find_cut_names(folder, ending, missing, owners)
+    failed = 0
     for clip_id, name in renames.items():
+        try:
+            if not dry_run:
+                (folder / f"{name}{ending}").rename(folder / f"{clip_id}{ending}")
+        except OSError as error:
+            print(f"not renamed: {folder / name}{ending} -> {clip_id}{ending}: {fault_of_one(error)}", file=sys.stderr)
+            failed += 1
+            continue
         print(f"{folder / name}{ending} -> {clip_id}{ending}")
-        if not dry_run:
-            (folder / f"{name}{ending}").rename(folder / f"{clip_id}{ending}")
     for name, ids in shared.items():
         print(f"not renamed: {folder / name}{ending} may belong to any of {', '.join(ids)}", file=sys.stderr)
     print(
-        f"{folder}: {len(renames)} {'to rename' if dry_run else 'renamed'}, {len(shared)} that may be of several clips"
+        f"{folder}: {len(renames) - failed} {'to rename' if dry_run else 'renamed'}, {failed} that cannot be, "
+        f"{len(shared)} that may be of several clips"
     )
-    return bool(shared)
+    return bool(shared or failed)
 
 
 if __name__ == "__main__":

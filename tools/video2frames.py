@@ -6,6 +6,7 @@ are only read. What exists already is skipped. Videos without sound are listed. 
 ffmpeg's reason; the exit status is then 1.
 """
 
+import os
 import shutil
 import sys
 from collections import defaultdict
@@ -23,11 +24,12 @@ from pipelines.demux import demux
 from pipelines.ffmpeg import FfmpegError, passthrough, run_ffmpeg
 from pipelines.frame_folder import check_template
 from pipelines.media_files import DEMUXERS, find_video, video_ids
+from pipelines.names import locale_hint
 from pipelines.sound import NoSoundError, wav_cut_short
-from pipelines.sound_decode import SoundError, sound_stream
+from pipelines.sound_decode import sound_stream
 from pipelines.storage import is_remote
-from pipelines.unfinished import unfinished
-from pipelines.video_file import VideoError, open_video, video_stream
+from pipelines.unfinished import fault_of_one, unfinished
+from pipelines.video_file import open_video, video_stream
 from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, heed_sigterm, parser, positive, printable
 from tsam_dali.config import load_config
 from tsam_dali.example import ensure_example
@@ -66,11 +68,12 @@ def main() -> None:
         raise ValueError(f"dataset.dir_videos: {dataset.videos}: the ffmpeg program needs files in a folder")
 
     def extract(clip_id: str) -> Result:
-        video = Path(find_video(dataset, clip_id)).absolute()
         target = dataset.audios / f"{clip_id}.wav" if args.audio else dataset.frames / clip_id
-        if target.exists() and not args.force:
+        is_there = os.path.isfile if args.audio else os.path.isdir
+        if is_there(target) and not args.force:
             return Result(clip_id, "existed")
         try:
+            video = Path(find_video(dataset, clip_id)).absolute()
             if args.audio:
                 extract_sound(video, target)
             else:
@@ -78,9 +81,9 @@ def main() -> None:
         except NoSoundError:
             return Result(clip_id, "no sound")
         except UnicodeEncodeError:  # ffmpeg-python's
-            return Result(clip_id, "failed", "its name is no UTF-8 text; rename it")
-        except (FfmpegError, VideoError, SoundError, OSError) as error:
-            return Result(clip_id, "failed", str(error))
+            return Result(clip_id, "failed", f"its name is no UTF-8 text; rename it{locale_hint(clip_id)}")
+        except Exception as error:  # whatever a file holds, and however it is called
+            return Result(clip_id, "failed", fault_of_one(error))
         return Result(clip_id, "extracted")
 
     clip_ids = video_ids(dataset)
@@ -135,7 +138,7 @@ def extract_sound(video: Path, target: Path) -> None:
             raise NoSoundError(f"{video}: has no sound")
         track = stream.index
     target.parent.mkdir(parents=True, exist_ok=True)
-    with unfinished(target.absolute()) as temporary:
+    with unfinished(target) as temporary:
         # Not with -xerror, by which damage of a single packet would count as a failure.
         run_ffmpeg(_input(video, track).output(str(temporary), format="wav", acodec="pcm_s16le"))
         if cut := wav_cut_short(temporary):  # FFmpeg 5 calls it a success
@@ -163,7 +166,7 @@ def extract_frames(video: Path, target: Path, fps: float, frames_tmpl: str) -> N
     # may lack what they were predicted from.
     decoder, stops = ({"err_detect": "explode"}, ["-xerror"]) if strict else ({}, [])
     target.parent.mkdir(parents=True, exist_ok=True)
-    with unfinished(target.absolute()) as temporary:
+    with unfinished(target) as temporary:
         temporary.mkdir()
         scale = f"scale=-1:{HEIGHT}"
         rate = {"vf": f"{scale},fps={fps:g}"} if fps else {"vf": scale, **passthrough()}

@@ -11,6 +11,9 @@ from typing import Any
 
 import torch
 
+from pipelines.names import name_hint
+from pipelines.unfinished import unfinished
+
 FORMAT = "tsam_dali"
 
 
@@ -63,8 +66,8 @@ def load_checkpoint(path: Path, digest_needed: bool = False) -> dict[str, Any]:
     Raises:
         CheckpointError: no such file, a digest that does not match, or another format. No pickled code ever runs.
     """
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such checkpoint")
+    if not os.path.isfile(path):
+        raise CheckpointError(f"{path}: no such checkpoint{name_hint(path)}")
     check_digest(path, digest_needed)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -99,7 +102,7 @@ def check_digest(path: Path, needed: bool = False) -> None:
 
 def _write_digests(path: Path, digests: list[str]) -> None:
     with replacing(_digest_file(path)) as temporary:
-        temporary.write_text("".join(f"{digest}  {path.name}\n" for digest in digests))
+        temporary.write_bytes(b"".join(os.fsencode(f"{digest}  {path.name}\n") for digest in digests))
 
 
 def _digests(path: Path) -> list[str]:
@@ -121,15 +124,12 @@ def sha256(path: Path) -> str:
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary name beside `path`; what was written there is synced and takes the name `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with unfinished(path) as temporary:
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
         _sync_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _sync_folder(path: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from pipelines.unfinished import unfinished
 from tsam_dali.checkpoint import CheckpointError, copy_checkpoint, delete_checkpoint, load_checkpoint, save_checkpoint
 from tsam_dali.options import TrainingParam
 
@@ -41,7 +42,7 @@ class CheckpointFolder:
 
         What saves that were killed left half written goes, too. `NAME_best` and `epoch_N` stay.
         """
-        for path in self.path.glob(".*.[0-9]*"):
+        for path in self.path.glob(".unfinished.*"):
             path.unlink(missing_ok=True)
         if state is None:
             for path in self._steps():
@@ -132,11 +133,10 @@ class CheckpointFolder:
 
         Only people need it: where there are no such links, that is one warning.
         """
-        temporary = self.path / f".latest.{os.getpid()}"
         try:
-            temporary.unlink(missing_ok=True)
-            temporary.symlink_to(target)
-            os.replace(temporary, self.path / "latest")
+            with unfinished(self.path / "latest") as temporary:
+                temporary.symlink_to(target)
+                os.replace(temporary, self.path / "latest")
         except OSError as error:
             if self._has_latest:
                 log.warning(

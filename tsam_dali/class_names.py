@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 
+from pipelines.names import same_form
+
 
 def other_meaning(trained: Sequence[str], here: Sequence[str]) -> str | None:
     """The first label with another name, in words; None if there is none, as far as both name their classes."""
     for label, (before, now) in enumerate(zip(trained, here, strict=False)):
-        if before != now:
+        if same_form(before) != same_form(now):
             return f"label {label} is {now!r} here, but {before!r} in the checkpoint"
     return None
 

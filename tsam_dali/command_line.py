@@ -2,12 +2,15 @@
 
 import argparse
 import functools
+import io
 import logging
 import os
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+
+from pipelines.names import locale_hint
 
 EXAMPLE_DATA, EXAMPLE_CONFIG = "config/example_data.json", "config/example_config.json"
 
@@ -72,7 +75,7 @@ def make_folder(path: Path) -> None:
 
 
 def friendly_errors(main: Callable[[], None]) -> Callable[[], None]:
-    """Print what is wrong with a user's input (any ValueError) without a traceback; exit with 2.
+    """Print what is wrong with a user's input (any ValueError) or with a file without a traceback; exit with 2.
 
     What is wrong on all ranks is printed once, what is wrong on one of them with its number.
     """
@@ -81,12 +84,21 @@ def friendly_errors(main: Callable[[], None]) -> Callable[[], None]:
     def command() -> None:
         level = logging.INFO if os.environ.get("RANK", "0") == "0" else logging.WARNING  # all ranks tell the same
         logging.basicConfig(format="%(levelname)s: %(message)s", level=level)
+        if isinstance(sys.stdout, io.TextIOWrapper):  # names may hold what this terminal cannot show
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             main()
-        except ValueError as error:
-            rank = _speaker(str(error)) if "RANK" in os.environ else ""
+        except (ValueError, OSError) as error:
+            text = str(error)
+            if isinstance(error, OSError):
+                if not error.filename:
+                    raise
+                text = f"{error.filename2 or error.filename}: {error.strerror}"
+            if "PYTHONUTF8" not in text:
+                text += locale_hint(error.object if isinstance(error, UnicodeEncodeError) else text)
+            rank = _speaker(text) if "RANK" in os.environ else ""
             if rank is not None:
-                lines = "\n".join(f"{rank}error: {line}" for line in str(error).splitlines())
+                lines = "\n".join(f"{rank}error: {line}" for line in text.splitlines())
                 print(lines, file=sys.stderr)
             sys.exit(2)
 

@@ -12,7 +12,8 @@ from typing import Annotated, Any
 import pydantic
 from annotated_types import Ge
 
-from pipelines.clips import Dataset, InputError
+from pipelines.clips import Dataset, InputError, ListError
+from pipelines.list_file import read_text
 from pipelines.mel import AudioImage
 from pipelines.sampling import AudioAugmentation, VideoAugmentation, VideoImage
 from pipelines.source import PipelineOptions
@@ -118,10 +119,10 @@ def config_from_dict(sections: dict[str, Any], problems: Sequence[str] = ()) -> 
 
 def _read_json(path: str | Path) -> dict[str, Any]:
     try:
-        sections = _from_json(Path(path).read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise ConfigError([f"{path}: cannot be read ({error.strerror})"]) from error
-    except ValueError as error:  # not UTF-8, or not JSON: the message says where
+        sections = _from_json(read_text(path))
+    except ListError as error:
+        raise ConfigError(error.problems) from error
+    except ValueError as error:  # not JSON: the message says where
         raise ConfigError([f"{path}: not a JSON file ({error})"]) from error
     if not isinstance(sections, dict):
         raise ConfigError([f"{path}: expected an object with sections, got {type(sections).__name__}"])

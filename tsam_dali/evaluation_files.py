@@ -57,7 +57,7 @@ def write_evaluation(folder: Path, evaluation: Evaluation, names: Sequence[str],
 
 def _write(path: Path, text: str) -> None:
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
 
 
 def _sections(

@@ -6,13 +6,14 @@ clips, and give `logits` (B, classes). What the inputs must be is kept in the fi
 
 import importlib
 import json
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from pipelines.unfinished import unfinished
 
 ONNX, PT2 = ".onnx", ".pt2"
 KEY = "tsam_dali.preprocessing"
@@ -45,8 +46,7 @@ def write_network(path: Path, network: nn.Module, about: dict[str, Any]) -> floa
     write, load = (_write_onnx, _load_onnx) if path.suffix == ONNX else (_write_pt2, _load_pt2)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-            temporary = Path(folder) / path.name
+        with unfinished(path) as temporary:
             write(temporary, _program(network, about), json.dumps(about))
             difference = _compare(path, network, load(temporary), about)
             temporary.replace(path)

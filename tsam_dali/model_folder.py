@@ -5,13 +5,13 @@ model.safetensors. Settings that name places on the machine of the training keep
 """
 
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 from torch import Tensor
 
+from pipelines.unfinished import unfinished
 from tsam_dali.checkpoint import FORMAT, CheckpointError, load_checkpoint, sha256
 
 WEIGHTS, SETTINGS, CARD = "model.safetensors", "config.json", "README.md"
@@ -34,15 +34,14 @@ def write_folder(folder: Path, tensors: dict[str, Tensor], about: dict[str, Any]
         raise CheckpointError(f"{folder}: exists already, expected a new or an empty folder; choose another name")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
-            new = Path(temporary) / "new"
+        with unfinished(folder) as new:
             new.mkdir()
             contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
             safetensors.torch.save_file(contiguous, new / WEIGHTS, metadata={"format": "pt"})
             settings = {"format": FORMAT, "sha256": sha256(new / WEIGHTS)} | {key: about[key] for key in KEPT}
             settings["config"] = without_places(settings["config"])
             settings["lists"] = about.get("lists", {})
-            (new / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n")
+            (new / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
             (new / CARD).write_text(card, encoding="utf-8")
             new.replace(folder)
     except OSError as error:
@@ -71,7 +70,7 @@ def read_folder(folder: Path) -> dict[str, Any]:
                 "tsam_dali.export; the checkpoints of a run are files, such as RUN/checkpoints/balanced_best"
             )
     try:
-        about = json.loads((folder / SETTINGS).read_text())
+        about = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
     except ValueError as error:
         raise CheckpointError(f"{folder / SETTINGS}: not a JSON file ({error})") from error
     if not isinstance(about, dict) or about.get("format") != FORMAT or not about.keys() >= {"sha256", *KEPT}:

@@ -17,7 +17,7 @@ examples:
       the same for a stream that another program reads
 
 Settings and class names are those of the checkpoint. Videos that cannot be read are listed at the end; the exit status
-is 1 only if none could be read.
+is 1 only if none could be read, or if a picture could not be drawn.
 
 videos:
   Their names end in .mp4 .m4v .mov .mkv .webm .avi .3gp .3g2 .flv .wmv .asf .ogv .ts .mts .m2ts .mpg .mpeg; other files
@@ -45,14 +45,16 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipelines.unfinished import fault_of_one
 from tsam_dali import distributed
-from tsam_dali.command_line import friendly_errors, make_folder, parser, positive, positive_number
+from tsam_dali.command_line import friendly_errors, make_folder, parser, positive, positive_number, printable
 from tsam_dali.prediction_files import FILE, MOMENT, TIMELINE, Csv, JsonLines
 from tsam_dali.prediction_inputs import find_inputs
 from tsam_dali.predictions import Unreadable
 from tsam_dali.predictor import Predictor, Seen
 from tsam_dali.timeline import SeenTimeline
 
+LONGEST_NAME = 240  # bytes; file systems take 255
 WRITERS = {".jsonl": JsonLines, ".csv": Csv}
 
 
@@ -67,7 +69,7 @@ def main() -> None:
         return
     for folder in filter(None, (args.pictures, args.explain)):
         make_folder(folder)
-    unreadable, silent = [], 0
+    unreadable, undrawn, silent = [], [], 0
     if args.window:
         found_all = predictor.timeline_all(paths, args.window, args.stride, args.topk)
     else:
@@ -81,14 +83,26 @@ def main() -> None:
             output.write(found[0])
             silent += not found[0].has_sound
             # Numbered, as files of several folders may have the same name.
-            draw(predictor, found, args, f"{number:04d}_{Path(found[0].path).stem}.png")
+            try:
+                draw(predictor, found, args, f"{number:04d}_{_cut(Path(found[0].path).stem)}.png")
+            except Exception as error:  # it is the fault of one video, and its prediction is written
+                undrawn.append(f"{found[0].path}: {fault_of_one(error)}")
     hears = predictor.config.model.audio_segments > 0
     unheard = f", {silent} of them have no sound and count as silent" if hears and silent else ""
     print(f"{len(paths) - len(unreadable)} of {len(paths)} videos read{unheard}", file=sys.stderr)
     for file in unreadable:
-        print(f"not read: {file.error}", file=sys.stderr)
-    if len(unreadable) == len(paths):
+        print(f"not read: {printable(file.error)}", file=sys.stderr)
+    for problem in undrawn:
+        print(f"no picture of {printable(problem)}", file=sys.stderr)
+    if len(unreadable) == len(paths) or undrawn:
         sys.exit(1)
+
+
+def _cut(name: str) -> str:
+    """As much of a file's name as another name has room for, with a number before and an ending behind it."""
+    while len(os.fsencode(name)) > LONGEST_NAME:
+        name = name[:-1]
+    return name
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -1,5 +1,6 @@
 """Predictions as JSON lines or CSV."""
 
+import codecs
 import csv
 import json
 from dataclasses import asdict
@@ -23,9 +24,10 @@ class JsonLines:
 
     def __init__(self, file: TextIO, _columns: tuple[str, ...]) -> None:
         self._file = file
+        self._escaped = codecs.lookup(file.encoding or "utf-8").name != "utf-8"  # JSON's own escapes, where need be
 
     def write(self, found: Found) -> None:
-        print(printable(json.dumps(asdict(found), ensure_ascii=False)), file=self._file, flush=True)
+        print(printable(json.dumps(asdict(found), ensure_ascii=self._escaped)), file=self._file, flush=True)
 
 
 class Csv:

@@ -9,6 +9,7 @@ from pathlib import Path
 from pipelines.clips import InputError, ListError
 from pipelines.list_file import text_lines
 from pipelines.media_files import DEMUXERS
+from pipelines.names import name_hint
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +37,9 @@ def find_inputs(arguments: Sequence[str]) -> list[str]:
 
 
 def _videos(path: Path) -> list[str]:
-    if path.is_dir():
+    if os.path.isdir(path):
         # Hidden files are no videos, such as the ._NAME that macOS puts beside NAME.
-        files = [file for file in path.rglob("*") if not file.is_dir() and not file.name.startswith(".")]
+        files = [file for file in path.rglob("*") if not os.path.isdir(file) and not file.name.startswith(".")]
         found = sorted(str(file) for file in files if file.suffix.lower() in DEMUXERS)
         if not found:
             raise InputError([f"{path}: no video in this folder; expected files that end in {' '.join(DEMUXERS)}"])
@@ -47,10 +48,10 @@ def _videos(path: Path) -> list[str]:
             log.info("%s: videos: %d, other files, passed over: %d (endings: %s)", path, len(found), rest, endings)
         return found
     if not os.path.lexists(path):
-        raise InputError([f"{path}: no such file or folder"])
+        raise InputError([f"{path}: no such file or folder{name_hint(path)}"])
     if path.suffix.lower() in DEMUXERS:
         return [str(path)]
-    if not path.is_file():  # opening a FIFO would wait for a writer
+    if not os.path.isfile(path):  # opening a FIFO would wait for a writer
         raise InputError([f"{path}: is no file; streams are read with --live"])
     return _lines(path)
 

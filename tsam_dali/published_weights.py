@@ -80,7 +80,7 @@ def _check(path: Path) -> None:
         except WeightsError as error:
             raise WeightsError(f"{error}; delete {path} and fetch it again with --download") from error
         with replacing(digest_file) as temporary:
-            temporary.write_text(f"{digest}  {path.name}\n")
+            temporary.write_text(f"{digest}  {path.name}\n", encoding="utf-8")
     elif digest_file.read_text(errors="replace").split()[:1] != [digest]:
         raise WeightsError(
             f"{path}: changed since it was first used, its SHA-256 is not the one in {digest_file.name}; "

@@ -25,7 +25,7 @@ def page(title: str, sections: Iterable[Section]) -> str:
 def write_page(path: Path, title: str, sections: Iterable[Section]) -> None:
     """Write `page` to `path`, whole or not at all."""
     with replacing(path) as temporary:
-        temporary.write_text(page(title, sections), encoding="utf-8")
+        temporary.write_text(page(title, sections), encoding="utf-8", errors="backslashreplace")
 
 
 def write_report(

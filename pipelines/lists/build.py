@@ -10,6 +10,7 @@ from pipelines.lists.classes import ClassTable, labels_in_order
 from pipelines.lists.media import MediaFolder
 from pipelines.lists.rows import Listing, Row
 from pipelines.lists.split import TSAM_SPLITS, ListedClip, draw_validation
+from pipelines.names import locale_hint
 
 
 @dataclass
@@ -22,6 +23,8 @@ class Lists:
     """Name of each class, in the order of the labels."""
     missing: list[Row]
     """Clips without a file."""
+    unusable: list[str]
+    """Files that no list can hold, as their names are: a line of text for each."""
     warnings: list[str]
 
 
@@ -55,17 +58,27 @@ def build_lists(
     table = ClassTable(names, by_number=numbered and bool(classes))
     found: list[ListedClip] = []
     missing: list[Row] = []
+    unusable: list[str] = []
     for row in rows:
         try:
             clip_id = _find(row, media, by_name)
+            problem = id_problem(row.name if clip_id is None else clip_id)
+            if problem and clip_id is None:
+                raise ListError([problem])
             label = table.number(row.label)
         except ListError as error:
             problems += [f"{row.where}: {problem}" for problem in error.problems]
+            continue
+        if problem:
+            unusable.append(f"{row.where}: {problem}{locale_hint(clip_id)}")
             continue
         if clip_id is None:
             missing.append(row)
         if clip_id or keep_missing:
             found.append(ListedClip(clip_id or row.name, label, row))
+    odd = [clip.id for clip in found if locale_hint(clip.id)]
+    if odd:
+        warnings.append(f"{len(odd)} names hold letters beyond ASCII, for example {odd[0]!r}{locale_hint(odd[0])}")
     clips = _without_repeats(found, names, problems, warnings)
     if not problems:
         problems += _empty_lists(rows, clips, media)
@@ -73,7 +86,7 @@ def build_lists(
         raise ListError(problems)
     if not clips["validation"]:
         clips = draw_validation(clips["training"], fraction, seed, warnings)
-    return Lists(*_without_gaps(clips, names, warnings), missing, warnings)
+    return Lists(*_without_gaps(clips, names, warnings), missing, unusable, warnings)
 
 
 def _used(rows: list[Row], warnings: list[str]) -> list[Row]:
@@ -85,15 +98,11 @@ def _used(rows: list[Row], warnings: list[str]) -> list[Row]:
 
 
 def _find(row: Row, media: MediaFolder, by_name: bool) -> str | None:
-    """The id of a row's clip, None without a file; raises ListError if it is no id or several could be meant."""
+    """The id of a row's clip, None without a file; raises ListError if several could be meant."""
     found = media.find(row, by_name=by_name)
     if len(found) > 1:
         raise ListError([f"{row.name!r} lies in several places: {', '.join(found[:4])}; expected one of that name"])
-    clip_id = found[0] if found else row.name
-    problem = id_problem(clip_id)
-    if problem:
-        raise ListError([problem])
-    return clip_id if found else None
+    return found[0] if found else None
 
 
 def _without_repeats(

@@ -8,15 +8,16 @@ from typing import Any
 
 from pipelines.clips import ListError
 from pipelines.lists.published import read_json
-from pipelines.lists.rows import Listing, class_key
+from pipelines.lists.rows import Listing, class_key, unquoted
+from pipelines.names import same_form
 
 
 def read_classes(path: Path) -> list[str]:
     """Class names in the order of their labels.
 
     Args:
-        path: a text file with one name a line, each perhaps after its number (as in UCF101's classInd.txt), or a JSON
-            file with a list of names, {name: number} or {number: name}.
+        path: a text file with one name a line, each perhaps with its number (as in UCF101's classInd.txt)
+            or in quotes, or a JSON file with a list of names, {name: number} or {number: name}.
 
     Raises:
         ListError: no such file, no name, a name twice, or numbers with gaps.
@@ -25,16 +26,28 @@ def read_classes(path: Path) -> list[str]:
     if path.suffix.lower() == ".json":
         names = _names_of_json(path, read_json(path))
     else:
-        names = [text for _, text in listing.lines(path)]
-        numbered = [re.fullmatch(r"(\d+)[\s,]+(.+)", name, re.ASCII) for name in names]
-        numbers = [int(found[1]) for found in numbered if found]
-        if numbers in (list(range(len(names))), list(range(1, len(names) + 1))):
-            names = [found[2] for found in numbered]
+        lines = [text for _, text in listing.lines(path)]
+        names = _without_numbers(lines) or _without_numbers(lines[1:]) or lines  # the first one may name the columns
+    names = [same_form(unquoted(name)) for name in names]
     twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     problems = [*listing.problems, *(f"{path}: the class {name!r} stands there twice" for name in twice)]
     if problems or not names:
         raise ListError(problems or [f"{path}: no class name in it; expected one a line"])
     return names
+
+
+def _without_numbers(lines: Sequence[str]) -> list[str]:
+    """The names in the order of the numbers before or behind them; none unless these are all from 0 or 1 on."""
+    for pattern in (r"(?P<number>\d{1,9})[\s,;]+(?P<name>.+)", r"(?P<name>.+?)[\s,;]+(?P<number>\d{1,9})"):
+        found = [re.fullmatch(pattern, line, re.ASCII) for line in lines]
+        named = {int(one["number"]): one["name"] for one in found if one}
+        numbers = sorted(named)
+        if len(named) == len(lines) == len(set(named.values())) and numbers in (
+            list(range(len(lines))),
+            list(range(1, len(lines) + 1)),
+        ):
+            return [named[number] for number in numbers]
+    return []
 
 
 def _names_of_json(path: Path, content: Any) -> list[str]:
@@ -52,18 +65,18 @@ def _names_of_json(path: Path, content: Any) -> list[str]:
 
 def labels_in_order(labels: Iterable[str], *, numbered: bool) -> list[str]:
     """The distinct labels in the order of their numbers, or else of the alphabet (of their code points)."""
-    return sorted(set(labels), key=int if numbered else str)
+    return sorted(set(map(same_form, labels)), key=int if numbered else str)
 
 
 class ClassTable:
-    """Tells the number of a class by its name as it stands, or else by what its spellings share.
+    """Tells the number of a class by its name as it stands, in any Unicode form, or else by what its spellings share.
 
     With `by_number` the lists give numbers, which must be those of `names`.
     """
 
     def __init__(self, names: Sequence[str], *, by_number: bool = False):
         known = map(str, range(len(names))) if by_number else names
-        self._exact = {name: number for number, name in enumerate(known)}
+        self._exact = {same_form(name): number for number, name in enumerate(known)}
         by_key = defaultdict(list)
         for name, number in self._exact.items():
             by_key[class_key(name)].append(number)
@@ -71,7 +84,7 @@ class ClassTable:
 
     def number(self, label: str) -> int:
         """Raises ListError if there is no such class."""
-        number = self._exact.get(label, self._by_key.get(class_key(label)))
+        number = self._exact.get(same_form(label), self._by_key.get(class_key(label)))
         if number is None:
             raise ListError([f"the class {label!r} is none of the {len(self._exact)} of the class file"])
         return number

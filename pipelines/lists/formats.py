@@ -1,14 +1,14 @@
 """The formats that lists of clips come in, and how each is recognised."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from pipelines.clips import ListError
-from pipelines.list_file import text_lines
+from pipelines.list_file import NOT_UTF8, text_lines
 from pipelines.lists.media import MediaFolder, read_folder
-from pipelines.lists.paths import PathOptions, read_paths, read_tsm
+from pipelines.lists.paths import PathOptions, is_header, read_paths, read_tsm
 from pipelines.lists.published import (
     KINETICS_COLUMNS,
     UCF101_CLASSES,
@@ -51,8 +51,9 @@ FORMATS = {
 }
 
 
-def recognise(path: Path) -> str:
-    """The format of a list or folder, a key of FORMATS; only its first lines are read.
+def recognise(path: Path, class_names: Sequence[str] = ()) -> str:
+    """The format of a list or folder, a key of FORMATS; only its first lines are looked at. Where the names of the
+    classes are known, lines that nothing else is told of may hold a path and such a name.
 
     Raises:
         ListError: the file cannot be read, or it cannot be told what it is.
@@ -63,13 +64,17 @@ def recognise(path: Path) -> str:
         return "hmdb51" if any(path.glob("*_test_split?.txt")) else "folder"
     if path.suffix.lower() == ".json":
         return "something_v2"
-    lines = [text for _, text in text_lines(path) if text and not text.startswith("#")][:100]
+    texts = list(text_lines(path))
+    lines = [text for _, text in texts if text and not text.startswith("#")][:100]
     if not lines:
-        raise ListError([f"{path}: the list is empty"])
+        bad = [f"{path}:{number}: {NOT_UTF8}" for number, text in texts if text is None]
+        raise ListError(bad or [f"{path}: the list is empty"])
     if set(KINETICS_COLUMNS[1:]) <= {cell.strip(' "').lower() for cell in lines[0].split(",")}:
         return "kinetics"
     if path.with_name(UCF101_CLASSES).exists():
         return "ucf101"
+    if is_header(lines[0], class_names):
+        lines = lines[1:] or lines
     endings = "|".join(re.escape(ending) for ending in DEMUXERS)
     for name, pattern in (
         ("something_v1", r"\d+;.*\D.*"),
@@ -79,4 +84,6 @@ def recognise(path: Path) -> str:
     ):
         if all(re.fullmatch(pattern, line, re.IGNORECASE) for line in lines):
             return name
+    if class_names and all(re.search(r"\S[\s,;]+\S", line) for line in lines):
+        return "paths"
     raise ListError([f"{path}: cannot tell the format from {lines[0]!r}; give it with --format ({', '.join(FORMATS)})"])

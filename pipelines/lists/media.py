@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from pipelines.clips import Dataset, ListError
 from pipelines.lists.rows import SPLITS, Listing, Row, class_key, without_ending
 from pipelines.media_files import DEMUXERS
+from pipelines.names import name_hint, same_form
 
 PICTURES = (".jpg", ".jpeg", ".png")
 
@@ -22,8 +23,9 @@ class MediaFolder:
 
     def __init__(self, root: Path, *, frames: bool = False):
         """Raises ListError if `root` is no folder."""
-        if not root.is_dir():
-            raise ListError([f"{root}: no such folder; see --{'frames' if frames else 'videos'}"])
+        if not os.path.isdir(root):
+            what = "is no folder" if os.path.lexists(root) else "no such folder"
+            raise ListError([f"{root}: {what}; see --{'frames' if frames else 'videos'}{name_hint(root)}"])
         self.root = root
         self.frames = frames
         self.in_capitals: list[str] = []
@@ -49,11 +51,13 @@ class MediaFolder:
     def find(self, row: Row, *, by_name: bool) -> list[str]:
         """The ids that a row can mean: the one of that path; else, `by_name`, those of that name in any folder.
 
-        Of several the ones in the folder of the row's class count, if there are any.
+        Names match in any Unicode form. Of several the ones in the folder of the row's class count, if there are any.
         """
         if row.name in self.ids:
             return [row.name]
-        found = self._by_name[PurePosixPath(row.name).name] if by_name else []
+        found = self._by_form.get(same_form(row.name), [])
+        if by_name and not found:
+            found = self._by_name[same_form(PurePosixPath(row.name).name)]
         if len(found) > 1:
             key = class_key(row.label)
             found = [clip for clip in found if key in map(class_key, PurePosixPath(clip).parts[:-1])] or found
@@ -63,7 +67,14 @@ class MediaFolder:
     def _by_name(self) -> dict[str, list[str]]:
         found = defaultdict(list)
         for clip_id in sorted(self.ids):
-            found[PurePosixPath(clip_id).name].append(clip_id)
+            found[same_form(PurePosixPath(clip_id).name)].append(clip_id)
+        return found
+
+    @cached_property
+    def _by_form(self) -> dict[str, list[str]]:
+        found = defaultdict(list)
+        for clip_id in filter(lambda clip_id: not clip_id.isascii(), self.ids):
+            found[same_form(clip_id)].append(clip_id)
         return found
 
     def frames_tmpl(self) -> str:

@@ -1,14 +1,19 @@
-"""Lists of paths with a number: mmaction2's and SlowFast's `path label`, TSM's `path n_frames label`."""
+"""Lists of paths with a class: mmaction2's and SlowFast's `path label`, TSM's `path n_frames label`."""
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path, PurePosixPath
 
-from pipelines.lists.rows import Listing, Row, without_ending
+from pipelines.lists.rows import Listing, Row, class_key, unquoted, without_ending
 from pipelines.media_files import DEMUXERS
+
+_ENDINGS = "|".join(re.escape(ending) for ending in DEMUXERS)
+_PATHS = set(
+    "path file filename filepath video videoname videopath videofile clip clipname clippath id name".split()  # noqa: SIM905
+)
+_LABELS = set("label labels labelname class classname category action target".split())  # noqa: SIM905
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,15 +23,17 @@ class PathOptions:
     root: Path
     """Folder of the clips, to which ids are relative."""
     delimiter: str = ""
-    """What parts the fields; "" for what stands before the number of the first line, white space or , or ;."""
+    """What parts the fields; "" for what the first line shows, white space, a tab, `,` or `;`."""
     strip: str = ""
     """Leading folder to cut from the paths."""
     first_label: int = 0
     """Number of the first class."""
+    class_names: Sequence[str] = ()
+    """Names of the classes, if they are known: labels may be names then."""
 
 
 def read_paths(path: Path, options: PathOptions) -> Listing:
-    """`path label`."""
+    """`path label`; the label is a number, or the name of a class where the names are known."""
     return _read(path, options, _one_label)
 
 
@@ -35,66 +42,106 @@ def read_tsm(path: Path, options: PathOptions) -> Listing:
     return _read(path, options, _label_after_frames)
 
 
-def _read(path: Path, options: PathOptions, label_of: Callable[[list[str]], str]) -> Listing:
-    listing, split_line = Listing(), None
+def _read(path: Path, options: PathOptions, label_of: Callable[[str, str], str]) -> Listing:
+    listing, delimiter = Listing(), options.delimiter
+    first = True
     for where, text in listing.lines(path):
         if text.startswith("#"):
             continue
-        split_line = split_line or partial(_split_line, delimiter=options.delimiter or guess_delimiter(text))
+        header, first = first and is_header(text, options.class_names), False
+        if header:
+            continue
+        delimiter = delimiter or guess_delimiter(text)
+        gap = _gap(delimiter)
         try:
-            name, fields = split_line(text)
-            label = _label(label_of(fields), options.first_label)
+            name, rest = _split_line(text, delimiter, options.class_names)
+            label = _label(unquoted(label_of(rest, gap)), options)
             listing.rows.append(Row(where, _relative(name, options), label))
         except ValueError as error:
             listing.problems.append(f"{where}: {error}")
     return listing
 
 
+def is_header(text: str, class_names: Sequence[str] = ()) -> bool:
+    """Whether a first line names the columns, as `path,label` does."""
+    cells = re.split(r"\s*[,;\t]\s*" if re.search("[,;\t]", text) else r"\s+", text)
+    known = set(map(class_key, class_names))
+    words = [re.sub(r"[^a-z]", "", cell.lower()) for cell in cells]
+    return len(words) > 1 and words[0] in _PATHS and words[-1] in _LABELS and class_key(cells[-1]) not in known
+
+
 def guess_delimiter(text: str) -> str:
-    """What stands before the number at the end of a line: `,` or `;`, or else a space for white space."""
-    found = re.search(r"\s*([,;])\s*\S+$", text)
-    return found[1] if found else " "
+    """What parts the fields of a line: what stands behind a video ending or a quoted path, or before the number at the
+    end, or before the quoted name there; else a tab, `,` or `;` anywhere; a space stands for white space.
+    """
+    for pattern in (
+        rf"(?:{_ENDINGS})\"?\s*?([,;\t])",
+        r'"(?:[^"]|"")*"\s*?([,;\t])',
+        r"([,;\t])\s*-?\d+$",
+    ):
+        if found := re.search(pattern, text, re.IGNORECASE):
+            return found[1]
+    if re.search(rf"(?:{_ENDINGS})\"?\s|\s-?\d+$", text, re.IGNORECASE):
+        return " "
+    return next((mark for mark in "\t,;" if mark in text), " ")
 
 
-def _split_line(text: str, delimiter: str) -> tuple[str, list[str]]:
-    """A line -> (path, fields after it). The path may hold the delimiter if it is quoted or has a video ending."""
-    gap = r"\s+" if delimiter.isspace() else rf"\s*{re.escape(delimiter)}\s*"
-    endings = "|".join(re.escape(ending) for ending in DEMUXERS)
+def _gap(delimiter: str) -> str:
+    """The pattern of what parts two fields."""
+    return r"\s+" if delimiter.isspace() and delimiter != "\t" else rf"\s*{re.escape(delimiter)}\s*"
+
+
+def _split_line(text: str, delimiter: str, class_names: Sequence[str]) -> tuple[str, str]:
+    """A line -> (path, what stands behind it). The path may hold the delimiter if it is quoted or has a video ending,
+    or if the name of a class follows.
+    """
+    gap = _gap(delimiter)
     for pattern in (
         rf'"(?P<path>(?:[^"]|"")*)"{gap}(?P<rest>.*)',
-        rf"(?P<path>.*(?:{endings})){gap}(?P<rest>.*)",
+        rf"(?P<path>.*(?:{_ENDINGS})){gap}(?P<rest>.*)",
         rf"(?P<path>.*?\S){gap}(?P<rest>-?\d+(?:{gap}-?\d+)*)",  # no ending: all numbers at the end are fields
-        rf"(?P<path>.*){gap}(?P<rest>.*)",
     ):
-        found = re.fullmatch(pattern, text, re.IGNORECASE)
-        if found:
+        if found := re.fullmatch(pattern, text, re.IGNORECASE):
             path = found["path"].replace('""', '"') if text.startswith('"') else found["path"]
-            return path, re.split(gap, found["rest"])
-    raise ValueError(f"expected a path, {delimiter!r} and a label, got {text!r}; see --delimiter")
+            return path, found["rest"]
+    gaps = list(re.finditer(gap, text))
+    known = set(map(class_key, class_names))
+    for found in gaps:  # the longest name of a class, as it may hold the delimiter, too
+        if class_key(unquoted(text[found.end() :])) in known:
+            return text[: found.start()], text[found.end() :]
+    if not gaps:
+        raise ValueError(f"expected a path, {delimiter!r} and a label, got {text!r}; see --delimiter")
+    return text[: gaps[-1].start()], text[gaps[-1].end() :]
 
 
-def _one_label(fields: list[str]) -> str:
-    if len(fields) == 1:
-        return fields[0]
-    if all(field.removeprefix("-").isdecimal() for field in fields):
+def _one_label(rest: str, gap: str) -> str:
+    fields = re.split(gap, rest)
+    if len(fields) > 1 and all(field.removeprefix("-").isdecimal() for field in fields):
         raise ValueError(
             f"several labels or numbers ({', '.join(fields)}); a clip has one class here "
             "(if they are the number of frames and the label: --format tsm)"
         )
-    raise ValueError(f"expected one label after the path, got {' '.join(fields)!r}")
+    return rest
 
 
-def _label_after_frames(fields: list[str]) -> str:
-    if len(fields) == 2:
+def _label_after_frames(rest: str, gap: str) -> str:
+    fields = re.split(gap, rest, maxsplit=1)
+    if len(fields) == 2 and fields[0].isdecimal() and not re.fullmatch(rf"-?\d+({gap}-?\d+)+", fields[1]):
         return fields[1]
-    raise ValueError(f"expected `path n_frames label` with one label, got {' '.join(fields)!r} after the path")
+    raise ValueError(
+        f"expected `path n_frames label` with one label, got {' '.join(re.split(gap, rest))!r} after the path"
+    )
 
 
-def _label(text: str, first: int) -> str:
+def _label(text: str, options: PathOptions) -> str:
+    first = options.first_label
+    if options.class_names and not re.fullmatch(r"-?\d+", text, re.ASCII):
+        return text
     if re.fullmatch(r"-\d+", text, re.ASCII):
         raise ValueError(f"the label is negative: {text}; lists of a test set often stand for `unknown` so")
     if not re.fullmatch(r"\d{1,9}", text, re.ASCII):
-        raise ValueError(f"the label must be a whole number from {first}, got {text!r}")
+        names = "" if options.class_names else "; a list with the names of classes needs --classes"
+        raise ValueError(f"the label must be a whole number from {first}, got {text!r}{names}")
     if int(text) < first:
         raise ValueError(f"label {text} is below the first label, {first} (--first_label)")
     return str(int(text) - first)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.clips import ListError
+from pipelines.list_file import read_text
 from pipelines.lists.rows import SPLITS, Listing, Row, without_ending
 
 KINETICS_COLUMNS = ("label", "youtube_id", "time_start", "time_end")
@@ -76,9 +77,9 @@ def read_something_v2(path: Path) -> Listing:
 def read_json(path: Path) -> Any:
     """The content of a JSON file; raises ListError."""
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise ListError([f"{path}: cannot be read ({error.strerror})"]) from error
+        return json.loads(read_text(path))
+    except ListError:
+        raise
     except (ValueError, RecursionError) as error:
         raise ListError([f"{path}: not a JSON file ({error})"]) from error
 

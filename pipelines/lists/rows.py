@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from pipelines.list_file import text_lines
+from pipelines.list_file import NOT_UTF8, text_lines
 from pipelines.media_files import DEMUXERS
+from pipelines.names import same_form
 
 SPLITS = {
     **dict.fromkeys(("train", "training"), "training"),
@@ -40,7 +41,7 @@ class Listing:
         """(`file:line`, text) of the lines of a file that are not blank; bad bytes become a problem."""
         for number, text in text_lines(path):
             if text is None:
-                self.problems.append(f"{path}:{number}: not UTF-8 text")
+                self.problems.append(f"{path}:{number}: {NOT_UTF8}")
             elif text:
                 yield f"{path}:{number}", text
 
@@ -51,6 +52,12 @@ def without_ending(path: str) -> str:
     return stem if f".{ending.lower()}" in DEMUXERS and stem.rpartition("/")[2] else path
 
 
+def unquoted(text: str) -> str:
+    """What stands in the quotes of a csv file, if any."""
+    text = text.strip()
+    return text[1:-1].replace('""', '"') if re.fullmatch(r'"(?:[^"]|"")*"', text) else text
+
+
 def class_key(name: str) -> str:
     """What the spellings of a class in lists and folders share: `"hitting (a) ball"` and `hitting_a_ball`."""
-    return re.sub(r"[\"'()]", "", name).strip().replace(" ", "_").casefold()
+    return re.sub(r"[\"'()]", "", same_form(name)).strip().replace(" ", "_").casefold()

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from pipelines.clips import Dataset, ListError
 from pipelines.lists.build import Lists
 from pipelines.lists.media import MediaFolder
 from pipelines.lists.rows import Row
+from pipelines.unfinished import unfinished
 
 DATA_FILE, MISSING_FILE = "data.json", "missing.txt"
 
@@ -46,15 +48,12 @@ def write_lists(out: Path, lists: Lists, media: MediaFolder, *, name: str, force
 
 def _write_all(out: Path, texts: Mapping[str, str]) -> None:
     """Write all files under temporary names, then give them their names: no list without the others."""
-    temporary = {file: out / f".{file}.{os.getpid()}" for file in texts}
-    try:
+    with ExitStack() as stack:
+        temporary = {file: stack.enter_context(unfinished(out / file)) for file in texts}
         for file, text in texts.items():
             temporary[file].write_text(text, encoding="utf-8")
         for file, path in temporary.items():
             os.replace(path, out / file)
-    finally:
-        for path in temporary.values():
-            path.unlink(missing_ok=True)
 
 
 def _list_text(lists: Lists, split: str) -> str:

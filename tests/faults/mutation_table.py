@@ -31,8 +31,8 @@ MUTATIONS = [
     Mutation(
         "checkpoint: written straight to its name",
         "tsam_dali/checkpoint.py",
-        'temporary = path.with_name(f".{path.name}.{os.getpid()}")',
-        "temporary = path",
+        "with unfinished(path) as temporary:",
+        "for temporary in [path]:",
         "test_checkpoint.py::test_a_save_that_fails_leaves_the_previous_file",
     ),
     Mutation(
