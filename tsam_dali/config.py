@@ -103,17 +103,37 @@ def change_config(config: Config, data: str | Path | None = None, overrides: Seq
     return config_from_dict(sections, problems)
 
 
+def check_changes(data: str | Path | None, overrides: Sequence[str]) -> None:
+    """What is wrong with the arguments of `change_config` whatever the network's settings are: unknown keys, types,
+    ranges.
+
+    Raises:
+        ConfigError: with every problem found.
+    """
+    sections = _read_json(data) if data else {"dataset": {"data_dir": ""}}
+    problems = [problem for override in overrides for problem in _apply_override(sections, override)]
+    _, problems = _checked(sections, problems)
+    if problems:
+        raise ConfigError(problems)
+
+
 def config_from_dict(sections: dict[str, Any], problems: Sequence[str] = ()) -> Config:
     """Nested dicts, as in the JSON files -> Config; raises ConfigError with all problems, the given ones first."""
-    problems = [*problems, *_unknown_keys(Config, sections)]
-    try:
-        config = pydantic.TypeAdapter(Config).validate_json(json.dumps(_without_help(sections)), strict=True)
-    except pydantic.ValidationError as error:
-        raise ConfigError([*problems, *map(_explain, error.errors())]) from None
-    problems += _contradictions(config)
+    config, problems = _checked(sections, problems)
+    if config:
+        problems += _contradictions(config)
     if problems:
         raise ConfigError(problems)
     return config
+
+
+def _checked(sections: dict[str, Any], problems: Sequence[str]) -> tuple[Config | None, list[str]]:
+    """The settings, and what is wrong with names, types and ranges beside the given problems."""
+    problems = [*problems, *_unknown_keys(Config, sections)]
+    try:
+        return pydantic.TypeAdapter(Config).validate_json(json.dumps(_without_help(sections)), strict=True), problems
+    except pydantic.ValidationError as error:
+        return None, [*problems, *map(_explain, error.errors())]
 
 
 def _read_json(path: str | Path) -> dict[str, Any]:

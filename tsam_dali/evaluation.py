@@ -23,13 +23,12 @@ from tsam_dali.distributed import Job, merged_over_ranks
 from tsam_dali.engine import evaluate
 from tsam_dali.loss import clip_losses
 from tsam_dali.mistakes import SHOWN_MISTAKES, Mistake, WorstMistakes
+from tsam_dali.options import EVALUATION_BATCH_SIZE
 from tsam_dali.progress import Progress
 from tsam_dali.scores import score
 from tsam_dali.video_scores import Average, VideoProbabilities, VideoScores
 
 SPLIT = "validation"
-BATCH_SIZE = 16
-"""Clips in a step of each rank."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +78,7 @@ def evaluate_videos(
     *,
     average: Average = "logits",
     no_audio: bool = False,
-    batch_size: int = BATCH_SIZE,
+    batch_size: int = EVALUATION_BATCH_SIZE,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Evaluation:
     """Score all videos of the validation list, on all ranks together; every rank must call it.

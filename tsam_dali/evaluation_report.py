@@ -12,8 +12,9 @@ from tsam_dali import distributed
 from tsam_dali.command_line import make_folder
 from tsam_dali.config import Config
 from tsam_dali.distributed import Job
-from tsam_dali.evaluation import BATCH_SIZE, SPLIT, Evaluation, describe, evaluate_videos, every_video
+from tsam_dali.evaluation import SPLIT, Evaluation, describe, evaluate_videos, every_video
 from tsam_dali.evaluation_files import write_evaluation
+from tsam_dali.options import EVALUATION_BATCH_SIZE
 from tsam_dali.provenance import provenance
 from tsam_dali.video_scores import Average
 
@@ -33,7 +34,7 @@ def report_evaluation(
     *,
     average: Average = "logits",
     no_audio: bool = False,
-    batch_size: int = BATCH_SIZE,
+    batch_size: int = EVALUATION_BATCH_SIZE,
 ) -> None:
     """Score the videos of the validation list; rank 0 writes the results into `folder` and prints them.
 

@@ -5,6 +5,9 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Interval
 
+EVALUATION_BATCH_SIZE = 16
+"""Clips in a step of each rank, in an evaluation."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Model:

@@ -37,6 +37,8 @@ live:
   seconds.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import os
@@ -44,14 +46,25 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tsam_dali import distributed
-from tsam_dali.command_line import friendly_errors, make_folder, parser, positive, positive_number
+from tsam_dali.command_line import (
+    add_device_argument,
+    check_checkpoint,
+    friendly_errors,
+    make_folder,
+    named,
+    parser,
+    positive,
+    positive_number,
+)
 from tsam_dali.prediction_files import FILE, MOMENT, TIMELINE, Csv, JsonLines
 from tsam_dali.prediction_inputs import find_inputs
 from tsam_dali.predictions import Unreadable
-from tsam_dali.predictor import Predictor, Seen
-from tsam_dali.timeline import SeenTimeline
+
+if TYPE_CHECKING:
+    from tsam_dali.predictor import Predictor, Seen
+    from tsam_dali.timeline import SeenTimeline
 
 WRITERS = {".jsonl": JsonLines, ".csv": Csv}
 
@@ -59,8 +72,14 @@ WRITERS = {".jsonl": JsonLines, ".csv": Csv}
 @friendly_errors
 def main() -> None:
     args = parse_arguments()
-    distributed.check_alone()
+    check_checkpoint(args.checkpoint)
     paths = find_inputs(args.inputs)
+
+    # PyTorch and DALI take seconds: wrong arguments have been told by now.
+    from tsam_dali import distributed
+    from tsam_dali.predictor import Predictor
+
+    distributed.check_alone()
     predictor = Predictor(args.checkpoint, distributed.start(args.device).device)
     if args.live:
         watch(predictor, args)
@@ -98,7 +117,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--checkpoint", metavar="CKPT", required=True, help="checkpoint of a run, or a folder of weights with a card")
     add("--topk", metavar="K", type=positive, default=5, help="classes per video (default: %(default)s)")
     output = "ends in .jsonl (a line per video) or .csv (a row per class); default: JSON lines on the terminal"
-    add("--output", metavar="FILE", type=output_path, help=output)
+    add("--output", metavar="FILE", type=named(*WRITERS), help=output)
     pictures = "a PNG per video: frames, sound and the bars of its classes; with --window, their course"
     add("--pictures", metavar="DIR", type=Path, help=pictures)
     add("--explain", metavar="DIR", type=Path, help="a PNG per video: what spoke for its first class, and where")
@@ -109,7 +128,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--live", metavar="FILE|-|DEVICE", help=live)
     fps = "frames per second that --live feeds (default: S frames in 10 seconds)"
     add("--fps", metavar="FPS", type=positive_number, help=fps)
-    add("--device", help="cpu or cuda (default: cuda if there is one)")
+    add_device_argument(command)
     args = command.parse_args()
     if bool(args.inputs) == bool(args.live):
         command.error("expected videos (FILE, FOLDER or LIST), or else --live")
@@ -123,13 +142,6 @@ def parse_arguments() -> argparse.Namespace:
         command.error("--explain explains whole files: leave out --window, or cut the video first")
     args.stride = args.stride or (args.window and args.window / 2)
     return args
-
-
-def output_path(text: str) -> Path:
-    """A path whose ending says how it is written, for argparse."""
-    if Path(text).suffix not in WRITERS:
-        raise argparse.ArgumentTypeError(f"expected a name that ends in {' or '.join(WRITERS)}, got {text}")
-    return Path(text)
 
 
 @contextlib.contextmanager
@@ -153,7 +165,7 @@ def open_output(path: Path | None, columns: tuple[str, ...]) -> Iterator[JsonLin
 
 def draw(predictor: Predictor, found: Seen | SeenTimeline, args: argparse.Namespace, name: str) -> None:
     """The pictures that were asked for. Imported here: most calls do without matplotlib and captum."""
-    if isinstance(found, SeenTimeline):
+    if args.window:
         if args.pictures:
             from tsam_dali.timeline_picture import draw_timeline
 

@@ -11,8 +11,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import torch
-
 PACKAGES = (
     *("torch", "torchvision", "timm", "nvidia-dali-cuda120", "nvidia-dali-cuda130", "av", "librosa", "numpy", "pillow"),
     *("torchcodec", "decord", "opencv-python-headless"),  # peers of the benchmarks
@@ -58,6 +56,8 @@ def _versions() -> dict[str, str]:
 
 
 def _hardware() -> dict[str, Any]:
+    import torch  # takes seconds: not for commands that only import this module
+
     cpu = next(
         (line.split(":")[1].strip() for line in _cpu_lines() if line.startswith("model name")), platform.machine()
     )

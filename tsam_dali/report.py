@@ -1,7 +1,7 @@
 """Pictures of a run: curves, what the network saw, confusion. Shapes: B clips, S video and A audio segments, C classes.
 
-Matplotlib is imported inside the functions, so that importing the trainer does not pay for it, and is used through
-`Figure` alone: no display, no global state.
+Matplotlib and PyTorch are imported inside the functions, so that who imports this module does not pay for them;
+Matplotlib is used through `Figure` alone: no display, no global state.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-import torch
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from torch import Tensor
 
 DPI = 120
 COLOURS = {"training": "tab:blue", "validation": "tab:orange"}
@@ -122,6 +122,7 @@ def plot_contact_sheet(
         path: PNG file to write.
         rows: at most so many clips are drawn, the first of the batch.
     """
+    import torch
     from matplotlib.figure import Figure
 
     rows = min(rows, len(video))
@@ -148,11 +149,11 @@ def plot_contact_sheet(
     return figure
 
 
-def stretched(pictures: torch.Tensor) -> torch.Tensor:
+def stretched(pictures: Tensor) -> Tensor:
     """Each plane of (..., H, W) from its lowest..highest value to 0..1; an even plane is black."""
     low, high = pictures.aminmax(dim=-1, keepdim=True)
     low, high = low.amin(-2, keepdim=True), high.amax(-2, keepdim=True)
-    return (pictures - low) / torch.where(high > low, high - low, 1)
+    return (pictures - low) / (high - low).where(high > low, 1)
 
 
 def plot_confusion(matrix: np.ndarray, class_names: Sequence[str], path: str | Path | BinaryIO) -> Figure:
