@@ -13,12 +13,13 @@ from pipelines.mel import AudioImage, picture, silent_picture
 from pipelines.mel_file import columns_path, fingerprint, load_columns
 from pipelines.mel_summary import read_summary, sound_file, state
 from pipelines.storage import states
+from pipelines.words import counted
 
 _REMEDY = "make it with: python tools/precompute_audio.py --data D.json --config C.json, and the same --set"
 _PROBLEMS = {
-    "missing": f"have no sound in the log-mel store; {_REMEDY}",
-    "other settings": "are in the log-mel store with other settings: {found}; expected {settings}; " + _REMEDY,
-    "outdated": f"have sound in the log-mel store of another file, or of the same before it changed; {_REMEDY}",
+    "missing": f"no sound in the log-mel store; {_REMEDY}",
+    "other settings": "in the log-mel store with other settings: {found}; expected {settings}; " + _REMEDY,
+    "outdated": f"sound in the log-mel store of another file, or of the same before it changed; {_REMEDY}",
 }
 
 
@@ -70,10 +71,12 @@ class MelStore:
 
         problems = []
         for kind, text in _PROBLEMS.items():
+            one, several = ("is", "are") if kind == "other settings" else ("has", "have")
             if ids := clips[kind]:
                 shown = ", ".join(ids[:5]) + (", ..." if len(ids) > 5 else "")
                 if kind == "other settings":
                     text = text.format(found=records[ids[0]].fingerprint, settings=settings)
-                problems.append(f"{self.folder}: {len(ids)} clips {text} (clips: {shown})")
+                these = counted(len(ids), f"clip {one}", f"clips {several}")
+                problems.append(f"{self.folder}: {these} {text} (clips: {shown})")
         failed = {clip_id: records[clip_id].reason for clip_id in clips["failed"]}
         return Findings(problems, set(clips["silent"]), failed)

@@ -27,6 +27,7 @@ from pipelines.pictures import all_pictures
 from pipelines.sound_track import SoundTrack, sound_start
 from pipelines.unfinished import unfinished
 from pipelines.video_file import VideoError, open_video, video_stream
+from pipelines.words import counted
 
 MULTIPLE = 16  # of both sides, in pixels
 LARGEST = 16384  # side that x264 encodes
@@ -242,4 +243,4 @@ def _verify(path: Path, fields: list[np.ndarray], sound_packets: int) -> None:
         stream = container.streams.best("audio")
         found = sum(packet.size > 0 for packet in container.demux(stream)) if stream else 0
     if found != sound_packets:
-        raise CopyError(f"{path}: has {found} packets of sound, but {sound_packets} were written")
+        raise CopyError(f"{path}: has {counted(found, 'packet')} of sound, expected {sound_packets}")

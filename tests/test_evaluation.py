@@ -137,7 +137,7 @@ def test_the_page_says_of_how_many_videos_each_score_is(evaluated, tmp_path):
     ]
     for title in ("Scores", "With sound"):
         assert "3 of 4 videos" in sections[title]
-    assert "<b>50.0%</b>1 clips, 2 of 4 videos" in sections["Accuracy after 1, 2, ... clips"]
+    assert "<b>50.0%</b>1 clip, 2 of 4 videos" in sections["Accuracy after 1, 2, ... clips"]
     assert "<b>33.3%</b>2 clips, 3 of 4 videos" in sections["Accuracy after 1, 2, ... clips"]
     assert "<b>clip2</b>: broken at 1" in sections["Not scored"]
     assert "<b>clip0</b>: broken at 2" in sections["Read in part"]

@@ -74,7 +74,7 @@ def test_a_file_that_fails_its_check_is_not_left(tmp_path, monkeypatch):
     network, about = parts(checkpoint(tmp_path / "checkpoint", SILENT))
     monkeypatch.setattr(export_formats, "_load_pt2", lambda _: lambda pictures: network(*pictures.values()) + 0.01)
     folder = tmp_path / "out"
-    with pytest.raises(ExportError, match=r"not written, logits of 1 clips differ by 0\.01"):
+    with pytest.raises(ExportError, match=r"not written, logits of 1 clip differ by 0\.01"):
         write_network(folder / "network.pt2", network, about)
     assert not list(folder.iterdir())
 
@@ -90,7 +90,7 @@ def test_a_missing_package_names_the_extra(tmp_path, monkeypatch, capsys):
 def test_another_suffix_and_a_damaged_checkpoint(tmp_path, monkeypatch, capsys):
     path = checkpoint(tmp_path / "checkpoint", SILENT)
     path.write_bytes(path.read_bytes()[:-100])
-    for name, message in (("network.pth", "expected .onnx or .pt2"), ("network.pt2", "damaged")):
+    for name, message in (("network.pth", "ends in .onnx or .pt2"), ("network.pt2", "damaged")):
         with pytest.raises(SystemExit):
             call(monkeypatch, "--checkpoint", path, tmp_path / name)
         assert message in capsys.readouterr().err

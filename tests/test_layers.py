@@ -15,7 +15,7 @@ def layer(package: str, names: str) -> set[str]:
 LAYERS = [
     layer(
         "pipelines",
-        "bits clips ffmpeg frame_folder h264_slices hevc_slices jpeg list_file media_files memory order parallel",
+        "bits clips words ffmpeg frame_folder h264_slices hevc_slices jpeg list_file media_files memory order parallel",
     )
     | layer("pipelines", "processes record_file sampling sandbox shard sei storage tsam_names unfinished views windows")
     | layer("pipelines.lists", "build classes formats media paths published rows split write"),

@@ -97,7 +97,7 @@ def test_each_kind_of_problem_is_one_line_with_examples(dataset):
     store_all(dataset, "video", *ids)
     soundfile.write(dataset.audios / "video.wav", noise(0.3, 8000).T, 8000)
     (outdated,), *_ = check(dataset, "video", *ids)
-    assert "1 clips have sound in the log-mel store of another file" in outdated
+    assert "1 clip has sound in the log-mel store of another file" in outdated
     assert outdated.endswith("(clips: video)")
     other = dataclasses.replace(OPTIONS, n_mels=17)
     (settings,), *_ = check(dataset, *ids, options=other)
@@ -184,4 +184,4 @@ def test_a_frame_folder_is_silent_unless_there_is_a_video_or_wav(dataset):
     unknown = [(clip_id, None) for clip_id in ("video", "sub/wav", "images")]
     assert store.check(dataset, unknown) == ([], {"images"}, {})
     soundfile.write(dataset.audios / "images.wav", noise(0.3, 8000).T, 8000)
-    assert "1 clips have sound in the log-mel store of another file" in store.check(dataset, unknown).problems[0]
+    assert "1 clip has sound in the log-mel store of another file" in store.check(dataset, unknown).problems[0]

@@ -18,6 +18,7 @@ from pipelines.dataset import Loaded
 from pipelines.list_file import Entry
 from pipelines.loader import Batch, build_loader
 from pipelines.views import Protocol, Views
+from pipelines.words import counted
 from tsam_dali.config import Config
 from tsam_dali.distributed import Job, merged_over_ranks
 from tsam_dali.engine import evaluate
@@ -116,7 +117,7 @@ def evaluate_videos(
             found, *heard = [videos.result() for videos in sums]
             after.append(_scores(found, label, expected))
             if job.is_main:
-                tell(f"{clip + 1} clips: {describe(after[-1])}")
+                tell(f"{counted(clip + 1, 'clip')}: {describe(after[-1])}")
         bad = merged_over_ranks(loader.bad)
     reasons = {clips[row].id: bad[row] for row in sorted(bad)}
     scored = {clip.id for clip, views_read in zip(clips, found.views, strict=True) if views_read}
@@ -137,7 +138,7 @@ def describe(scores: dict[str, Any]) -> str:
     """Accuracies, and of how many videos they are."""
     return (
         f"accuracy {scores['accuracy']:.2%}, balanced {scores['balanced_accuracy']:.2%}, top-5 {scores['top5']:.2%} "
-        f"on {scores['scored']} of {scores['expected']} videos"
+        f"on {scores['scored']} of {counted(scores['expected'], 'video')}"
     )
 
 
@@ -146,7 +147,7 @@ def _check(config: Config, data: Loaded, num_class: int, no_audio: bool) -> None
         if entry.label >= num_class:
             raise ValueError(
                 f"validation list, line {entry.line}: {entry.id} has label {entry.label}, but the network has "
-                f"{num_class} classes, 0 to {num_class - 1}"
+                f"{counted(num_class, 'class', 'classes')}, 0 to {num_class - 1}"
             )
     if no_audio and not config.model.audio_segments:
         raise ValueError("no_audio: this network hears nothing anyway (model.audio_segments is 0)")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import confusion_matrix
 
+from pipelines.words import counted
 from tsam_dali.checkpoint import replacing
 from tsam_dali.evaluation import SPLIT, Evaluation
 from tsam_dali.report import plot_confusion
@@ -71,7 +72,7 @@ def _sections(
     yield numbers_section("Scores", numbers, note)
     if len(evaluation.after) > 1:
         clips = [
-            (f"{count} clips, {_videos(after)}", f"{after['accuracy']:.1%}")
+            (f"{counted(count, 'clip')}, {_videos(after)}", f"{after['accuracy']:.1%}")
             for count, after in enumerate(evaluation.after, 1)
         ]
         yield numbers_section("Accuracy after 1, 2, ... clips", clips)
@@ -97,7 +98,7 @@ def _sections(
 
 
 def _videos(scores: dict[str, Any]) -> str:
-    return f"{scores['scored']} of {scores['expected']} videos"
+    return f"{scores['scored']} of {counted(scores['expected'], 'video')}"
 
 
 def summary(evaluation: Evaluation) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pipelines.words import counted
+
 ONNX, PT2 = ".onnx", ".pt2"
 KEY = "tsam_dali.preprocessing"
 """Under this name the file keeps the JSON text: ONNX in its metadata_props, .pt2 in its extra files."""
@@ -152,8 +154,8 @@ def _compare(
         difference = (got - expected).abs().max().item()
         if not difference <= TOLERANCE * max(1.0, expected.abs().max().item()):  # also for a difference of nan
             raise ExportError(
-                f"{path}: not written, logits of {clips} clips differ by {difference:.2g} from PyTorch's, expected at "
-                f"most {TOLERANCE:g}"
+                f"{path}: not written, logits of {counted(clips, 'clip')} differ by {difference:.2g} from PyTorch's, "
+                f"expected at most {TOLERANCE:g}"
             )
         largest = max(largest, difference)
     return largest

@@ -6,6 +6,7 @@ B clips, S video segments, A audio segments, T = S + A; pictures of 3 colours an
 import torch
 from torch import Tensor, nn
 
+from pipelines.words import counted
 from tsam_dali.backbone import ModelError, create_backbone, insert_shift
 from tsam_dali.config import Config
 
@@ -48,7 +49,9 @@ class TSAM(nn.Module):
             raise ModelError(f"video: got {video.dtype}, expected floating point values 0..1")
         if (audio is not None) != (self.audio_segments > 0):
             got = "none" if audio is None else f"shape {tuple(audio.shape)}"
-            raise ModelError(f"audio: got {got}, expected {self.audio_segments} segments (model.audio_segments)")
+            raise ModelError(
+                f"audio: got {got}, expected {counted(self.audio_segments, 'segment')} (model.audio_segments)"
+            )
         if audio is not None and audio.shape != (video.shape[0], self.audio_segments, *video.shape[2:]):
             expected = (video.shape[0], self.audio_segments, *video.shape[2:])
             raise ModelError(f"audio: got shape {tuple(audio.shape)}, expected {expected}, to go with video")

@@ -48,6 +48,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipelines.words import counted
 from tsam_dali.command_line import (
     add_device_argument,
     check_checkpoint,
@@ -102,8 +103,8 @@ def main() -> None:
             # Numbered, as files of several folders may have the same name.
             draw(predictor, found, args, f"{number:04d}_{Path(found[0].path).stem}.png")
     hears = predictor.config.model.audio_segments > 0
-    unheard = f", {silent} of them have no sound and count as silent" if hears and silent else ""
-    print(f"{len(paths) - len(unreadable)} of {len(paths)} videos read{unheard}", file=sys.stderr)
+    unheard = f", {silent} of them without sound: heard as silence" if hears and silent else ""
+    print(f"{len(paths) - len(unreadable)} of {counted(len(paths), 'video')} read{unheard}", file=sys.stderr)
     for file in unreadable:
         print(f"not read: {file.error}", file=sys.stderr)
     if len(unreadable) == len(paths):

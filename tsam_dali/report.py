@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from pipelines.words import counted
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -179,7 +181,9 @@ def plot_confusion(matrix: np.ndarray, class_names: Sequence[str], path: str | P
     image = axes.imshow(share, cmap="Blues", norm=PowerNorm(0.5, 0, 100), interpolation="nearest")
     figure.colorbar(image, label="share of the label's clips (%)", shrink=0.8)
     accuracy = matrix.trace() / max(total, 1)
-    axes.set(xlabel="prediction", ylabel="label", title=f"Confusion: {accuracy:.1%} of {total} clips correct")
+    axes.set(
+        xlabel="prediction", ylabel="label", title=f"Confusion: {accuracy:.1%} of {counted(total, 'clip')} correct"
+    )
     if count <= CLASS_NAMES_UP_TO:
         angle = 45 if count <= CELL_NUMBERS_UP_TO else 90
         axes.set_xticks(range(count), names, rotation=angle, ha="right", va="center", rotation_mode="anchor")

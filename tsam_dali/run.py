@@ -8,6 +8,7 @@ from typing import Any
 
 from pipelines.clips import Clip
 from pipelines.loader import Loader
+from pipelines.words import counted
 from tsam_dali.distributed import merged_over_ranks, on_rank_0, same_buffers, totals
 from tsam_dali.finite import NonFiniteError
 from tsam_dali.interruption import Interrupted, StopRequest
@@ -130,7 +131,7 @@ class Run:
         for split in ("training", "validation"):
             scores = record[split]
             figures = f"loss {scores['loss']:.3f}, accuracy {scores['accuracy']:.1%}"
-            count = f"{scores['samples']} of {len(self.clips[split])} clips"
+            count = f"{scores['samples']} of {counted(len(self.clips[split]), 'clip')}"
             log.info("epoch %d: %s %s on %s", record["epoch"], split, figures, count)
 
     def catch_up(self) -> None:

@@ -23,6 +23,7 @@ from pipelines.clips import Clip
 from pipelines.dataset import load_data
 from pipelines.list_file import SPLITS
 from pipelines.memory import keep_freed_memory
+from pipelines.words import counted
 from tsam_dali.command_line import config_arguments, friendly_errors
 from tsam_dali.config import Config, load_config
 from tsam_dali.example import ensure_example, ensure_example_sound
@@ -60,7 +61,9 @@ def main() -> None:
                     train(args, config, job, clips, num_class, folder, stop)
         except Interrupted as signal:
             if distributed.is_main():
-                kept = f"; {folder.step} steps are done and kept, --resume auto goes on from there"
+                kept = (
+                    f"; {counted(folder.step, 'step is', 'steps are')} done and kept, --resume auto goes on from there"
+                )
                 log.warning("%s%s", signal, kept if of_this_run else "")
             sys.exit(EXIT_CODE)
     distributed.stop()
@@ -70,7 +73,7 @@ def prepare_data(args: argparse.Namespace, config: Config) -> tuple[dict[str, li
     """The clips of both splits, and the number of classes; everything that is wrong with the data is found here."""
     prepare_example(args, config)
     data = load_data(config, SPLITS)
-    log.info("%s", ", ".join(f"{len(members)} {split} clips" for split, members in data.clips.items()))
+    log.info("%s", ", ".join(counted(len(members), f"{split} clip") for split, members in data.clips.items()))
     return data.clips, data.num_class
 
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from pipelines.clips import Clip
 from pipelines.loader import Batch, Loader, build_loader
+from pipelines.words import counted
 from tsam_dali import distributed
 from tsam_dali.config import Config
 from tsam_dali.distributed import Job
@@ -118,7 +119,7 @@ def summarize(run: Run, dry_run: bool) -> None:
         print(f"dry run: one step of training and of validation and a checkpoint worked, see {folder.path}")
         return
     last, expected = history[-1]["validation"], len(run.clips["validation"])
-    clips = f"on {last['samples']} of {expected} clips"
+    clips = f"on {last['samples']} of {counted(expected, 'clip')}"
     print(f"validation accuracy {last['accuracy']:.1%} {clips}, best {run.best['unbalanced']:.1%}")
     print(f"report: {folder.report}\ncurves: {folder.curves}\nwhat the network saw: {folder.inputs}")
     print(f"checkpoints: {folder.checkpoints.path}")

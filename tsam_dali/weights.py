@@ -8,6 +8,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from pipelines.words import counted
 from tsam_dali.backbone import shifts, timm_name
 from tsam_dali.class_names import other_meaning
 from tsam_dali.config import Config
@@ -39,7 +40,7 @@ class LoadReport:
     """Why something is new, and settings in which the file differs from the network."""
 
     def __str__(self) -> str:
-        lines = [f"{self.source}: {self.format} weights, {len(self.loaded)} tensors loaded"]
+        lines = [f"{self.source}: {self.format} weights, {counted(len(self.loaded), 'tensor')} loaded"]
         if self.new:
             lines.append(f"  new: {', '.join(self.new)}")
         if self.ignored:
@@ -164,7 +165,9 @@ def _no_head(head: nn.Linear, file: WeightFile, class_names: Sequence[str]) -> s
     if not file.head:
         return "new, the file has none for clips"
     if file.classes != head.out_features:
-        return f"new, because the file has {file.classes} classes and the network {head.out_features}"
+        return (
+            f"new, because the file has {counted(file.classes, 'class', 'classes')} and the network {head.out_features}"
+        )
     difference = other_meaning(file.class_names, class_names)
     return f"new, because {difference}" if difference else None
 

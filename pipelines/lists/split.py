@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from pipelines.clips import ListError
 from pipelines.lists.rows import Row
+from pipelines.words import counted
 
 TSAM_SPLITS = ("training", "validation")
 
@@ -43,7 +44,8 @@ def draw_validation(
         raise ListError(["there is no validation list, and no class has two clips of which one could be drawn for it"])
     single = sum(size == 1 for size in sizes.values())
     if single:
-        warnings.append(f"{single} classes have a single clip, which goes to training: validation lacks them")
+        have = counted(single, "class has", "classes have")
+        warnings.append(f"{have} a single clip, which goes to training: validation lacks them")
     ids, labels = [clip.id for clip in drawable], [clip.label for clip in drawable]
     count = max(int(len(ids) * fraction), len(set(labels)))
     drawn = set(train_test_split(ids, test_size=count, random_state=seed, stratify=labels)[1])
