@@ -104,36 +104,27 @@ def change_config(config: Config, data: str | Path | None = None, overrides: Seq
 
 
 def check_changes(data: str | Path | None, overrides: Sequence[str]) -> None:
-    """What is wrong with the arguments of `change_config` whatever the network's settings are: unknown keys, types,
-    ranges.
-
-    Raises:
-        ConfigError: with every problem found.
-    """
+    """Raises ConfigError for what is wrong with the arguments of `change_config` whatever the network's settings are."""
     sections = _read_json(data) if data else {"dataset": {"data_dir": ""}}
     problems = [problem for override in overrides for problem in _apply_override(sections, override)]
-    _, problems = _checked(sections, problems)
-    if problems:
-        raise ConfigError(problems)
+    config_from_dict(sections, problems, complete=False)
 
 
-def config_from_dict(sections: dict[str, Any], problems: Sequence[str] = ()) -> Config:
-    """Nested dicts, as in the JSON files -> Config; raises ConfigError with all problems, the given ones first."""
-    config, problems = _checked(sections, problems)
-    if config:
+def config_from_dict(sections: dict[str, Any], problems: Sequence[str] = (), complete: bool = True) -> Config:
+    """Nested dicts, as in the JSON files -> Config; raises ConfigError with all problems, the given ones first.
+
+    With `complete` false settings that are left out may have other values, so what they contradict is not looked at.
+    """
+    problems = [*problems, *_unknown_keys(Config, sections)]
+    try:
+        config = pydantic.TypeAdapter(Config).validate_json(json.dumps(_without_help(sections)), strict=True)
+    except pydantic.ValidationError as error:
+        raise ConfigError([*problems, *map(_explain, error.errors())]) from None
+    if complete:
         problems += _contradictions(config)
     if problems:
         raise ConfigError(problems)
     return config
-
-
-def _checked(sections: dict[str, Any], problems: Sequence[str]) -> tuple[Config | None, list[str]]:
-    """The settings, and what is wrong with names, types and ranges beside the given problems."""
-    problems = [*problems, *_unknown_keys(Config, sections)]
-    try:
-        return pydantic.TypeAdapter(Config).validate_json(json.dumps(_without_help(sections)), strict=True), problems
-    except pydantic.ValidationError as error:
-        return None, [*problems, *map(_explain, error.errors())]
 
 
 def _read_json(path: str | Path) -> dict[str, Any]:
