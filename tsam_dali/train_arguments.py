@@ -19,7 +19,8 @@ def parse_arguments(about: str) -> argparse.Namespace:
     add("--resume", metavar="auto|CKPT", help=resume)
     force = "go on although settings or lists differ; with epochs of other lengths, from the beginning of the one begun"
     add("--force", action="store_true", help=force)
-    add("--fine_tune", metavar="CKPT", help="first weights, of any known format; other classes: a new head")
+    fine_tune = "first weights, of any known format; the last layer is kept for the same classes, and else new"
+    add("--fine_tune", metavar="CKPT", help=fine_tune)
     validate = "no training: score a checkpoint on model_validation clips of each video, results in CKPT_evaluation"
     add("--validate", metavar="CKPT", help=validate)
     download = "fetch weights that are not here yet: TSAM's by name (kinetics400, ...), timm's for model.pretrain"

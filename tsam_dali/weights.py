@@ -38,9 +38,13 @@ class LoadReport:
     """Keys of the file that are of no use here."""
     notes: tuple[str, ...]
     """Why something is new, and settings in which the file differs from the network."""
+    head: str = ""
+    """Why the head comes from the file, in words; empty: it does not."""
 
     def __str__(self) -> str:
         lines = [f"{self.source}: {self.format} weights, {counted(len(self.loaded), 'tensor')} loaded"]
+        if self.head:
+            lines.append(f"  head: {self.head}")
         if self.new:
             lines.append(f"  new: {', '.join(self.new)}")
         if self.ignored:
@@ -71,6 +75,8 @@ def load_weights(model: nn.Module, path: str | Path, head: bool = True, class_na
     model.load_state_dict(state, strict=False)  # old files lack num_batches_tracked, nothing else
     new = [f"head.{name}" for name in model.head.state_dict()] if reason else []
     notes = [f"head: {reason}"] if reason else []
+    classes = counted(model.head.out_features, "class", "classes")
+    compared = "of the same names" if file.class_names and class_names else "(names are not known, and not compared)"
     notes += _differences(model, file)
     return LoadReport(
         source=str(path),
@@ -79,6 +85,7 @@ def load_weights(model: nn.Module, path: str | Path, head: bool = True, class_na
         new=tuple(new),
         ignored=file.ignored,
         notes=tuple(notes),
+        head="" if reason else f"kept, the file has {classes} {compared}",
     )
 
 
@@ -99,7 +106,8 @@ def load_pretrained(model: nn.Module, config: Config) -> LoadReport:
     model.backbone.load_state_dict(weights)
     new = tuple(f"head.{key}" for key in model.head.state_dict())
     loaded = tuple(f"backbone.{key}" for key in weights)
-    return LoadReport(source=name, format="timm", loaded=loaded, new=new, ignored=(), notes=())
+    notes = ("head: new, these are weights of pictures",)
+    return LoadReport(source=name, format="timm", loaded=loaded, new=new, ignored=(), notes=notes)
 
 
 def check_fit(backbone: nn.Module, file: WeightFile, path: str, head: bool = True) -> None:
