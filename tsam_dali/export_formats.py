@@ -7,6 +7,7 @@ clips, and give `logits` (B, classes). What the inputs must be is kept in the fi
 import importlib
 import json
 import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,8 @@ def write_network(path: Path, network: nn.Module, about: dict[str, Any]) -> floa
     write, load = (_write_onnx, _load_onnx) if path.suffix == ONNX else (_write_pt2, _load_pt2)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the exporters to themselves: what the file computes is compared below
             temporary = Path(folder) / path.name
             write(temporary, _program(network, about), json.dumps(about))
             difference = _compare(path, network, load(temporary), about)
