@@ -2,7 +2,7 @@
 
 examples:
   python -m tsam_dali.predict --checkpoint results/first/checkpoints/balanced_best video.mp4
-      the five most probable classes as a line of JSON
+      the five most probable classes (all of them, if there are no more) as a line of JSON
   python -m tsam_dali.predict --checkpoint CKPT my_videos/ more.txt --topk 3 --output predictions.csv
       all videos of a folder and its sub-folders, and those of a list with one path a line, as a table
   python -m tsam_dali.predict --checkpoint CKPT my_videos/ --output predictions.jsonl --pictures pictures/
@@ -58,6 +58,7 @@ from tsam_dali.command_line import (
     parser,
     positive,
     positive_number,
+    printable,
 )
 from tsam_dali.prediction_files import FILE, MOMENT, TIMELINE, Csv, JsonLines
 from tsam_dali.prediction_inputs import find_inputs
@@ -116,7 +117,8 @@ def parse_arguments() -> argparse.Namespace:
     add = command.add_argument
     add("inputs", metavar="FILE|FOLDER|LIST", nargs="*", help="videos, folders of them, text files with a path a line")
     add("--checkpoint", metavar="CKPT", required=True, help="checkpoint of a run, or a folder of weights with a card")
-    add("--topk", metavar="K", type=positive, default=5, help="classes per video (default: %(default)s)")
+    topk = "most probable classes per video; all of them, if there are no more (default: %(default)s)"
+    add("--topk", metavar="K", type=positive, default=5, help=topk)
     output = "ends in .jsonl (a line per video) or .csv (a row per class); default: JSON lines on the terminal"
     add("--output", metavar="FILE", type=named(*WRITERS), help=output)
     pictures = "a PNG per video: frames, sound and the bars of its classes; with --window, their course"
@@ -179,7 +181,12 @@ def draw(predictor: Predictor, found: Seen | SeenTimeline, args: argparse.Namesp
     if args.explain:
         from tsam_dali.explanation_picture import draw_explanation
 
-        draw_explanation(found, predictor.explain(found), predictor.class_names, args.explain / name)
+        explanation = predictor.explain(found)
+        if explanation.is_empty:
+            label = predictor.class_names[explanation.label]
+            said = f"{found.prediction.path}: nothing speaks for {label!r}, its map is empty"
+            print(printable(said), file=sys.stderr)
+        draw_explanation(found, explanation, predictor.class_names, args.explain / name)
 
 
 def watch(predictor: Predictor, args: argparse.Namespace) -> None:
