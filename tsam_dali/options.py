@@ -1,5 +1,6 @@
 """The sections of the settings that belong to learning. Those of the data stand next to the code in `pipelines`."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -132,3 +133,8 @@ class OptimizerParam:
     """Weight decay also on norms and biases, as TSAM has it."""
     multipliers: Literal["none", "tsm"] = "none"
     """`tsm`: biases learn at 2 times the rate, the last layer at 5, its bias at 10; biases and norms do not decay."""
+
+    @property
+    def smooth_epochs(self) -> float:
+        """Until this epoch the rate changes with every step, from then on between epochs alone."""
+        return math.inf if self.schedule == "cosine" else self.warmup_epochs

@@ -25,13 +25,14 @@ CELL_NUMBERS_UP_TO = 12  # classes; more, and the counts in a confusion matrix n
 CLASS_NAMES_UP_TO = 40  # classes; more, and the names along its sides overlap
 
 
-def plot_curves(history: Sequence[dict[str, Any]], path: str | Path | BinaryIO) -> Figure:
+def plot_curves(history: Sequence[dict[str, Any]], path: str | Path | BinaryIO, smooth_epochs: float = 0) -> Figure:
     """Draw loss, accuracy and learning rate of every epoch as a PNG.
 
     Args:
         history: the records of kind epoch of metrics.jsonl: "epoch" (counted from 0), "training" and, where the epoch
             was validated, "validation" with "loss", "accuracy" and "balanced_accuracy" (0..1), and "lr".
         path: PNG file to write.
+        smooth_epochs: of OptimizerParam; from then on the rate falls in steps.
     """
     from matplotlib.figure import Figure
 
@@ -46,15 +47,18 @@ def plot_curves(history: Sequence[dict[str, Any]], path: str | Path | BinaryIO) 
             (accuracy, "balanced_accuracy", f"{split}, balanced", "o:", 100),
         ):
             values = [factor * record[split][key] for record in records]
-            axes.plot(epochs, values, style, color=colour, label=label, markersize=3)
+            axes.plot(epochs, values, style, color=colour, label=label, markersize=3, clip_on=False)
     rates = [record["lr"] for record in history]
-    rate.plot([record["epoch"] for record in history], rates, "o-", color="tab:green", markersize=3)
+    epochs = [record["epoch"] for record in history]
+    rate.plot(epochs, rates, "o", color="tab:green", markersize=3, clip_on=False)
+    middles = [epoch - 0.5 for epoch in epochs]  # between two points
+    rate.plot(*_rate_line(epochs, rates, middles, epochs, smooth_epochs), "-", color="tab:green")
 
     _label(loss, "Loss", "cross-entropy (nats)")
     _label(accuracy, "Accuracy", "clips classified correctly (%)")
     _label(rate, "Learning rate", "learning rate at the end of the epoch")
     loss.set_ylim(bottom=0)
-    accuracy.set_ylim(0, 102)
+    accuracy.set_ylim(0, 100)
     if max(rates) / 1000 < min(rates) < max(rates) / 20:  # steps; a cosine that ends near zero reads better linearly
         rate.set_yscale("log")
     else:
@@ -63,6 +67,25 @@ def plot_curves(history: Sequence[dict[str, Any]], path: str | Path | BinaryIO) 
     accuracy.legend(fontsize="small")
     figure.savefig(path, dpi=DPI)
     return figure
+
+
+def _rate_line(
+    places: Sequence[float],
+    rates: Sequence[float],
+    changes: Sequence[float],
+    epochs: Sequence[int],
+    smooth_epochs: float,
+) -> tuple[list[float], list[float]]:
+    """The places and rates of a line through all points that falls in steps: before each point, at the place that
+    `changes` has for it. Points of an epoch before `smooth_epochs` are joined directly."""
+    x, y = [], []
+    for place, rate, change, epoch in zip(places, rates, changes, epochs, strict=True):
+        if x and epoch >= smooth_epochs:
+            x += [change, change]
+            y += [y[-1], rate]
+        x.append(place)
+        y.append(rate)
+    return x, y
 
 
 def literally(text: str) -> str:
@@ -80,12 +103,13 @@ def _label(axes: Axes, title: str, unit: str, along: str = "epoch") -> None:
     axes.grid(alpha=0.3)
 
 
-def plot_steps(records: Sequence[dict[str, Any]], path: str | Path | BinaryIO) -> Figure:
+def plot_steps(records: Sequence[dict[str, Any]], path: str | Path | BinaryIO, smooth_epochs: float = 0) -> Figure:
     """Draw what windows of training steps say as a PNG.
 
     Args:
         records: the records of kind steps of metrics.jsonl; a figure that is None leaves a gap.
         path: PNG file to write.
+        smooth_epochs: of OptimizerParam; from then on the rate falls in steps.
     """
     from matplotlib.figure import Figure
 
@@ -104,9 +128,14 @@ def plot_steps(records: Sequence[dict[str, Any]], path: str | Path | BinaryIO) -
         strict=True,
     ):
         values = [float("nan") if record[key] is None else factor * record[key] for record in records]
-        axes.plot(steps, values, "o-", markersize=2, linewidth=1)
+        if key == "lr":  # a window ends with its epoch, so the rate falls at the end of a window
+            epochs = [record["epoch"] for record in records]
+            axes.plot(steps, values, "C0o", markersize=2, clip_on=False)
+            axes.plot(*_rate_line(steps, values, [0, *steps[:-1]], epochs, smooth_epochs), "C0-", linewidth=1)
+        else:
+            axes.plot(steps, values, "o-", markersize=2, linewidth=1, clip_on=False)
         _label(axes, title, unit, "step")
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 100 if key == "data_wait" else None)
     figure.savefig(path, dpi=DPI)
     return figure
 
@@ -158,13 +187,14 @@ def stretched(pictures: Tensor) -> Tensor:
     return (pictures - low) / (high - low).where(high > low, 1)
 
 
-def plot_confusion(matrix: np.ndarray, class_names: Sequence[str], path: str | Path | BinaryIO) -> Figure:
+def plot_confusion(matrix: np.ndarray, class_names: Sequence[str], path: str | Path | BinaryIO, of: str = "") -> Figure:
     """Draw a confusion matrix as a PNG: the colour is the share of the label's clips, the numbers are clips.
 
     Args:
         matrix: (C, C) numbers of clips; row = label, column = prediction.
         class_names: C names. They stand at the sides up to 40 classes; beyond, the numbers of some classes.
         path: PNG file to write.
+        of: what the title says of the predictions, such as "without sound".
     """
     from matplotlib.colors import PowerNorm
     from matplotlib.figure import Figure
@@ -179,10 +209,14 @@ def plot_confusion(matrix: np.ndarray, class_names: Sequence[str], path: str | P
     axes = figure.subplots()
     # The root spreads the small shares, which are the mistakes.
     image = axes.imshow(share, cmap="Blues", norm=PowerNorm(0.5, 0, 100), interpolation="nearest")
-    figure.colorbar(image, label="share of the label's clips (%)", shrink=0.8)
+    numbers = "; the numbers are clips" if count <= CELL_NUMBERS_UP_TO else ""
+    bar = figure.colorbar(image, label=f"colour: share of the clips of a label (%){numbers}", shrink=0.8)
+    bar.set_ticks([0, 5, 20, 40, 60, 80, 100])
     accuracy = matrix.trace() / max(total, 1)
     axes.set(
-        xlabel="prediction", ylabel="label", title=f"Confusion: {accuracy:.1%} of {counted(total, 'clip')} correct"
+        xlabel="prediction",
+        ylabel="label",
+        title=f"Confusion{of and f' {of}'}: {accuracy:.1%} of {counted(int(total), 'clip')} correct",
     )
     if count <= CLASS_NAMES_UP_TO:
         angle = 45 if count <= CELL_NUMBERS_UP_TO else 90

@@ -170,6 +170,7 @@ class Run:
     def _write_results(self) -> None:
         try:
             self.folder.write_results(self.history, self.best, self.class_names)
-            plot_curves(self.history, self.folder.curves)
+            smooth = self.learner.config.optimizer_param.smooth_epochs
+            plot_curves(self.history, self.folder.curves, smooth)
         except OSError as error:  # such as a full disk; a run is worth more than they are
             log.warning("results and curves could not be written: %s", error)
