@@ -135,7 +135,10 @@ def test_broken_videos_are_listed_however_many_there_are(broken, tmp_path):
             assert f"<b>{clip_id}</b>: " in page
     lines = [json.loads(line) for line in (tmp_path / "predictions.jsonl").read_text().splitlines()]
     assert [line.get("views") for line in lines] == [None, 2, 1, 1, None]
+    assert "without sound: accuracy" in done.stdout
     assert "on 3 of 5 videos" in done.stdout
+    name = "/".join(broken.parts[-3:])
+    assert f"<h1>Evaluation of {name} on broken: tsm-dense, 2 clips, without sound</h1>" in page
 
 
 def test_train_validates_with_the_same_code(broken, tmp_path):

@@ -14,10 +14,12 @@ protocols:
   centre     1 clip: the middle frames and the centre crop, as in the validation of a training (with --clips N: tsam)
 
 results:
-  predictions.jsonl  a line per video of the list: label, prediction, top 5, views that were read; or why none was
+  predictions.jsonl  a line per video of the list: label, prediction, its five most probable classes, views that were
+                     read; or why none was
   summary.json       scores, also after 1..N clips; videos that cannot be read, or not in all views; settings, versions
   classes.csv        videos expected and scored, recall, precision and F1 of each class
   confusion.png, report.html
+Each of them says whether the network heard the sound. With more than five classes there is a top-5 accuracy, too.
 Videos that cannot be read are left out of the scores and listed, however many there are.
 """
 
@@ -57,7 +59,7 @@ def main() -> None:
     folder = Path(args.output) if args.output else default_folder(args.checkpoint)
     views = choose_views(args.protocol, config, args.clips, args.crops)
     options = {"average": args.average, "no_audio": args.no_audio, "batch_size": args.batch_size}
-    report_evaluation(network, config, job, views, folder, trained.class_names, **options)
+    report_evaluation(network, config, job, views, folder, trained.class_names, args.checkpoint, **options)
     distributed.stop()
 
 

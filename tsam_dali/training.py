@@ -130,4 +130,4 @@ def validate(args: argparse.Namespace, config: Config, job: Job, folder: RunFold
     weights = distributed.on_rank_0(lambda: weight_file(args, config, folder))
     network = scored_network(weights, config, job)
     names = config.dataset.class_names or [str(number) for number in range(network.head.out_features)]
-    report_evaluation(network, config, job, choose_views("tsam", config), default_folder(weights), names)
+    report_evaluation(network, config, job, choose_views("tsam", config), default_folder(weights), names, weights)
