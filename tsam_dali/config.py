@@ -104,7 +104,7 @@ def change_config(config: Config, data: str | Path | None = None, overrides: Seq
 
 
 def check_changes(data: str | Path | None, overrides: Sequence[str]) -> None:
-    """Raises ConfigError for what is wrong with the arguments of `change_config` whatever the network's settings are."""
+    """Raises ConfigError for what is wrong with the arguments of `change_config`, whatever settings they change."""
     sections = _read_json(data) if data else {"dataset": {"data_dir": ""}}
     problems = [problem for override in overrides for problem in _apply_override(sections, override)]
     config_from_dict(sections, problems, complete=False)
@@ -120,8 +120,7 @@ def config_from_dict(sections: dict[str, Any], problems: Sequence[str] = (), com
         config = pydantic.TypeAdapter(Config).validate_json(json.dumps(_without_help(sections)), strict=True)
     except pydantic.ValidationError as error:
         raise ConfigError([*problems, *map(_explain, error.errors())]) from None
-    if complete:
-        problems += _contradictions(config)
+    problems += _contradictions(config) if complete else ()
     if problems:
         raise ConfigError(problems)
     return config
