@@ -17,10 +17,17 @@ from pipelines.words import counted
 
 _REMEDY = "make it with: python tools/precompute_audio.py --data D.json --config C.json, and the same --set"
 _PROBLEMS = {
-    "missing": f"no sound in the log-mel store; {_REMEDY}",
-    "other settings": "in the log-mel store with other settings: {found}; expected {settings}; " + _REMEDY,
-    "outdated": f"sound in the log-mel store of another file, or of the same before it changed; {_REMEDY}",
+    "missing": ("has", "have", f"no sound in the log-mel store; {_REMEDY}"),
+    "other settings": (
+        *("is", "are"),
+        "in the log-mel store with other settings: {found}; expected {settings}; " + _REMEDY,
+    ),
+    "outdated": (
+        *("has", "have"),
+        f"sound in the log-mel store of another file, or of the same before it changed; {_REMEDY}",
+    ),
 }
+"""What a clip does, what several do, and the rest of the sentence."""
 
 
 class Findings(NamedTuple):
@@ -70,8 +77,7 @@ class MelStore:
             clips[state(records.get(clip_id), found[source], columns, settings)].append(clip_id)
 
         problems = []
-        for kind, text in _PROBLEMS.items():
-            one, several = ("is", "are") if kind == "other settings" else ("has", "have")
+        for kind, (one, several, text) in _PROBLEMS.items():
             if ids := clips[kind]:
                 shown = ", ".join(ids[:5]) + (", ..." if len(ids) > 5 else "")
                 if kind == "other settings":

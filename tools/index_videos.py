@@ -69,7 +69,7 @@ def main() -> None:
     _report(path, records.values())
     if missing:
         more = len(missing) - MOST_SHOWN
-        raise ListError(missing[:MOST_SHOWN] + [f"... and {more} more clips without a file"] * (more > 0))
+        raise ListError(missing[:MOST_SHOWN] + [f"... and {counted(more, 'more clip')} without a file"] * (more > 0))
 
 
 def parse_arguments() -> argparse.Namespace:

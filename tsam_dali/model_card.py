@@ -81,9 +81,9 @@ def _scores(trained: Trained) -> str:
     last = trained.history[-1]
     scores = last["validation"]
     return (
-        f"After {last['epoch'] + 1} epochs, on {scores['samples']} videos of validation: accuracy "
-        f"{scores['accuracy']:.1%}, balanced accuracy {scores['balanced_accuracy']:.1%}. Videos that cannot be read do "
-        "not count."
+        f"After {counted(last['epoch'] + 1, 'epoch')}, on {counted(scores['samples'], 'video')} of validation: "
+        f"accuracy {scores['accuracy']:.1%}, balanced accuracy {scores['balanced_accuracy']:.1%}. Videos that "
+        "cannot be read do not count."
     )
 
 

@@ -49,7 +49,8 @@ def draw_validation(
     ids, labels = [clip.id for clip in drawable], [clip.label for clip in drawable]
     count = max(int(len(ids) * fraction), len(set(labels)))
     drawn = set(train_test_split(ids, test_size=count, random_state=seed, stratify=labels)[1])
-    warnings.append(f"no validation list was given: {count} of {len(clips)} clips were drawn for it, seed {seed}")
+    drawn_for_it = f"{len(clips)} clips {'was' if count == 1 else 'were'} drawn for it"
+    warnings.append(f"no validation list was given: {count} of {drawn_for_it}, seed {seed}")
     return {
         "training": [clip for clip in clips if clip.id not in drawn],
         "validation": [clip for clip in clips if clip.id in drawn],
