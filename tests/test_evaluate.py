@@ -70,6 +70,7 @@ def test_a_file_that_fails_while_it_is_written_leaves_the_earlier_one(tmp_path, 
     data = Loaded(clips={SPLIT: clips}, entries={SPLIT: entries}, left_out={SPLIT: {}})
     evaluation = Evaluation(
         data=data,
+        sound=False,
         label=np.array([0, 1]),
         unreadable={},
         partly_unreadable={},
