@@ -80,7 +80,7 @@ def test_a_file_that_fails_while_it_is_written_leaves_the_earlier_one(tmp_path, 
         mistakes=[],
     )
 
-    def half(_matrix, _names, file):
+    def half(_matrix, _names, file, _heard):
         file.write(b"half")
         raise OSError("no space left")
 
