@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.results import FOLDER
+from pipelines.words import counted
 from tsam_dali.command_line import parser
 
 
@@ -60,11 +61,34 @@ def link(name: str) -> str:
     return f"[{name}.json](benchmarks/results/{name}.json)"
 
 
+INSTRUCTION_SETS = {
+    "AVX2": ("avx2",),
+    "AVX-512": ("avx512_f",),
+    "bf16": ("avx512_bf16", "amx_bf16"),
+    "AMX": ("amx_bf16", "amx_fp16"),
+}
+"""Names for a reader, and the entries of `tsam_dali.provenance` that mean them."""
+
+
 def hardware(results: dict[str, Any]) -> str:
     """The machine of a file of results, in words."""
     machine = results["hardware"]
     gpus = ", ".join(machine["gpus"]) or "no GPU"
-    return f"{machine['cpu']}, {machine['cores']} cores, {gpus}"
+    sets = _instructions(machine)
+    return f"{machine['cpu']}{f' ({sets})' if sets else ''}, {counted(machine['cores'], 'core')}, {gpus}"
+
+
+def _instructions(machine: dict[str, Any]) -> str:
+    """The instruction sets of a CPU, and what was used where that is less; empty for a file that does not say."""
+    has = machine.get("instructions", [])
+    sets = ", ".join(name for name, any_of in INSTRUCTION_SETS.items() if any(one in has for one in any_of))
+    used = machine.get("instructions_used", {"torch": "", "onednn_limit": ""})
+    limits = []
+    if "avx512_f" in has and used["torch"] not in ("", "AVX512"):
+        limits.append(f"PyTorch used {used['torch']}")
+    if used["onednn_limit"] not in ("", "ALL", "DEFAULT"):
+        limits.append(f"oneDNN at most {used['onednn_limit']}")
+    return "; ".join([sets, *limits])
 
 
 def write_or_check(program: str, description: str | None, path: Path, wanted: str) -> None:

@@ -4,6 +4,7 @@ example:
   python -m benchmarks.readme_results --check
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -23,13 +24,17 @@ GPU_RESULTS = "gpu"
 
 def results_section(results: Results) -> str:
     """All paragraphs; what was not measured is said last."""
-    paragraphs, missing = [], []
+    paragraphs, missing, machines = [], [], defaultdict(list)
     for name, write in SECTIONS.items():
         found = results.load(name)
         if found is None:
             missing.append(f"`python -m benchmarks.{name}`")
         else:
             paragraphs.append(write(found))
+            machines[hardware(found)].append(name)
+    if machines:
+        of = "; ".join(f"{', '.join(names)}: {machine}" for machine, names in machines.items())
+        paragraphs.append(f"Machines, with the instruction sets of those that recorded them: {of}.")
     if missing:
         paragraphs.append(f"Not measured yet: {', '.join(missing)}.")
     if not list((results.folder / GPU_RESULTS).glob("*.json")):

@@ -14,6 +14,7 @@ from pipelines.mel_store import MelStore
 from pipelines.names import name_hint
 from pipelines.storage import is_remote, location
 from pipelines.tsam_names import explain_cut_names
+from pipelines.words import counted
 
 log = logging.getLogger(__name__)
 
@@ -119,14 +120,16 @@ def _folder_problems(dataset: Dataset, source: str, splits: Sequence[str]) -> li
 def _warn_of_leaks(lists: dict[str, list[Entry]]) -> None:
     both = {entry.id for entry in lists["training"]} & {entry.id for entry in lists["validation"]}
     if both:
-        log.warning("%d clips stand in both lists, for example %s: validation will flatter", len(both), min(both))
+        stand = counted(len(both), "clip stands", "clips stand")
+        log.warning("%s in both lists, for example %s: validation will flatter", stand, min(both))
 
 
 def _warn_of_lost_classes(split: str, entries: list[Entry], clips: list[Clip], names: Sequence[str]) -> None:
     lost = sorted({entry.label for entry in entries} - {clip.label for clip in clips})
     if lost:
         named = _shortened([names[label] if names else str(label) for label in lost])
-        log.warning("%d classes of the %s list have no clip that is left: %s", len(lost), split, ", ".join(named))
+        have = counted(len(lost), f"class of the {split} list has", f"classes of the {split} list have")
+        log.warning("%s no clip that is left: %s", have, ", ".join(named))
 
 
 def _unreadable(what: str, entries: list[Entry], records: dict[str, Record], max_fraction: float) -> list[str]:
@@ -175,8 +178,8 @@ def _attach_sound(config: Any, clips: dict[str, list[Clip]]) -> tuple[list[str],
         problems += explain_cut_names(config.dataset.audios, ".wav", silent, videos)[0]
     missing_audio = config.model.missing_audio
     if silent:
-        message = "%d clips have no sound, the first is %s (model.missing_audio: %s)"
-        log.warning(message, len(silent), silent[0], missing_audio)
+        have = counted(len(silent), "clip has", "clips have")
+        log.warning("%s no sound, the first is %s (model.missing_audio: %s)", have, silent[0], missing_audio)
     if missing_audio == "error":
         problems += _shortened([f"{clip_id}: has no sound, and model.missing_audio is error" for clip_id in silent])
     left_out = dict(failed)

@@ -19,6 +19,7 @@ from pipelines.mp4 import SampleTable, sample_table
 from pipelines.packets import Fact, Packet, Run, gather_facts, order_shown, select
 from pipelines.storage import KEEP_BYTES, fetch, is_remote
 from pipelines.video_file import VideoError, damaged, open_video, video_stream
+from pipelines.words import counted
 
 
 class Packets(Protocol):
@@ -149,7 +150,9 @@ def check_range(path: str | Path, frames: Collection[int], count: int) -> None:
     """Raise VideoError `short` if a frame is not in 0 .. count - 1."""
     outside = [frame for frame in frames if not 0 <= frame < count]
     if outside:
-        raise VideoError("short", f"{path}: has {count} frames, frame {outside[0]} is wanted; index the videos again")
+        raise VideoError(
+            "short", f"{path}: has {counted(count, 'frame')}, frame {outside[0]} is wanted; index the videos again"
+        )
 
 
 def _packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet]:

@@ -9,6 +9,8 @@ from functools import cache
 
 from PIL import Image
 
+from pipelines.words import counted
+
 START, END = b"\xff\xd8", b"\xff\xd9"
 SOS = 0xDA  # start of a scan: after its header comes entropy-coded data
 DECODABLE = {0xC0, 0xC1, 0xC2}  # frame headers: baseline, extended, progressive
@@ -44,7 +46,7 @@ def check_jpeg(data: bytes) -> tuple[int, int]:
                 raise JpegError("is damaged, it has no header that tells its size")
             found = _NEXT_MARKER.search(data, position)
             if found is None:
-                raise JpegError(f"is cut short, {len(data)} bytes without an end marker")
+                raise JpegError(f"is cut short, {counted(len(data), 'byte')} without an end marker")
             scanned, position = True, found.start()
     return size
 
@@ -52,7 +54,7 @@ def check_jpeg(data: bytes) -> tuple[int, int]:
 def _segment(data: bytes, position: int) -> tuple[int, int]:
     """The marker at a position and the bytes that belong to it, its length field included."""
     if position + 4 > len(data):
-        raise JpegError(f"is cut short, {len(data)} bytes without an end marker")
+        raise JpegError(f"is cut short, {counted(len(data), 'byte')} without an end marker")
     if data[position] != 0xFF:
         raise JpegError(f"is damaged, byte {position} should begin a marker")
     if data[position + 1] == 0xFF:  # markers may be preceded by any number of these
@@ -66,7 +68,7 @@ def _segment(data: bytes, position: int) -> tuple[int, int]:
 def _picture_size(data: bytes, position: int, marker: int) -> tuple[int, int]:
     header = data[position + 4 : position + 10]
     if len(header) < 6:
-        raise JpegError(f"is cut short, {len(data)} bytes without an end marker")
+        raise JpegError(f"is cut short, {counted(len(data), 'byte')} without an end marker")
     if marker not in DECODABLE or header[0] != 8:
         raise JpegError("is a JPEG file of a rare kind (lossless, arithmetic or 12 bit); convert it")
     height, width = int.from_bytes(header[1:3], "big"), int.from_bytes(header[3:5], "big")

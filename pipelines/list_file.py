@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from pipelines.clips import Dataset, ListError
 from pipelines.names import name_hint
+from pipelines.words import counted
 
 log = logging.getLogger(__name__)
 
@@ -89,9 +90,8 @@ def read_list(path: str | Path) -> list[Entry]:
     if problems:
         raise ListError(problems)
     if repeated:
-        log.warning(
-            "%s: %d lines repeat a clip and are left out, the first is line %d", path, len(repeated), repeated[0]
-        )
+        lines = counted(len(repeated), "line repeats a clip and is", "lines repeat a clip and are")
+        log.warning("%s: %s left out, the first is line %d", path, lines, repeated[0])
     return entries
 
 
@@ -184,5 +184,6 @@ def check_labels(training: Sequence[Entry], validation: Sequence[Entry], class_n
             f"validation list: labels {unknown[:10]} do not occur in the training list (0 to {num_class - 1})"
         )
     if class_names and len(class_names) != num_class:
-        problems.append(f"dataset.class_names: {len(class_names)} names for {num_class} classes in the training list")
+        names, classes = counted(len(class_names), "name"), counted(num_class, "class", "classes")
+        problems.append(f"dataset.class_names: {names} for {classes} in the training list")
     return problems

@@ -23,6 +23,7 @@ from pipelines.processes import STOPPING, deaf_to, no_main_module
 from pipelines.source import ClipSource
 from pipelines.views import Views
 from pipelines.ways_in import choose_way_in
+from pipelines.words import counted
 
 log = logging.getLogger(__name__)
 TRIES = 4  # to get one batch
@@ -236,6 +237,6 @@ class Loader:
         if len(bad) > self.most_bad:
             row, reason = next(reversed(bad.items()))
             raise LoaderError(
-                f"{len(bad)} of {len(self.source.clips)} clips could not be read, more than "
+                f"{len(bad)} of {counted(len(self.source.clips), 'clip')} could not be read, more than "
                 f"pipeline.max_bad_fraction allows; the last one is {self.source.clips[row].id}: {reason}"
             )

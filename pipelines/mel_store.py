@@ -12,13 +12,21 @@ from pipelines.clips import Dataset, ListError
 from pipelines.mel import AudioImage, picture, silent_picture
 from pipelines.mel_file import columns_path, fingerprint, load_columns
 from pipelines.mel_summary import read_summary, sound_file, source_states, state
+from pipelines.words import counted
 
 _REMEDY = "make it with: python tools/precompute_audio.py --data D.json --config C.json, and the same --set"
 _PROBLEMS = {
-    "missing": f"have no sound in the log-mel store; {_REMEDY}",
-    "other settings": "are in the log-mel store with other settings: {found}; expected {settings}; " + _REMEDY,
-    "outdated": f"have sound in the log-mel store of another file, or of the same before it changed; {_REMEDY}",
+    "missing": ("has", "have", f"no sound in the log-mel store; {_REMEDY}"),
+    "other settings": (
+        *("is", "are"),
+        "in the log-mel store with other settings: {found}; expected {settings}; " + _REMEDY,
+    ),
+    "outdated": (
+        *("has", "have"),
+        f"sound in the log-mel store of another file, or of the same before it changed; {_REMEDY}",
+    ),
 }
+"""What a clip does, what several do, and the rest of the sentence."""
 
 
 class Findings(NamedTuple):
@@ -72,12 +80,13 @@ class MelStore:
             clips[kind][clip_id] = record
 
         problems = []
-        for kind, text in _PROBLEMS.items():
+        for kind, (one, several, text) in _PROBLEMS.items():
             if ids := list(clips[kind]):
                 shown = ", ".join(ids[:5]) + (", ..." if len(ids) > 5 else "")
                 if kind == "other settings":
                     text = text.format(found=clips[kind][ids[0]].fingerprint, settings=settings)
-                problems.append(f"{self.folder}: {len(ids)} clips {text} (clips: {shown})")
+                these = counted(len(ids), f"clip {one}", f"clips {several}")
+                problems.append(f"{self.folder}: {these} {text} (clips: {shown})")
         failed |= {clip_id: record.reason for clip_id, record in clips["failed"].items()}
         sounds = {clip_id: record.name for clip_id, record in clips["ok"].items()} | dict.fromkeys(clips["silent"], "")
         return Findings(problems, sounds, failed)

@@ -9,6 +9,7 @@ from pipelines.decode import VideoInfo, probe
 from pipelines.demux import demux
 from pipelines.pictures import all_pictures
 from pipelines.video_file import VideoError, open_video, video_stream
+from pipelines.words import counted
 
 Checked = Literal["demuxed", "decoded"]
 """How far a file was looked at: its packets were read, or all of its pictures were decoded, too."""
@@ -37,5 +38,6 @@ def _decode_all(path: str | Path, info: VideoInfo) -> None:
         demuxed = demux(path, container, video_stream(path, container))
     count = sum(1 for _ in all_pictures(demuxed))
     if count != info.frames:
-        message = f"{path}: its packets promise {info.frames} frames, but {count} can be decoded; make a training copy"
+        message = f"{path}: its packets promise {counted(info.frames, 'frame')}, "
+        message += f"but {count} can be decoded; make a training copy"
         raise VideoError("wrong_count", message)

@@ -224,7 +224,7 @@ def _limit(what: int, most: int) -> None:
 
 
 def _timeout(limits: Limits) -> Fault:
-    return Fault("timeout", f"not done after {limits.seconds:g} seconds")
+    return Fault("timeout", f"not done after {limits.seconds:g} s")
 
 
 def _explain(exit_code: int, limits: Limits) -> Fault:

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from pipelines.words import counted
+
 
 def cut_name(clip_id: str) -> str:
     """The name that TSAM's extraction gave to what belongs to `clip_id`."""
@@ -59,14 +61,14 @@ def explain_cut_names(
     if renames:
         clip_id, name = min(renames.items())
         lines.append(
-            f"{folder}: nothing is there under the names of {len(renames)} clips, but under shorter ones: {habit} "
-            f"({name}{ending} instead of {clip_id}{ending}); rename them with: "
+            f"{folder}: nothing is there under the names of {counted(len(renames), 'clip')}, but under shorter ones: "
+            f"{habit} ({name}{ending} instead of {clip_id}{ending}); rename them with: "
             "python tools/rename_tsam_folders.py --data D.json"
         )
     if shared:
         name, ids = min(shared.items())
         lines.append(
-            f"{folder}: {sum(map(len, shared.values()))} clips share {len(shared)} names, as {habit} "
+            f"{folder}: {sum(map(len, shared.values()))} clips share {counted(len(shared), 'name')}, as {habit} "
             f"({', '.join(sorted(ids))}: {name}{ending}); whose these are cannot be told: remove them and extract again"
         )
     return lines, renames.keys() | {clip_id for ids in shared.values() for clip_id in ids if clip_id in missing}

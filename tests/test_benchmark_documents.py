@@ -89,6 +89,7 @@ def test_what_was_not_measured_is_said(tmp_path, made_up):
     some = results_section(made_up)
     assert "benchmarks.end_to_end`" not in some
     assert "| 16 | videos, decord (not installed) | – |" in some
+    assert "end_to_end: a CPU, 2 cores, no GPU." in some
     assert "| 16 | videos, ours | 0.2 | 1 000 | 1 | 11 | 180 | 11 | 50% |" in some
     assert "measured on a GPU" in some
     assert "Not measured yet" in page(Results(tmp_path / "empty"))

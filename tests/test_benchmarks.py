@@ -193,7 +193,7 @@ def test_the_driver_is_named():
     text = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  570.86.10  Release Build\nGCC version: gcc 12.2.0"
     assert nvidia_driver(text) == "570.86.10"
     assert provenance()["hardware"].keys() == {
-        *("cpu", "instructions", "cores", "memory_gib", "gpus", "driver", "cuda"),
+        *("cpu", "instructions", "instructions_used", "cores", "memory_gib", "gpus", "driver", "cuda"),
     }
 
 

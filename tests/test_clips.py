@@ -55,7 +55,7 @@ def test_all_problems_are_named_at_once(write):
 
 def test_a_repeated_line_counts_once_and_is_a_warning(write, caplog):
     assert len(read_list(write("a 0\nb 1\na 0\n"))) == 2
-    assert "list.txt: 1 lines repeat a clip and are left out, the first is line 3" in caplog.text
+    assert "list.txt: 1 line repeats a clip and is left out, the first is line 3" in caplog.text
 
 
 @pytest.mark.parametrize("content", ["", "\n\n", "# only a comment\n"])
@@ -144,7 +144,7 @@ def test_labels_without_gaps():
     (unknown,) = check_labels(entries(0, 1), entries(0, 2))
     assert "labels [2] do not occur in the training list (0 to 1)" in unknown
     (names,) = check_labels(entries(0, 1), entries(0), ("only one",))
-    assert "1 names for 2 classes" in names
+    assert "1 name for 2 classes" in names
 
 
 def test_the_file_of_an_id(tmp_path):

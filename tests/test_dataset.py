@@ -149,7 +149,7 @@ def test_a_mel_store_that_is_outdated_or_made_otherwise(with_sound):
     content = (with_sound / "videos" / f"{clip.id}.mp4").read_bytes()
     replace_video(with_sound / "videos" / f"{clip.id}.mp4", content)
     found = problems(sound_settings(with_sound))
-    assert "1 clips have sound in the log-mel store of another file, or of the same before it changed" in found
+    assert "1 clip has sound in the log-mel store of another file, or of the same before it changed" in found
     assert "python tools/precompute_audio.py --data" in found
 
 
@@ -199,12 +199,12 @@ def test_a_class_that_loses_all_its_clips_stays_a_class(data, caplog):
     dataset = {"data_dir": str(data), "class_names": ["a", "b", "c", "d", "lone"]}
     loaded = load_data(settings(data, dataset=dataset), SPLITS)
     assert loaded.num_class == 5
-    assert "1 classes of the validation list have no clip" not in caplog.text  # it never had one
+    assert "of the validation list" not in caplog.text  # it never had one
     replace_video(data / "videos" / "alone.mp4", b"junk")
     loaded = load_data(settings(data, dataset=dataset, pipeline={"max_bad_fraction": 0.5}), SPLITS)
     assert max(clip.label for clip in loaded.clips["training"]) == 3
     assert loaded.num_class == 5
-    assert "1 classes of the training list have no clip that is left: lone" in caplog.text
+    assert "1 class of the training list has no clip that is left: lone" in caplog.text
 
 
 def test_a_single_class_is_a_warning(data, caplog):

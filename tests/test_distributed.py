@@ -60,7 +60,7 @@ def test_a_batch_that_does_not_divide_is_refused_with_the_nearest_sizes():
         check_batch_size(TrainingParam(batch_size=20, accumulate=3), job)
     with pytest.raises(ValueError, match="nearest sizes: 12$"):
         check_batch_size(TrainingParam(batch_size=5, accumulate=3), job)
-    with pytest.raises(ValueError, match=r"20 does not divide into 4 ranks x 1 parts of 2 samples; nearest.*16 or 24"):
+    with pytest.raises(ValueError, match=r"20 does not divide into 4 ranks x 1 part of 2 samples; nearest.*16 or 24"):
         check_batch_size(TrainingParam(batch_size=20, repeats=2), job)
 
 
@@ -119,5 +119,5 @@ def test_too_few_gpus_are_an_error_of_all_ranks_of_a_machine(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     for name, value in {"RANK": 0, "WORLD_SIZE": 2, "LOCAL_RANK": 0, "LOCAL_WORLD_SIZE": 2}.items():
         monkeypatch.setenv(name, str(value))
-    with pytest.raises(ValueError, match="1 GPUs here for 2 ranks"):
+    with pytest.raises(ValueError, match="1 GPU here for 2 ranks"):
         distributed.start("cuda")

@@ -70,6 +70,7 @@ def test_a_file_that_fails_while_it_is_written_leaves_the_earlier_one(tmp_path, 
     data = Loaded(clips={SPLIT: clips}, entries={SPLIT: entries}, left_out={SPLIT: {}})
     evaluation = Evaluation(
         data=data,
+        sound=False,
         label=np.array([0, 1]),
         unreadable={},
         partly_unreadable={},
@@ -79,7 +80,7 @@ def test_a_file_that_fails_while_it_is_written_leaves_the_earlier_one(tmp_path, 
         mistakes=[],
     )
 
-    def half(_matrix, _names, file):
+    def half(_matrix, _names, file, _heard):
         file.write(b"half")
         raise OSError("no space left")
 
@@ -135,7 +136,10 @@ def test_broken_videos_are_listed_however_many_there_are(broken, tmp_path):
             assert f"<b>{clip_id}</b>: " in page
     lines = [json.loads(line) for line in (tmp_path / "predictions.jsonl").read_text().splitlines()]
     assert [line.get("views") for line in lines] == [None, 2, 1, 1, None]
+    assert "without sound: accuracy" in done.stdout
     assert "on 3 of 5 videos" in done.stdout
+    name = "/".join(broken.parts[-3:])
+    assert f"<h1>Evaluation of {name} on broken: tsm-dense, 2 clips, without sound</h1>" in page
 
 
 def test_train_validates_with_the_same_code(broken, tmp_path):

@@ -1,10 +1,12 @@
 """What an evaluation makes of the batches that it gets: which videos are scored, and what is said of them."""
 
+import json
 import math
 import re
 from contextlib import nullcontext
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -17,8 +19,9 @@ from pipelines.views import Views
 from tests.networks import settings
 from tsam_dali import evaluation as module
 from tsam_dali.distributed import Job
-from tsam_dali.evaluation import SPLIT, evaluate_videos
+from tsam_dali.evaluation import SPLIT, describe, evaluate_videos
 from tsam_dali.evaluation_files import summary, write_evaluation
+from tsam_dali.report import plot_confusion
 
 EPS = 1e-6
 SILENCE = math.log(EPS)
@@ -117,6 +120,28 @@ def test_the_worst_mistakes_are_those_of_all_views_together(evaluated, average):
         assert mistake.frames.shape == (2, 3, 8, 8)
 
 
+@pytest.mark.parametrize("no_audio", [False, True])
+def test_all_files_say_whether_they_are_with_sound(evaluated, tmp_path, no_audio):
+    said = []
+    found = evaluated([0, 1], [SILENCE, LOUD], [[True, True]], no_audio=no_audio, tell=said.append).found
+    heard = "without sound" if no_audio else "with sound"
+    assert said == [f"1 clip {heard}: {describe(found.scores)}"]
+    assert "top-5" not in said[0]
+    write_evaluation(tmp_path, found, ["soft", "loud"], {}, "Evaluation of a checkpoint")
+    matrix = np.array([[1, 0], [1, 0]] if no_audio else [[1, 0], [0, 1]])  # what is loud sounds soft in silence
+    plot_confusion(matrix, ["soft", "loud"], tmp_path / "expected.png", heard)
+    assert (tmp_path / "confusion.png").read_bytes() == (tmp_path / "expected.png").read_bytes()
+    written = json.loads((tmp_path / "summary.json").read_text())
+    assert [scores["sound"] for scores in (written["scores"], *written["after_clips"])] == [not no_audio] * 2
+    assert not no_audio or written["with_sound"]["sound"]
+    lines = [json.loads(line) for line in (tmp_path / "predictions.jsonl").read_text().splitlines()]
+    assert [line["sound"] for line in lines] == [not no_audio] * 2
+    assert [len(line["classes"]) for line in lines] == [2, 2]  # all of them, which are no top 5
+    rows = (tmp_path / "classes.csv").read_text().splitlines()
+    assert [row.split(",")[-1] for row in rows] == ["sound", str(not no_audio), str(not no_audio)]
+    assert "<h1>Evaluation of a checkpoint</h1>" in (tmp_path / "report.html").read_text()
+
+
 def test_the_page_says_of_how_many_videos_each_score_is(evaluated, tmp_path):
     passes = [[True, False, False, True], [False, True, False, True]]
     sounds = [SILENCE, LOUD, SILENCE, SILENCE]
@@ -137,7 +162,10 @@ def test_the_page_says_of_how_many_videos_each_score_is(evaluated, tmp_path):
     ]
     for title in ("Scores", "With sound"):
         assert "3 of 4 videos" in sections[title]
-    assert "<b>50.0%</b>1 clips, 2 of 4 videos" in sections["Accuracy after 1, 2, ... clips"]
+    for title in ("Scores", "Accuracy after 1, 2, ... clips", "Classes", "Worst mistakes"):
+        assert "without sound" in sections[title]
+    assert "top5" not in text
+    assert "<b>50.0%</b>1 clip, 2 of 4 videos" in sections["Accuracy after 1, 2, ... clips"]
     assert "<b>33.3%</b>2 clips, 3 of 4 videos" in sections["Accuracy after 1, 2, ... clips"]
     assert "<b>clip2</b>: broken at 1" in sections["Not scored"]
     assert "<b>clip0</b>: broken at 2" in sections["Read in part"]

@@ -10,6 +10,7 @@ import tsam_dali
 from tests.checkpoints import checkpoint
 from tests.media import write_video
 from tests.networks import network, one_thread  # noqa: F401 (a fixture)
+from tsam_dali.checkpoint import load_checkpoint, save_checkpoint
 from tsam_dali.explanation import explain
 from tsam_dali.explanation_picture import draw_explanation
 from tsam_dali.predict import main
@@ -79,6 +80,7 @@ def test_what_speaks_for_nothing_is_zero_and_small_pictures_take_an_earlier_stag
         model.head.weight.zero_()
     found = explain(model, pictures[:2], pictures[2:], 0)
     assert (found.video.max(), found.audio.max(), found.share.max()) == (0, 0, 0)
+    assert found.is_empty
 
 
 @pytest.mark.parametrize("arch", ["resnetv2_18", "regnety_002", "efficientnet_b0", "mobilenetv3_small_100"])
@@ -107,7 +109,34 @@ def test_the_command_draws_each_file(tmp_path, monkeypatch, capsys):
             narrow, predictor.explain(narrow, label), predictor.class_names, tmp_path / f"{label}.png"
         )
         probability = seen.probabilities[label]
-        assert figure.get_suptitle() == f"a.mp4: what speaks for {predictor.class_names[label]!r} ({probability:.1%})"
+        name = predictor.class_names[label]
+        assert figure.get_suptitle() == f"a.mp4: what speaks for {name!r} ({probability:.1%})"
+        assert "Heat: what raises the logit of the class (Grad-CAM)" in figure.get_supxlabel()
+        labels = [axes.get_ylabel() for axes in figure.axes]
+        for part in ("frames", "sound"):
+            assert f"heat: clear is 0, 1 the\nstrongest place of the {part}" in labels
     for label in (-1, 4):
         with pytest.raises(ValueError, match="expected 0 to 3"):
             predictor.explain(seen, label)
+
+
+def test_a_map_that_is_empty_is_said_to_be(tmp_path, monkeypatch, capsys):
+    """A last layer of zeros: nothing raises any logit."""
+    file = checkpoint(tmp_path / "latest", "pipeline.workers=0")
+    state = load_checkpoint(file)
+    for name in ("head.weight", "head.bias"):
+        state["model"][name].zero_()
+    save_checkpoint(file, state)
+    video = write_video(tmp_path / "a.mp4", 10, sound=True)
+    arguments = ["predict", "--checkpoint", str(file), str(video), "--explain", str(tmp_path / "maps")]
+    monkeypatch.setattr("sys.argv", [*arguments, "--device", "cpu"])
+    main()
+    said = capsys.readouterr()
+    name = json.loads(said.out)["classes"][0]["name"]
+    assert f"a.mp4: nothing speaks for {name!r}, its map is empty" in said.err
+    predictor = tsam_dali.load(file)
+    (seen,) = predictor.predict_all([video])
+    figure = draw_explanation(seen, predictor.explain(seen), predictor.class_names, tmp_path / "empty.png")
+    assert figure.get_suptitle() == f"a.mp4: nothing speaks for {name!r} (25.0%)"
+    assert "Grad-CAM is zero everywhere" in figure.get_supxlabel()
+    assert not [axes.get_title() for axes in figure.axes if "%" in axes.get_title()]

@@ -1,10 +1,14 @@
-"""How many decode processes and threads a rank has, and which GPU."""
+"""How many decode processes and threads a rank has, and which GPU; which instructions a result is of."""
 
+import json
 import os
+import subprocess
+import sys
 
 import pytest
 import torch
 
+from benchmarks.markdown import hardware
 from pipelines.hardware import dali_threads, decode_workers, gpu_number
 from pipelines.ways_in import DecodedVideo, PrunedVideo
 from tsam_dali.config import config_from_dict
@@ -26,3 +30,40 @@ def test_threads_and_gpu():
     assert [dali_threads(DecodedVideo(), workers, cpu) for workers in (0, 3)] == [1, 3]
     assert [dali_threads(PrunedVideo(), 2, device) for device in (cpu, gpu)] == [2, 8]
     assert (gpu_number(cpu), gpu_number(gpu)) == (None, 1)
+
+
+def test_a_result_says_which_instructions_its_cpu_has_and_which_were_used():
+    code = "import json; from tsam_dali.provenance import provenance; print(json.dumps(provenance()['hardware']))"
+    masks = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | masks, capture_output=True, text=True, check=True
+    )
+    machine = json.loads(done.stdout)
+    assert machine["instructions_used"] == {"torch": "AVX2", "onednn_limit": "AVX2"}
+    assert "avx2" in machine["instructions"]
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [
+        ({}, "a CPU, 2 cores, no GPU"),
+        ({"instructions": ["avx2"]}, "a CPU (AVX2), 2 cores, no GPU"),
+        ({"instructions": ["avx2", "avx512_f", "amx_bf16"]}, "a CPU (AVX2, AVX-512, bf16, AMX), 2 cores, no GPU"),
+        (
+            {
+                "instructions": ["avx2", "avx512_f", "avx512_bf16"],
+                "instructions_used": {"torch": "AVX2", "onednn_limit": "AVX2"},
+            },
+            "a CPU (AVX2, AVX-512, bf16; PyTorch used AVX2; oneDNN at most AVX2), 2 cores, no GPU",
+        ),
+        (
+            {
+                "instructions": ["avx2", "avx512_f"],
+                "instructions_used": {"torch": "AVX512", "onednn_limit": ""},
+            },
+            "a CPU (AVX2, AVX-512), 2 cores, no GPU",
+        ),
+    ],
+)
+def test_documents_name_the_instruction_sets_that_a_result_knows(known, expected):
+    assert hardware({"hardware": {"cpu": "a CPU", "cores": 2, "gpus": []} | known}) == expected

@@ -18,6 +18,7 @@ LAYERS = [
         "bits clips ffmpeg frame_folder h264_slices hevc_slices jpeg list_file media_files memory names order parallel",
     )
     | layer("pipelines", "processes record_file sampling sandbox shard sei storage tsam_names unfinished views windows")
+    | layer("pipelines", "words")
     | layer("pipelines.lists", "build classes formats media paths published rows split write"),
     layer(
         "pipelines",
@@ -36,7 +37,9 @@ LAYERS = [
         "backbone checkpoint checkpoint_folder class_names cluster_arguments command_line describe distributed",
     )
     | layer("tsam_dali", "example finite")
-    | layer("tsam_dali", "interruption learner loss metrics mistakes mixup model optim option_arguments precision")
+    | layer(
+        "tsam_dali", "interruption learner loss metrics mistakes mixup model network optim option_arguments precision"
+    )
     | layer(
         "tsam_dali",
         "progress provenance published_weights report report_page report_parts report_sections resume run_folder",
@@ -50,7 +53,7 @@ LAYERS = [
     layer("tsam_dali", "evaluation predictor run_report timeline_picture watch window"),
     layer("tsam_dali", "evaluation_files explanation_picture prediction_picture"),
     layer("tsam_dali", "evaluation_report"),
-    layer("tsam_dali", "evaluate export predict train"),
+    layer("tsam_dali", "evaluate export predict train training"),
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 WORKERS = ["pipelines.source", "pipelines.probe", "pipelines.sandbox"]

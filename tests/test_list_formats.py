@@ -23,7 +23,7 @@ def test_kinetics(own_folder, layout):
     ids = [layout.format(name=name, label=label, under=label.replace(" ", "_")) for name, label in clips]
     put(*(f"out/videos/{clip_id}.mp4" for clip_id in ids))
     assert made("all.csv") == ({ids[0]: 1, ids[1]: 0}, {ids[2]: 0, ids[3]: 1}, CLASSES)
-    assert "left out: 1 clips of the split 'test'" in make_lists("all.csv", "--force").stderr
+    assert "left out: 1 clip of the split 'test'" in make_lists("all.csv", "--force").stderr
 
 
 def test_kinetics_with_quotes_around_all_fields(own_folder):

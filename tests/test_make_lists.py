@@ -22,7 +22,7 @@ def test_a_validation_list_is_drawn_where_there_is_none(own_folder):
     assert made("d", "--fraction", "0.3", "--seed", "5", "--force") == first
     assert made("d", "--fraction", "0.3", "--seed", "6", "--force") != first
     done = make_lists("d", "--force")
-    assert "1 classes have a single clip, which goes to training" in done.stderr
+    assert "1 class has a single clip, which goes to training" in done.stderr
     assert "6 of 31 clips were drawn for it, seed 0" in done.stderr
     assert "training: 25 clips, 1 (c) to 16 (a) per class" in done.stdout
     assert "validation: 6 clips, 0 (c) to 4 (a) per class" in done.stdout
@@ -39,10 +39,10 @@ def test_missing_clips_are_left_out_counted_and_named(own_folder):
     assert done.returncode == 0
     assert "missing: 2 clips without a file, left out; see out/missing.txt" in done.stdout
     assert (
-        "1 of 3 classes have no training clip and are left out, for example '1': the others are numbered" in done.stderr
+        "without a training clip and left out: 1 of 3 classes, for example '1': the others are numbered" in done.stderr
     )
     assert "1 validation clips are of those classes and are left out" in done.stderr
-    assert "1 videos have an ending in capitals, which is not found, for example D.MP4: rename them" in done.stderr
+    assert "1 video has an ending in capitals, which is not found, for example D.MP4: rename them" in done.stderr
     with open("out/missing.txt") as file:
         assert file.read() == "gone\t1\ttraining\ttrain.txt:2\nD\t2\ttraining\ttrain.txt:4\n"
     put("out/videos/gone.mp4", "out/videos/D.mp4")
@@ -67,7 +67,7 @@ def test_repeats_count_once(own_folder):
     write("val.txt", "b.mp4 0\n")
     assert refused("train.txt", "val.txt") == ["val.txt:1: 'b' is of class '0', but train.txt:2 says '1'"]
     write("val.txt", "b.mp4 1\n")
-    assert "1 lines repeat a clip of the same list" in make_lists("train.txt", "val.txt").stderr
+    assert "1 line repeats a clip of the same list" in make_lists("train.txt", "val.txt").stderr
     assert [entry.id for entry in read_list("out/training.txt")] == ["a", "b"]
 
 
@@ -172,12 +172,12 @@ def test_the_command_as_a_process(own_folder):
     done = run(*command, cwd=own_folder)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
-        "out/data.json: 1 classes",
-        "training: 1 clips, 1 per class",
-        "validation: 1 clips, 1 per class",
+        "out/data.json: 1 class",
+        "training: 1 clip, 1 per class",
+        "validation: 1 clip, 1 per class",
         "missing: 2 clips without a file, left out; see out/missing.txt",
     ]
-    assert "WARNING: left out: 1 clips of the split 'test'" in done.stderr
+    assert "WARNING: left out: 1 clip of the split 'test'" in done.stderr
     again = run(*command, cwd=own_folder)
     assert again.returncode == 2
     assert again.stderr.splitlines()[0] == "error: out/training.txt: is there already; --force replaces it"

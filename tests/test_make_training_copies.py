@@ -55,7 +55,7 @@ def test_copies_are_made_once(data):
     write_video(data / "videos/a.mp4", 20)  # and so is what was made of another file
     again = run(*command(data))
     assert "2 copies made" in again.stdout, again.stderr
-    assert "1 were there already" in again.stdout
+    assert "1 was there already" in again.stdout
     changed = {name for name, time in copies(data).items() if time != first[name]}
     assert changed == {"a.mp4", "c.mp4"}
     assert probe(data / "videos_64/a.mp4").frames == 20
@@ -77,7 +77,7 @@ def test_failures_are_listed(data):
     broken.write_bytes(content)
     done = run(*command(data))
     assert done.returncode == 0, done.stderr
-    assert "1 copies made" in done.stdout
+    assert "1 copy made" in done.stdout
 
 
 def test_a_clip_costs_no_more_than_itself(data):

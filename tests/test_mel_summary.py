@@ -110,7 +110,7 @@ def test_each_kind_of_problem_is_one_line_with_examples(dataset):
     store_all(dataset, "video", *ids)
     soundfile.write(dataset.audios / "video.wav", noise(0.3, 8000).T, 8000)
     (outdated,), *_ = check(dataset, "video", *ids)
-    assert "1 clips have sound in the log-mel store of another file" in outdated
+    assert "1 clip has sound in the log-mel store of another file" in outdated
     assert outdated.endswith("(clips: video)")
     other = dataclasses.replace(OPTIONS, n_mels=17)
     (settings,), *_ = check(dataset, *ids, options=other)
@@ -197,7 +197,7 @@ def test_a_frame_folder_is_silent_unless_there_is_a_video_or_wav(dataset):
     unknown = [(clip_id, None) for clip_id in ("video", "sub/wav", "images")]
     assert store.check(dataset, unknown) == ([], {"video": "video", "sub/wav": "sub/wav", "images": ""}, {})
     soundfile.write(dataset.audios / "images.wav", noise(0.3, 8000).T, 8000)
-    assert "1 clips have sound in the log-mel store of another file" in store.check(dataset, unknown).problems[0]
+    assert "1 clip has sound in the log-mel store of another file" in store.check(dataset, unknown).problems[0]
 
 
 def test_other_sound_of_a_clip_is_stored_beside_and_equal_sound_once(dataset):
@@ -250,4 +250,4 @@ def test_columns_that_were_made_anew_with_other_settings_are_no_longer_those_of_
     with summary_writer(dataset.mels) as write:
         write(store_sound(dataset, "video", dataset.videos / "video.mp4", other, read_summary(dataset.mels)["video"]))
     assert check(dataset, "video", options=other).problems == []
-    assert "1 clips have sound in the log-mel store of another file" in check(same, "video").problems[0]
+    assert "1 clip has sound in the log-mel store of another file" in check(same, "video").problems[0]

@@ -166,7 +166,7 @@ def test_exports_with_any_number_of_clips():
         (1, (2, 4, 3, 8, 8), (2, 1, 3, 8, 8), r"video: got shape \(2, 4, 3, 8, 8\), expected \(B, 8, 3, H, W\)"),
         (1, (2, 8, 1, 8, 8), (2, 1, 3, 8, 8), r"video: got shape \(2, 8, 1, 8, 8\)"),
         (1, (16, 3, 8, 8), (2, 1, 3, 8, 8), r"video: got shape \(16, 3, 8, 8\)"),
-        (1, (2, 8, 3, 8, 8), None, "audio: got none, expected 1 segments"),
+        (1, (2, 8, 3, 8, 8), None, "audio: got none, expected 1 segment"),
         (0, (2, 8, 3, 8, 8), (2, 1, 3, 8, 8), r"audio: got shape \(2, 1, 3, 8, 8\), expected 0 segments"),
         (2, (2, 8, 3, 8, 8), (2, 1, 3, 8, 8), r"expected \(2, 2, 3, 8, 8\)"),
         (1, (2, 8, 3, 8, 8), (1, 1, 3, 8, 8), r"expected \(2, 1, 3, 8, 8\)"),

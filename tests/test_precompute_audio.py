@@ -93,7 +93,7 @@ def test_failures_are_listed_and_the_rest_is_stored(data):
         file.write("not_there 1\n")
     done = precompute(data)
     assert done.returncode == 1
-    assert "1 clips stored, 1 stored as silent, 0 were done already, 3 failed" in done.stdout
+    assert "1 clip stored, 1 stored as silent, 0 were done already, 3 failed" in done.stdout
     listed = done.stderr.splitlines()[-3:]
     assert "not_there: no video with one of the endings" in listed[0]
     assert listed[1].startswith("a: ")

@@ -94,7 +94,7 @@ def test_a_folder_with_broken_files_is_finished(file, folder, tmp_path):
     command = ("-m", "tsam_dali.predict", "--checkpoint", file, folder)
     done = run(*command, "--output", tmp_path / "p.csv", "--pictures", tmp_path, "--topk", 3)
     assert done.returncode == 0, done.stderr
-    assert "2 of 4 videos read, 1 of them have no sound and count as silent" in done.stderr
+    assert "2 of 4 videos read, 1 of them without sound: heard as silence" in done.stderr
     assert done.stderr.count("not read: ") == 2
     with (tmp_path / "p.csv").open(newline="") as lines:
         rows = list(csv.DictReader(lines))

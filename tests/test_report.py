@@ -1,5 +1,6 @@
 """The pictures hold what was given: lines their numbers, cells their colours, in the right places."""
 
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 from matplotlib import cbook
 from PIL import Image
 
-from tsam_dali.report import plot_confusion, plot_contact_sheet, plot_curves
+from tsam_dali.options import OptimizerParam
+from tsam_dali.report import plot_confusion, plot_contact_sheet, plot_curves, plot_steps
 
 RED, GREEN, BLUE = np.eye(3)
 
@@ -40,7 +42,44 @@ def test_curves_draw_each_epoch_and_leave_out_epochs_that_were_not_validated(tmp
     np.testing.assert_allclose(drawn["training, balanced"], [[0, 40], [1, 41], [2, 42]])
     assert drawn["validation"] == [[0, 25], [2, 25]]
     assert drawn["validation, balanced"] == [[0, 20], [2, 20]]
-    assert [line.get_xydata().tolist() for line in rate.lines] == [[[0, 0.1], [1, 0.1], [2, 0.1]]]
+    assert rate.lines[0].get_xydata().tolist() == [[0, 0.1], [1, 0.1], [2, 0.1]]
+    assert accuracy.get_ylim() == (0, 100)
+
+
+STEPS = [[0, 0.4], [0.5, 0.4], [0.5, 0.4], [1, 0.4], [1.5, 0.4], [1.5, 0.1], [2, 0.1]]
+
+
+@pytest.mark.parametrize(
+    ("smooth_epochs", "drawn"),
+    [
+        (0, STEPS),
+        (2, [[0, 0.4], [1, 0.4], [1.5, 0.4], [1.5, 0.1], [2, 0.1]]),
+        (math.inf, [[0, 0.4], [1, 0.4], [2, 0.1]]),
+    ],
+)
+def test_a_rate_that_falls_in_steps_is_drawn_in_steps(tmp_path, smooth_epochs, drawn):
+    """The first three epochs of lr_decay [0.25, 2]; of a warm-up, and of a cosine, the rate changes all the time."""
+    records = [record(epoch, lr) for epoch, lr in enumerate((0.4, 0.4, 0.1))]
+    figure = plot_curves(records, tmp_path / "curves.png", smooth_epochs)
+    points, line = figure.axes[2].lines
+    assert points.get_xydata().tolist() == [[0, 0.4], [1, 0.4], [2, 0.1]]
+    assert line.get_xydata().tolist() == drawn
+
+
+def test_windows_of_steps_end_where_the_rate_falls(tmp_path):
+    figures = {"clips_per_second": 1, "data_wait": 0.5, "memory_mb": 1, "loss": 1, "gradient_norm": None}
+    windows = [(0, 2, 0.4), (0, 4, 0.4), (1, 6, 0.1)]
+    records = [figures | {"epoch": epoch, "step": step, "lr": lr} for epoch, step, lr in windows]
+    figure = plot_steps(records, tmp_path / "steps.png")
+    wait, rate = figure.axes[1], figure.axes[4]
+    assert wait.get_ylim() == (0, 100)
+    assert rate.lines[1].get_xydata().tolist() == [[2, 0.4], [2, 0.4], [2, 0.4], [4, 0.4], [4, 0.4], [4, 0.1], [6, 0.1]]
+
+
+def test_how_long_the_rate_changes_with_every_step():
+    assert OptimizerParam().smooth_epochs == 0
+    assert OptimizerParam(warmup_epochs=1.5).smooth_epochs == 1.5
+    assert OptimizerParam(warmup_epochs=1.5, schedule="cosine").smooth_epochs == math.inf
 
 
 @pytest.mark.parametrize(
@@ -105,7 +144,10 @@ def test_confusion_rows_are_labels(tmp_path):
     assert len(numbers) == 9
     assert [label.get_text() for label in axes.get_yticklabels()] == ["cat", "dog", "owl"]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("prediction", "label")
-    assert "62.5% of 8 clips" in axes.get_title()
+    assert axes.get_title() == "Confusion: 62.5% of 8 clips correct"
+    bar = figure.axes[1]
+    assert bar.get_ylabel() == "colour: share of the clips of a label (%); the numbers are clips"
+    assert [bar.get_yticks()[place] for place in (0, -1)] == [0, 100]
     assert path.stat().st_size > 0
 
 

@@ -50,7 +50,7 @@ def test_reasons():
         "ended the process that read it by SIGSEGV",
         "needs more than 500 MB of memory",
         "RuntimeError: a bug",
-        "not done after 1 seconds",
+        "not done after 1 s",
     ]
 
 

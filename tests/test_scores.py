@@ -27,6 +27,11 @@ def test_scores():
     assert (found["scored"], found["expected"]) == (300, 310)
 
 
+def test_there_is_no_top_5_of_five_classes():
+    for classes, expected in ((5, False), (6, True)):
+        assert ("top5" in score(*draws(classes), 300)) == expected
+
+
 def test_calibration_error():
     probabilities, label = draws()
     confidence, right = probabilities.max(1), probabilities.argmax(1) == label

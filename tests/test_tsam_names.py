@@ -92,7 +92,7 @@ def test_sound_that_would_go_unheard(tmp_path):
     assert rename(tmp_path).returncode == 0
     again = run(*precompute, "--workers", "1")
     assert again.returncode == 0
-    assert "1 clips stored, 0 stored as silent" in again.stdout
+    assert "1 clip stored, 0 stored as silent" in again.stdout
 
 
 @given(ids)

@@ -10,6 +10,7 @@ import torch
 import torchvision
 from torch import nn
 
+from pipelines.words import counted
 from tests.naive_tsam import naive_logits, naive_shift, tsm_shift
 from tests.networks import clips, network, one_thread, randomize, settings  # noqa: F401 (one_thread: a fixture)
 from tests.weight_files import TSM, mmaction_file, picture_network, prefixed, tsam_file, tsm_file, video_network
@@ -203,6 +204,11 @@ def test_other_class_names_keep_the_new_head(tmp_path, names, here, why):
     report = load_weights(model, tmp_path / "own", class_names=tuple(here))
     assert torch.equal(model.head.weight, before if why else trained.head.weight)
     assert report.notes == ((f"head: {why}",) if why else ())
+    known = isinstance(names, list) and names and here
+    compared = "of the same names" if known else "(names are not known, and not compared)"
+    kept = f"kept, the file has {counted(len(before), 'class', 'classes')} {compared}"
+    assert report.head == ("" if why else kept)
+    assert (f"  head: {kept}" in str(report).splitlines()) == (not why)
 
 
 def test_the_head_can_be_left_out(tmp_path):

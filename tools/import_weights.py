@@ -4,20 +4,20 @@ The settings say which network the weights are for; the checkpoint is one for --
 Weights that do not fit the network are refused, and what was loaded, new and not used is printed.
 """
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import nn
-
-from tsam_dali.backbone import create_backbone, shift_places
-from tsam_dali.checkpoint import save_checkpoint
-from tsam_dali.command_line import add_config_arguments, friendly_errors, parser
+from tsam_dali.command_line import add_config_arguments, check_checkpoint, friendly_errors, parser
 from tsam_dali.config import config_from_dict, load_config
 from tsam_dali.model import build_model
 from tsam_dali.options import ShiftTemporal
-from tsam_dali.weight_file import WeightsError
-from tsam_dali.weight_formats import WeightFile, read_weights
-from tsam_dali.weights import check_fit, load_weights
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from tsam_dali.weight_formats import WeightFile
 
 LONGEST_PERIOD = 8  # values of n_insert that are tried for the shifted blocks of a file
 
@@ -32,8 +32,16 @@ def main() -> None:
     command.add_argument("--force", action="store_true", help="replace OUT if it exists")
     args = command.parse_args()
     if args.target.exists() and not args.force:
-        raise WeightsError(f"{args.target}: exists already; choose another name, or replace it with --force")
+        raise ValueError(f"{args.target}: exists already; choose another name, or replace it with --force")
+    check_checkpoint(args.source)
     config = load_config(args.data, args.config, args.set)
+
+    # PyTorch takes seconds: wrong arguments and settings have been told by now.
+    from tsam_dali.backbone import create_backbone
+    from tsam_dali.checkpoint import save_checkpoint
+    from tsam_dali.weight_formats import read_weights
+    from tsam_dali.weights import check_fit, load_weights
+
     backbone = create_backbone(config.model)
     file = read_weights(args.source, backbone.pretrained_cfg["classifier"])
     check_fit(backbone, file, str(args.source))
@@ -59,6 +67,9 @@ def shift_of(file: WeightFile, backbone: nn.Module, options: ShiftTemporal) -> d
     Raises:
         WeightsError: no n_insert and m_insert give the blocks that the file shifts.
     """
+    from tsam_dali.backbone import shift_places
+    from tsam_dali.weight_file import WeightsError
+
     if not file.shifted:
         return file.shift
     names = {block: name for name, block in backbone.named_modules()}

@@ -27,6 +27,7 @@ from pipelines.media_files import DEMUXERS, find_videos, video_ids
 from pipelines.nvdec import nvdec_decodes, prunable
 from pipelines.record_file import Record
 from pipelines.sandbox import FAULTS, Limits
+from pipelines.words import counted
 from tsam_dali.cluster_arguments import add_cluster_arguments, chosen, reachable
 from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, heed_sigterm, parser, printable
 from tsam_dali.config import load_config
@@ -68,7 +69,7 @@ def main() -> None:
     _report(path, records.values())
     if missing:
         more = len(missing) - MOST_SHOWN
-        raise ListError(missing[:MOST_SHOWN] + [f"... and {more} more clips without a file"] * (more > 0))
+        raise ListError(missing[:MOST_SHOWN] + [f"... and {counted(more, 'more clip')} without a file"] * (more > 0))
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -110,17 +111,17 @@ def _report(path: Path, records: Collection[Record]) -> None:
         print(f"{status:<15}{codec:<15}{count:>9}")
     usable = [record for record in records if record["status"] == "ok"]
     print(
-        f"by its format, NVDEC decodes {sum(map(nvdec_decodes, usable))} of {len(usable)} clips, and "
+        f"by its format, NVDEC decodes {sum(map(nvdec_decodes, usable))} of {counted(len(usable), 'clip')}, and "
         f"pipeline.decode=gpu takes {sum(map(prunable, usable))} (not run on a GPU)"
     )
     faulty = [record for record in records if record["status"] != "ok"]
     if faulty:
-        print(f"{len(faulty)} faulty files:")
+        print(f"{counted(len(faulty), 'faulty file')}:")
         for record in faulty[:MOST_SHOWN]:
             print(printable(f"  {record['status']}: {record['reason']}"))
         if len(faulty) > MOST_SHOWN:
             print(f"  ... and {len(faulty) - MOST_SHOWN} more")
-    print(f"all {len(records)} records, with reasons: {path}")
+    print(f"all {counted(len(records), 'record')}, with reasons: {path}")
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ def make_example(out, *, training=320, validation=192, seed=0, workers=None, sec
     class_names = square_clips.CLASS_NAMES if seconds is None else REALISTIC_CLASSES
     if training < len(class_names) or validation < 1 or seed < 0 or workers < 1:
         raise ExampleError(
-            f"got {training} training clips, {validation} validation clips, seed {seed}, {workers} workers; "
+            f"got training {training}, validation {validation}, seed {seed}, workers {workers}; "
             f"expected at least {len(class_names)} (one of each class), 1, 0 and 1"
         )
     if seconds is not None and seconds <= 0:

@@ -35,6 +35,7 @@ from pipelines.lists.paths import PathOptions
 from pipelines.lists.rows import Listing
 from pipelines.lists.split import TSAM_SPLITS
 from pipelines.lists.write import DATA_FILE, MISSING_FILE, write_lists
+from pipelines.words import counted
 from tsam_dali.command_line import friendly_errors, parser
 
 log = logging.getLogger(__name__)
@@ -173,9 +174,10 @@ def _report(args: argparse.Namespace, lists: Lists, media: MediaFolder) -> None:
     for warning in lists.warnings:
         log.warning("%s", warning)
     if media.in_capitals:
-        message = "%d videos have an ending in capitals, which is not found, for example %s: rename them"
-        log.warning(message, len(media.in_capitals), media.in_capitals[0])
-    print(f"{args.out / DATA_FILE}: {len(lists.classes)} classes")
+        have = counted(len(media.in_capitals), "video has", "videos have")
+        message = "%s an ending in capitals, which is not found, for example %s: rename them"
+        log.warning(message, have, media.in_capitals[0])
+    print(f"{args.out / DATA_FILE}: {counted(len(lists.classes), 'class', 'classes')}")
     for split in TSAM_SPLITS:
         sizes = Counter(dict.fromkeys(range(len(lists.classes)), 0))
         sizes.update(clip.label for clip in lists.clips[split])
@@ -183,10 +185,10 @@ def _report(args: argparse.Namespace, lists: Lists, media: MediaFolder) -> None:
         per_class = f"{sizes[fewest]} ({lists.classes[fewest]}) to {sizes[most]} ({lists.classes[most]})"
         if sizes[fewest] == sizes[most]:
             per_class = str(sizes[most])
-        print(f"{split}: {sizes.total()} clips, {per_class} per class")
+        print(f"{split}: {counted(sizes.total(), 'clip')}, {per_class} per class")
     if lists.missing:
         done = "kept in the lists" if args.keep_missing else "left out"
-        print(f"missing: {len(lists.missing)} clips without a file, {done}; see {args.out / MISSING_FILE}")
+        print(f"missing: {counted(len(lists.missing), 'clip')} without a file, {done}; see {args.out / MISSING_FILE}")
 
 
 if __name__ == "__main__":

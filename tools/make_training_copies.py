@@ -25,6 +25,7 @@ from pipelines.parallel import in_processes
 from pipelines.record_file import Record, record_writer
 from pipelines.storage import is_remote, location
 from pipelines.training_copy import CopyOptions
+from pipelines.words import counted
 from tsam_dali.cluster_arguments import add_cluster_arguments, chosen, reachable
 from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, heed_sigterm, parser, printable
 from tsam_dali.config import load_config
@@ -71,7 +72,9 @@ def main() -> None:
                 write(record)
                 records.append(record)
     except KeyboardInterrupt:
-        print(f"interrupted after {len(records)} of {len(todo)} clips; run it again to go on", file=sys.stderr)
+        print(
+            f"interrupted after {len(records)} of {counted(len(todo), 'clip')}; run it again to go on", file=sys.stderr
+        )
         sys.exit(130)
     failures += [record["reason"] for record in records if record["status"] != "ok"]
     print(_summary(folder, records, len(sources) - len(todo), len(failures)))
@@ -129,8 +132,9 @@ def _originals(dataset: Dataset, clip_ids: list[str], args: argparse.Namespace) 
 def _summary(folder: Path, records: list[Record], done_before: int, failed: int) -> str:
     made = [record for record in records if record["status"] == "ok"]
     before, after = sum(record["size"] for record in made), sum(record["bytes"] for record in made)
+    was_there = counted(done_before, "was", "were")
     share = f" ({after / 1e6:.1f} MB, {after / before:.0%} of the originals)" if made else ""
-    return f"{folder}: {len(made)} copies made{share}, {done_before} were there already, {failed} failed"
+    return f"{folder}: {counted(len(made), 'copy', 'copies')} made{share}, {was_there} there already, {failed} failed"
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from pipelines.parallel import in_processes
 from pipelines.shard import Shard
 from pipelines.storage import location
 from pipelines.tsam_names import explain_cut_names
+from pipelines.words import counted
 from tsam_dali.cluster_arguments import add_cluster_arguments, chosen, reachable
 from tsam_dali.command_line import add_config_arguments, friendly_errors, heed_sigterm, parser, printable
 from tsam_dali.config import load_config
@@ -59,11 +60,14 @@ def main() -> None:
                 if record.status == "failed":
                     failures.append(f"{record.id}: {record.reason}")
     except KeyboardInterrupt:
-        print(f"interrupted after {counts.total()} of {len(todo)} clips; run it again to go on", file=sys.stderr)
+        print(
+            f"interrupted after {counts.total()} of {counted(len(todo), 'clip')}; run it again to go on",
+            file=sys.stderr,
+        )
         sys.exit(130)
     print(
-        f"{dataset.mels}: {counts['ok']} clips stored, {counts['silent']} stored as silent, "
-        f"{len(sources) - len(todo)} were done already, {len(failures)} failed"
+        f"{dataset.mels}: {counted(counts['ok'], 'clip')} stored, {counts['silent']} stored as silent, "
+        f"{counted(len(sources) - len(todo), 'was', 'were')} done already, {len(failures)} failed"
     )
     if failures:
         print("failed:", *map(printable, failures), sep="\n", file=sys.stderr)

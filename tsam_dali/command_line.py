@@ -52,6 +52,37 @@ def positive_number(text: str) -> float:
     return number
 
 
+def named(*endings: str) -> Callable[[str], Path]:
+    """For argparse: a path that ends in one of these, which says how the file is written."""
+
+    def path(text: str) -> Path:
+        if Path(text).suffix not in endings:
+            raise argparse.ArgumentTypeError(f"expected a name that ends in {' or '.join(endings)}, got {text}")
+        return Path(text)
+
+    return path
+
+
+def add_device_argument(command: argparse.ArgumentParser) -> None:
+    """--device, for `tsam_dali.distributed.start`."""
+    command.add_argument("--device", type=_device, help="cpu or cuda (default: cuda if there is one)")
+
+
+def _device(text: str) -> str:
+    if text not in ("cpu", "cuda"):
+        raise argparse.ArgumentTypeError(
+            f"expected cpu or cuda, got {text}. Several GPUs: CUDA_VISIBLE_DEVICES=0,1 torchrun --nproc_per_node 2 -m "
+            "tsam_dali.train ..."
+        )
+    return text
+
+
+def check_checkpoint(path: str | Path) -> None:
+    """Raise ValueError if a checkpoint or other weights are not there: told before PyTorch is imported to read them."""
+    if not os.path.exists(path):
+        raise ValueError(f"{path}: no such checkpoint, nor a file or folder with weights")
+
+
 def printable(text: str) -> str:
     """A line that can be printed: file names may hold line feeds, or bytes that are no UTF-8."""
     return text.replace("\n", "\\n").encode(errors="backslashreplace").decode()

@@ -104,14 +104,24 @@ def change_config(config: Config, data: str | Path | None = None, overrides: Seq
     return config_from_dict(sections, problems)
 
 
-def config_from_dict(sections: dict[str, Any], problems: Sequence[str] = ()) -> Config:
-    """Nested dicts, as in the JSON files -> Config; raises ConfigError with all problems, the given ones first."""
+def check_changes(data: str | Path | None, overrides: Sequence[str]) -> None:
+    """Raises ConfigError for what is wrong with the arguments of `change_config`, whatever settings they change."""
+    sections = _read_json(data) if data else {"dataset": {"data_dir": ""}}
+    problems = [problem for override in overrides for problem in _apply_override(sections, override)]
+    config_from_dict(sections, problems, complete=False)
+
+
+def config_from_dict(sections: dict[str, Any], problems: Sequence[str] = (), complete: bool = True) -> Config:
+    """Nested dicts, as in the JSON files -> Config; raises ConfigError with all problems, the given ones first.
+
+    With `complete` false settings that are left out may have other values, so what they contradict is not looked at.
+    """
     problems = [*problems, *_unknown_keys(Config, sections)]
     try:
         config = pydantic.TypeAdapter(Config).validate_json(json.dumps(_without_help(sections)), strict=True)
     except pydantic.ValidationError as error:
         raise ConfigError([*problems, *map(_explain, error.errors())]) from None
-    problems += _contradictions(config)
+    problems += _contradictions(config) if complete else ()
     if problems:
         raise ConfigError(problems)
     return config

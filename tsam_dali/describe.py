@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from pipelines.words import counted
 from tsam_dali.backbone import shift_places, shifts
 
 
@@ -31,9 +32,9 @@ def describe(network: nn.Module, size: int) -> str:
         f"shift: distances 1 to {shift.shift_depth}, edge {shift.edge}{', from the past alone' if shift.causal else ''}"
         if shift.status
         else "shift: none",
-        f"{parameters / 1e6:.1f} million parameters, {network.head.out_features} classes",
-        f"a clip: {network.video_segments} frames + {network.audio_segments} pictures of sound, {size} x {size}, "
-        f"{multiply_adds / 1e9:.1f} GFLOPs (a multiplication and its addition count as one)",
+        f"{parameters / 1e6:.1f} million parameters, {counted(network.head.out_features, 'class', 'classes')}",
+        f"a clip: {counted(network.video_segments, 'frame')} + {counted(network.audio_segments, 'picture')} of sound, "
+        f"{size} x {size}, {multiply_adds / 1e9:.1f} GFLOPs (a multiplication and its addition count as one)",
     ]
     return "\n".join(lines)
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from pipelines.words import counted
 from tsam_dali.options import TrainingParam
 
 ANSWER_SECONDS = 5
@@ -37,19 +38,16 @@ def start(device: str | None = None) -> Job:
         device: "cpu" or "cuda"; default: cuda if there is one. Each local rank takes the GPU of its number.
 
     Raises:
-        ValueError: no such device.
+        ValueError: fewer GPUs than ranks.
     """
     rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     local_rank, local_world = int(os.environ.get("LOCAL_RANK", 0)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     kind = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if kind not in ("cpu", "cuda"):
-        raise ValueError(
-            f"--device {kind}: expected cpu or cuda. Several GPUs: CUDA_VISIBLE_DEVICES=0,1 "
-            "torchrun --nproc_per_node 2 -m tsam_dali.train ..."
-        )
     if kind == "cuda":
         if torch.cuda.device_count() < local_world:
-            raise ValueError(f"--device cuda: {torch.cuda.device_count()} GPUs here for {local_world} ranks")
+            raise ValueError(
+                f"--device cuda: {counted(torch.cuda.device_count(), 'GPU')} here for {counted(local_world, 'rank')}"
+            )
         torch.cuda.set_device(local_rank)
     if world > 1:
         # Rank 0 may index or make data for hours while the others wait.
@@ -116,9 +114,9 @@ def check_batch_size(options: TrainingParam, job: Job) -> None:
     if batch_size % step:
         lower = batch_size // step * step
         nearest = " or ".join(str(size) for size in (lower, lower + step) if size)
-        parts = f"{options.accumulate} parts" + (f" of {options.repeats} samples" if options.repeats > 1 else "")
+        parts = counted(options.accumulate, "part") + (f" of {options.repeats} samples" if options.repeats > 1 else "")
         raise ValueError(
-            f"training_param.batch_size {batch_size} does not divide into {job.world} ranks x {parts}; "
+            f"training_param.batch_size {batch_size} does not divide into {counted(job.world, 'rank')} x {parts}; "
             f"nearest sizes: {nearest}"
         )
 

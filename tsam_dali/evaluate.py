@@ -16,10 +16,12 @@ protocols:
   centre     1 clip: the middle frames and the centre crop, as in the validation of a training (with --clips N: tsam)
 
 results:
-  predictions.jsonl  a line per video of the list: label, prediction, top 5, views that were read; or why none was
+  predictions.jsonl  a line per video of the list: label, prediction, its five most probable classes, views that were
+                     read; or why none was
   summary.json       scores, also after 1..N clips; videos that cannot be read, or not in all views; settings, versions
   classes.csv        videos expected and scored, recall, precision and F1 of each class
   confusion.png, report.html
+Each of them says whether the network heard the sound. With more than five classes there is a top-5 accuracy, too.
 Videos that cannot be read are left out of the scores and listed, however many there are.
 """
 
@@ -28,24 +30,30 @@ import dataclasses
 from pathlib import Path
 
 from pipelines.memory import keep_freed_memory
-from tsam_dali import distributed
 from tsam_dali.class_names import check_class_names
-from tsam_dali.command_line import friendly_errors, parser, positive
-from tsam_dali.config import change_config
-from tsam_dali.evaluation import BATCH_SIZE, choose_views
-from tsam_dali.evaluation_report import default_folder, report_evaluation
-from tsam_dali.trained import network_of, read_trained
+from tsam_dali.command_line import add_device_argument, check_checkpoint, friendly_errors, parser, positive
+from tsam_dali.config import change_config, check_changes
+from tsam_dali.options import EVALUATION_BATCH_SIZE
 
 
 @friendly_errors
 def main() -> None:
     args = parse_arguments()
     keep_freed_memory()
-    trained = read_trained(args.checkpoint)
+    check_checkpoint(args.checkpoint)
+    check_changes(args.data, args.set)
     if Path(args.checkpoint).is_dir() and not args.data:
         raise ValueError(
             f"{args.checkpoint}: a folder of weights does not know where the data lie: give --data FILE, too"
         )
+
+    # PyTorch and DALI take seconds: wrong arguments have been told by now.
+    from tsam_dali import distributed
+    from tsam_dali.evaluation import choose_views
+    from tsam_dali.evaluation_report import default_folder, report_evaluation
+    from tsam_dali.trained import network_of, read_trained
+
+    trained = read_trained(args.checkpoint)
     config = change_config(trained.config, args.data, args.set)
     check_class_names(trained.config.dataset.class_names, config.dataset.class_names)
     job = distributed.start(args.device)
@@ -53,7 +61,7 @@ def main() -> None:
     folder = Path(args.output) if args.output else default_folder(args.checkpoint)
     views = choose_views(args.protocol, config, args.clips, args.crops)
     options = {"average": args.average, "no_audio": args.no_audio, "batch_size": args.batch_size}
-    report_evaluation(network, config, job, views, folder, trained.class_names, **options)
+    report_evaluation(network, config, job, views, folder, trained.class_names, args.checkpoint, **options)
     distributed.stop()
 
 
@@ -74,8 +82,8 @@ def parse_arguments() -> argparse.Namespace:
     change = "change a setting, e.g. pipeline.decode=gpu; may be repeated"
     add("--set", metavar="SECTION.KEY=VALUE", action="append", default=[], help=change)
     size = "clips in a step of each rank, at most as many as there are videos (default: %(default)s)"
-    add("--batch_size", metavar="N", type=positive, default=BATCH_SIZE, help=size)
-    add("--device", help="cpu or cuda (default: cuda if there is one)")
+    add("--batch_size", metavar="N", type=positive, default=EVALUATION_BATCH_SIZE, help=size)
+    add_device_argument(command)
     return command.parse_args()
 
 

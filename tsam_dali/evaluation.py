@@ -18,18 +18,18 @@ from pipelines.dataset import Loaded
 from pipelines.list_file import Entry
 from pipelines.loader import Batch, build_loader
 from pipelines.views import Protocol, Views
+from pipelines.words import counted
 from tsam_dali.config import Config
 from tsam_dali.distributed import Job, merged_over_ranks
 from tsam_dali.engine import evaluate
 from tsam_dali.loss import clip_losses
 from tsam_dali.mistakes import SHOWN_MISTAKES, Mistake, WorstMistakes
+from tsam_dali.options import EVALUATION_BATCH_SIZE
 from tsam_dali.progress import Progress
-from tsam_dali.scores import score
+from tsam_dali.scores import TOP, score
 from tsam_dali.video_scores import Average, VideoProbabilities, VideoScores
 
 SPLIT = "validation"
-BATCH_SIZE = 16
-"""Clips in a step of each rank."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +37,7 @@ class Evaluation:
     """What an evaluation found. Rows are those of `data.clips`."""
 
     data: Loaded
+    sound: bool  # whether the network heard the sound of the videos
     label: np.ndarray  # int (N,)
     unreadable: dict[str, str]  # id -> why, of the videos without a score, in the order of the list
     partly_unreadable: dict[str, str]  # the same of those that are scored from some of their views only
@@ -49,6 +50,11 @@ class Evaluation:
     def scores(self) -> dict[str, Any]:
         return self.after[-1]
 
+    @property
+    def heard(self) -> str:
+        """What to say of the scores: with or without sound."""
+        return heard(self.sound)
+
     def scored_videos(self) -> tuple[np.ndarray, np.ndarray]:
         """Probabilities (n, C) and labels (n,) of the videos with a score."""
         return _scored(self.found, self.label)
@@ -57,6 +63,11 @@ class Evaluation:
     def entries(self) -> list[Entry]:
         """All lines of the list."""
         return self.data.entries[SPLIT]
+
+
+def heard(sound: bool) -> str:
+    """What to say of scores."""
+    return "with sound" if sound else "without sound"
 
 
 def choose_views(protocol: Protocol, config: Config, clips: int | None = None, crops: int | None = None) -> Views:
@@ -79,7 +90,7 @@ def evaluate_videos(
     *,
     average: Average = "logits",
     no_audio: bool = False,
-    batch_size: int = BATCH_SIZE,
+    batch_size: int = EVALUATION_BATCH_SIZE,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Evaluation:
     """Score all videos of the validation list, on all ranks together; every rank must call it.
@@ -103,6 +114,7 @@ def evaluate_videos(
     batch_size = min(batch_size, len(clips))
     label = np.array([clip.label for clip in clips])
     sums = [VideoScores(len(clips), num_class, average, job.device) for _ in range(1 + no_audio)]
+    sound = bool(config.model.audio_segments) and not no_audio
     silence = math.log(config.data_augmentation.audio_image_param.eps)
     place = {"device": job.device, "rank": job.rank, "world": job.world, "local_world": job.local_world}
     after, worst = [], WorstMistakes(SHOWN_MISTAKES)
@@ -114,31 +126,33 @@ def evaluate_videos(
                 batches = _silent_then_heard(progress, silence) if no_audio else progress
                 is_last = (clip + 1, crop + 1) == (views.clips, views.crops)
                 evaluate(network, batches, config, job, _adder(sums, worst if is_last else None))
-            found, *heard = [videos.result() for videos in sums]
-            after.append(_scores(found, label, expected))
+            found, *other = [videos.result() for videos in sums]
+            after.append(_scores(found, label, expected, sound))
             if job.is_main:
-                tell(f"{clip + 1} clips: {describe(after[-1])}")
+                tell(f"{counted(clip + 1, 'clip')} {heard(sound)}: {describe(after[-1])}")
         bad = merged_over_ranks(loader.bad)
     reasons = {clips[row].id: bad[row] for row in sorted(bad)}
     scored = {clip.id for clip, views_read in zip(clips, found.views, strict=True) if views_read}
     lost = data.left_out[SPLIT] | {clip_id: reason for clip_id, reason in reasons.items() if clip_id not in scored}
     return Evaluation(
         data=data,
+        sound=sound,
         label=label,
         unreadable={entry.id: lost[entry.id] for entry in data.entries[SPLIT] if entry.id in lost},
         partly_unreadable={clip_id: reason for clip_id, reason in reasons.items() if clip_id in scored},
         found=found,
         after=after,
-        with_sound=_scores(heard[0], label, expected) if no_audio else None,
+        with_sound=_scores(other[0], label, expected, sound=True) if no_audio else None,
         mistakes=worst.gather(),
     )
 
 
 def describe(scores: dict[str, Any]) -> str:
     """Accuracies, and of how many videos they are."""
+    best = f", top-{TOP} {scores[f'top{TOP}']:.2%}" if f"top{TOP}" in scores else ""
     return (
-        f"accuracy {scores['accuracy']:.2%}, balanced {scores['balanced_accuracy']:.2%}, top-5 {scores['top5']:.2%} "
-        f"on {scores['scored']} of {scores['expected']} videos"
+        f"accuracy {scores['accuracy']:.2%}, balanced {scores['balanced_accuracy']:.2%}{best} "
+        f"on {scores['scored']} of {counted(scores['expected'], 'video')}"
     )
 
 
@@ -147,7 +161,7 @@ def _check(config: Config, data: Loaded, num_class: int, no_audio: bool) -> None
         if entry.label >= num_class:
             raise ValueError(
                 f"validation list, line {entry.line}: {entry.id} has label {entry.label}, but the network has "
-                f"{num_class} classes, 0 to {num_class - 1}"
+                f"{counted(num_class, 'class', 'classes')}, 0 to {num_class - 1}"
             )
     if no_audio and not config.model.audio_segments:
         raise ValueError("no_audio: this network hears nothing anyway (model.audio_segments is 0)")
@@ -180,7 +194,7 @@ def _scored(found: VideoProbabilities, label: np.ndarray) -> tuple[np.ndarray, n
     return found.probabilities[found.views > 0], label[found.views > 0]
 
 
-def _scores(found: VideoProbabilities, label: np.ndarray, expected: int) -> dict[str, Any]:
+def _scores(found: VideoProbabilities, label: np.ndarray, expected: int, sound: bool) -> dict[str, Any]:
     if not found.views.any():
         raise ValueError(f"none of the {expected} videos of the validation list can be read")
-    return score(*_scored(found, label), expected)
+    return score(*_scored(found, label), expected) | {"sound": sound}

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import confusion_matrix
 
+from pipelines.words import counted
 from tsam_dali.checkpoint import replacing
 from tsam_dali.evaluation import SPLIT, Evaluation
 from tsam_dali.report import plot_confusion
@@ -23,13 +24,15 @@ from tsam_dali.report_sections import (
     reasons_section,
     settings_section,
 )
-from tsam_dali.scores import CALIBRATION_BINS, class_table, top
+from tsam_dali.scores import CALIBRATION_BINS, TOP, class_table, top
 
 DECIMALS = 6
 """Of the probabilities in the lines."""
 
 
-def write_evaluation(folder: Path, evaluation: Evaluation, names: Sequence[str], about: dict[str, Any]) -> None:
+def write_evaluation(
+    folder: Path, evaluation: Evaluation, names: Sequence[str], about: dict[str, Any], title: str = "Evaluation"
+) -> None:
     """Write predictions.jsonl, summary.json, classes.csv, confusion.png and report.html, in place of earlier ones.
 
     Each takes its name when it is whole and on the disk.
@@ -37,6 +40,7 @@ def write_evaluation(folder: Path, evaluation: Evaluation, names: Sequence[str],
     Args:
         names: C class names.
         about: what else the summary says: checkpoint, views, versions, ...
+        title: of the page.
     """
     lines = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in prediction_lines(evaluation, names))
     _write(folder / "predictions.jsonl", lines)
@@ -44,6 +48,7 @@ def write_evaluation(folder: Path, evaluation: Evaluation, names: Sequence[str],
     _write(folder / "summary.json", json.dumps(record, indent=4, ensure_ascii=False) + "\n")
     probabilities, label = evaluation.scored_videos()
     table = class_table(probabilities, label, [entry.label for entry in evaluation.entries], names)
+    table = [row | {"sound": evaluation.sound} for row in table]
     rows = io.StringIO(newline="")
     writer = csv.DictWriter(rows, table[0].keys())
     writer.writeheader()
@@ -51,8 +56,8 @@ def write_evaluation(folder: Path, evaluation: Evaluation, names: Sequence[str],
     _write(folder / "classes.csv", rows.getvalue())
     matrix = confusion_matrix(label, probabilities.argmax(1), labels=range(len(names)))
     with replacing(folder / "confusion.png") as temporary, temporary.open("wb") as file:
-        plot_confusion(matrix, names, file)
-    write_page(folder / "report.html", "Evaluation", _sections(evaluation, matrix, names, about))
+        plot_confusion(matrix, names, file, evaluation.heard)
+    write_page(folder / "report.html", title, _sections(evaluation, matrix, names, about))
 
 
 def _write(path: Path, text: str) -> None:
@@ -67,14 +72,13 @@ def _sections(
     scores = evaluation.scores
     numbers = [(name.replace("_", " "), f"{scores[name]:.1%}") for name in accuracies(evaluation)]
     numbers += [("calibration error", f"{scores['calibration_error']:.1%}")]
-    note = _videos(scores)
-    yield numbers_section("Scores", numbers, note)
+    yield numbers_section("Scores", numbers, f"{_videos(scores)}, {evaluation.heard}")
     if len(evaluation.after) > 1:
         clips = [
-            (f"{count} clips, {_videos(after)}", f"{after['accuracy']:.1%}")
+            (f"{counted(count, 'clip')}, {_videos(after)}", f"{after['accuracy']:.1%}")
             for count, after in enumerate(evaluation.after, 1)
         ]
-        yield numbers_section("Accuracy after 1, 2, ... clips", clips)
+        yield numbers_section("Accuracy after 1, 2, ... clips", clips, evaluation.heard)
     if evaluation.with_sound:
         parts = (
             (f"{name.replace('_', ' ')} with sound", evaluation.with_sound[name]) for name in accuracies(evaluation)
@@ -87,17 +91,18 @@ def _sections(
     if evaluation.partly_unreadable:
         what = "videos that are scored, but not from all of their views"
         yield reasons_section("Read in part", evaluation.partly_unreadable, what)
-    yield confusion_section(matrix, names)
+    yield confusion_section(matrix, names, evaluation.heard)
     labels = [entry.label for entry in evaluation.entries]
-    yield classes_section(matrix, names, np.bincount(labels, minlength=len(names)))
+    classes = classes_section(matrix, names, np.bincount(labels, minlength=len(names)))
+    yield classes._replace(note=f"{classes.note}; {evaluation.heard}")
     ids = [clip.id for clip in evaluation.data.clips[SPLIT]]
-    what = "wrong by all views together, largest loss first; the pictures are those of the last view"
+    what = f"wrong {evaluation.heard} by all views together, largest loss first; pictures of the last view"
     yield mistakes_section(evaluation.mistakes, names, ids)._replace(note=what)
     yield settings_section(about)
 
 
 def _videos(scores: dict[str, Any]) -> str:
-    return f"{scores['scored']} of {scores['expected']} videos"
+    return f"{scores['scored']} of {counted(scores['expected'], 'video')}"
 
 
 def summary(evaluation: Evaluation) -> dict[str, Any]:
@@ -113,15 +118,16 @@ def summary(evaluation: Evaluation) -> dict[str, Any]:
 
 def accuracies(evaluation: Evaluation) -> list[str]:
     """Names of the scores that are shares of videos."""
-    return [name for name in evaluation.scores if name not in ("scored", "expected", "calibration_error")]
+    return [name for name in evaluation.scores if name not in ("scored", "expected", "calibration_error", "sound")]
 
 
 def prediction_lines(evaluation: Evaluation, names: Sequence[str]) -> Iterator[dict[str, Any]]:
     """A record for each video of the list, in its order; those that cannot be read say why, and have no prediction."""
     rows = {clip.id: row for row, clip in enumerate(evaluation.data.clips[SPLIT])}
-    best = top(evaluation.found.probabilities, 5)
+    best = top(evaluation.found.probabilities, TOP)
+    these = f"top{TOP}" if len(names) > TOP else "classes"
     for entry in evaluation.entries:
-        record = {"id": entry.id, "label": entry.label, "name": names[entry.label]}
+        record = {"id": entry.id, "label": entry.label, "name": names[entry.label], "sound": evaluation.sound}
         if entry.id in evaluation.unreadable:
             yield record | {"prediction": None, "unreadable": evaluation.unreadable[entry.id]}
             continue
@@ -130,7 +136,7 @@ def prediction_lines(evaluation: Evaluation, names: Sequence[str]) -> Iterator[d
         yield record | {
             "prediction": first,
             "prediction_name": names[first],
-            "top5": [
+            these: [
                 {"label": c, "name": names[c], "probability": round(evaluation.found.probabilities[row, c], DECIMALS)}
                 for c in classes
             ],

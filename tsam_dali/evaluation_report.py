@@ -8,14 +8,19 @@ from torch import nn
 
 from pipelines.dataset import load_data
 from pipelines.views import Views
+from pipelines.words import counted
 from tsam_dali import distributed
 from tsam_dali.command_line import make_folder
 from tsam_dali.config import Config
 from tsam_dali.distributed import Job
-from tsam_dali.evaluation import BATCH_SIZE, SPLIT, Evaluation, describe, evaluate_videos, every_video
+from tsam_dali.evaluation import SPLIT, Evaluation, describe, evaluate_videos, every_video
 from tsam_dali.evaluation_files import write_evaluation
+from tsam_dali.options import EVALUATION_BATCH_SIZE
 from tsam_dali.provenance import provenance
 from tsam_dali.video_scores import Average
+
+PARTS = 3
+"""Names at the end of a checkpoint's path that a title shows: RUN/checkpoints/NAME."""
 
 
 def default_folder(checkpoint: str) -> Path:
@@ -30,14 +35,16 @@ def report_evaluation(
     views: Views,
     folder: Path,
     class_names: Sequence[str],
+    checkpoint: str | Path,
     *,
     average: Average = "logits",
     no_audio: bool = False,
-    batch_size: int = BATCH_SIZE,
+    batch_size: int = EVALUATION_BATCH_SIZE,
 ) -> None:
     """Score the videos of the validation list; rank 0 writes the results into `folder` and prints them.
 
-    Every rank must call it. The options are those of `evaluate_videos`.
+    Every rank must call it. `checkpoint` is the path of the weights, for the title; the options are those of
+    `evaluate_videos`.
 
     Raises:
         ValueError: the folder cannot be made, something is wrong with the list, or as `evaluate_videos`.
@@ -47,17 +54,30 @@ def report_evaluation(
     options = {"average": average, "no_audio": no_audio, "batch_size": batch_size}
     evaluation = evaluate_videos(network, config, job, data, views, **options, tell=print)
     if job.is_main:
-        about = {"views": dataclasses.asdict(views), **options, "config": config.to_dict(), **provenance()}
-        write_evaluation(folder, evaluation, class_names, about)
+        title = f"Evaluation of {_short(checkpoint)} {_protocol(config, views, evaluation)}"
+        about = {"title": title, "views": dataclasses.asdict(views), **options, "config": config.to_dict()}
+        write_evaluation(folder, evaluation, class_names, about | provenance(), title)
         _summarize(evaluation, folder)
+
+
+def _short(checkpoint: str | Path) -> str:
+    """The end of a checkpoint's path: the run's name is in it."""
+    return "/".join(Path(checkpoint).parts[-PARTS:])
+
+
+def _protocol(config: Config, views: Views, evaluation: Evaluation) -> str:
+    """On which data, and how, the scores were found."""
+    data = config.dataset.name or config.dataset.root.name
+    crops = f" x {counted(views.crops, 'crop')}" if views.crops > 1 else ""
+    return f"on {data}: {views.protocol}, {counted(views.clips, 'clip')}{crops}, {evaluation.heard}"
 
 
 def _summarize(evaluation: Evaluation, folder: Path) -> None:
     """Say on the terminal what was found and where the rest lies."""
     scores = evaluation.scores
     print(
-        f"{describe(scores)}\nmean class accuracy {scores['mean_class_accuracy']:.2%}, "
-        f"calibration error (ECE) {scores['calibration_error']:.2%}, on the same videos"
+        f"{evaluation.heard}: {describe(scores)}\nmean class accuracy {scores['mean_class_accuracy']:.2%}, "
+        f"calibration error (ECE) {scores['calibration_error']:.2%}, on the same videos {evaluation.heard}"
     )
     if evaluation.with_sound:
         gain = evaluation.with_sound["accuracy"] - scores["accuracy"]

@@ -22,6 +22,11 @@ class Explanation(NamedTuple):
     audio: Tensor | None  # float32 (A, H, W)
     share: Tensor  # float32 (T,): part of each segment in all that speaks for the class; zeros, if nothing does
 
+    @property
+    def is_empty(self) -> bool:
+        """Nothing speaks for the class, anywhere: all maps are zero."""
+        return not self.share.any()
+
 
 def explain(network: nn.Module, video: Tensor, audio: Tensor | None, label: int) -> Explanation:
     """The places that raise the logit of a class.

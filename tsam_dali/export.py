@@ -14,18 +14,22 @@ import argparse
 import logging
 from pathlib import Path
 
-from tsam_dali.command_line import friendly_errors, parser
-from tsam_dali.export_formats import check_format, write_network
-from tsam_dali.model_card import model_card
-from tsam_dali.model_folder import write_folder
-from tsam_dali.preprocessing import preprocessing
-from tsam_dali.trained import network_of, read_trained
+from tsam_dali.command_line import check_checkpoint, friendly_errors, named, parser
 
 
 @friendly_errors
 def main() -> None:
     args = parse_arguments()
     logging.getLogger().setLevel(logging.WARNING)  # the ONNX exporter tells of every constant
+    check_checkpoint(args.checkpoint)
+
+    # PyTorch takes seconds: wrong arguments have been told by now.
+    from tsam_dali.export_formats import check_format, write_network
+    from tsam_dali.model_card import model_card
+    from tsam_dali.model_folder import write_folder
+    from tsam_dali.preprocessing import preprocessing
+    from tsam_dali.trained import network_of, read_trained
+
     if args.out:
         check_format(args.out)  # before the checkpoint is read
     trained = read_trained(args.checkpoint)
@@ -44,7 +48,7 @@ def main() -> None:
 def parse_arguments() -> argparse.Namespace:
     command = parser("python -m tsam_dali.export", __doc__)
     add = command.add_argument
-    add("out", nargs="?", type=Path, metavar="OUT", help="file to write, OUT.onnx or OUT.pt2")
+    add("out", nargs="?", type=named(".onnx", ".pt2"), metavar="OUT", help="file to write, OUT.onnx or OUT.pt2")
     add("--checkpoint", metavar="CKPT", required=True, help="checkpoint of a run, or a folder of --safetensors")
     add("--safetensors", metavar="DIR", type=Path, help="new folder for weights, settings and model card")
     args = command.parse_args()

@@ -6,6 +6,7 @@ clips, and give `logits` (B, classes). What the inputs must be is kept in the fi
 
 import importlib
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from pipelines.unfinished import unfinished
+from pipelines.words import counted
 
 ONNX, PT2 = ".onnx", ".pt2"
 KEY = "tsam_dali.preprocessing"
@@ -46,7 +48,8 @@ def write_network(path: Path, network: nn.Module, about: dict[str, Any]) -> floa
     write, load = (_write_onnx, _load_onnx) if path.suffix == ONNX else (_write_pt2, _load_pt2)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished(path) as temporary:
+        with unfinished(path) as temporary, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the exporters to themselves: what the file computes is compared below
             write(temporary, _program(network, about), json.dumps(about))
             difference = _compare(path, network, load(temporary), about)
             temporary.replace(path)
@@ -152,8 +155,8 @@ def _compare(
         difference = (got - expected).abs().max().item()
         if not difference <= TOLERANCE * max(1.0, expected.abs().max().item()):  # also for a difference of nan
             raise ExportError(
-                f"{path}: not written, logits of {clips} clips differ by {difference:.2g} from PyTorch's, expected at "
-                f"most {TOLERANCE:g}"
+                f"{path}: not written, logits of {counted(clips, 'clip')} differ by {difference:.2g} from PyTorch's, "
+                f"expected at most {TOLERANCE:g}"
             )
         largest = max(largest, difference)
     return largest

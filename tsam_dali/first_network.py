@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from pipelines.clips import Clip
+from pipelines.words import counted
 from tsam_dali.backbone import first_weights, timm_name
 from tsam_dali.checkpoint import CheckpointError
 from tsam_dali.class_names import check_class_names
@@ -78,7 +79,9 @@ def scored_network(path: str, config: Config, job: Job) -> torch.nn.Module:
         raise WeightsError(f"{path}: --validate needs a checkpoint with a last layer for clips")
     num_class = file.classes
     if names and len(names) != num_class:
-        raise WeightsError(f"{path}: has {num_class} classes, but dataset.class_names names {len(names)}")
+        raise WeightsError(
+            f"{path}: has {counted(num_class, 'class', 'classes')}, but dataset.class_names names {len(names)}"
+        )
     check_class_names(file.class_names, names)
     network = build_model(config, num_class)
     _tell(load_weights(network, path))

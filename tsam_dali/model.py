@@ -4,16 +4,18 @@
 
 prints its stages, where the shift is and what a clip costs.
 
-B clips, S video segments, A audio segments, T = S + A; pictures of 3 colours and H x W pixels; F features.
+B clips, S video segments, A audio segments; pictures of 3 colours and H x W pixels.
 """
 
-import torch
-from torch import Tensor, nn
+from __future__ import annotations
 
-from tsam_dali.backbone import ModelError, create_backbone, insert_shift
-from tsam_dali.command_line import add_config_arguments, friendly_errors, parser
+from typing import TYPE_CHECKING
+
+from tsam_dali.command_line import add_config_arguments, friendly_errors, parser, positive
 from tsam_dali.config import Config, load_config
-from tsam_dali.describe import describe
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def build_model(config: Config, num_class: int) -> nn.Module:
@@ -25,59 +27,23 @@ def build_model(config: Config, num_class: int) -> nn.Module:
     Raises:
         ModelError: a backbone that is not supported, or a shift that would move nothing.
     """
+    from tsam_dali.network import TSAM  # imports torch, which takes seconds: after the command's arguments are checked
+
     return TSAM(config, num_class)
-
-
-class TSAM(nn.Module):
-    """See `build_model`. Weights: `backbone.` and timm's own names, `head.weight`, `head.bias`."""
-
-    def __init__(self, config: Config, num_class: int) -> None:
-        super().__init__()
-        self.video_segments = config.model.video_segments
-        self.audio_segments = config.num_audio_pictures
-        self.normalize = config.model.normalize
-        self.shift_temporal = config.shift_temporal
-        self.backbone = create_backbone(config.model)
-        if self.shift_temporal.status:
-            segments = self.video_segments + self.audio_segments
-            insert_shift(self.backbone, self.shift_temporal, segments, self.video_segments)
-        self.dropout = nn.Dropout(config.model.dropout)
-        self.head = nn.Linear(self.backbone.head_hidden_size, num_class)
-        pixels = self.backbone.pretrained_cfg
-        self.register_buffer("mean", torch.tensor(pixels["mean"]).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(pixels["std"]).view(3, 1, 1), persistent=False)
-
-    def forward(self, video: Tensor, audio: Tensor | None = None) -> Tensor:
-        """Logits (B, num_class). Raises ModelError for input of another shape."""
-        self._check(video, audio)
-        if self.normalize == "backbone":
-            video = (video - self.mean) / self.std
-        segments = video if audio is None else torch.cat([video, audio], 1)  # (B, T, 3, H, W)
-        features = self.dropout(self.backbone(segments.flatten(0, 1)))  # (B*T, 3, H, W) -> (B*T, F)
-        features = features.unflatten(0, segments.shape[:2]).mean(1)  # (B*T, F) -> (B, T, F) -> (B, F)
-        return self.head(features)
-
-    def _check(self, video: Tensor, audio: Tensor | None) -> None:
-        expected = f"(B, {self.video_segments}, 3, H, W)"
-        if video.ndim != 5 or video.shape[1:3] != (self.video_segments, 3):
-            raise ModelError(f"video: got shape {tuple(video.shape)}, expected {expected}")
-        if not video.is_floating_point():
-            raise ModelError(f"video: got {video.dtype}, expected floating point values 0..1")
-        if (audio is not None) != (self.audio_segments > 0):
-            got = "none" if audio is None else f"shape {tuple(audio.shape)}"
-            raise ModelError(f"audio: got {got}, expected {self.audio_segments} segments (model.audio_segments)")
-        if audio is not None and audio.shape != (video.shape[0], self.audio_segments, *video.shape[2:]):
-            expected = (video.shape[0], self.audio_segments, *video.shape[2:])
-            raise ModelError(f"audio: got shape {tuple(audio.shape)}, expected {expected}, to go with video")
 
 
 @friendly_errors
 def main() -> None:
     command = parser("python -m tsam_dali.model", __doc__)
     add_config_arguments(command)
-    command.add_argument("--num_class", type=int, default=400, metavar="N", help="classes (default: %(default)s)")
+    command.add_argument("--num_class", type=positive, default=400, metavar="N", help="classes (default: %(default)s)")
     args = command.parse_args()
     config = load_config(args.data, args.config, args.set)
+
+    import torch
+
+    from tsam_dali.describe import describe
+
     with torch.device("meta"):  # shapes without memory or arithmetic
         network = build_model(config, args.num_class)
     print(describe(network, config.data_augmentation.video_image_param.output_size))

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from pipelines.words import counted
 from tsam_dali.model_folder import without_places
 from tsam_dali.trained import Trained
 
@@ -14,13 +15,16 @@ def model_card(trained: Trained, about: dict[str, Any]) -> str:
         about: as from `tsam_dali.preprocessing.preprocessing`.
     """
     model, settings = trained.config.model, without_places(trained.config.to_dict())
-    sound = f" and {about['audio']['shape'][1]} pictures of the sound" if about["audio"] else ", without sound"
+    sound = (
+        f" and {counted(about['audio']['shape'][1], 'picture')} of the sound" if about["audio"] else ", without sound"
+    )
+    frames = counted(model.video_segments, "frame")
     lists = "".join(f"- List of {split}: {text}\n" for split, text in trained.lists.items())
     training = {name: settings[name] for name in ("optimizer_param", "training_param")}
     classes = "\n".join(f"{label}. {name}" for label, name in enumerate(trained.class_names))
-    return f"""# {model.arch} with temporal shift, {len(trained.class_names)} classes
+    return f"""# {model.arch} with temporal shift, {counted(len(trained.class_names), "class", "classes")}
 
-A network for video classification (TSAM), trained with tsam_dali. It looks at {model.video_segments} frames{sound}.
+A network for video classification (TSAM), trained with tsam_dali. It looks at {frames}{sound}.
 
 ## Data
 
@@ -77,9 +81,9 @@ def _scores(trained: Trained) -> str:
     last = trained.history[-1]
     scores = last["validation"]
     return (
-        f"After {last['epoch'] + 1} epochs, on {scores['samples']} videos of validation: accuracy "
-        f"{scores['accuracy']:.1%}, balanced accuracy {scores['balanced_accuracy']:.1%}. Videos that cannot be read do "
-        "not count."
+        f"After {counted(last['epoch'] + 1, 'epoch')}, on {counted(scores['samples'], 'video')} of validation: "
+        f"accuracy {scores['accuracy']:.1%}, balanced accuracy {scores['balanced_accuracy']:.1%}. Videos that "
+        "cannot be read do not count."
     )
 
 

@@ -9,6 +9,7 @@ import timm.optim
 import torch
 from torch import nn
 
+from pipelines.words import counted
 from tsam_dali.config import ConfigError
 from tsam_dali.options import OptimizerParam
 
@@ -61,12 +62,12 @@ def explain_rate(options: OptimizerParam, batch_size: int) -> str:
     """The learning rate in words, and how it would be scaled to the batch."""
     if not options.lr_batch_size:
         return (
-            f"learning rate {options.lr:g} for batches of {batch_size} clips. If it was chosen for another batch size, "
-            "optimizer_param.lr_batch_size scales it in proportion"
+            f"learning rate {options.lr:g} for batches of {counted(batch_size, 'clip')}. If it was chosen for another "
+            "batch size, optimizer_param.lr_batch_size scales it in proportion"
         )
     return (
         f"learning rate {options.lr:g} x {batch_size} / {options.lr_batch_size} = {scaled_rate(options, batch_size):g}"
-        f", as batches have {batch_size} clips and lr was chosen for {options.lr_batch_size}"
+        f", as batches have {counted(batch_size, 'clip')} and lr was chosen for {options.lr_batch_size}"
     )
 
 

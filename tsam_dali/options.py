@@ -1,9 +1,13 @@
 """The sections of the settings that belong to learning. Those of the data stand next to the code in `pipelines`."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Interval
+
+EVALUATION_BATCH_SIZE = 16
+"""Clips in a step of each rank, in an evaluation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,3 +136,8 @@ class OptimizerParam:
     """Weight decay also on norms and biases, as TSAM has it."""
     multipliers: Literal["none", "tsm"] = "none"
     """`tsm`: biases learn at 2 times the rate, the last layer at 5, its bias at 10; biases and norms do not decay."""
+
+    @property
+    def smooth_epochs(self) -> float:
+        """Until this epoch the rate changes with every step, from then on between epochs alone."""
+        return math.inf if self.schedule == "cosine" else self.warmup_epochs

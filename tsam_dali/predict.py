@@ -2,7 +2,7 @@
 
 examples:
   python -m tsam_dali.predict --checkpoint results/first/checkpoints/balanced_best video.mp4
-      the five most probable classes as a line of JSON
+      the five most probable classes (all of them, if there are no more) as a line of JSON
   python -m tsam_dali.predict --checkpoint CKPT my_videos/ more.txt --topk 3 --output predictions.csv
       all videos of a folder and its sub-folders, and those of a list with one path a line, as a table
   python -m tsam_dali.predict --checkpoint CKPT my_videos/ --output predictions.jsonl --pictures pictures/
@@ -37,6 +37,8 @@ live:
   seconds.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import os
@@ -44,15 +46,28 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipelines.unfinished import fault_of_one
-from tsam_dali import distributed
-from tsam_dali.command_line import friendly_errors, make_folder, parser, positive, positive_number, printable
+from pipelines.words import counted
+from tsam_dali.command_line import (
+    add_device_argument,
+    check_checkpoint,
+    friendly_errors,
+    make_folder,
+    named,
+    parser,
+    positive,
+    positive_number,
+    printable,
+)
 from tsam_dali.prediction_files import FILE, MOMENT, TIMELINE, Csv, JsonLines
 from tsam_dali.prediction_inputs import find_inputs
 from tsam_dali.predictions import Unreadable
-from tsam_dali.predictor import Predictor, Seen
-from tsam_dali.timeline import SeenTimeline
+
+if TYPE_CHECKING:
+    from tsam_dali.predictor import Predictor, Seen
+    from tsam_dali.timeline import SeenTimeline
 
 LONGEST_NAME = 240  # bytes; file systems take 255
 WRITERS = {".jsonl": JsonLines, ".csv": Csv}
@@ -61,8 +76,14 @@ WRITERS = {".jsonl": JsonLines, ".csv": Csv}
 @friendly_errors
 def main() -> None:
     args = parse_arguments()
-    distributed.check_alone()
+    check_checkpoint(args.checkpoint)
     paths = find_inputs(args.inputs)
+
+    # PyTorch and DALI take seconds: wrong arguments have been told by now.
+    from tsam_dali import distributed
+    from tsam_dali.predictor import Predictor
+
+    distributed.check_alone()
     predictor = Predictor(args.checkpoint, distributed.start(args.device).device)
     if args.live:
         watch(predictor, args)
@@ -88,8 +109,8 @@ def main() -> None:
             except Exception as error:  # it is the fault of one video, and its prediction is written
                 undrawn.append(f"{found[0].path}: {fault_of_one(error)}")
     hears = predictor.config.model.audio_segments > 0
-    unheard = f", {silent} of them have no sound and count as silent" if hears and silent else ""
-    print(f"{len(paths) - len(unreadable)} of {len(paths)} videos read{unheard}", file=sys.stderr)
+    unheard = f", {silent} of them without sound: heard as silence" if hears and silent else ""
+    print(f"{len(paths) - len(unreadable)} of {counted(len(paths), 'video')} read{unheard}", file=sys.stderr)
     for file in unreadable:
         print(f"not read: {printable(file.error)}", file=sys.stderr)
     for problem in undrawn:
@@ -110,9 +131,10 @@ def parse_arguments() -> argparse.Namespace:
     add = command.add_argument
     add("inputs", metavar="FILE|FOLDER|LIST", nargs="*", help="videos, folders of them, text files with a path a line")
     add("--checkpoint", metavar="CKPT", required=True, help="checkpoint of a run, or a folder of weights with a card")
-    add("--topk", metavar="K", type=positive, default=5, help="classes per video (default: %(default)s)")
+    topk = "most probable classes per video; all of them, if there are no more (default: %(default)s)"
+    add("--topk", metavar="K", type=positive, default=5, help=topk)
     output = "ends in .jsonl (a line per video) or .csv (a row per class); default: JSON lines on the terminal"
-    add("--output", metavar="FILE", type=output_path, help=output)
+    add("--output", metavar="FILE", type=named(*WRITERS), help=output)
     pictures = "a PNG per video: frames, sound and the bars of its classes; with --window, their course"
     add("--pictures", metavar="DIR", type=Path, help=pictures)
     add("--explain", metavar="DIR", type=Path, help="a PNG per video: what spoke for its first class, and where")
@@ -123,7 +145,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--live", metavar="FILE|-|DEVICE", help=live)
     fps = "frames per second that --live feeds (default: S frames in 10 seconds)"
     add("--fps", metavar="FPS", type=positive_number, help=fps)
-    add("--device", help="cpu or cuda (default: cuda if there is one)")
+    add_device_argument(command)
     args = command.parse_args()
     if bool(args.inputs) == bool(args.live):
         command.error("expected videos (FILE, FOLDER or LIST), or else --live")
@@ -137,13 +159,6 @@ def parse_arguments() -> argparse.Namespace:
         command.error("--explain explains whole files: leave out --window, or cut the video first")
     args.stride = args.stride or (args.window and args.window / 2)
     return args
-
-
-def output_path(text: str) -> Path:
-    """A path whose ending says how it is written, for argparse."""
-    if Path(text).suffix not in WRITERS:
-        raise argparse.ArgumentTypeError(f"expected a name that ends in {' or '.join(WRITERS)}, got {text}")
-    return Path(text)
 
 
 @contextlib.contextmanager
@@ -167,7 +182,7 @@ def open_output(path: Path | None, columns: tuple[str, ...]) -> Iterator[JsonLin
 
 def draw(predictor: Predictor, found: Seen | SeenTimeline, args: argparse.Namespace, name: str) -> None:
     """The pictures that were asked for. Imported here: most calls do without matplotlib and captum."""
-    if isinstance(found, SeenTimeline):
+    if args.window:
         if args.pictures:
             from tsam_dali.timeline_picture import draw_timeline
 
@@ -180,7 +195,12 @@ def draw(predictor: Predictor, found: Seen | SeenTimeline, args: argparse.Namesp
     if args.explain:
         from tsam_dali.explanation_picture import draw_explanation
 
-        draw_explanation(found, predictor.explain(found), predictor.class_names, args.explain / name)
+        explanation = predictor.explain(found)
+        if explanation.is_empty:
+            label = predictor.class_names[explanation.label]
+            said = f"{found.prediction.path}: nothing speaks for {label!r}, its map is empty"
+            print(printable(said), file=sys.stderr)
+        draw_explanation(found, explanation, predictor.class_names, args.explain / name)
 
 
 def watch(predictor: Predictor, args: argparse.Namespace) -> None:

@@ -42,6 +42,6 @@ def draw_prediction(seen: Seen, path: str | Path) -> Figure:
     percent, names = [100 * one.probability for one in classes], [literally(one.name) for one in classes]
     drawn = bars.barh(range(len(classes)), percent, color="tab:blue", tick_label=names)
     bars.bar_label(drawn, fmt="%.1f %%", padding=3)
-    bars.set(xlim=(0, 115), xlabel="probability (%)", xticks=range(0, 101, 25))
+    bars.set(xlim=(0, 100), xlabel="probability (%)", xticks=range(0, 101, 25))
     figure.savefig(path, dpi=DPI)
     return figure

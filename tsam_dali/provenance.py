@@ -11,13 +11,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import torch
-
 PACKAGES = (
     *("torch", "torchvision", "timm", "nvidia-dali-cuda120", "nvidia-dali-cuda130", "av", "librosa", "numpy", "pillow"),
     *("torchcodec", "decord", "opencv-python-headless"),  # peers of the benchmarks
 )
-INSTRUCTIONS = ("avx2", "avx512_f", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_fp16")  # as torch names them
+INSTRUCTIONS = ("avx2", "avx512_f", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_fp16")
+"""Sets that a CPU may have, as torch names them. What is used may be less: of PyTorch's own kernels a set of its names
+(ATEN_CPU_CAPABILITY lowers it), of oneDNN's, which multiply matrices, all up to a limit that the user sets."""
 _DRIVER = Path("/proc/driver/nvidia/version")
 
 
@@ -58,12 +58,18 @@ def _versions() -> dict[str, str]:
 
 
 def _hardware() -> dict[str, Any]:
+    import torch  # takes seconds: not for commands that only import this module
+
     cpu = next(
         (line.split(":")[1].strip() for line in _cpu_lines() if line.startswith("model name")), platform.machine()
     )
     return {
         "cpu": cpu,
         "instructions": [name for name in INSTRUCTIONS if torch.cpu.get_capabilities().get(name)],
+        "instructions_used": {
+            "torch": torch.backends.cpu.get_cpu_capability(),
+            "onednn_limit": os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA", ""),
+        },
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],

@@ -1,7 +1,7 @@
 """Pictures of a run: curves, what the network saw, confusion. Shapes: B clips, S video and A audio segments, C classes.
 
-Matplotlib is imported inside the functions, so that importing the trainer does not pay for it, and is used through
-`Figure` alone: no display, no global state.
+Matplotlib and PyTorch are imported inside the functions, so that who imports this module does not pay for them;
+Matplotlib is used through `Figure` alone: no display, no global state.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-import torch
+
+from pipelines.words import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from torch import Tensor
 
 DPI = 120
 COLOURS = {"training": "tab:blue", "validation": "tab:orange"}
@@ -23,13 +25,14 @@ CELL_NUMBERS_UP_TO = 12  # classes; more, and the counts in a confusion matrix n
 CLASS_NAMES_UP_TO = 40  # classes; more, and the names along its sides overlap
 
 
-def plot_curves(history: Sequence[dict[str, Any]], path: str | Path | BinaryIO) -> Figure:
+def plot_curves(history: Sequence[dict[str, Any]], path: str | Path | BinaryIO, smooth_epochs: float = 0) -> Figure:
     """Draw loss, accuracy and learning rate of every epoch as a PNG.
 
     Args:
         history: the records of kind epoch of metrics.jsonl: "epoch" (counted from 0), "training" and, where the epoch
             was validated, "validation" with "loss", "accuracy" and "balanced_accuracy" (0..1), and "lr".
         path: PNG file to write.
+        smooth_epochs: of OptimizerParam; from then on the rate falls in steps.
     """
     from matplotlib.figure import Figure
 
@@ -44,15 +47,18 @@ def plot_curves(history: Sequence[dict[str, Any]], path: str | Path | BinaryIO) 
             (accuracy, "balanced_accuracy", f"{split}, balanced", "o:", 100),
         ):
             values = [factor * record[split][key] for record in records]
-            axes.plot(epochs, values, style, color=colour, label=label, markersize=3)
+            axes.plot(epochs, values, style, color=colour, label=label, markersize=3, clip_on=False)
     rates = [record["lr"] for record in history]
-    rate.plot([record["epoch"] for record in history], rates, "o-", color="tab:green", markersize=3)
+    epochs = [record["epoch"] for record in history]
+    rate.plot(epochs, rates, "o", color="tab:green", markersize=3, clip_on=False)
+    middles = [epoch - 0.5 for epoch in epochs]  # between two points
+    rate.plot(*_rate_line(epochs, rates, middles, epochs, smooth_epochs), "-", color="tab:green")
 
     _label(loss, "Loss", "cross-entropy (nats)")
     _label(accuracy, "Accuracy", "clips classified correctly (%)")
     _label(rate, "Learning rate", "learning rate at the end of the epoch")
     loss.set_ylim(bottom=0)
-    accuracy.set_ylim(0, 102)
+    accuracy.set_ylim(0, 100)
     if max(rates) / 1000 < min(rates) < max(rates) / 20:  # steps; a cosine that ends near zero reads better linearly
         rate.set_yscale("log")
     else:
@@ -61,6 +67,25 @@ def plot_curves(history: Sequence[dict[str, Any]], path: str | Path | BinaryIO) 
     accuracy.legend(fontsize="small")
     figure.savefig(path, dpi=DPI)
     return figure
+
+
+def _rate_line(
+    places: Sequence[float],
+    rates: Sequence[float],
+    changes: Sequence[float],
+    epochs: Sequence[int],
+    smooth_epochs: float,
+) -> tuple[list[float], list[float]]:
+    """The places and rates of a line through all points that falls in steps: before each point, at the place that
+    `changes` has for it. Points of an epoch before `smooth_epochs` are joined directly."""
+    x, y = [], []
+    for place, rate, change, epoch in zip(places, rates, changes, epochs, strict=True):
+        if x and epoch >= smooth_epochs:
+            x += [change, change]
+            y += [y[-1], rate]
+        x.append(place)
+        y.append(rate)
+    return x, y
 
 
 def literally(text: str) -> str:
@@ -78,12 +103,13 @@ def _label(axes: Axes, title: str, unit: str, along: str = "epoch") -> None:
     axes.grid(alpha=0.3)
 
 
-def plot_steps(records: Sequence[dict[str, Any]], path: str | Path | BinaryIO) -> Figure:
+def plot_steps(records: Sequence[dict[str, Any]], path: str | Path | BinaryIO, smooth_epochs: float = 0) -> Figure:
     """Draw what windows of training steps say as a PNG.
 
     Args:
         records: the records of kind steps of metrics.jsonl; a figure that is None leaves a gap.
         path: PNG file to write.
+        smooth_epochs: of OptimizerParam; from then on the rate falls in steps.
     """
     from matplotlib.figure import Figure
 
@@ -102,9 +128,14 @@ def plot_steps(records: Sequence[dict[str, Any]], path: str | Path | BinaryIO) -
         strict=True,
     ):
         values = [float("nan") if record[key] is None else factor * record[key] for record in records]
-        axes.plot(steps, values, "o-", markersize=2, linewidth=1)
+        if key == "lr":  # a window ends with its epoch, so the rate falls at the end of a window
+            epochs = [record["epoch"] for record in records]
+            axes.plot(steps, values, "C0o", markersize=2, clip_on=False)
+            axes.plot(*_rate_line(steps, values, [0, *steps[:-1]], epochs, smooth_epochs), "C0-", linewidth=1)
+        else:
+            axes.plot(steps, values, "o-", markersize=2, linewidth=1, clip_on=False)
         _label(axes, title, unit, "step")
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 100 if key == "data_wait" else None)
     figure.savefig(path, dpi=DPI)
     return figure
 
@@ -122,6 +153,7 @@ def plot_contact_sheet(
         path: PNG file to write.
         rows: at most so many clips are drawn, the first of the batch.
     """
+    import torch
     from matplotlib.figure import Figure
 
     rows = min(rows, len(video))
@@ -148,20 +180,21 @@ def plot_contact_sheet(
     return figure
 
 
-def stretched(pictures: torch.Tensor) -> torch.Tensor:
+def stretched(pictures: Tensor) -> Tensor:
     """Each plane of (..., H, W) from its lowest..highest value to 0..1; an even plane is black."""
     low, high = pictures.aminmax(dim=-1, keepdim=True)
     low, high = low.amin(-2, keepdim=True), high.amax(-2, keepdim=True)
-    return (pictures - low) / torch.where(high > low, high - low, 1)
+    return (pictures - low) / (high - low).where(high > low, 1)
 
 
-def plot_confusion(matrix: np.ndarray, class_names: Sequence[str], path: str | Path | BinaryIO) -> Figure:
+def plot_confusion(matrix: np.ndarray, class_names: Sequence[str], path: str | Path | BinaryIO, of: str = "") -> Figure:
     """Draw a confusion matrix as a PNG: the colour is the share of the label's clips, the numbers are clips.
 
     Args:
         matrix: (C, C) numbers of clips; row = label, column = prediction.
         class_names: C names. They stand at the sides up to 40 classes; beyond, the numbers of some classes.
         path: PNG file to write.
+        of: what the title says of the predictions, such as "without sound".
     """
     from matplotlib.colors import PowerNorm
     from matplotlib.figure import Figure
@@ -176,9 +209,15 @@ def plot_confusion(matrix: np.ndarray, class_names: Sequence[str], path: str | P
     axes = figure.subplots()
     # The root spreads the small shares, which are the mistakes.
     image = axes.imshow(share, cmap="Blues", norm=PowerNorm(0.5, 0, 100), interpolation="nearest")
-    figure.colorbar(image, label="share of the label's clips (%)", shrink=0.8)
+    numbers = "; the numbers are clips" if count <= CELL_NUMBERS_UP_TO else ""
+    bar = figure.colorbar(image, label=f"colour: share of the clips of a label (%){numbers}", shrink=0.8)
+    bar.set_ticks([0, 5, 20, 40, 60, 80, 100])
     accuracy = matrix.trace() / max(total, 1)
-    axes.set(xlabel="prediction", ylabel="label", title=f"Confusion: {accuracy:.1%} of {total} clips correct")
+    axes.set(
+        xlabel="prediction",
+        ylabel="label",
+        title=f"Confusion{of and f' {of}'}: {accuracy:.1%} of {counted(int(total), 'clip')} correct",
+    )
     if count <= CLASS_NAMES_UP_TO:
         angle = 45 if count <= CELL_NUMBERS_UP_TO else 90
         axes.set_xticks(range(count), names, rotation=angle, ha="right", va="center", rotation_mode="anchor")

@@ -36,6 +36,7 @@ def write_report(
     mistakes: Sequence[Mistake],
     clip_ids: Sequence[str],
     fed: Sequence[parts.FedClip],
+    smooth_epochs: float = 0,
 ) -> None:
     """Write folder/report.html from metrics.jsonl and args.json and from what is given. A failure is a warning.
 
@@ -46,6 +47,7 @@ def write_report(
         mistakes: its worst, from `WorstMistakes.gather`.
         clip_ids: the id of each row of the validation list.
         fed: clips of a training batch.
+        smooth_epochs: of OptimizerParam, for the learning rate.
     """
     try:
         records = read_records(folder / "metrics.jsonl")
@@ -53,8 +55,8 @@ def write_report(
         steps = [record for record in records if record["kind"] == "steps"]
         makers = {
             "Last epoch": lambda: parts.numbers_section("Last epoch", _numbers(epochs[-1])),
-            "Curves": lambda: parts.curves_section(epochs),
-            **({"Throughput": lambda: parts.steps_section(steps)} if steps else {}),
+            "Curves": lambda: parts.curves_section(epochs, smooth_epochs),
+            **({"Throughput": lambda: parts.steps_section(steps, smooth_epochs)} if steps else {}),
             "Confusion": lambda: parts.confusion_section(confusion, class_names),
             "Classes": lambda: parts.classes_section(confusion, class_names),
             "What the network saw": lambda: parts.fed_section(fed),

@@ -26,21 +26,21 @@ def numbers_section(title: str, numbers: Sequence[tuple[str, str]], note: str = 
     return Section(title, fill("numbers.html", numbers=numbers), note)
 
 
-def curves_section(epochs: Sequence[dict[str, Any]]) -> Section:
-    """Loss, accuracy and learning rate over the records of kind epoch."""
-    source = plot_source(lambda file: plot_curves(epochs, file))
+def curves_section(epochs: Sequence[dict[str, Any]], smooth_epochs: float = 0) -> Section:
+    """Loss, accuracy and learning rate over the records of kind epoch; `smooth_epochs` as of OptimizerParam."""
+    source = plot_source(lambda file: plot_curves(epochs, file, smooth_epochs))
     return Section("Curves", fill("picture.html", picture=source, alt="loss, accuracy and learning rate by epoch"))
 
 
-def steps_section(steps: Sequence[dict[str, Any]]) -> Section:
+def steps_section(steps: Sequence[dict[str, Any]], smooth_epochs: float = 0) -> Section:
     """Loss, rate, throughput and waiting, gradient norm and memory over the records of kind steps."""
-    source = plot_source(lambda file: plot_steps(steps, file))
+    source = plot_source(lambda file: plot_steps(steps, file, smooth_epochs))
     return Section("Throughput", fill("picture.html", picture=source, alt="windows of training steps"))
 
 
-def confusion_section(matrix: np.ndarray, class_names: Sequence[str]) -> Section:
-    """A confusion matrix (C, C), row = label, as a picture."""
-    source = plot_source(lambda file: plot_confusion(matrix, class_names, file))
+def confusion_section(matrix: np.ndarray, class_names: Sequence[str], of: str = "") -> Section:
+    """A confusion matrix (C, C), row = label, as a picture; `of` says of what."""
+    source = plot_source(lambda file: plot_confusion(matrix, class_names, file, of))
     return Section("Confusion", fill("picture.html", picture=source, alt="confusion matrix"))
 
 

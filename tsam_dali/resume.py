@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from pipelines.clips import Clip
+from pipelines.words import counted
 from tsam_dali.checkpoint import CheckpointError
 from tsam_dali.config import Config
 from tsam_dali.distributed import of_all_ranks
@@ -36,7 +37,7 @@ def fingerprints(clips: dict[str, list[Clip]]) -> dict[str, str]:
 
 def _fingerprint(clips: list[Clip]) -> str:
     lines = "".join(f"{clip.id} {clip.label}\n" for clip in clips)
-    return f"{len(clips)} clips, SHA-256 {hashlib.sha256(lines.encode()).hexdigest()[:16]}"
+    return f"{counted(len(clips), 'clip')}, SHA-256 {hashlib.sha256(lines.encode()).hexdigest()[:16]}"
 
 
 def check_resume(state: dict[str, Any], config: Config, clips: dict[str, list[Clip]]) -> None:
@@ -68,9 +69,9 @@ def fit_epochs(state: dict[str, Any], steps_per_epoch: int) -> dict[str, Any]:
         return state
     step = epoch * steps_per_epoch
     log.warning(
-        "epochs have %d steps, those of the checkpoint had %d: going on at the beginning of epoch %d, as step %d "
+        "epochs have %s, those of the checkpoint had %d: going on at the beginning of epoch %d, as step %d "
         "instead of %d",
-        *(steps_per_epoch, before, epoch, step, state["step"]),
+        *(counted(steps_per_epoch, "step"), before, epoch, step, state["step"]),
     )
     sums = {name: torch.zeros_like(total) for name, total in state["epoch_sums"].items()}
     return state | {"step": step, "steps_per_epoch": steps_per_epoch, "epoch_sums": sums}
@@ -83,8 +84,9 @@ def check_shapes(network: dict[str, torch.Tensor], kept: dict[str, torch.Tensor]
     if names:
         first = " -> ".join(str(of.get(names[0], "none")) for of in shapes)
         raise CheckpointError(
-            f"the checkpoint's network is another one: {names[0]} {first}, {len(names)} tensors differ in all; --force "
-            "cannot go on with it, but --fine_tune begins a new run with what fits of its weights"
+            f"the checkpoint's network is another one: {names[0]} {first}, "
+            f"{counted(len(names), 'tensor differs', 'tensors differ')} in all; --force cannot go on with it, "
+            "but --fine_tune begins a new run with what fits of its weights"
         )
 
 

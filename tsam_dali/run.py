@@ -8,6 +8,7 @@ from typing import Any
 
 from pipelines.clips import Clip
 from pipelines.loader import Loader
+from pipelines.words import counted
 from tsam_dali.distributed import merged_over_ranks, on_rank_0, same_buffers, totals
 from tsam_dali.finite import NonFiniteError
 from tsam_dali.interruption import Interrupted, StopRequest
@@ -130,7 +131,7 @@ class Run:
         for split in ("training", "validation"):
             scores = record[split]
             figures = f"loss {scores['loss']:.3f}, accuracy {scores['accuracy']:.1%}"
-            count = f"{scores['samples']} of {len(self.clips[split])} clips"
+            count = f"{scores['samples']} of {counted(len(self.clips[split]), 'clip')}"
             log.info("epoch %d: %s %s on %s", record["epoch"], split, figures, count)
 
     def keep_untrained(self) -> None:
@@ -175,6 +176,7 @@ class Run:
     def _write_results(self) -> None:
         try:
             self.folder.write_results(self.history, self.best, self.class_names)
-            plot_curves(self.history, self.folder.curves)
+            smooth = self.learner.config.optimizer_param.smooth_epochs
+            plot_curves(self.history, self.folder.curves, smooth)
         except OSError as error:  # such as a full disk; a run is worth more than they are
             log.warning("results and curves could not be written: %s", error)

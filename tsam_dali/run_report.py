@@ -56,4 +56,5 @@ def write_run_report(run: Run, validated: Metrics, mistakes: list[Mistake]) -> N
         mistakes=mistakes,
         clip_ids=[clip.id for clip in run.clips["validation"]],
         fed=run.fed,
+        smooth_epochs=run.learner.config.optimizer_param.smooth_epochs,
     )

@@ -9,11 +9,16 @@ CALIBRATION_BINS = 15
 """Bins of equal width over the confidence 0..1, as in Guo et al., "On calibration of modern neural networks" (2017)."""
 
 
+TOP = 5
+"""Classes that a video may have among its most probable ones, for a second accuracy."""
+
+
 def score(probabilities: np.ndarray, label: np.ndarray, expected: int) -> dict[str, Any]:
     """The figures of N > 0 scored videos out of `expected` ones; accuracies and calibration error are 0..1.
 
     `balanced_accuracy` is the mean recall of the classes that occur; in `mean_class_accuracy` a class that is predicted
-    but does not occur counts as 0, as in mmaction2. `top5` of fewer than five classes is 1.
+    but does not occur counts as 0, as in mmaction2. `top5` is there with more than five classes alone: with
+    fewer it is always 1.
 
     Args:
         probabilities: (N, C).
@@ -22,9 +27,12 @@ def score(probabilities: np.ndarray, label: np.ndarray, expected: int) -> dict[s
     from sklearn.metrics import recall_score  # takes a second: not for training, which scores without
 
     prediction = probabilities.argmax(1)
+    best = {}
+    if probabilities.shape[1] > TOP:
+        best[f"top{TOP}"] = float((top(probabilities, TOP) == label[:, None]).any(1).mean())
     return {
         "accuracy": float((prediction == label).mean()),
-        "top5": float((top(probabilities, 5) == label[:, None]).any(1).mean()),
+        **best,
         "balanced_accuracy": float(recall_score(label, prediction, labels=np.unique(label), average="macro")),
         "mean_class_accuracy": float(recall_score(label, prediction, average="macro", zero_division=0)),
         "calibration_error": calibration_error(probabilities, label),

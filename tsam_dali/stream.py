@@ -9,6 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from pipelines.words import counted
 from tsam_dali.backbone import ModelError, shifts
 from tsam_dali.shift import TemporalShift
 
@@ -48,7 +49,7 @@ class Stream:
         """
         got, expected = 0 if audio is None else audio.shape[1], self._network.audio_segments
         if got != expected:
-            raise ModelError(f"audio: got {got} segments, expected {expected} (model.audio_segments)")
+            raise ModelError(f"audio: got {counted(got, 'segment')}, expected {expected} (model.audio_segments)")
         self._sound = [] if audio is None else [self._features(audio[0], lambda shift, ring: _unchanged)]
 
     @torch.no_grad()

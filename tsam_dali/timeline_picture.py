@@ -35,8 +35,15 @@ def draw_timeline(seen: SeenTimeline, names: tuple[str, ...], path: str | Path) 
     axes = below.subplots()
     highest = np.nanmax(seen.probabilities, axis=0)
     for label in sorted(np.argsort(-highest, kind="stable")[:SHOWN]):
-        axes.plot(middles, 100 * seen.probabilities[:, label], "o-", markersize=4, label=literally(names[label]))
-    axes.set(xlim=(0, timeline.duration), ylim=(-2, 102), xlabel="time (s)", ylabel="probability (%)")
+        axes.plot(
+            middles,
+            100 * seen.probabilities[:, label],
+            "o-",
+            markersize=4,
+            clip_on=False,
+            label=literally(names[label]),
+        )
+    axes.set(xlim=(0, timeline.duration), ylim=(0, 100), xlabel="time (s)", ylabel="probability (%)")
     axes.grid(alpha=0.3)
     below.legend(loc="outside right upper", fontsize=9, title="class")
     figure.savefig(path, dpi=DPI)

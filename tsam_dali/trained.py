@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pipelines.words import counted
 from tsam_dali.checkpoint import CheckpointError
 from tsam_dali.config import Config, ConfigError, config_from_dict
 from tsam_dali.model import build_model
@@ -56,7 +57,9 @@ def read_trained(path: str | Path) -> Trained:
     num_class = len(weights["head.weight"])
     names = config.dataset.class_names or tuple(map(str, range(num_class)))
     if len(names) != num_class:
-        raise CheckpointError(f"{path}: got {len(names)} class names, expected {num_class}, one for each class")
+        raise CheckpointError(
+            f"{path}: got {counted(len(names), 'class name')}, expected {num_class}, one for each class"
+        )
     about = {"history": state["history"], "best": state["best"], "lists": state.get("lists", {})}
     return Trained(config=config, state=weights, class_names=names, **about)
 

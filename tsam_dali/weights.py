@@ -8,6 +8,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from pipelines.words import counted
 from tsam_dali.backbone import shifts, timm_name
 from tsam_dali.class_names import other_meaning
 from tsam_dali.config import Config
@@ -39,9 +40,13 @@ class LoadReport:
     """Why something is new, and settings in which the file differs from the network."""
     differs: bool = False
     """Whether there are such settings."""
+    head: str = ""
+    """Why the head comes from the file, in words; empty: it does not."""
 
     def __str__(self) -> str:
-        lines = [f"{self.source}: {self.format} weights, {len(self.loaded)} tensors loaded"]
+        lines = [f"{self.source}: {self.format} weights, {counted(len(self.loaded), 'tensor')} loaded"]
+        if self.head:
+            lines.append(f"  head: {self.head}")
         if self.new:
             lines.append(f"  new: {', '.join(self.new)}")
         if self.ignored:
@@ -73,6 +78,8 @@ def load_weights(model: nn.Module, path: str | Path, head: bool = True, class_na
     new = [f"head.{name}" for name in model.head.state_dict()] if reason else []
     notes = [f"head: {reason}"] if reason else []
     differences = list(_differences(model, file))
+    classes = counted(model.head.out_features, "class", "classes")
+    compared = "of the same names" if file.class_names and class_names else "(names are not known, and not compared)"
     return LoadReport(
         source=str(path),
         format=file.format,
@@ -81,6 +88,7 @@ def load_weights(model: nn.Module, path: str | Path, head: bool = True, class_na
         ignored=file.ignored,
         notes=(*notes, *differences),
         differs=bool(differences),
+        head="" if reason else f"kept, the file has {classes} {compared}",
     )
 
 
@@ -101,8 +109,9 @@ def load_pretrained(model: nn.Module, config: Config) -> LoadReport:
     model.backbone.load_state_dict(weights)
     new = tuple(f"head.{key}" for key in model.head.state_dict())
     loaded = tuple(f"backbone.{key}" for key in weights)
-    notes = tuple(_unlike_timm(model))
-    return LoadReport(source=name, format="timm", loaded=loaded, new=new, ignored=(), notes=notes, differs=bool(notes))
+    unlike = tuple(_unlike_timm(model))
+    notes = ("head: new, these are weights of images", *unlike)
+    return LoadReport(source=name, format="timm", loaded=loaded, new=new, ignored=(), notes=notes, differs=bool(unlike))
 
 
 def check_fit(backbone: nn.Module, file: WeightFile, path: str, head: bool = True) -> None:
@@ -168,7 +177,9 @@ def _no_head(head: nn.Linear, file: WeightFile, class_names: Sequence[str]) -> s
     if not file.head:
         return "new, the file has none for clips"
     if file.classes != head.out_features:
-        return f"new, because the file has {file.classes} classes and the network {head.out_features}"
+        return (
+            f"new, because the file has {counted(file.classes, 'class', 'classes')} and the network {head.out_features}"
+        )
     difference = other_meaning(file.class_names, class_names)
     return f"new, because {difference}" if difference else None
 

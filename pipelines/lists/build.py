@@ -11,6 +11,7 @@ from pipelines.lists.media import MediaFolder
 from pipelines.lists.rows import Listing, Row
 from pipelines.lists.split import TSAM_SPLITS, ListedClip, draw_validation
 from pipelines.names import locale_hint
+from pipelines.words import counted
 
 
 @dataclass
@@ -93,7 +94,7 @@ def _used(rows: list[Row], warnings: list[str]) -> list[Row]:
     """The rows of the two splits; one without a split is for training."""
     rows = [row._replace(split=row.split or "training") for row in rows]
     others = Counter(row.split for row in rows if row.split not in TSAM_SPLITS)
-    warnings += [f"left out: {count} clips of the split {split!r}" for split, count in others.items()]
+    warnings += [f"left out: {counted(count, 'clip')} of the split {split!r}" for split, count in others.items()]
     return [row for row in rows if row.split in TSAM_SPLITS]
 
 
@@ -126,10 +127,12 @@ def _without_repeats(
     clips = {split: [clip for key, clip in chosen.items() if key[0] == split] for split in TSAM_SPLITS}
     repeated = len(found) - len(chosen)
     if repeated:
-        warnings.append(f"{repeated} lines repeat a clip of the same list with the same class: it is listed once")
+        lines = counted(repeated, "line repeats", "lines repeat")
+        warnings.append(f"{lines} a clip of the same list with the same class: it is listed once")
     both = sorted({clip.id for clip in clips["training"]} & {clip.id for clip in clips["validation"]})
     if both:
-        warnings.append(f"{len(both)} clips stand in both lists, for example {both[0]}: validation will flatter")
+        stand = counted(len(both), "clip stands", "clips stand")
+        warnings.append(f"{stand} in both lists, for example {both[0]}: validation will flatter")
     return clips
 
 
@@ -162,7 +165,7 @@ def _without_gaps(
     lost = [name for label, name in enumerate(names) if label not in set(kept)]
     if lost:
         warnings.append(
-            f"{len(lost)} of {len(names)} classes have no training clip and are left out, for example {lost[0]!r}: "
+            f"without a training clip and left out: {len(lost)} of {len(names)} classes, for example {lost[0]!r}: "
             "the others are numbered anew"
         )
     number = {label: i for i, label in enumerate(kept)}

@@ -11,6 +11,7 @@ from pipelines.clips import Dataset, ListError
 from pipelines.lists.rows import SPLITS, Listing, Row, class_key, without_ending
 from pipelines.media_files import DEMUXERS
 from pipelines.names import name_hint, same_form
+from pipelines.words import counted
 
 PICTURES = (".jpg", ".jpeg", ".png")
 
@@ -45,8 +46,10 @@ class MediaFolder:
 
     def capitals_hint(self) -> str:
         """What to add where no video was found at all."""
-        count = len(self.in_capitals)
-        return f"; {count} videos have an ending in capitals: rename them ({self.in_capitals[0]})" if count else ""
+        if not self.in_capitals:
+            return ""
+        have = counted(len(self.in_capitals), "video has", "videos have")
+        return f"; {have} an ending in capitals: rename them ({self.in_capitals[0]})"
 
     def find(self, row: Row, *, by_name: bool) -> list[str]:
         """The ids that a row can mean: the one of that path; else, `by_name`, those of that name in any folder.

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from pipelines.clips import ListError
 from pipelines.lists.rows import Row
+from pipelines.words import counted
 
 TSAM_SPLITS = ("training", "validation")
 
@@ -43,11 +44,13 @@ def draw_validation(
         raise ListError(["there is no validation list, and no class has two clips of which one could be drawn for it"])
     single = sum(size == 1 for size in sizes.values())
     if single:
-        warnings.append(f"{single} classes have a single clip, which goes to training: validation lacks them")
+        have = counted(single, "class has", "classes have")
+        warnings.append(f"{have} a single clip, which goes to training: validation lacks them")
     ids, labels = [clip.id for clip in drawable], [clip.label for clip in drawable]
     count = max(int(len(ids) * fraction), len(set(labels)))
     drawn = set(train_test_split(ids, test_size=count, random_state=seed, stratify=labels)[1])
-    warnings.append(f"no validation list was given: {count} of {len(clips)} clips were drawn for it, seed {seed}")
+    drawn_for_it = f"{len(clips)} clips {'was' if count == 1 else 'were'} drawn for it"
+    warnings.append(f"no validation list was given: {count} of {drawn_for_it}, seed {seed}")
     return {
         "training": [clip for clip in clips if clip.id not in drawn],
         "validation": [clip for clip in clips if clip.id in drawn],

@@ -123,7 +123,7 @@ def test_gaps_and_repeats_in_lists(tmp_path, caplog):
     (tmp_path / "training.txt").write_text("a 0\nb 1\na 0\n")
     (tmp_path / "validation.txt").write_text("c 1\n")
     assert load(tmp_path) == {"training": ["a", "b"], "validation": ["c"]}
-    assert "training.txt: 1 lines repeat a clip" in caplog.text
+    assert "training.txt: 1 line repeats a clip" in caplog.text
     (tmp_path / "training.txt").write_text("a 0\nb 3\n")
     with pytest.raises(DataError, match="no clip has label 1, 2; labels must be consecutive"):
         load(tmp_path)

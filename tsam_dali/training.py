@@ -1,0 +1,134 @@
+"""A run: epochs of training and validation, and what is kept of them; or the scores of a checkpoint alone."""
+
+import argparse
+from typing import Any
+
+from torch import Tensor
+
+from pipelines.clips import Clip
+from pipelines.loader import Batch, Loader, build_loader
+from pipelines.words import counted
+from tsam_dali import distributed
+from tsam_dali.config import Config
+from tsam_dali.distributed import Job
+from tsam_dali.engine import evaluate, train_one_epoch
+from tsam_dali.evaluation import choose_views
+from tsam_dali.evaluation_report import default_folder, report_evaluation
+from tsam_dali.first_network import first_network, resumed_state, scored_network, weight_file
+from tsam_dali.interruption import StopRequest
+from tsam_dali.learner import build_learner
+from tsam_dali.loss import class_weights, clip_losses
+from tsam_dali.metrics import Metrics
+from tsam_dali.mistakes import SHOWN_MISTAKES, Mistake, WorstMistakes
+from tsam_dali.mixup import warn_if_alone
+from tsam_dali.progress import Progress
+from tsam_dali.resume import fit_epochs
+from tsam_dali.run import Run
+from tsam_dali.run_folder import RunFolder
+from tsam_dali.run_report import keep_inputs, write_run_report
+from tsam_dali.watch import Watch
+
+
+def train(
+    args: argparse.Namespace,
+    config: Config,
+    job: Job,
+    clips: dict[str, list[Clip]],
+    num_class: int,
+    folder: RunFolder,
+    stop: StopRequest,
+) -> None:
+    options = config.training_param
+    distributed.check_batch_size(options, job)
+    warn_if_alone(options, job)
+    state = resumed_state(args, config, clips, folder)
+    network = first_network(args.fine_tune, config, job, num_class, state)
+    training, validation = (loader(config, split, clips, job) for split in ("training", "validation"))
+    if state:
+        state = fit_epochs(state, len(training))
+    weights = class_weights([clip.label for clip in clips["training"]], num_class, options.class_weights)
+    learner = build_learner(network, config, job, len(training), state, weights)
+    distributed.on_rank_0(lambda: folder.create(config, state, args.dry_run, num_class))
+    run = Run(learner, folder, clips, stop, state)
+
+    with run.reported():
+        run.catch_up()
+        run.keep_untrained()
+        training.seek(learner.step)
+        epochs = range(len(run.history), 1 if args.dry_run else options.epochs)
+        for epoch in epochs:
+            trained = train_epoch(run, training, epoch, steps=1 if args.dry_run else None)
+            metrics, mistakes = validate_epoch(run, validation, epoch, steps=1 if args.dry_run else None)
+            run.end_epoch({"epoch": epoch, **trained, "validation": metrics.result()}, last=epoch == epochs[-1])
+            if job.is_main:
+                write_run_report(run, metrics, mistakes)
+    training.close()
+    validation.close()
+    if job.is_main:
+        summarize(run, args.dry_run)
+
+
+def train_epoch(run: Run, training: Loader, epoch: int, steps: int | None) -> dict[str, Any]:
+    """What is left of an epoch: {"training": loss and accuracies over all ranks, "lr", throughput}."""
+    learner = run.learner
+    learner.start_epoch(epoch)
+    left = steps or (epoch + 1) * len(training) - learner.step  # none, if the run was stopped while it validated
+    progress = progress_bar(training, f"epoch {epoch} training", learner.config, learner.job, left)
+    first_step = learner.step
+    watch = Watch(run, training, progress, epoch)
+    if not train_one_epoch(learner, progress, watch):
+        run.save_and_stop()
+    learner.finite.flush()
+    watch.record()
+    if progress.first_batch and learner.job.is_main:
+        keep_inputs(run, training, first_step, progress.first_batch)
+    result = {"training": learner.metrics.reduced().result(), "lr": learner.rate}
+    return result | {"clips_per_second": progress.clips_per_second, "data_wait": progress.data_wait}
+
+
+def validate_epoch(run: Run, validation: Loader, epoch: int, steps: int | None) -> tuple[Metrics, list[Mistake]]:
+    """Sums over all ranks of one pass over the validation clips, and its worst mistakes."""
+    learner = run.learner
+    network = learner.averaged_network
+    distributed.same_buffers(network)
+    progress = progress_bar(validation, f"epoch {epoch} validation", learner.config, learner.job, steps)
+    metrics, mistakes = Metrics(network.head.out_features, learner.job.device), WorstMistakes(SHOWN_MISTAKES)
+
+    def use(logits: Tensor, batch: Batch) -> None:
+        losses = clip_losses(logits, batch.label)
+        metrics.add(losses, logits, batch.label, batch.ok)
+        mistakes.add(logits, losses, batch)
+        run.stop_if_asked(validation)
+
+    evaluate(network, progress, learner.config, learner.job, use)
+    return metrics.reduced(), mistakes.gather()
+
+
+def loader(config: Config, split: str, clips: dict[str, list[Clip]], job: Job, **options: Any) -> Loader:
+    place = {"device": job.device, "rank": job.rank, "world": job.world, "local_world": job.local_world}
+    return build_loader(config, split, clips[split], **place, **options)
+
+
+def progress_bar(batches: Loader, title: str, config: Config, job: Job, steps: int | None = None) -> Progress:
+    clips_per_step = config.training_param.batch_size
+    return Progress(batches, title, clips_per_step=clips_per_step, show=job.is_main, steps=steps)
+
+
+def summarize(run: Run, dry_run: bool) -> None:
+    folder, history = run.folder, run.history
+    if dry_run:
+        print(f"dry run: one step of training and of validation and a checkpoint worked, see {folder.path}")
+        return
+    last, expected = history[-1]["validation"], len(run.clips["validation"])
+    clips = f"on {last['samples']} of {counted(expected, 'clip')}"
+    print(f"validation accuracy {last['accuracy']:.1%} {clips}, best {run.best['unbalanced']:.1%}")
+    print(f"report: {folder.report}\ncurves: {folder.curves}\nwhat the network saw: {folder.inputs}")
+    print(f"checkpoints: {folder.checkpoints.path}")
+
+
+def validate(args: argparse.Namespace, config: Config, job: Job, folder: RunFolder) -> None:
+    """Score a checkpoint with the protocol `tsam` of `tsam_dali.evaluate`."""
+    weights = distributed.on_rank_0(lambda: weight_file(args, config, folder))
+    network = scored_network(weights, config, job)
+    names = config.dataset.class_names or [str(number) for number in range(network.head.out_features)]
+    report_evaluation(network, config, job, choose_views("tsam", config), default_folder(weights), names, weights)
