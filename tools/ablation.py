@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from tsam_dali.command_line import add_config_arguments, config_arguments, friendly_errors, parser
+from tsam_dali.command_line import add_config_arguments, config_arguments, friendly_errors, new_folder, parser
 from tsam_dali.config import load_config
 from tsam_dali.provenance import provenance
 from tsam_dali.report import accuracy_table
@@ -29,7 +29,8 @@ def main() -> None:
     help_output = "also write the figures, with command and hardware, into this JSON file"
     command.add_argument("--output", metavar="FILE", help=help_output)
     args = command.parse_args()
-    folder = time.strftime("ablation_%Y-%m-%d_%H-%M-%S")
+    results = Path(load_config(args.data, args.config, args.set).results_folder)
+    folder = new_folder(results / time.strftime("ablation_%Y-%m-%d_%H-%M-%S")).name
     rows = []
     for name, changes in VARIANTS.items():
         config = load_config(args.data, args.config, [*args.set, *changes])
