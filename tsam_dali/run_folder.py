@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import platform
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -126,6 +127,11 @@ class RunFolder:
             yield
         except Interrupted as stop:
             self.write_status("preempted", str(stop))
+            raise
+        except KeyboardInterrupt:
+            before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # people press it until something happens
+            self.write_status("preempted", f"a second Ctrl-C; what followed step {self.step} is not saved")
+            signal.signal(signal.SIGINT, before)
             raise
         except Exception as error:
             is_there = self.path.is_dir() and not self._is_new  # what lies under a new name is another's

@@ -16,6 +16,7 @@ if __name__ == "__main__":
 
 import argparse
 import logging
+import signal
 import sys
 from contextlib import nullcontext
 from typing import Any
@@ -71,11 +72,15 @@ def main() -> None:
                     clips, num_class = distributed.on_rank_0(lambda: prepare_data(args, config))
                     args.fine_tune = distributed.on_rank_0(lambda: weight_file(args, config, folder))
                     train(args, config, job, clips, num_class, folder, stop)
-        except Interrupted as signal:
+        except Interrupted as stopped:
             if distributed.is_main():
                 kept = f"; {folder.step} steps are done and kept, --resume auto goes on from there"
-                log.warning("%s%s", signal, kept if of_this_run else "")
+                log.warning("%s%s", stopped, kept if of_this_run else "")
             sys.exit(EXIT_CODE)
+        except KeyboardInterrupt:
+            kept = f"; {folder.step} steps are done and kept" if of_this_run else ""
+            log.warning("ended by a second Ctrl-C%s", kept)
+            sys.exit(128 + signal.SIGINT)
     distributed.stop()
 
 
