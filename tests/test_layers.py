@@ -29,7 +29,7 @@ LAYERS = [
     )
     | layer("pipelines", "frame_stream frame_times joints sound_windows whole_file")
     | layer("tsam_dali", "config options"),
-    layer("pipelines", "colour culprits dataset frame_index graph index loader")
+    layer("pipelines", "colour culprits dataset frame_index graph index loader shared_memory")
     | layer(
         "tsam_dali",
         "backbone checkpoint checkpoint_folder class_names cluster_arguments command_line describe distributed",

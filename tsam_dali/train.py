@@ -28,6 +28,7 @@ from pipelines.dataset import load_data
 from pipelines.list_file import SPLITS
 from pipelines.loader import Batch, Loader, build_loader
 from pipelines.memory import keep_freed_memory
+from pipelines.shared_memory import check_shared_memory
 from tsam_dali import distributed
 from tsam_dali.command_line import config_arguments, friendly_errors
 from tsam_dali.config import Config, load_config
@@ -114,6 +115,7 @@ def train(
     state = resumed_state(args, config, clips, folder)
     network = first_network(args.fine_tune, config, job, num_class, state)
     training, validation = (loader(config, split, clips, job) for split in ("training", "validation"))
+    check_shared_memory([training.shared_bytes, validation.shared_bytes], job.local_world)
     if state:
         state = fit_epochs(state, len(training))
     weights = class_weights([clip.label for clip in clips["training"]], num_class, options.class_weights)
