@@ -21,7 +21,7 @@ LAYERS = [
     | layer("pipelines.lists", "build classes formats media paths published rows split write"),
     layer(
         "pipelines",
-        "copy_folder decode demux file_sound headers index_file mel mel_file mel_store mel_summary mp4",
+        "copy_folder decode demux file_sound headers index_file long_sound mel mel_file mel_store mel_summary mp4",
     )
     | layer(
         "pipelines",
