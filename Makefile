@@ -39,6 +39,7 @@ bench-full: $(INSTALLED)
 	$(BIN)/python -m benchmarks.backbones
 	$(BIN)/python -m benchmarks.overhead
 	$(BIN)/python -m benchmarks.live
+	$(BIN)/python -m benchmarks.busy
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.demo
 	$(MAKE) bench-documents

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.mel import AudioImage, log_mel_columns, picture, silent_picture
-from pipelines.sound import NoSoundError, read_sound
+from pipelines.long_sound import long_picture, long_sound
+from pipelines.mel import AudioImage, silent_picture
+from pipelines.sound import sound_pieces
 
 
 @dataclass(frozen=True)
@@ -21,14 +22,14 @@ class FileSound:
         Args:
             path: the file.
             audio_segments: 1 for the first channel, 2 for left and right.
-            cut: seconds left out at the start and at the end.
+            cut: of training; a file is heard whole.
 
         Raises:
             pipelines.sound.SoundError: the sound cannot be read.
         """
-        try:
-            sound, rate = read_sound(path)
-        except NoSoundError:
-            return silent_picture(self.options, audio_segments)
-        columns = log_mel_columns(sound[:audio_segments], rate, self.options)
-        return picture(columns, self.options, audio_segments, cut)
+        if cut != (0.0, 0.0):
+            raise ValueError(f"cut {cut}: expected none, the sound of a file is heard whole")
+        with long_sound(sound_pieces(path), audio_segments) as sound:
+            if sound is None:
+                return silent_picture(self.options, audio_segments)
+            return long_picture(sound, self.options, audio_segments)

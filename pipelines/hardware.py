@@ -9,9 +9,11 @@ from pipelines.ways_in import PrunedVideo, WayIn, WholeVideo
 
 
 def decode_workers(config: Any, local_world: int) -> int:
-    """Decode processes of a rank, of which the machine has `local_world`."""
+    """Decode processes of a rank, of which the machine has `local_world`; 0: the training process decodes."""
     if config.pipeline.workers is not None:
         return config.pipeline.workers
+    if config.training_param.num_workers == 0:
+        return 0
     cores = len(os.sched_getaffinity(0))
     return max(1, min(config.training_param.num_workers, cores) // local_world)
 

@@ -13,6 +13,7 @@ from pipelines.clips import Clip
 from pipelines.colour import change_look
 from pipelines.culprits import find_culprits
 from pipelines.dataset import load_clips
+from pipelines.file_sound import FileSound
 from pipelines.graph import Tail, build_pipeline
 from pipelines.hardware import dali_threads, decode_workers, gpu_number
 from pipelines.list_file import SPLITS
@@ -20,6 +21,7 @@ from pipelines.mel_store import MelStore
 from pipelines.memory import return_freed_memory
 from pipelines.order import EvaluationOrder, TrainingOrder
 from pipelines.processes import STOPPING, deaf_to, no_main_module
+from pipelines.shared_memory import SharedMemoryError, batch_bytes, check_shared_memory, worker_ends
 from pipelines.source import ClipSource
 from pipelines.views import Views
 from pipelines.ways_in import choose_way_in
@@ -30,7 +32,7 @@ TRIES = 4  # to get one batch
 
 
 class LoaderError(ValueError):
-    """Too many clips cannot be read."""
+    """Too many clips cannot be read, or decode workers end again and again."""
 
 
 class Batch(NamedTuple):
@@ -54,17 +56,21 @@ def build_loader(
     local_world: int | None = None,
     views: Views | None = None,
     rank_batch: int | None = None,
+    once: bool = False,
+    mels: MelStore | FileSound | None = None,
 ) -> "Loader":
     """The batches of one rank.
 
     Args:
         config: the settings (`tsam_dali.config.Config`).
-        split: "training" (shuffled, augmented) or "validation" (in the list's order, centre crops).
+        split: "training" (shuffled, augmented) or "validation" (in order, centre crops).
         clips: those of the split; default: what `pipelines.dataset.load_clips` finds.
         device: where the tensors end up; with a CUDA device the common tail runs there too.
         rank, world, local_world: number of this process, of all, and of those on this machine.
         views: of each video in a validation, one a pass; default: the centre clip alone.
         rank_batch: clips per rank in a validation step; default: this rank's part of batch_size.
+        once: a validation takes each view once; what is prepared ahead is not read anew then.
+        mels: where the sound comes from; default: the data set's log-mel store.
 
     Raises:
         ValueError: another split, or a batch that is larger than the training list.
@@ -75,13 +81,13 @@ def build_loader(
     if clips is None:
         clips = load_clips(config)[split]
     views = views or Views()
-    training = config.training_param
-    batch_size, seed, repeats = training.batch_size, training.seed, training.repeats
+    batch_size, seed, repeats = (getattr(config.training_param, name) for name in ("batch_size", "seed", "repeats"))
     place = {"num_clips": len(clips), "rank": rank, "world": world}
     if split == "training":
         order = TrainingOrder(batch_size=batch_size, seed=seed, repeats=repeats, **place)
     else:
-        order = EvaluationOrder(rank_batch=rank_batch or max(1, batch_size // world), views=len(views), **place)
+        size = rank_batch or max(1, batch_size // world)
+        order = EvaluationOrder(rank_batch=size, views=len(views), once=once, **place)
     images = config.data_augmentation
     source = ClipSource(
         clips=clips,
@@ -94,16 +100,13 @@ def build_loader(
         video=images.video_augmentation,
         audio=images.audio_augmentation,
         audio_segments=config.model.audio_segments,
-        mels=MelStore(config.dataset.mels, images.audio_image_param),
+        mels=mels or MelStore(config.dataset.mels, images.audio_image_param),
         views=views,
     )
-    look = images.video_augmentation
-    tail = Tail(
-        output_size=images.video_image_param.output_size,
-        look=source.training and (look.ColorJitter or look.RandomGrayscale > 0 or look.GaussianBlur),
-    )
-    device = torch.device(device)
-    workers = decode_workers(config, local_world or world)
+    look, training = images.video_augmentation, source.training
+    changes = training and (look.ColorJitter or look.RandomGrayscale > 0 or look.GaussianBlur)
+    tail = Tail(images.video_image_param.output_size, look=changes)
+    device, workers = torch.device(device), decode_workers(config, local_world or world)
     return Loader(
         source,
         tail,
@@ -118,8 +121,7 @@ def build_loader(
 class Loader:
     """Iterable over the batches of one epoch (or pass); the next iteration goes on with the next epoch.
 
-    `len()` is the number of steps of an epoch. Worker processes start at the first batch and live until `close`.
-    """
+    `len()` is the number of steps of an epoch. Worker processes live from the first batch until `close`."""
 
     def __init__(
         self, source: ClipSource, tail: Tail, *, device: torch.device, workers, threads, prefetch, max_bad_fraction
@@ -147,6 +149,11 @@ class Loader:
             self.step += 1
             yield batch
 
+    @property
+    def shared_bytes(self) -> int:
+        """At least so much of /dev/shm: the batches that are prepared, and those that DALI still reads."""
+        return 2 * self._prefetch * batch_bytes(self.source) if self._workers else 0
+
     def seek(self, step: int) -> None:
         """Go on at global step `step`."""
         self.close()
@@ -163,9 +170,8 @@ class Loader:
         self.close()
 
     def _next(self) -> Batch:
-        """The batch of the current step. A pipeline that fails is built anew for the same step, without the clips that
-        make it fail; more than once, because a system short of memory may kill the new workers, too.
-        """
+        """The batch of the current step. A pipeline that fails is built anew for it, without the clips that make it
+        fail; more than once, as a system short of memory may kill the new workers, too."""
         for tries_left in reversed(range(TRIES)):
             try:
                 if self._batches is None:
@@ -173,15 +179,17 @@ class Loader:
                 if not all(process.is_alive() for process in self._processes):
                     raise RuntimeError("a decode worker has ended")  # asked for work, DALI could wait for it for ever
                 return self._to_batch(next(self._batches)[0])
-            except LoaderError:
+            except (LoaderError, SharedMemoryError):
                 raise
             except Exception as error:  # DALI raises plain exceptions, for a worker that was killed too
-                workers_alive = all(process.is_alive() for process in self._processes)
+                ends = worker_ends(self._processes)
                 self.close()
                 if not tries_left:
+                    if ends:
+                        raise LoaderError(f"{TRIES} times in a row at step {self.step}: {ends}") from error
                     raise
-                log.warning("the data pipeline failed at step %d and is started again: %s", self.step, error)
-                if workers_alive:  # else the pipeline's end has a cause that no clip is to blame for
+                log.warning("the data pipeline failed at step %d and is started again: %s", self.step, ends or error)
+                if not ends:  # else no clip is to blame
                     self._leave_out_culprits()
         raise AssertionError("not reached")
 
@@ -192,6 +200,7 @@ class Loader:
 
     def _start(self) -> DALIGenericIterator:
         return_freed_memory()  # what an earlier pipeline held
+        check_shared_memory([self.shared_bytes])
         self.source.first_step = self.step
         order = self.source.order
         pipeline, names = build_pipeline(
@@ -233,7 +242,7 @@ class Loader:
         self.check(self.bad)
 
     def check(self, bad: Mapping[int, str]) -> None:
-        """Raise LoaderError if these are too many: row -> reason, of clips that could not be read."""
+        """Raise LoaderError if these are too many: row -> reason."""
         if len(bad) > self.most_bad:
             row, reason = next(reversed(bad.items()))
             raise LoaderError(

@@ -90,17 +90,22 @@ def log_mel_columns(sound: np.ndarray, rate: int, options: AudioImage) -> Column
         rate: samples per second.
     """
     windows = [
-        np.stack([_log_mel(channel, rate, window, hop, options) for channel in sound])
+        np.stack([log_mel(channel, rate, window, hop, options) for channel in sound])
         for window, hop in zip(options.window_sizes, options.hop_sizes, strict=True)
     ]
     return Columns(windows, rate, sound.shape[1])
 
 
-def _log_mel(channel: np.ndarray, rate: int, window_ms: float, hop_ms: float, options: AudioImage) -> np.ndarray:
-    """(samples,) -> float32 (n_mels, 1 + samples // hop)."""
+def margin(window_ms: float, rate: int) -> int:
+    """Samples before and behind the middle of a column that it may depend on."""
+    return max(N_FFT, in_samples(window_ms, rate)) // 2
+
+
+def log_mel(channel: np.ndarray, rate: int, window_ms: float, hop_ms: float, options: AudioImage) -> np.ndarray:
+    """The columns of one channel for one window: (samples,) -> float32 (n_mels, 1 + samples // hop)."""
     import librosa  # takes a second: not for decode workers, which only read what is stored
 
-    window, hop = _in_samples(window_ms, rate), _in_samples(hop_ms, rate)
+    window, hop = in_samples(window_ms, rate), in_samples(hop_ms, rate)
     n_fft = max(N_FFT, window)
     padded = np.pad(channel, n_fft // 2, mode="reflect")
     num_columns = 1 + len(channel) // hop
@@ -121,7 +126,8 @@ def _mel_filters(rate: int, n_fft: int, n_mels: int) -> np.ndarray:
     return librosa.filters.mel(sr=rate, n_fft=n_fft, n_mels=n_mels, fmin=0.0, fmax=rate / 2, htk=True, norm=None)
 
 
-def _in_samples(milliseconds: float, rate: int) -> int:
+def in_samples(milliseconds: float, rate: int) -> int:
+    """A time in samples, at least one."""
     return max(1, round(milliseconds * rate / 1000))
 
 
@@ -150,9 +156,9 @@ def picture(
     channels = min(audio_segments, len(columns.windows[0]))
     shown = np.empty((audio_segments, options.num_segments, *options.spec_size), np.float32)
     for plane, (spectrum, hop_ms) in enumerate(zip(columns.windows, options.hop_sizes, strict=True)):
-        hop = _in_samples(hop_ms, columns.rate)
+        hop = in_samples(hop_ms, columns.rate)
         for piece, (start, stop) in enumerate(spans):
-            place = _columns_of(start, stop, hop, spectrum.shape[-1])
+            place = columns_of(start, stop, hop, spectrum.shape[-1])
             for channel in range(channels):
                 shown[channel, piece, plane] = _resized(spectrum[channel, :, place], options.spec_size[1:])
     shown[channels:] = shown[channels - 1]  # one channel only: shown twice
@@ -169,7 +175,7 @@ def pieces(samples: int, num_segments: int, m_segments: int) -> Iterator[tuple[i
     return ((i * step, i * step + length) for i in range(num_segments))
 
 
-def _columns_of(start: int, stop: int, hop: int, num_columns: int) -> slice:
+def columns_of(start: int, stop: int, hop: int, num_columns: int) -> slice:
     """Columns of the samples [start, stop): as many as a transform of these samples alone would have."""
     first = min(round(start / hop), num_columns - 1)
     return slice(first, min(first + 1 + (stop - start) // hop, num_columns))

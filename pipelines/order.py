@@ -72,6 +72,7 @@ class EvaluationOrder:
     rank: int = 0
     world: int = 1
     views: int = 1
+    once: bool = False  # nothing but padding follows the pass of the last view
 
     def __len__(self) -> int:
         """Steps of a pass."""
@@ -81,7 +82,9 @@ class EvaluationOrder:
         """What stands at `place` of this rank's batch in step number `step`, counted on over the passes."""
         number, step_in_pass = divmod(step, len(self))
         row = (step_in_pass * self.world + self.rank) * self.rank_batch + place
-        return Position(row, view=number % self.views) if row < self.num_clips else Position(-1)
+        if row >= self.num_clips or (self.once and number >= self.views):
+            return Position(-1)
+        return Position(row, view=number % self.views)
 
 
 @lru_cache(maxsize=2)

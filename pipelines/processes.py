@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from multiprocessing import resource_tracker
 
 STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)  # what people and clusters end a job with
+TOLD_TO_END = 128 + signal.SIGTERM  # exit code of a worker that its parent ended
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _LIBC = ctypes.CDLL(None)  # before any fork
 _lock = threading.Lock()
@@ -71,7 +72,7 @@ def _heed(parent: int) -> None:
     while True:
         found = signal.sigwaitinfo(STOPPING)
         if found.si_signo == signal.SIGTERM and found.si_pid == parent:
-            os._exit(128 + signal.SIGTERM)
+            os._exit(TOLD_TO_END)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from annotated_types import Ge, Interval
 
 from pipelines import sampling
 from pipelines.clips import Clip
+from pipelines.file_sound import FileSound
 from pipelines.mel import silent_picture
 from pipelines.mel_store import MelStore
 from pipelines.order import EvaluationOrder, Position, TrainingOrder
@@ -72,7 +73,7 @@ class ClipSource:
     video: sampling.VideoAugmentation
     audio: sampling.AudioAugmentation
     audio_segments: int
-    mels: MelStore
+    mels: MelStore | FileSound
     views: Views = field(default_factory=Views)  # of an evaluation
     first_step: int = 0  # at which the pipeline starts
     bad: Mapping[int, str] = field(default_factory=dict)  # rows that are not to be read -> why

@@ -14,8 +14,9 @@ from pipelines.ways_in import DecodedVideo, PrunedVideo
 from tsam_dali.config import config_from_dict
 
 
-def settings(**pipeline):
-    return config_from_dict({"dataset": {"data_dir": "x"}, "training_param": {"num_workers": 8}, "pipeline": pipeline})
+def settings(num_workers=8, **pipeline):
+    training = {"num_workers": num_workers}
+    return config_from_dict({"dataset": {"data_dir": "x"}, "training_param": training, "pipeline": pipeline})
 
 
 @pytest.mark.parametrize(("cores", "ranks", "workers"), [(16, 1, 8), (16, 2, 4), (4, 2, 2), (4, 3, 1), (2, 4, 1)])
@@ -23,6 +24,13 @@ def test_processes_are_those_of_the_machine(monkeypatch, cores, ranks, workers):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _process: range(cores))
     assert decode_workers(settings(), ranks) == workers
     assert decode_workers(settings(workers=5), ranks) == 5
+
+
+@pytest.mark.parametrize("ranks", [1, 4])
+def test_no_processes_at_all_may_be_asked_for_in_two_ways(ranks):
+    assert decode_workers(settings(num_workers=0), ranks) == 0
+    assert decode_workers(settings(workers=0), ranks) == 0
+    assert decode_workers(settings(num_workers=0, workers=1), ranks) == 1
 
 
 def test_threads_and_gpu():

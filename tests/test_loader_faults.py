@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pipelines.loader import LoaderError, build_loader
-from pipelines.ways_in import WholeVideo
+from pipelines.ways_in import DecodedVideo, WholeVideo
 from tests.loading import (
     SIZES,
     batches,
@@ -104,7 +104,23 @@ def test_too_many_broken_clips_stop_the_loader(tmp_path):
         batches(config, "training", clips)
 
 
-def test_a_killed_worker_costs_nothing_but_time(tmp_path):
+class Ending(DecodedVideo):
+    """A way in by which no worker lives long."""
+
+    def read(self, *_):
+        os._exit(3)
+
+
+def test_workers_that_always_end_are_told_of_with_their_exit_code(tmp_path, caplog):
+    clips = [make_clip(tmp_path, i, (96, 128)) for i in range(3)]
+    with build_loader(settings(workers=1), "training", clips) as loader:
+        loader.source.way_in = Ending()
+        with pytest.raises(LoaderError, match="4 times in a row at step 0: a decode worker has ended: exit code 3$"):
+            next(iter(loader))
+    assert caplog.text.count("is started again: a decode worker has ended: exit code 3") == 3
+
+
+def test_a_killed_worker_costs_nothing_but_time(tmp_path, caplog):
     clips = [make_clip(tmp_path, i, size) for i, size in enumerate(SIZES)]
     reference = batches_from(0, settings(look={"RandomHorizontalFlip": True}), clips, 8)
     before = set(children())
@@ -117,6 +133,7 @@ def test_a_killed_worker_costs_nothing_but_time(tmp_path):
         time.sleep(0.5)  # DALI itself can wait for ever if it sends work in the very moment in which a worker dies
         while len(found) < 8:
             found += list(loader)
+    assert "a decode worker has ended: SIGKILL, perhaps for want of memory" in caplog.text
     for ours, theirs in zip(found, reference, strict=True):
         assert ours.row.tolist() == theirs.row.tolist()
         assert torch.equal(ours.video, theirs.video)

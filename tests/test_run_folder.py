@@ -8,12 +8,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
 from tests.networks import settings
 from tests.processes import ROOT
 from tsam_dali.config import ConfigError
+from tsam_dali.interruption import Interrupted
 from tsam_dali.run_folder import RunFolder
 
 
@@ -34,6 +36,48 @@ def test_a_run_stays_inside_the_results_folder(config, run_id):
 
 def test_a_run_may_have_a_folder_in_a_folder(config, tmp_path):
     assert RunFolder(config, "a/b").path == tmp_path / "a/b"
+
+
+def test_runs_that_begin_in_the_same_second_have_folders_of_their_own(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(time, "strftime", lambda *_: "now")
+    with RunFolder(config, None) as first, RunFolder(config, None) as second, RunFolder(config, None) as third:
+        fail(third)
+        second.create(config, None)
+        fail(third)  # has begun nothing, and the folder is another's
+        assert not (second.path / "status.json").exists()
+        first.create(config, None)
+        with pytest.raises(Interrupted), third.reported():
+            raise Interrupted("SIGTERM")
+    assert [folder.path for folder in (first, second, third)] == [tmp_path / name for name in ("now_2", "now", "now_3")]
+    assert first.checkpoints.path == tmp_path / "now_2/checkpoints"
+    assert json.loads((first.path / "args.json").read_text())["results_folder"] == str(tmp_path)
+    assert [path.name for path in third.path.iterdir()] == ["status.json"]
+
+
+START = """
+import sys
+from tests.networks import settings
+from tsam_dali.run_folder import RunFolder
+config = settings(f"results_folder={sys.argv[1]}")
+sys.stdin.readline()
+with RunFolder(config, None) as folder:
+    folder.create(config, None)
+    print(folder.path.name, flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_processes_that_start_at_once_have_folders_of_their_own(tmp_path):
+    words, pipes = [sys.executable, "-c", START, tmp_path], {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    processes = [subprocess.Popen(words, cwd=ROOT, text=True, **pipes) for _ in range(3)]
+    for _ in range(2):
+        for process in processes:
+            process.stdin.write("\n")
+            process.stdin.flush()
+    names = [process.communicate()[0].strip() for process in processes]
+    assert all(process.returncode == 0 for process in processes)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+    assert len(set(names)) == 3
 
 
 def fail(folder):

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from tsam_dali.command_line import add_config_arguments, config_arguments, friendly_errors, parser
+from tsam_dali.command_line import add_config_arguments, config_arguments, friendly_errors, new_folder, parser
 from tsam_dali.config import load_config
 
 LEARNT = 0.95
@@ -25,11 +25,11 @@ def main() -> None:
     add_config_arguments(command)
     args = command.parse_args()
     config = load_config(args.data, args.config, args.set)
-    run_id = time.strftime("demo_%Y-%m-%d_%H-%M-%S")
-    ended = subprocess.run([sys.executable, "-m", "tsam_dali.train", *config_arguments(args), "--run_id", run_id])
+    folder = new_folder(Path(config.results_folder, time.strftime("demo_%Y-%m-%d_%H-%M-%S")))
+    training = [sys.executable, "-m", "tsam_dali.train", *config_arguments(args), "--run_id", folder.name]
+    ended = subprocess.run(training)
     if ended.returncode:
         sys.exit(ended.returncode)
-    folder = Path(config.results_folder, run_id)
     accuracy = accuracies(folder)[-1]
     if accuracy < LEARNT:
         sys.exit(

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tsam_dali.predictor import Predictor
+
+# OpenMP's threads spin for milliseconds when they wait for each other; beside other busy processes the one that they
+# wait for may have no core. libgomp reads this when torch is loaded: every command comes by here before.
+if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 
 def load(path: str | Path, device: str = "cpu") -> Predictor:

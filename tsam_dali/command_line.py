@@ -3,6 +3,7 @@
 import argparse
 import functools
 import io
+import itertools
 import logging
 import os
 import signal
@@ -103,6 +104,18 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ValueError(f"{path}: this folder cannot be made ({error.strerror}); choose another place") from error
+
+
+def new_folder(path: Path) -> Path:
+    """Make a folder that is this process's own: `path`, or where that is there already, `path`_2, `path`_3, ..."""
+    for number in itertools.count(1):
+        folder = path if number == 1 else path.with_name(f"{path.name}_{number}")
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            continue
+    raise AssertionError("not reached")
 
 
 def friendly_errors(main: Callable[[], None]) -> Callable[[], None]:

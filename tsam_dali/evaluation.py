@@ -118,7 +118,8 @@ def evaluate_videos(
     silence = math.log(config.data_augmentation.audio_image_param.eps)
     place = {"device": job.device, "rank": job.rank, "world": job.world, "local_world": job.local_world}
     after, worst = [], WorstMistakes(SHOWN_MISTAKES)
-    with build_loader(every_video(config), SPLIT, clips, views=views, rank_batch=batch_size, **place) as loader:
+    options = {"views": views, "rank_batch": batch_size, "once": True}
+    with build_loader(every_video(config), SPLIT, clips, **options, **place) as loader:
         for clip in range(views.clips):
             for crop in range(views.crops):
                 title = f"clip {clip + 1} of {views.clips}" + (f", crop {crop + 1}" if views.crops > 1 else "")

@@ -1,5 +1,6 @@
 """Videos that no list names: from their files through a trained network. S video and A audio segments, C classes."""
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -12,12 +13,15 @@ from tqdm import tqdm
 
 from pipelines.clips import Clip
 from pipelines.file_sound import FileSound
-from pipelines.loader import build_loader
+from pipelines.hardware import decode_workers
+from pipelines.loader import Loader, build_loader
 from pipelines.sandbox import Fault, Limits, map_limited
+from pipelines.shared_memory import SharedMemoryError, check_shared_memory
 from pipelines.views import Views
-from tsam_dali.config import Config
+from tsam_dali.config import Config, change_config
 from tsam_dali.precision import autocast
 
+log = logging.getLogger(__name__)
 BATCH_SIZE = 8
 """Clips in a step."""
 
@@ -78,10 +82,12 @@ def look_at(
     if not clips:
         return
     size = min(BATCH_SIZE, len(clips))
-    with build_loader(config, "validation", clips, device=device, rank_batch=size, views=views) as loader:
-        loader.source.mels = FileSound(config.data_augmentation.audio_image_param)
-        if sounds is not None:
-            loader.source.audio_segments = 0
+    changes = [f"pipeline.workers={min(decode_workers(config, 1), size)}"]
+    if sounds is not None:
+        changes.append("model.audio_segments=0")
+    options = {"device": device, "rank_batch": size, "views": views, "once": True}
+    options["mels"] = FileSound(config.data_augmentation.audio_image_param)
+    with _fitting_loader(change_config(config, overrides=changes), clips, options) as loader:
         for batch in loader:
             rows = [row for row in batch.row.tolist() if row >= 0]  # padding stands last
             video, audio = batch.video[: len(rows)], None if batch.audio is None else batch.audio[: len(rows)]
@@ -93,3 +99,14 @@ def look_at(
             for place, row in enumerate(rows):
                 heard = None if audio is None else audio[place].cpu()
                 yield Look(found[place], video[place].cpu(), heard, loader.bad.get(row, ""))
+
+
+def _fitting_loader(config: Config, clips: list[Clip], options: dict[str, Any]) -> Loader:
+    """A loader that decodes in this process, where /dev/shm has no space for the batches of others."""
+    loader = build_loader(config, "validation", clips, **options)
+    try:
+        check_shared_memory([loader.shared_bytes])
+    except SharedMemoryError as error:
+        log.warning("%s; without them, it takes longer: the videos are decoded so now", error)
+        loader = build_loader(change_config(config, overrides=["pipeline.workers=0"]), "validation", clips, **options)
+    return loader

@@ -71,7 +71,7 @@ class TrainingParam:
     each sample all the same."""
     num_workers: Annotated[int, Ge(0)] = 8
     """Decode processes of the whole machine, shared by its ranks; never more than it has cores. Training and validation
-    each have as many; those of the other wait."""
+    each have as many; those of the other wait. 0: decode in the training processes."""
     amp: Literal["bf16", "fp16", "off"] = "bf16"
     """Number format of convolutions and matrix products. On a CPU without instructions for bf16 it means `off`."""
     channels_last: bool = True

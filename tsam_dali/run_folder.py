@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import platform
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,6 +15,7 @@ from typing import Any, Self
 from pipelines.record_file import in_use
 from tsam_dali.checkpoint import replacing
 from tsam_dali.checkpoint_folder import CheckpointFolder
+from tsam_dali.command_line import new_folder
 from tsam_dali.config import Config, ConfigError
 from tsam_dali.distributed import is_main
 from tsam_dali.interruption import Interrupted
@@ -24,6 +26,8 @@ log = logging.getLogger(__name__)
 
 class RunFolder:
     """results_folder/run_id: args.json, status.json, log.txt, result.json, report.html, checkpoints/ and pictures.
+
+    Without a `run_id` it is called by date and time when `create` makes it, so that no two runs share one.
 
     As a context manager it holds what is logged until `create` makes a file for it, and lets go of the folder at the
     end.
@@ -36,12 +40,23 @@ class RunFolder:
         name = Path(run_id or time.strftime("%Y-%m-%d_%H-%M-%S_run"))
         if name.is_absolute() or ".." in name.parts or not name.parts:
             raise ConfigError([f"--run_id {run_id}: expected the name of a folder inside results_folder"])
-        self.path = Path(config.results_folder) / name
-        self.checkpoints = CheckpointFolder(self.path / "checkpoints", config.training_param)
+        self._is_new = not run_id
+        self._options = config.training_param
+        self._lies_in(Path(config.results_folder) / name)
         self.step = self.checkpoints.newest_step  # steps that are done and kept
         self._log = MemoryHandler(capacity=1)  # hands every record on at once, when it has where to
         self._begun = False  # whether this process has changed the run that lies here
         self._open = ExitStack()
+
+    def _lies_in(self, path: Path) -> None:
+        self.path = path
+        self.checkpoints = CheckpointFolder(path / "checkpoints", self._options)
+
+    def _claim(self) -> None:
+        """Make a folder called by date and time, beside the one of another run that began in the same second."""
+        if self._is_new:
+            self._lies_in(new_folder(self.path))
+            self._is_new = False
 
     def __enter__(self) -> Self:
         if is_main():
@@ -82,9 +97,10 @@ class RunFolder:
             ConfigError: another run lies there, a process trains there, or the folder cannot be made.
             CheckpointError: there is no space for the checkpoint.
         """
-        if self.checkpoints and not (state or overwrite):
+        if self.checkpoints and not (state or overwrite or self._is_new):
             raise ConfigError([f"{self.path}: holds a run already; choose another --run_id, or --resume auto"])
         try:
+            self._claim()
             self.checkpoints.path.mkdir(parents=True, exist_ok=True)
             self._lock()
             self._begun = True
@@ -119,11 +135,17 @@ class RunFolder:
         """
         try:
             yield
-        except Interrupted as signal:
-            self.write_status("preempted", str(signal))
+        except Interrupted as stop:
+            self.write_status("preempted", str(stop))
+            raise
+        except KeyboardInterrupt:
+            before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # people press it until something happens
+            self.write_status("preempted", f"a second Ctrl-C; what followed step {self.step} is not saved")
+            signal.signal(signal.SIGINT, before)
             raise
         except Exception as error:
-            if self._begun or (self.path.is_dir() and not (self.path / "status.json").exists()):
+            is_there = self.path.is_dir() and not self._is_new  # what lies under a new name is another's
+            if self._begun or (is_there and not (self.path / "status.json").exists()):
                 self.write_status("failed", str(error))
             raise
 
@@ -134,6 +156,7 @@ class RunFolder:
             return
         place = {"host": platform.node(), "process": os.getpid(), "time": time.strftime("%Y-%m-%d %H:%M:%S %z")}
         try:
+            self._claim()
             self._write("status.json", {"state": state, "step": self.step, "reason": reason} | place)
         except OSError as error:  # such as a full disk; a run is worth more than its status
             log.warning("%s cannot be written: %s", self.path / "status.json", error)

@@ -16,6 +16,7 @@ if __name__ == "__main__":
 
 import argparse
 import logging
+import signal
 import sys
 from contextlib import nullcontext
 
@@ -59,13 +60,17 @@ def main() -> None:
                     clips, num_class = distributed.on_rank_0(lambda: prepare_data(args, config))
                     args.fine_tune = distributed.on_rank_0(lambda: weight_file(args, config, folder))
                     train(args, config, job, clips, num_class, folder, stop)
-        except Interrupted as signal:
+        except Interrupted as stopped:
             if distributed.is_main():
-                kept = (
-                    f"; {counted(folder.step, 'step is', 'steps are')} done and kept, --resume auto goes on from there"
-                )
-                log.warning("%s%s", signal, kept if of_this_run else "")
+                steps = counted(folder.step, "step is", "steps are")
+                kept = f"; {steps} done and kept, --resume auto goes on from there" if of_this_run else ""
+                log.warning("%s%s", stopped, kept)
             sys.exit(EXIT_CODE)
+        except KeyboardInterrupt:
+            steps = counted(folder.step, "step is", "steps are")
+            kept = f"; {steps} done and kept" if of_this_run else ""
+            log.warning("ended by a second Ctrl-C%s", kept)
+            sys.exit(128 + signal.SIGINT)
     distributed.stop()
 
 

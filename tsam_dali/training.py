@@ -7,6 +7,7 @@ from torch import Tensor
 
 from pipelines.clips import Clip
 from pipelines.loader import Batch, Loader, build_loader
+from pipelines.shared_memory import check_shared_memory
 from pipelines.words import counted
 from tsam_dali import distributed
 from tsam_dali.config import Config
@@ -44,6 +45,7 @@ def train(
     state = resumed_state(args, config, clips, folder)
     network = first_network(args.fine_tune, config, job, num_class, state)
     training, validation = (loader(config, split, clips, job) for split in ("training", "validation"))
+    check_shared_memory([training.shared_bytes, validation.shared_bytes], job.local_world)
     if state:
         state = fit_epochs(state, len(training))
     weights = class_weights([clip.label for clip in clips["training"]], num_class, options.class_weights)
