@@ -145,7 +145,7 @@ def picture(
         columns: of at least one channel, float16 or float32.
         cut: seconds left out at the start and at the end, unless that would leave next to nothing.
     """
-    longest = max(_in_samples(hop_ms, columns.rate) for hop_ms in options.hop_sizes)
+    longest = max(in_samples(hop_ms, columns.rate) for hop_ms in options.hop_sizes)
     first = round(cut[0] * columns.rate / longest) * longest
     last = columns.samples - round(cut[1] * columns.rate)
     if last - first <= SHORTEST_CUT:

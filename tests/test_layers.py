@@ -22,13 +22,13 @@ LAYERS = [
     | layer("pipelines.lists", "build classes formats media paths published rows split write"),
     layer(
         "pipelines",
-        "copy_check copy_folder decode demux file_sound headers index_file long_sound mel mel_file mel_store mel_summary",
+        "copy_check copy_folder decode demux file_sound headers index_file long_sound mel mel_file mel_store",
     )
     | layer(
         "pipelines",
         "hardware nvdec packets pictures probe remux sound sound_clock sound_decode sound_track source training_copy",
     )
-    | layer("pipelines", "video_file ways_in colour_loop mp4")
+    | layer("pipelines", "video_file ways_in colour_loop mel_summary mp4")
     | layer("pipelines", "frame_stream frame_times joints orientation sound_windows whole_file")
     | layer("tsam_dali", "config options"),
     layer("pipelines", "colour culprits dataset frame_index graph index loader shared_memory")
