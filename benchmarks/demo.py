@@ -123,7 +123,7 @@ def _train(arguments: Sequence[str], results: str, training: Training) -> dict[s
     history = accuracies(Path(results, run_id))
     arguments = json.loads(Path(results, run_id, "args.json").read_text())
     return training._asdict() | {
-        "instructions": arguments["hardware"]["instructions_used"],
+        "instructions": arguments["hardware"]["instructions_used"]["torch"],
         "accuracy": history[-1],
         "seconds": round(seconds, 1),
         "accuracies": history,

@@ -173,9 +173,14 @@ def extract_frames(video: Path, target: Path, fps: float, frames_tmpl: str) -> N
         ending = Path(frames_tmpl.format(1)).suffix
         # Numbered within the working directory: a percent sign in the folder's name would be taken for a number.
         output = _input(video, track, **decoder).output(f"%d{ending}", **rate, **{"q:v": 0})
-        run_ffmpeg(output.global_args(*stops), folder=temporary)
-        if fps and not any(temporary.iterdir()):  # shorter than half a frame at that rate: its first one
-            output = _input(video, track).output(f"%d{ending}", vf=scale, vframes=1, **{"q:v": 0})
+        try:
+            run_ffmpeg(output.global_args(*stops), folder=temporary)
+        except FfmpegError as error:  # to some versions it is an error that there was no frame to write
+            if "Nothing was written" not in str(error):
+                raise
+        if not any(temporary.iterdir()):  # shorter than half a frame at that rate: its first one
+            first = {"vf": f"{scale},select=eq(n\\,0)", **passthrough()}
+            output = _input(video, track, **decoder).output(f"%d{ending}", **first, **{"q:v": 0})
             run_ffmpeg(output.global_args(*stops), folder=temporary)
         if not any(temporary.iterdir()):
             raise FfmpegError("no frame could be decoded")
