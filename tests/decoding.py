@@ -48,7 +48,7 @@ def check(path: Path, rounds: int = 12) -> VideoInfo:
     for _ in range(rounds):
         frames = rng.integers(0, len(reference), rng.integers(1, 6))
         np.testing.assert_array_equal(decode_frames(path, frames), np.stack([reference[i] for i in frames]))
-    with pytest.raises(VideoError, match=f"has {len(reference)} frames") as error:
+    with pytest.raises(VideoError, match=f"has {len(reference)} frame") as error:
         decode_frames(path, [0, len(reference)])
     assert error.value.status == "short"
     with pytest.raises(VideoError, match="frame -1"):
