@@ -8,6 +8,7 @@ import numpy as np
 
 from pipelines.demux import demux
 from pipelines.pictures import all_pictures
+from pipelines.sound_decode import sound_stream
 from pipelines.video_file import VideoError, open_video, video_stream
 
 FIELD = 32
@@ -48,7 +49,7 @@ def fault_of_copy(path: Path, written: list[np.ndarray], sound_packets: int, crf
             if np.abs(fields(picture) - expected).max() > tolerance:
                 return f"has another picture at frame {number} than was written; try a lower crf than {crf:g}"
         with open_video(path) as container:
-            stream = container.streams.best("audio")
+            stream = sound_stream(path, container)
             found = sum(packet.size > 0 for packet in container.demux(stream)) if stream else 0
     except VideoError as error:
         return f"cannot be read back ({error.status})"

@@ -81,7 +81,8 @@ def build_loader(
     if clips is None:
         clips = load_clips(config)[split]
     views = views or Views()
-    batch_size, seed, repeats = (getattr(config.training_param, name) for name in ("batch_size", "seed", "repeats"))
+    settings = config.training_param
+    batch_size, seed, repeats = settings.batch_size, settings.seed, settings.repeats
     place = {"num_clips": len(clips), "rank": rank, "world": world}
     if split == "training":
         order = TrainingOrder(batch_size=batch_size, seed=seed, repeats=repeats, **place)
@@ -121,7 +122,8 @@ def build_loader(
 class Loader:
     """Iterable over the batches of one epoch (or pass); the next iteration goes on with the next epoch.
 
-    `len()` is the number of steps of an epoch. Worker processes live from the first batch until `close`."""
+    `len()` is the number of steps of an epoch. Worker processes live from the first batch until `close`.
+    """
 
     def __init__(
         self, source: ClipSource, tail: Tail, *, device: torch.device, workers, threads, prefetch, max_bad_fraction
@@ -171,7 +173,8 @@ class Loader:
 
     def _next(self) -> Batch:
         """The batch of the current step. A pipeline that fails is built anew for it, without the clips that make it
-        fail; more than once, as a system short of memory may kill the new workers, too."""
+        fail; more than once, as a system short of memory may kill the new workers, too.
+        """
         for tries_left in reversed(range(TRIES)):
             try:
                 if self._batches is None:
@@ -203,14 +206,9 @@ class Loader:
         check_shared_memory([self.shared_bytes])
         self.source.first_step = self.step
         order = self.source.order
+        how = {"workers": self._workers, "threads": self._threads, "prefetch": self._prefetch}
         pipeline, names = build_pipeline(
-            self.source,
-            self._tail,
-            batch_size=order.rank_batch,
-            device_id=self._device_id,
-            workers=self._workers,
-            threads=self._threads,
-            prefetch=self._prefetch,
+            self.source, self._tail, batch_size=order.rank_batch, device_id=self._device_id, **how
         )
         others = set(multiprocessing.active_children())
         with no_main_module(), deaf_to(*STOPPING):

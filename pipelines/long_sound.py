@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from pipelines.mel import AudioImage, columns_of, in_samples, log_mel, margin, pieces
+from pipelines.sound_decode import Piece
 
 IN_MEMORY = 1 << 26
 """Bytes of samples that are kept in memory: three minutes of stereo at 48 kHz. Of a longer sound all lie in a file."""
@@ -42,16 +43,15 @@ class LongSound:
 
 
 @contextmanager
-def long_sound(parts: Iterable[tuple[np.ndarray, int]], channels: int) -> Iterator[LongSound | None]:
-    """The sound that comes in parts, each (channels, samples) and its rate; the first `channels` are kept. None where
-    there is no sample."""
+def long_sound(parts: Iterable[Piece], channels: int) -> Iterator[LongSound | None]:
+    """The sound that comes in parts, joined whatever their times; the first `channels` are kept. None where there is no
+    sample."""
     kept = samples = rate = 0
     with SpooledTemporaryFile(IN_MEMORY) as file:
-        for piece in parts:
-            part, rate = piece[:2]
-            kept = min(channels, len(part))
-            samples += part.shape[1]
-            file.write(np.ascontiguousarray(part[:channels].T, np.float32).data)
+        for part in parts:
+            kept, rate = min(channels, len(part.samples)), part.rate
+            samples += part.samples.shape[1]
+            file.write(np.ascontiguousarray(part.samples[:channels].T).data)
         yield LongSound(file, kept, samples, rate) if samples else None
 
 

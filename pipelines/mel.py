@@ -107,7 +107,7 @@ def log_mel(channel: np.ndarray, rate: int, window_ms: float, hop_ms: float, opt
 
     window, hop = in_samples(window_ms, rate), in_samples(hop_ms, rate)
     n_fft = max(N_FFT, window)
-    padded = np.pad(channel, n_fft // 2, mode="reflect")
+    padded = np.pad(channel, (n_fft // 2, n_fft - n_fft // 2), mode="reflect")  # some windows are of odd length
     num_columns = 1 + len(channel) // hop
     result = np.empty((options.n_mels, num_columns), np.float32)
     for start in range(0, num_columns, _BLOCK):

@@ -6,14 +6,15 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 from av.container import InputContainer, OutputContainer
 
 from pipelines.sound_clock import TOLERANCE
-from pipelines.sound_decode import sound_stream
+from pipelines.sound_decode import FULL_SCALE, decoded_pieces, sound_stream
 
 COPIED = ("aac", "ac3", "alac", "eac3", "flac", "mp2", "mp3", "opus", "vorbis")
 """Formats (FFmpeg's names) that an MP4 file holds as they are. Of others, and of plain samples, FLAC keeps 16 bit."""
-LOSSLESS, LOSSLESS_FORMAT = "flac", "s16"  # more than 16 bit are used nowhere
+LOSSLESS = "flac"
 
 
 def sound_start(path: str | Path, source: InputContainer) -> Fraction | None:
@@ -47,7 +48,10 @@ class SoundTrack:
             SoundError: see `sound_stream`.
         """
         self.packets = 0  # passed on so far
-        self._waiting = _packets(sound_stream(path, source), source, target, start)
+        self._waiting = iter(())
+        if stream := sound_stream(path, source):
+            packets = _as_they_are if stream.codec_context.codec.canonical_name in COPIED else _encoded
+            self._waiting = packets(source, stream, target, start)
         self._next = next(self._waiting, None)  # adds the track
 
     def until(self, seconds: float) -> Iterator[av.Packet]:
@@ -58,21 +62,9 @@ class SoundTrack:
             self._next = next(self._waiting, None)
 
 
-def _packets(
-    stream: av.AudioStream | None, source: InputContainer, target: OutputContainer, start: Fraction
-) -> Iterator[av.Packet]:
-    if stream is None:
-        return
-    if stream.codec_context.codec.canonical_name in COPIED:
-        track = target.add_stream_from_template(stream)
-        track.codec_context.codec_tag = "\0\0\0\0"  # other containers have other names for a format
-        yield from _as_they_are(source, stream, track, start)
-    else:
-        track = target.add_stream(LOSSLESS, rate=stream.rate, layout=stream.layout)
-        yield from _encoded(source, stream, track, start)
-
-
-def _as_they_are(source, stream, track, start: Fraction) -> Iterator[av.Packet]:
+def _as_they_are(source, stream, target, start: Fraction) -> Iterator[av.Packet]:
+    track = target.add_stream_from_template(stream)
+    track.codec_context.codec_tag = "\0\0\0\0"  # other containers have other names for a format
     shift, last = round(start / stream.time_base), None
     for packet in source.demux(stream):
         if not packet.size or packet.dts is None:
@@ -86,19 +78,23 @@ def _as_they_are(source, stream, track, start: Fraction) -> Iterator[av.Packet]:
         yield packet
 
 
-def _encoded(source, stream, track, start: Fraction) -> Iterator[av.Packet]:
-    resampler = av.AudioResampler(format=LOSSLESS_FORMAT, layout=stream.layout, rate=stream.rate)
-    joined, late = 0, [(0, round(-start * stream.rate))]  # samples; from which of them on all are how much later
-    for frame in source.decode(stream):
-        if frame.pts is not None:
-            difference = round((frame.pts * frame.time_base - start) * stream.rate) - joined
-            if not joined or difference - late[-1][1] > TOLERANCE * stream.rate:
-                late.append((joined, difference))
-        for piece in resampler.resample(frame):
-            piece.pts, piece.time_base = joined, Fraction(1, stream.rate)
-            joined += piece.samples
-            yield from _delayed(track.encode(piece), late)
-    yield from _delayed(track.encode(None), late)
+def _encoded(source, stream, target, start: Fraction) -> Iterator[av.Packet]:
+    track, joined, late = None, 0, []  # late: sample, and by how many samples all from there on are later
+    for piece in decoded_pieces(source, stream):
+        if track is None:
+            track = target.add_stream(LOSSLESS, rate=piece.rate, layout=stream.layout)
+        time = 0.0 if piece.time is None and not late else piece.time
+        if time is not None:
+            delay = round((time - float(start)) * piece.rate) - joined
+            if not late or delay - late[-1][1] > TOLERANCE * piece.rate:
+                late.append((joined, delay))
+        samples = (piece.samples * FULL_SCALE).astype(np.int16)
+        frame = av.AudioFrame.from_ndarray(samples, format="s16p", layout=stream.layout)
+        frame.sample_rate, frame.pts, frame.time_base = piece.rate, joined, Fraction(1, piece.rate)
+        joined += frame.samples
+        yield from _delayed(track.encode(frame), late)
+    if track is not None:
+        yield from _delayed(track.encode(None), late)
 
 
 def _delayed(packets: list[av.Packet], late: list[tuple[int, int]]) -> Iterator[av.Packet]:

@@ -18,7 +18,7 @@ SQUARE_SIZE = (96, 256)
 
 def clip_of(path) -> Clip:
     info = probe(path)
-    return Clip("clip", 0, str(path), info.frames, info.height, info.width, False, info.pixel_aspect)
+    return Clip("clip", 0, str(path), info.frames, info.height, info.width, "", info.pixel_aspect)
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,15 @@
 """A copy that is as it should be passes, whatever it shows; one that is not is refused by the name of its original."""
 
+import os
+
 import av
 import numpy as np
 import pytest
 
+from pipelines import training_copy
 from pipelines.copy_check import fault_of_copy, fields
 from pipelines.decode import probe
-from pipelines.training_copy import CopyOptions, write_copy
+from pipelines.training_copy import CopyError, CopyOptions, write_copy
 from pipelines.video_file import open_video
 from tests.media import write_video
 
@@ -43,3 +46,17 @@ def test_a_copy_is_read_back(tmp_path):
     assert fault_of_copy(path, written, packets + 1, 26) == wrong_sound
     path.write_bytes(path.read_bytes()[:-2000])
     assert fault_of_copy(path, written, packets, 26) == "cannot be read back (truncated)"
+
+
+def test_what_is_not_as_it_was_written_does_not_become_the_copy(tmp_path, monkeypatch):
+    write = training_copy._write
+
+    def lose_a_frame(*arguments):
+        written, packets = write(*arguments)
+        return [*written, written[-1]], packets
+
+    monkeypatch.setattr(training_copy, "_write", lose_a_frame)
+    source = write_video(tmp_path / "v.mp4", 10)
+    with pytest.raises(CopyError, match=f"^{source}: its copy has another number of frames"):
+        write_copy(source, tmp_path / "copies/v.mp4", CopyOptions(short_side=64, preset="veryfast"))
+    assert os.listdir(tmp_path / "copies") == []

@@ -66,7 +66,7 @@ def test_a_file_that_fails_while_it_is_written_leaves_the_earlier_one(tmp_path, 
     (tmp_path / "confusion.png").write_bytes(b"earlier")
     found = VideoProbabilities(np.eye(2), np.ones(2, int))
     entries = [Entry("a", 0, 1), Entry("b", 1, 2)]
-    clips = [Clip(entry.id, entry.label, "", 1, 1, 1, False) for entry in entries]
+    clips = [Clip(entry.id, entry.label, "", 1, 1, 1, "") for entry in entries]
     data = Loaded(clips={SPLIT: clips}, entries={SPLIT: entries}, left_out={SPLIT: {}})
     evaluation = Evaluation(
         data=data,

@@ -78,7 +78,7 @@ def evaluated(monkeypatch):
             return nullcontext(loader)
 
         monkeypatch.setattr(module, "build_loader", build)
-        clips = [Clip(f"clip{v}", label, "", 9, 9, 9, True) for v, label in enumerate(labels)]
+        clips = [Clip(f"clip{v}", label, "", 9, 9, 9, f"clip{v}") for v, label in enumerate(labels)]
         entries = [Entry(clip.id, clip.label, row + 1) for row, clip in enumerate(clips)]
         data = Loaded(clips={SPLIT: clips}, entries={SPLIT: entries}, left_out={SPLIT: {}})
         views = Views(protocol="tsam", clips=len(readable))

@@ -6,13 +6,15 @@ import pytest
 from pipelines import long_sound as module
 from pipelines.long_sound import long_picture, long_sound
 from pipelines.mel import AudioImage, log_mel_columns, picture
+from pipelines.sound_decode import Piece
 from tests.processes import run
 
 KINDS = [
-    (48000, 400_000, {}),
-    (44100, 400_001, {"hop_sizes": (10, 25, 50), "num_segments": 3, "m_segments": 2}),
-    (8000, 30_000, {}),
-    (96000, 300_000, {}),  # windows above N_FFT
+    (48000, 100_000, {}),
+    (44100, 100_001, {"hop_sizes": (10, 25, 50), "num_segments": 3, "m_segments": 2}),
+    (8000, 20_000, {}),
+    (96000, 150_000, {}),  # windows above N_FFT
+    (48010, 96_020, {}),  # the longest of odd length
     (16000, 100, {}),  # shorter than a reflection
     (22050, 1, {}),
 ]
@@ -22,11 +24,11 @@ KINDS = [
 @pytest.mark.parametrize(("channels", "segments"), [(1, 1), (1, 2), (2, 2), (6, 1)])
 def test_equal_to_the_whole(monkeypatch, rate, samples, more, channels, segments):
     monkeypatch.setattr(module, "IN_MEMORY", 1000)
-    monkeypatch.setattr(module, "PART", 100)
+    monkeypatch.setattr(module, "PART", 20)
     sound = np.random.default_rng(0).normal(0, 0.1, (channels, samples)).astype(np.float32)
     options = AudioImage(n_mels=40, spec_size=(3, 40, 56), **more)
     expected = picture(log_mel_columns(sound[:segments], rate, options), options, segments)
-    parts = ((part, rate) for part in np.array_split(sound, min(7, samples), axis=1))
+    parts = (Piece(part, rate, None) for part in np.array_split(sound, min(7, samples), axis=1))
     with long_sound(parts, segments) as held:
         found = long_picture(held, options, segments)
     assert found.shape == expected.shape
@@ -44,9 +46,10 @@ import librosa, scipy.signal  # before memory is looked at
 import numpy as np
 from pipelines.long_sound import long_picture, long_sound
 from pipelines.mel import AudioImage
+from pipelines.sound_decode import Piece
 
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-parts = ((np.full((2, 16000), second % 7 / 10, np.float32), 16000) for second in range(1800))
+parts = (Piece(np.full((2, 16000), second % 7 / 10, np.float32), 16000, None) for second in range(1800))
 with long_sound(parts, 1) as sound:
     print(long_picture(sound, AudioImage(hop_sizes=(100, 200, 400)), 1).shape)
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1000)

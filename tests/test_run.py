@@ -94,7 +94,7 @@ def test_status_is_written_before_trackers_are_waited_for(begin, end, state):
 )
 def test_a_loss_that_is_not_finite_names_clips_and_what_is_kept(begin, steps, kept):
     run = begin(steps)
-    run.clips["training"] = [Clip(f"clip{row}", 0, "", 1, 1, 1, False) for row in range(100)]
+    run.clips["training"] = [Clip(f"clip{row}", 0, "", 1, 1, 1, "") for row in range(100)]
     if steps:
         run.save()
     with (

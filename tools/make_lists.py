@@ -78,9 +78,8 @@ def main() -> None:
     if lists.unusable:
         more = len(lists.unusable) - MOST_PROBLEMS
         shown = lists.unusable[:MOST_PROBLEMS] + [f"... and {more} more"] * (more > 0)
-        print(
-            f"left out, as no list can hold their names: {len(lists.unusable)} clips", *shown, sep="\n", file=sys.stderr
-        )
+        clips = counted(len(lists.unusable), "clip")
+        print(f"left out, as no list can hold their names: {clips}", *shown, sep="\n", file=sys.stderr)
         sys.exit(1)
 
 

@@ -46,7 +46,7 @@ def rename(folder: Path, ending: str, listed: list[str], owners: list[str], dry_
             if not dry_run:
                 (folder / f"{name}{ending}").rename(folder / f"{clip_id}{ending}")
         except OSError as error:
-            print(f"not renamed: {folder / name}{ending} -> {clip_id}{ending}: {fault_of_one(error)}", file=sys.stderr)
+            print(f"not renamed: {folder / name}{ending} -> {fault_of_one(error)}", file=sys.stderr)
             failed += 1
             continue
         print(f"{folder / name}{ending} -> {clip_id}{ending}")

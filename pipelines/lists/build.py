@@ -79,7 +79,8 @@ def build_lists(
             found.append(ListedClip(clip_id or row.name, label, row))
     odd = [clip.id for clip in found if locale_hint(clip.id)]
     if odd:
-        warnings.append(f"{len(odd)} names hold letters beyond ASCII, for example {odd[0]!r}{locale_hint(odd[0])}")
+        hold = counted(len(odd), "name holds", "names hold")
+        warnings.append(f"{hold} letters beyond ASCII, for example {odd[0]!r}{locale_hint(odd[0])}")
     clips = _without_repeats(found, names, problems, warnings)
     if not problems:
         problems += _empty_lists(rows, clips, media)

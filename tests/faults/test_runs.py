@@ -23,7 +23,7 @@ from tsam_dali.run_folder import RunFolder
 from tsam_dali.run_log import read_records
 
 CLIPS = {
-    split: [Clip(f"{split}{i}", i % 2, f"{i}.mp4", 8, 48, 64, False) for i in range(4)]
+    split: [Clip(f"{split}{i}", i % 2, f"{i}.mp4", 8, 48, 64, "") for i in range(4)]
     for split in ("training", "validation")
 }
 
