@@ -42,7 +42,7 @@ def read_sound(path: str | Path) -> tuple[np.ndarray, int]:
         raise NoSoundError(f"{path}: a frame folder has no sound")
     try:
         sound, rate = _read_wav(path) if _ending(path) == ".wav" else _read_video(path)
-    except (av.FFmpegError, soundfile.SoundFileError) as error:
+    except soundfile.SoundFileError as error:
         raise SoundError(f"{path}: the sound cannot be read ({_reason(error)})") from error
     if sound.size == 0:
         raise NoSoundError(f"{path}: has no sound")
@@ -57,7 +57,10 @@ def sound_pieces(path: str | Path) -> Iterator[Piece]:
         SoundError: naming the file and the reason.
     """
     try:
-        yield from _pieces(path)
+        with _open(path) as container:
+            stream = sound_stream(path, container)
+            if stream is not None:
+                yield from decoded_pieces(container, stream)
     except av.FFmpegError as error:
         raise SoundError(f"{path}: the sound cannot be read ({_reason(error)})") from error
 
@@ -149,17 +152,10 @@ def _open(path: str | Path) -> av.container.InputContainer:
 
 
 def _read_video(path: str | Path) -> tuple[np.ndarray, int]:
-    pieces = list(_pieces(path))
+    pieces = list(sound_pieces(path))
     if not pieces:
         return np.empty((0, 0), np.float32), 0
     return np.concatenate([piece.samples for piece in pieces], axis=1), pieces[0].rate
-
-
-def _pieces(path: str | Path) -> Iterator[Piece]:
-    with _open(path) as container:
-        stream = sound_stream(path, container)
-        if stream is not None:
-            yield from decoded_pieces(container, stream)
 
 
 def _reason(error: Exception) -> str:

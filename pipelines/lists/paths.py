@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -43,8 +43,8 @@ def read_tsm(path: Path, options: PathOptions) -> Listing:
 
 
 def _read(path: Path, options: PathOptions, label_of: Callable[[str, str], str]) -> Listing:
-    listing, delimiter = Listing(), options.delimiter
-    first = True
+    listing, delimiter, first = Listing(), options.delimiter, True
+    known = frozenset(map(class_key, options.class_names))
     for where, text in listing.lines(path):
         if text.startswith("#"):
             continue
@@ -54,7 +54,7 @@ def _read(path: Path, options: PathOptions, label_of: Callable[[str, str], str])
         delimiter = delimiter or guess_delimiter(text)
         gap = _gap(delimiter)
         try:
-            name, rest = _split_line(text, delimiter, options.class_names)
+            name, rest = _split_line(text, delimiter, known)
             label = _label(unquoted(label_of(rest, gap)), options)
             listing.rows.append(Row(where, _relative(name, options), label))
         except ValueError as error:
@@ -91,9 +91,9 @@ def _gap(delimiter: str) -> str:
     return r"\s+" if delimiter.isspace() and delimiter != "\t" else rf"\s*{re.escape(delimiter)}\s*"
 
 
-def _split_line(text: str, delimiter: str, class_names: Sequence[str]) -> tuple[str, str]:
+def _split_line(text: str, delimiter: str, known: Collection[str]) -> tuple[str, str]:
     """A line -> (path, what stands behind it). The path may hold the delimiter if it is quoted or has a video ending,
-    or if the name of a class follows.
+    or if the name of a class follows, of which the keys are `known`.
     """
     gap = _gap(delimiter)
     for pattern in (
@@ -105,7 +105,6 @@ def _split_line(text: str, delimiter: str, class_names: Sequence[str]) -> tuple[
             path = found["path"].replace('""', '"') if text.startswith('"') else found["path"]
             return path, found["rest"]
     gaps = list(re.finditer(gap, text))
-    known = set(map(class_key, class_names))
     for found in gaps:  # the longest name of a class, as it may hold the delimiter, too
         if class_key(unquoted(text[found.end() :])) in known:
             return text[: found.start()], text[found.end() :]
