@@ -4,9 +4,8 @@ on float tensors and log-mel pictures on the fly, in a torch DataLoader.
 It does what TSAM's data set does, in its order: every frame is decoded as a whole and made a float tensor as a whole;
 the stack of all frames is cropped, resized, mirrored and coloured by torchvision (`benchmarks.augmentation`); the sound
 is read as a whole, cut, and transformed with three windows at its own rate. What differs: the draws are those of this
-project, seeded, from the same distributions; the four changes of colour come in one order, where torchvision draws an
-order; torch's own short-time Fourier transform stands for torchaudio's, which calls it. TSAM makes the mel filters anew
-for every clip; here they may be kept, too.
+project, seeded, from the same distributions; torch's own short-time Fourier transform stands for torchaudio's, which
+calls it. TSAM makes the mel filters anew for every clip; here they may be kept, too.
 """
 
 from collections.abc import Iterator

@@ -2,8 +2,8 @@
 
 import pytest
 
+from tests.bench_results import results
 from tests.processes import run
-from tests.test_benchmarks import results
 
 
 @pytest.mark.slow

@@ -125,7 +125,7 @@ def test_all_files_say_whether_they_are_with_sound(evaluated, tmp_path, no_audio
     said = []
     found = evaluated([0, 1], [SILENCE, LOUD], [[True, True]], no_audio=no_audio, tell=said.append).found
     heard = "without sound" if no_audio else "with sound"
-    assert said == [f"1 clip {heard}: {describe(found.scores)}"]
+    assert said == [f"1 clip, {heard}: {describe(found.scores)}"]
     assert "top-5" not in said[0]
     write_evaluation(tmp_path, found, ["soft", "loud"], {}, "Evaluation of a checkpoint")
     matrix = np.array([[1, 0], [1, 0]] if no_audio else [[1, 0], [0, 1]])  # what is loud sounds soft in silence

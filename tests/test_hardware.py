@@ -12,6 +12,7 @@ from benchmarks.markdown import hardware
 from pipelines.hardware import dali_threads, decode_workers, gpu_number
 from pipelines.ways_in import DecodedVideo, PrunedVideo
 from tsam_dali.config import config_from_dict
+from tsam_dali.precision import cpu_computes_in
 
 
 def settings(num_workers=8, **pipeline):
@@ -38,6 +39,27 @@ def test_threads_and_gpu():
     assert [dali_threads(DecodedVideo(), workers, cpu) for workers in (0, 3)] == [1, 3]
     assert [dali_threads(PrunedVideo(), 2, device) for device in (cpu, gpu)] == [2, 8]
     assert (gpu_number(cpu), gpu_number(gpu)) == (None, 1)
+
+
+@pytest.mark.parametrize(
+    ("limit", "formats"),
+    [
+        (None, ["off", "bf16", "fp16"]),
+        ("ALL", ["off", "bf16", "fp16"]),
+        ("AVX512_CORE_AMX", ["off", "bf16", "fp16"]),
+        ("AVX512_CORE_BF16", ["off", "bf16"]),
+        ("AVX512_CORE", ["off"]),
+        ("avx2", ["off"]),
+    ],
+)
+@pytest.mark.parametrize("name", ["ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"])
+def test_instructions_that_onednn_may_not_use_do_not_count(monkeypatch, name, limit, formats):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True, "avx512_fp16": True})
+    for variable in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"):
+        monkeypatch.delenv(variable, raising=False)
+    if limit:
+        monkeypatch.setenv(name, limit)
+    assert [amp for amp in ("off", "bf16", "fp16") if cpu_computes_in.__wrapped__(amp)] == formats
 
 
 def test_a_result_says_which_instructions_its_cpu_has_and_which_were_used():

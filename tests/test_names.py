@@ -15,6 +15,7 @@ from pipelines.names import locale_hint, name_hint
 from tests.processes import run
 from tests.sound_media import tone, write_clip
 from tsam_dali.class_names import check_class_names
+from tsam_dali.command_line import check_checkpoint
 from tsam_dali.prediction_files import FILE, JsonLines
 from tsam_dali.prediction_inputs import find_inputs
 from tsam_dali.predictions import Unreadable
@@ -55,6 +56,14 @@ def test_videos_sound_frames_and_lists(tmp_path, forms):
         assert hinted(str(caught.value), asked, there)
     (tmp_path / f"audios/{asked}.wav").touch()
     assert sound_file(dataset, asked, None) == tmp_path / f"audios/{asked}.wav"
+
+
+def test_checkpoints(tmp_path, forms):
+    asked, there = forms
+    (tmp_path / there).touch()
+    with pytest.raises(ValueError, match="no such checkpoint") as caught:
+        check_checkpoint(tmp_path / asked)
+    assert hinted(str(caught.value), asked, there)
 
 
 def test_class_names_in_two_forms_are_the_same(forms):

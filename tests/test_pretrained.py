@@ -57,14 +57,14 @@ def test_timms_weights_come_from_its_cache_or_the_error_says_what_to_do(tmp_path
     assert lines[0].startswith("model.pretrain: timm's weights for resnet10t are not in this machine's cache")
     assert lines[0].endswith("--set model.pretrain=none, or use a file with --set model.weights=FILE")
     assert lines[1].startswith("resnet10t: timm weights, ")
-    assert lines[2] == "  new: head.weight, head.bias"
-    assert lines[3].startswith(
+    assert lines[2:4] == ["  new: head.weight, head.bias", "  head: new, these are weights of images"]
+    assert lines[4].startswith(
         "  model.normalize is 'none', but these weights were trained on pixels minus 0.485, 0.456,"
     )
-    assert lines[3].endswith("set model.normalize=backbone")
-    assert lines[4:6] == ["0.125", "True False"]
-    assert "model.safetensors: damaged (" in lines[6]
-    assert lines[6].endswith("delete it and fetch it again with --download")
+    assert lines[4].endswith("set model.normalize=backbone")
+    assert lines[5:7] == ["0.125", "True False"]
+    assert "model.safetensors: damaged (" in lines[7]
+    assert lines[7].endswith("delete it and fetch it again with --download")
 
 
 @pytest.mark.parametrize("download", [False, True])

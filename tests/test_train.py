@@ -184,7 +184,8 @@ def test_validation_of_a_checkpoint_scores_what_training_scored(train, two_epoch
     assert done.returncode == 0, done.stderr
     last = epochs(folder)[-1]["validation"]
     lines = done.stdout.splitlines()
-    assert lines[0].startswith(f"1 clip: accuracy {last['accuracy']:.2%}, balanced {last['balanced_accuracy']:.2%}")
+    accuracies = f"accuracy {last['accuracy']:.2%}, balanced {last['balanced_accuracy']:.2%}"
+    assert lines[0].startswith(f"1 clip, with sound: {accuracies}")
     assert lines[0].endswith("on 9 of 9 videos")
     assert lines[1].startswith("2 clips: accuracy ")
 

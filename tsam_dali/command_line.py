@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from pipelines.names import locale_hint
+from pipelines.names import locale_hint, name_hint
 
 EXAMPLE_DATA, EXAMPLE_CONFIG = "config/example_data.json", "config/example_config.json"
 
@@ -81,7 +81,7 @@ def _device(text: str) -> str:
 def check_checkpoint(path: str | Path) -> None:
     """Raise ValueError if a checkpoint or other weights are not there: told before PyTorch is imported to read them."""
     if not os.path.exists(path):
-        raise ValueError(f"{path}: no such checkpoint, nor a file or folder with weights")
+        raise ValueError(f"{path}: no such checkpoint, nor a file or folder with weights{name_hint(path)}")
 
 
 def printable(text: str) -> str:

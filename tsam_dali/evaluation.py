@@ -130,7 +130,7 @@ def evaluate_videos(
             found, *other = [videos.result() for videos in sums]
             after.append(_scores(found, label, expected, sound))
             if job.is_main:
-                tell(f"{counted(clip + 1, 'clip')} {heard(sound)}: {describe(after[-1])}")
+                tell(f"{counted(clip + 1, 'clip')}, {heard(sound)}: {describe(after[-1])}")
         bad = merged_over_ranks(loader.bad)
     reasons = {clips[row].id: bad[row] for row in sorted(bad)}
     scored = {clip.id for clip, views_read in zip(clips, found.views, strict=True) if views_read}

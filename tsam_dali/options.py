@@ -73,7 +73,8 @@ class TrainingParam:
     """Decode processes of the whole machine, shared by its ranks; never more than it has cores. Training and validation
     each have as many; those of the other wait. 0: decode in the training processes."""
     amp: Literal["bf16", "fp16", "off"] = "bf16"
-    """Number format of convolutions and matrix products. On a CPU without instructions for bf16 it means `off`."""
+    """Number format of convolutions and matrix products. On a CPU without instructions for bf16, or where
+    ONEDNN_MAX_CPU_ISA leaves them out, bf16 means `off`."""
     channels_last: bool = True
     """Channels-last memory for the network, which turns what it is fed into it."""
     compile: bool = False

@@ -1,6 +1,7 @@
 """How a network computes: the number format that `training_param.amp` and the device give; the layout in memory."""
 
 import logging
+import os
 from functools import cache
 
 import torch
@@ -11,6 +12,9 @@ log = logging.getLogger(__name__)
 FORMATS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 INSTRUCTIONS = {"bf16": ("avx512_bf16", "amx_bf16", "bf16"), "fp16": ("avx512_fp16", "amx_fp16", "fp16")}
 """As torch names them; the last of each is ARM's."""
+_WITHOUT_BF16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI")
+LIMITS_WITHOUT = {"bf16": _WITHOUT_BF16, "fp16": (*_WITHOUT_BF16, "AVX512_CORE_BF16")}
+"""Values of ONEDNN_MAX_CPU_ISA that leave out these instructions."""
 
 
 def autocast(options: TrainingParam, device: torch.device) -> torch.autocast:
@@ -33,11 +37,19 @@ def memory_format(options: TrainingParam) -> torch.memory_format:
 
 @cache
 def cpu_computes_in(amp: str) -> bool:
-    """Whether this CPU has instructions for the number format of `training_param.amp`."""
+    """Whether this CPU has instructions for the number format of `training_param.amp`, and oneDNN may use them."""
+    if amp == "off":
+        return True
     known = torch.cpu.get_capabilities()
-    return amp == "off" or any(known.get(name) for name in INSTRUCTIONS[amp])
+    return any(known.get(name) for name in INSTRUCTIONS[amp]) and onednn_limit().upper() not in LIMITS_WITHOUT[amp]
+
+
+def onednn_limit() -> str:
+    """The largest instruction set that oneDNN, which convolves and multiplies matrices, may use; empty: any."""
+    return os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA", "")
 
 
 @cache
 def _say_once() -> None:
-    log.info("training_param.amp: this CPU has no instructions for bf16, so the network computes in float32")
+    limited = " that oneDNN may use (ONEDNN_MAX_CPU_ISA)" if onednn_limit() else ""
+    log.info("training_param.amp: this CPU has no instructions for bf16%s: the network computes in float32", limited)

@@ -60,6 +60,8 @@ def _versions() -> dict[str, str]:
 def _hardware() -> dict[str, Any]:
     import torch  # takes seconds: not for commands that only import this module
 
+    from tsam_dali.precision import onednn_limit
+
     cpu = next(
         (line.split(":")[1].strip() for line in _cpu_lines() if line.startswith("model name")), platform.machine()
     )
@@ -68,7 +70,7 @@ def _hardware() -> dict[str, Any]:
         "instructions": [name for name in INSTRUCTIONS if torch.cpu.get_capabilities().get(name)],
         "instructions_used": {
             "torch": torch.backends.cpu.get_cpu_capability(),
-            "onednn_limit": os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA", ""),
+            "onednn_limit": onednn_limit(),
         },
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),

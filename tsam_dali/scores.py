@@ -7,8 +7,6 @@ import numpy as np
 
 CALIBRATION_BINS = 15
 """Bins of equal width over the confidence 0..1, as in Guo et al., "On calibration of modern neural networks" (2017)."""
-
-
 TOP = 5
 """Classes that a video may have among its most probable ones, for a second accuracy."""
 

@@ -15,8 +15,6 @@ from tsam_dali.predictions import PredictionError, Timeline, Window, best_classe
 
 STILLS = 10
 """Windows of a timeline of which a frame is kept, for its picture."""
-
-
 OVERHANG = 1.0
 """Seconds for which the sound of a video of one window is still heard behind its last frame: encoders fill theirs."""
 
@@ -89,6 +87,6 @@ def _sounds(config: Config, path: str, record: dict[str, Any], spans: list[Span]
     segments = config.model.audio_segments
     if not segments:
         return None
-    overhang = OVERHANG if len(spans) == 1 else 0.0  # heard to its end, as in `Predictor.predict`
+    overhang = OVERHANG if len(spans) == 1 else 0.0  # heard to its end
     options = config.data_augmentation.audio_image_param
     return window_pictures(path, spans, options, segments, record["first_frame"], overhang)

@@ -60,17 +60,13 @@ def main() -> None:
                     clips, num_class = distributed.on_rank_0(lambda: prepare_data(args, config))
                     args.fine_tune = distributed.on_rank_0(lambda: weight_file(args, config, folder))
                     train(args, config, job, clips, num_class, folder, stop)
-        except Interrupted as stopped:
+        except (Interrupted, KeyboardInterrupt) as stopped:
             if distributed.is_main():
+                reason = str(stopped) or "ended by a second Ctrl-C"
                 steps = counted(folder.step, "step is", "steps are")
                 kept = f"; {steps} done and kept, --resume auto goes on from there" if of_this_run else ""
-                log.warning("%s%s", stopped, kept)
-            sys.exit(EXIT_CODE)
-        except KeyboardInterrupt:
-            steps = counted(folder.step, "step is", "steps are")
-            kept = f"; {steps} done and kept" if of_this_run else ""
-            log.warning("ended by a second Ctrl-C%s", kept)
-            sys.exit(128 + signal.SIGINT)
+                log.warning("%s%s", reason, kept)
+            sys.exit(EXIT_CODE if isinstance(stopped, Interrupted) else 128 + signal.SIGINT)
     distributed.stop()
 
 
