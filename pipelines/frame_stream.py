@@ -14,7 +14,7 @@ import numpy as np
 from av.container import InputContainer
 
 from pipelines.decode import RGBConverter, shown_size
-from pipelines.orientation import orientation, pixel_aspect
+from pipelines.orientation import LastingMatrix, orientation, pixel_aspect
 from pipelines.sampling import centre_crop, displayed_size, undisplayed
 from pipelines.sound_clock import Tape
 from pipelines.sound_decode import Converter, sound_stream
@@ -63,13 +63,14 @@ def read_stream(source: str, fps: float, seconds: float) -> Iterator[StreamFrame
         video = video_stream(source, container)
         rate = float(video.average_rate or video.guessed_rate or 0)
         audio = sound_stream(source, container) if seconds else None
-        sound, to_rgb = _Sound(seconds), RGBConverter()
+        sound, oriented, to_rgb = _Sound(seconds), LastingMatrix(), RGBConverter()
         count, due, first = 0, 0.5 / fps, None
         for packet in _packets(source, container, [stream for stream in (video, audio) if stream]):
             for frame in _decoded(packet):
                 if packet.stream is audio:
                     sound.add(frame)
                     continue
+                frame = oriented(frame)
                 time = frame.time if frame.time is not None else count / (rate or fps)
                 first, count = time if first is None else first, count + 1
                 shown_until = time - first + (1 / rate if rate else 0)

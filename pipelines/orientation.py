@@ -39,12 +39,28 @@ class Orientation(NamedTuple):
         return np.rot90(pixels[:, ::-1] if self.mirrored else pixels, self.quarter_turns)
 
 
+class LastingMatrix:
+    """Gives the pictures of a stream, in the order shown, the latest display matrix where they have none of their own,
+    as the ffmpeg program does. H.264 mostly sends it with the first picture only."""
+
+    def __init__(self) -> None:
+        self._latest: bytes | None = None
+
+    def __call__(self, picture: av.VideoFrame) -> av.VideoFrame:
+        """The same picture."""
+        data = picture.side_data.get(Type.DISPLAYMATRIX)
+        self._latest = bytes(data) if data is not None else self._latest
+        picture.opaque = self._latest
+        return picture
+
+
 def orientation(picture: av.VideoFrame) -> Orientation:
-    """How a decoded picture is shown."""
+    """How a decoded picture is shown, by its own display matrix or by one that lasts."""
     data = picture.side_data.get(Type.DISPLAYMATRIX)
-    if data is None:
+    matrix = picture.opaque if data is None else bytes(data)
+    if matrix is None:
         return Orientation()
-    xx, xy, _, yx, yy = struct.unpack("=5i", bytes(data)[:20])
+    xx, xy, _, yx, yy = struct.unpack("=5i", matrix[:20])
     if not (xx or yx) or not (xy or yy):
         return Orientation()  # of a matrix that shows nothing
     clockwise = math.degrees(math.atan2(xy / math.hypot(xy, yy), xx / math.hypot(xx, yx)))

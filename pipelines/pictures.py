@@ -11,6 +11,7 @@ import av
 from av.codec import CodecContext
 
 from pipelines.demux import Demuxed, check_range, demux, demux_plain
+from pipelines.orientation import LastingMatrix
 from pipelines.packets import Run
 from pipelines.video_file import damaged, decodable, open_video, video_stream
 
@@ -91,11 +92,11 @@ def all_pictures(demuxed: Demuxed) -> Iterator[av.VideoFrame]:
         # only to a strict one they are damage.
         _set_up(stream.codec_context, strict=demuxed.starts_clean)
         try:
-            packets = decodable(container.demux(stream))
+            packets, oriented = decodable(container.demux(stream)), LastingMatrix()
             for number, picture in enumerate(picture for packet in packets for picture in packet.decode()):
                 if picture.is_corrupt:
                     raise damaged(path, f"frame {number} cannot be decoded in full")
-                yield picture
+                yield oriented(picture)
         except av.FFmpegError as error:
             raise damaged(path, error) from error
 

@@ -25,18 +25,16 @@ class Piece(NamedTuple):
 
 
 def sound_stream(path: object, container: InputContainer) -> av.AudioStream | None:
-    """The track that is heard: of those that can be decoded, FFmpeg's choice, else a default one, else the first; None
-    where there is no sound.
+    """The track that is heard, of those that can be decoded: as the ffmpeg program chooses, a default one, else the one
+    with the most channels, else the first; None where there is no sound.
 
     Raises:
         SoundError: there is sound, but no decoder for any of it.
     """
-    best, tracks = container.streams.best("audio"), container.streams.audio
-    if best is not None and best.codec_context is not None:
-        return best
-    others = [track for track in tracks if track.codec_context is not None and track.rate]
-    if others:
-        return max(others, key=lambda track: bool(track.disposition & av.stream.Disposition.default))
+    tracks, default = container.streams.audio, av.stream.Disposition.default
+    decodable = [track for track in tracks if track.codec_context is not None and track.rate]
+    if decodable:
+        return max(decodable, key=lambda track: (bool(track.disposition & default), track.channels))
     if any(track.codec_context is None for track in tracks):
         remedy = "convert it to AAC, or put a .wav into dir_audios"
         raise SoundError(f"{path}: the sound cannot be read (no decoder for {_codecs(container)}); {remedy}")
@@ -52,7 +50,8 @@ def _codecs(container: InputContainer) -> str:
     finally:
         av.logging.set_level(level)
     formats = re.findall(r"^ *Stream #.*: Audio: (.*?)(?: / 0x|,|$)", described, re.MULTILINE)
-    return ", ".join(dict.fromkeys(name.removeprefix("none (") for name in formats)) or "its format"
+    names = dict.fromkeys(name.removeprefix("none (") for name in formats if name != "none")
+    return ", ".join(names) or "its format"
 
 
 class Converter:

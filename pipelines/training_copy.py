@@ -5,6 +5,7 @@ depend on each other, so that a wanted frame needs few others, and what costs a 
 coding) is left out.
 """
 
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -128,13 +129,15 @@ def _write(source: str | Path, temporary: Path, options: CopyOptions) -> tuple[l
                 _check_size(source, height, width)
                 video = _video_track(output, picture, options, tick, stream)
                 video.height, video.width = height, width
-                start = _start(source, ticks * tick)
-                sound = SoundTrack(source, heard, output, start)
+                first = (ticks if demuxed.shown else stream.start_time or 0) * stream.time_base
+                before = (first - _start(source, first)) / tick  # from what becomes 0 to the first frame
+                before = round(before) if demuxed.shown else math.ceil(before)  # the latter are long
+                sound, zero = SoundTrack(source, heard, output, first - before * tick), ticks - before
             if shown_size(picture) != size:
                 raise CopyError(f"{source}: its pictures change their size; cut it into files of one size each")
             small = _small(picture, video.height, video.width)
             written.append(fields(small))
-            small.pts, small.time_base = ticks - round(start / tick), tick
+            small.pts, small.time_base = ticks - zero, tick
             small.pict_type = PictureType.NONE  # the encoder chooses
             _mux(output, video.encode(small), sound)
         if video is None:

@@ -94,14 +94,16 @@ def test_the_matrix_of_the_movie_counts_too(tmp_path):
 
 @pytest.mark.parametrize("name", ["v.mov", "v.mkv", "v.flv"])
 def test_other_containers_and_what_the_stream_says(tmp_path, name):
-    source = write_video(tmp_path / "source.mp4", 1, SIZE)
-    if name == "v.flv":  # says nothing of it itself; FFmpeg heeds the message for the picture that it comes with
-        ffmpeg("-i", source, "-c", "copy", "-bsf:v", MESSAGE, tmp_path / name)
+    source, path = write_video(tmp_path / "source.mp4", 20, SIZE, options={"g": "12"}), tmp_path / name
+    if name == "v.flv":  # says nothing of it itself; the message comes with the first picture only, and lasts
+        ffmpeg("-i", source, "-c", "copy", "-bsf:v", MESSAGE, path)
     else:
-        ffmpeg("-display_rotation", 90, "-display_hflip", "-i", source, "-c", "copy", tmp_path / name)
-    frames = decode_frames(tmp_path / name, [0])
-    np.testing.assert_array_equal(frames, as_ffmpeg_shows_it(tmp_path / name, *SIZE[::-1]))
-    assert probe(tmp_path / name).mirrored
+        ffmpeg("-display_rotation", 90, "-display_hflip", "-i", source, "-c", "copy", path)
+    expected = as_ffmpeg_shows_it(path, *SIZE[::-1])
+    np.testing.assert_array_equal(decode_frames(path, range(20)), expected)
+    assert probe(path).mirrored
+    for frame, whole in zip(read_stream(str(path), 25, 1.0), expected, strict=True):
+        np.testing.assert_array_equal(frame.picture, whole[16:112])
 
 
 MESSAGE = "h264_metadata=display_orientation=insert:rotate=90:flip=horizontal"

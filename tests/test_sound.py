@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipelines.decode import probe
 from pipelines.ffmpeg import run_ffmpeg
 from pipelines.mel import AudioImage, log_mel_picture
 from pipelines.sound import NoSoundError, SoundError, read_sound
 from tests.media import ffmpeg as media_ffmpeg
-from tests.sound_media import damage_sound_packet, noise, tone, without_decoder, write_clip
+from tests.sound_media import damage_sound_packet, noise, tone, write_clip
 
 
 @pytest.mark.parametrize(("subtype", "step"), [("PCM_16", 2**-15), ("PCM_24", 2**-23), ("FLOAT", 1e-9)])
@@ -192,34 +191,6 @@ def test_sound_of_which_nothing_can_be_decoded(tmp_path):
     clip.write_bytes(content)
     with pytest.raises(SoundError, match=r"a\.mp4: the sound cannot be read"):
         read_sound(clip)
-
-
-@pytest.mark.parametrize("undecodable", [0, 1])
-@pytest.mark.parametrize("default", [0, 1])
-def test_of_several_tracks_one_that_can_be_decoded_is_heard(tmp_path, undecodable, default):
-    clip = two_tracks(tmp_path / "a.mp4", default)
-    expected = [read_sound(path)[0] for path in (tmp_path / "0.wav", tmp_path / "1.wav")][1 - undecodable]
-    without_decoder(clip, undecodable)
-    np.testing.assert_allclose(read_sound(clip)[0][:, 2000:-2000], expected[:, 2000:16000], atol=0.05)
-    assert (probe(clip).sound_rate, probe(clip).sound_channels) == (16000, 1)
-
-
-def two_tracks(path, default=0):
-    """A video with a low and a high tone, of which one is the default."""
-    inputs = ["-f", "lavfi", "-i", "testsrc=s=64x48:r=10:d=1.125"]
-    for number, hertz in enumerate((300, 3000)):
-        soundfile.write(path.parent / f"{number}.wav", tone(hertz, 1.125, 16000)[0], 16000)
-        inputs += ["-i", path.parent / f"{number}.wav"]
-    marks = ["-disposition:a", 0, f"-disposition:a:{default}", "default"]
-    media_ffmpeg(*inputs, "-map", 0, "-map", 1, "-map", 2, "-c:a", "aac", *marks, path)
-    return path
-
-
-def test_only_tracks_without_a_decoder_are_an_error_that_names_them(tmp_path):
-    clip = without_decoder(two_tracks(tmp_path / "a.mp4"), 0, 1)
-    with pytest.raises(SoundError, match=r"a\.mp4: the sound cannot be read \(no decoder for zzzz\); convert it"):
-        read_sound(clip)
-    assert probe(clip).sound_rate == -1
 
 
 def test_a_fifo_is_not_opened(tmp_path):
