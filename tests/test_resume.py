@@ -197,26 +197,6 @@ def test_stopped_while_it_starts(command):
     assert status(folder)["step"] < STEPS
 
 
-def test_a_second_ctrl_c_ends_a_long_step_and_is_told(command):
-    folder = command.results / "impatient"
-    large = ("model.video_segments=8", "data_augmentation.video_image_param.output_size=224", "model.arch=resnet50")
-    parts = ("training_param.batch_size=24", "training_param.accumulate=12")  # torch lets a signal in after each
-    words = command("impatient", *(word for change in large + parts for word in ("--set", change)))
-    process = subprocess.Popen([sys.executable, *map(str, words)], cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    while status(folder)["state"] != "running" and process.poll() is None:
-        time.sleep(0.05)
-    for seconds in (3, 1):
-        time.sleep(seconds)
-        assert process.poll() is None
-        process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=120)
-    assert status(folder)["state"] == "preempted", errors
-    assert status(folder)["reason"] == "a second Ctrl-C; what followed step 0 is not saved"
-    assert "ended by a second Ctrl-C; 0 steps are done and kept" in errors
-    assert "Traceback" not in errors
-    assert process.returncode == 128 + signal.SIGINT
-
-
 @pytest.mark.slow
 def test_two_ranks_one_killed_one_stopped(command):
     done = run(*command("pair", ranks=2))
