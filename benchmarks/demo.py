@@ -21,14 +21,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-
 from benchmarks.plots import Bar, Panel, plot_bars
 from benchmarks.results import add_output_argument, origin, print_table, write_results
 from tools.demo import LEARNT, accuracies
 from tsam_dali.command_line import add_config_arguments, config_arguments, friendly_errors, parser
 from tsam_dali.config import load_config
 from tsam_dali.example import ensure_example, ensure_example_sound
+from tsam_dali.precision import cpu_computes_in
 
 WHOLE = "shift and audio"
 VARIANTS = {
@@ -91,7 +90,7 @@ def _arguments() -> argparse.Namespace:
 
 def _trainings(args: argparse.Namespace) -> list[Training]:
     found = [Training(WHOLE, seed, threads, "off") for threads in (1, 2) for seed in args.seeds]
-    if torch.cpu.get_capabilities().get("avx512_bf16"):
+    if cpu_computes_in("bf16"):
         found += [Training(WHOLE, seed, 2, "bf16") for seed in args.seeds]
     found += [Training(WHOLE, seed, 2, "off", masked=True) for seed in args.masked_seeds]
     cues = [variant for variant in VARIANTS if variant != WHOLE]
