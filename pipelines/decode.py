@@ -57,7 +57,12 @@ def decode_frames(path: str | Path, frames: Sequence[int]) -> np.ndarray:
 
 
 def decode_crop(
-    path: str | Path, frames: Sequence[int], size: tuple[int, int], crop: Crop, together: Collection[int] = ()
+    path: str | Path,
+    frames: Sequence[int],
+    size: tuple[int, int],
+    crop: Crop,
+    together: Collection[int] = (),
+    once: bool = False,
 ) -> np.ndarray:
     """The same part of all wanted frames, as `decode_frames` gives them: uint8 (S, crop.height, crop.width, 3).
 
@@ -68,12 +73,13 @@ def decode_crop(
         crop: inside of that size.
         together: `frames` and others that are wanted of the file next. All are decoded at once, and their pictures are
             kept until other ones are asked for together.
+        once: as for `wanted_pictures`.
 
     Raises:
         VideoError: as `decode_frames`, also for frames of `together`.
     """
     wanted = [int(frame) for frame in frames]
-    pictures = _kept_pictures(path, frozenset(together)) if together else wanted_pictures(path, set(wanted))
+    pictures = _kept_pictures(path, frozenset(together)) if together else wanted_pictures(path, set(wanted), once)
     return _to_rgb(path, wanted, {frame: pictures[frame] for frame in wanted}, size, crop)
 
 

@@ -96,7 +96,7 @@ def build_loader(
         training=split == "training",
         repeats=repeats,
         seed=seed,
-        way_in=choose_way_in(config.pipeline.source, config.pipeline.decode, config.dataset.frames_tmpl),
+        way_in=choose_way_in(config.pipeline.source, config.pipeline.decode, config.dataset.frames_tmpl, clips),
         num_segments=config.model.video_segments,
         video=images.video_augmentation,
         audio=images.audio_augmentation,

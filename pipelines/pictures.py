@@ -3,7 +3,9 @@
 The decoder is strict: where it finds damage it stops, instead of filling in what is missing.
 """
 
+import os
 from collections.abc import Collection, Iterator
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 
@@ -20,19 +22,24 @@ class _SelectionError(Exception):
     """The selected packets did not give the wanted frames."""
 
 
-def wanted_pictures(path: str | Path, wanted: Collection[int]) -> dict[int, av.VideoFrame]:
+def wanted_pictures(path: str | Path, wanted: Collection[int], once: bool = False) -> dict[int, av.VideoFrame]:
     """The pictures of the wanted frames, by frame number.
+
+    Args:
+        path: the file.
+        wanted: numbers of frames.
+        once: other frames of the same file are wanted next: its packets are read once and kept.
 
     Raises:
         VideoError: see `open_video`, `video_stream` and `demux`; further `damaged` (as far as the decoder can tell) and
             `short` (a wanted frame is not there).
     """
-    pictures = _plain_pictures(path, wanted)
+    pictures = _plain_pictures(path, wanted, once)
     if pictures is not None:
         return pictures
     with open_video(path) as container:
         stream = video_stream(path, container)
-        demuxed = demux(path, container, stream)
+        demuxed = _kept_demuxed(path, _version(path)) if once else demux(path, container, stream)
         if demuxed.shown is not None:
             check_range(path, wanted, len(demuxed.shown))
         pictures = selected_pictures(demuxed, stream.codec_context, wanted)
@@ -49,12 +56,35 @@ def wanted_pictures(path: str | Path, wanted: Collection[int]) -> dict[int, av.V
     return pictures
 
 
-def _plain_pictures(path: str | Path, wanted: Collection[int]) -> dict[int, av.VideoFrame] | None:
+def _version(path: str | Path) -> tuple[int, ...]:
+    """What changes with a local file."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):  # in an object store, or a name that cannot be one
+        return ()
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+@lru_cache(maxsize=1)
+def _kept_demuxed(path: str | Path, _version: tuple[int, ...]) -> Demuxed:
+    with open_video(path) as container:
+        return demux(path, container, video_stream(path, container))
+
+
+@lru_cache(maxsize=1)
+def _kept_plain(path: str | Path, _version: tuple[int, ...]) -> tuple[Demuxed, CodecContext] | None:
+    return demux_plain(path)
+
+
+def _plain_pictures(path: str | Path, wanted: Collection[int], once: bool) -> dict[int, av.VideoFrame] | None:
     """The pictures of the wanted frames of a plain MP4 file; None where anything at all is out of the ordinary."""
-    plain = demux_plain(path)
+    plain = _kept_plain(path, _version(path)) if once else demux_plain(path)
     if plain is None:
         return None
     demuxed, codec = plain
+    if once:  # that of the last time may have stopped at damage
+        extradata, codec = codec.extradata, CodecContext.create(codec.name, "r")
+        codec.extradata = extradata
     if not all(0 <= frame < len(demuxed.shown) for frame in wanted):
         return None
     pictures = selected_pictures(demuxed, codec, wanted)

@@ -64,7 +64,7 @@ class CopyOptions:
     def __post_init__(self):
         if not MULTIPLE <= self.short_side <= LARGEST or self.short_side % MULTIPLE:
             raise ValueError(
-                f"short side: expected a multiple of {MULTIPLE} pixels, up to {LARGEST}, got {self.short_side}"
+                f"--short_side: expected a multiple of {MULTIPLE} pixels, up to {LARGEST}, got {self.short_side}"
             )
 
     def encoder(self) -> dict[str, str]:

@@ -5,7 +5,7 @@ in the decode workers and hold plain data only. `together` are the frames that s
 of the plan among them: these samples are read one after another.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,8 +25,11 @@ Arrays = tuple[np.ndarray, np.ndarray]
 class DecodedVideo:
     """Frames uint8 (S, H, W, 3), decoded and cropped by the worker; their numbers."""
 
+    one_file: bool = False  # all clips are parts of one file, as the windows of a long video: its packets are read once
+
     def read(self, clip: Clip, plan: Plan, together: Collection[int] = ()) -> Arrays:
-        return decode_crop(clip.path, plan.frames, (clip.height, clip.width), plan.crop, together), plan.frames
+        size = clip.height, clip.width
+        return decode_crop(clip.path, plan.frames, size, plan.crop, together, self.one_file), plan.frames
 
     def black(self, num_segments: int) -> Arrays:
         return np.zeros((num_segments, 1, 1, 3), np.uint8), np.zeros(num_segments, np.int32)
@@ -76,8 +79,10 @@ class JpegFrames:
 WayIn = DecodedVideo | PrunedVideo | WholeVideo | JpegFrames
 
 
-def choose_way_in(source: str, decode: str, frames_tmpl: str) -> WayIn:
+def choose_way_in(source: str, decode: str, frames_tmpl: str, clips: Sequence[Clip]) -> WayIn:
     """The way in that the settings `pipeline.source`, `pipeline.decode` and `dataset.frames_tmpl` ask for."""
     if source == "frames":
         return JpegFrames(frames_tmpl, nvjpeg=decode == "gpu")
-    return {"cpu": DecodedVideo, "gpu": PrunedVideo, "gpu_whole": lambda: WholeVideo(black_file())}[decode]()
+    if decode == "cpu":
+        return DecodedVideo(one_file=len(clips) > 1 and all(clip.path == clips[0].path for clip in clips))
+    return PrunedVideo() if decode == "gpu" else WholeVideo(black_file())

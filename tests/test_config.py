@@ -208,3 +208,9 @@ def test_the_page_of_settings_is_up_to_date():
     assert page.returncode == 0, page.stderr
     assert (CONFIG.parent / "docs/settings.md").read_text() == page.stdout
     assert re.findall(r"`(\w+)` \| text \| required", page.stdout) == ["data_dir"]
+
+
+def test_a_missing_settings_file_says_from_where_it_was_looked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=f"config/no.json: cannot be read .*; it is looked for from {tmp_path}"):
+        load_config("config/no.json", "config/no.json")

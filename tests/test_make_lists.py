@@ -92,7 +92,10 @@ def test_what_is_there_is_kept_and_nothing_is_half_written(own_folder):
 
 def test_videos_with_endings_in_capitals_only(own_folder):
     put("d/a/1.MP4", "d/b/2.AVI")
-    assert refused("d") == ["d: holds no clip; 2 videos have an ending in capitals: rename them (a/1.MP4)"]
+    assert refused("d") == [
+        "d: holds no clip; expected a folder of videos for each class; 2 videos have an ending in capitals: rename "
+        "them (a/1.MP4)"
+    ]
     write("list.txt", "a/1.MP4 0\nb/2.AVI 1\n")
     assert refused("list.txt", "--videos", "d")[0].endswith(
         "2 videos have an ending in capitals: rename them (a/1.MP4)"

@@ -195,13 +195,13 @@ def test_an_interrupted_run_goes_on(data, number):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--short_side", "100"), "multiple of 16 pixels, up to 16384, got 100"),
+        (("--short_side", "100"), "error: --short_side: expected a multiple of 16 pixels, up to 16384, got 100"),
         (("--crf", "90"), "--crf: Input should be less than or equal to 51"),
         (("--folder", "videos"), "is the folder of the originals"),
         (("--folder", "videos/sub folder"), "lies inside the folder of the originals"),
         (("--folder", "."), "lies inside the folder of the originals or around it"),
         (("--fps", "inf"), "--fps: "),
-        (("--short_side", "16000000"), "short side: expected a multiple of 16 pixels"),
+        (("--short_side", "16000000"), "--short_side: expected a multiple of 16 pixels"),
         (("--preset", "quick"), "--preset: invalid choice: 'quick'"),
     ],
 )

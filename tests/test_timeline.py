@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 import tsam_dali
+from pipelines import pictures
 from tests.checkpoints import checkpoint
-from tests.media import frame_numbers, write_video
+from tests.media import ffmpeg, frame_numbers, write_video
 from tests.networks import one_thread  # noqa: F401 (a fixture)
 from tsam_dali.predict import main
 
@@ -120,3 +121,17 @@ def test_options_that_do_not_go_together(monkeypatch, capsys, arguments, message
 def test_a_window_of_no_length_is_an_error(file):
     with pytest.raises(ValueError, match="expected seconds above 0"):
         tsam_dali.load(file).timeline("a.mp4", window=-1, stride=1)
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+def test_a_file_is_read_once_for_all_of_its_windows(file, long, tmp_path, monkeypatch, ending):
+    path = tmp_path / f"b.{ending}"
+    ffmpeg("-i", long, "-c", "copy", path)
+    read = []
+    for module, name in ((pictures, "demux"), (pictures, "demux_plain")):
+        real = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *given, real=real: read.append(real.__name__) or real(*given))
+    timeline = tsam_dali.load(file).timeline(path, window=3, stride=3)
+    assert len(timeline.windows) == 9
+    assert all(one.classes for one in timeline.windows)
+    assert read == (["demux_plain"] if ending == "mp4" else ["demux_plain", "demux"])

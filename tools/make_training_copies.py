@@ -48,10 +48,10 @@ def main() -> None:
     add_cluster_arguments(command)
     add("--force", action="store_true", help="make copies that are there already, too")
     args = command.parse_args()
+    options = options_of(args, CopyOptions)
     dataset = load_config(args.data, args.data).dataset  # the data file says all that is needed here
     ensure_example(dataset)
     dataset = reachable(dataset, args.dask)
-    options = options_of(args, CopyOptions)
     name = args.folder or f"{_name_of_originals(dataset)}_{options.short_side}"
     if is_remote(name):
         raise ValueError("--folder: copies are written into data_dir; name a folder there, and upload them afterwards")

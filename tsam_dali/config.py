@@ -131,7 +131,8 @@ def _read_json(path: str | Path) -> dict[str, Any]:
     try:
         sections = _from_json(read_text(path))
     except ListError as error:
-        raise ConfigError(error.problems) from error
+        where = "" if Path(path).exists() or Path(path).is_absolute() else f"; it is looked for from {Path.cwd()}"
+        raise ConfigError([problem + where for problem in error.problems]) from error
     except ValueError as error:  # not JSON: the message says where
         raise ConfigError([f"{path}: not a JSON file ({error})"]) from error
     if not isinstance(sections, dict):
@@ -242,9 +243,8 @@ def _contradictions(config: Config) -> Iterator[str]:
     decay = config.optimizer_param.lr_decay
     if len(decay) % 2 or list(decay[1::2]) != sorted(decay[1::2]):
         yield f"optimizer_param.lr_decay: expected [factor, epoch, ...] with rising epochs, got {list(decay)}"
-    batch_size, accumulate = config.training_param.batch_size, config.training_param.accumulate
-    if batch_size % accumulate:
-        yield f"training_param.accumulate: {accumulate} parts do not divide batch_size {batch_size}"
-    repeats = config.training_param.repeats
-    if batch_size % repeats:
-        yield f"training_param.repeats: {repeats} samples of each video do not fill batch_size {batch_size}"
+    size, accumulate, repeats = (getattr(config.training_param, key) for key in ("batch_size", "accumulate", "repeats"))
+    if size % accumulate:
+        yield f"training_param.accumulate: {accumulate} parts do not divide batch_size {size}"
+    if size % repeats:
+        yield f"training_param.repeats: {repeats} samples of each video do not fill batch_size {size}"

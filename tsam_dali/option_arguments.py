@@ -49,4 +49,5 @@ def meanings(section: type) -> dict[str, str]:
 
 def _explain(error: Any) -> str:
     name = "".join(f"--{part}: " for part in error["loc"])
-    return f"{name}{error['msg']}" + (f", got {error['input']}" if error["loc"] else "")
+    message = error["msg"].removeprefix("Value error, ")  # pydantic's words for an error of ours
+    return f"{name}{message}" + (f", got {error['input']}" if error["loc"] else "")

@@ -142,5 +142,7 @@ def read_folder(source: Path, media: MediaFolder) -> Listing:
         else:
             listing.rows.append(Row(where, clip_id, parts[0], split))
     if not paths:
-        listing.problems.append(f"{source}: holds no clip{media.capitals_hint()}")
+        listing.problems.append(
+            f"{source}: holds no clip; expected a folder of videos for each class{media.capitals_hint()}"
+        )
     return listing
