@@ -194,3 +194,13 @@ def test_an_interrupted_run_leaves_nothing(tmp_path, workers):
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=30) != 0
     assert os.listdir(tmp_path) == []
+
+
+def test_an_example_that_was_made_elsewhere_is_not_made_anew(own_folder):
+    settings = json.loads((ROOT / "config/example_data.json").read_text())
+    settings["dataset"]["data_dir"] = "moved/away"
+    (own_folder / "data.json").write_text(json.dumps(settings))
+    done = run(ROOT / "tools/index_videos.py", "--data", own_folder / "data.json", cwd=own_folder)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "moved/away" in done.stderr
+    assert not (own_folder / "moved").exists()

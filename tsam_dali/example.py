@@ -12,8 +12,9 @@ _TOOLS = Path(__file__).resolve().parent.parent / "tools"
 
 
 def ensure_example(dataset: Dataset) -> None:
-    """Make the example data if `dataset` is the example and its folder does not exist; else do nothing."""
-    if _is_example(dataset) and not dataset.root.exists():
+    """Make the example data if `dataset` is that of config/example_data.json and its folder does not exist; else do
+    nothing: of an example that was made elsewhere, a missing folder is a mistake of the path."""
+    if _is_example(dataset) and dataset.data_dir == NAME and not dataset.root.exists():
         print(f"{dataset.data_dir} does not exist: making the example data set", flush=True)
         _run("make_example.py", dataset.data_dir)
 
