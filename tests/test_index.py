@@ -140,7 +140,7 @@ def test_faults_that_depend_on_more_than_the_file(dataset):
     record = index(dataset, limits=limits, probe=probes.by_name)["sleep"]
     assert record["status"] == "timeout"
     assert record["reason"] == (
-        f"{dataset.videos}/sleep.mp4: not done after 1 seconds; "
+        f"{dataset.videos}/sleep.mp4: not done after 1 s; "
         "if it is only long, run tools/index_videos.py with a larger --timeout"
     )
     assert probed(dataset) == []
