@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.plots import Bar, Panel, plot_bars
 from benchmarks.results import add_output_argument, origin, print_table, write_results
+from pipelines.words import counted
 from tools.demo import LEARNT, accuracies
 from tsam_dali.command_line import add_config_arguments, config_arguments, friendly_errors, parser
 from tsam_dali.config import load_config
@@ -148,11 +149,12 @@ def _print(groups: Mapping[tuple[Any, ...], Sequence[Mapping[str, Any]]]) -> Non
 
 def _plot(groups: Mapping[tuple[Any, ...], Sequence[Mapping[str, Any]]], path: Path) -> None:
     bars = []
-    for (variant, *manner), figures in groups.items():
+    for (variant, amp, instructions, threads), figures in groups.items():
         scores = sorted(100 * figure["accuracy"] for figure in figures)
-        label = f"{variant}, {' '.join(map(str, manner))} thread{'s' * (manner[-1] != 1)}"
+        number_format = "float32" if amp == "off" else amp
+        label = f"{variant}, {number_format}, {instructions}, {counted(threads, 'thread')}"
         bars.append(Bar(label, statistics.median(scores), scores[0], scores[-1], ours=variant == WHOLE))
-    plot_bars(path, [Panel("Validation accuracy: median, worst and best", "%", bars)], title="The demo")
+    plot_bars(path, [Panel("Validation accuracy", "%: median, worst and best", bars)], title="The demo")
 
 
 if __name__ == "__main__":
