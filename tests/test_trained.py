@@ -136,7 +136,7 @@ def test_class_names_that_do_not_fit(folder):
     about = json.loads((folder / "config.json").read_text())
     about["config"]["dataset"]["class_names"] = ["one"]
     (folder / "config.json").write_text(json.dumps(about))
-    with pytest.raises(CheckpointError, match="got 1 class names, expected 4"):
+    with pytest.raises(CheckpointError, match="got 1 class name, expected 4"):
         read_trained(folder)
 
 
