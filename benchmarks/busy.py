@@ -4,7 +4,7 @@ On the CPU, with the trainer's own loop: one process with two threads, and two r
 what libgomp does where nobody says anything: threads spin for some 3 ms. `ours` is what `tsam_dali` sets.
 
 example:
-  python -m benchmarks.busy --policies "spin 1000" "spin 10000"
+  python -m benchmarks.busy --policies passive "spin 30000"
 """
 
 import argparse
@@ -28,9 +28,10 @@ from tsam_dali.command_line import friendly_errors, parser
 
 OURS, DEFAULT = "ours", "default"
 POLICIES = {
-    OURS: {"OMP_WAIT_POLICY": "PASSIVE"},
+    OURS: {"GOMP_SPINCOUNT": "10000"},
     DEFAULT: {"GOMP_SPINCOUNT": "300000"},  # libgomp's own number
-    **{f"spin {count}": {"GOMP_SPINCOUNT": f"{count}"} for count in (1000, 10000, 100000)},
+    "passive": {"OMP_WAIT_POLICY": "PASSIVE"},
+    **{f"spin {count}": {"GOMP_SPINCOUNT": f"{count}"} for count in (1000, 30000, 100000)},
 }
 CORES = 2
 PROCESSES = ("2 threads", "2 ranks")
@@ -106,8 +107,8 @@ def _arguments() -> argparse.Namespace:
     others = [policy for policy in POLICIES if policy not in (OURS, DEFAULT)]
     help_policies = f"to measure beside ours and the default: {', '.join(others)}"
     command.add_argument("--policies", nargs="+", choices=others, default=[], metavar="NAME", help=help_policies)
-    command.add_argument("--arch", default="resnet10t", help="backbone (default: %(default)s)")
-    add_numbers(command, batch_size=16, segments=8, pixels=64, rounds=7, steps=3)
+    command.add_argument("--arch", default="test_resnet", help="backbone (default: %(default)s)")
+    add_numbers(command, batch_size=16, segments=8, pixels=64, rounds=9, steps=10)
     add_output_argument(command, "busy")
     return command.parse_args()
 

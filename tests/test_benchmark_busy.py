@@ -16,4 +16,4 @@ def test_busy(tmp_path):
     for processes in ("2 threads", "2 ranks"):
         assert figures[processes, "default"]["to_default"]["median"] == 1
         assert figures[processes, "ours"]["busy_to_quiet"]["median"] > 0
-    assert found["method"]["policies"]["ours"] == {"OMP_WAIT_POLICY": "PASSIVE"}
+    assert found["method"]["policies"]["ours"] == {"GOMP_SPINCOUNT": "10000"}

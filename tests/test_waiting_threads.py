@@ -30,7 +30,7 @@ def shown(code, **environment):
 @pytest.mark.parametrize(
     ("environment", "expected", "read"),
     [
-        ({}, "PASSIVE None", "OMP_WAIT_POLICY = 'PASSIVE'"),
+        ({}, "None 10000", "GOMP_SPINCOUNT = '10000'"),
         ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE None", "OMP_WAIT_POLICY = 'ACTIVE'"),
         ({"GOMP_SPINCOUNT": "777"}, "None 777", "GOMP_SPINCOUNT = '777'"),
     ],
@@ -47,4 +47,4 @@ def test_torch_reads_it_and_a_users_own_wins(environment, expected, read):
 def test_every_command_comes_by(arguments):
     """Mistakes that are found after PyTorch has been loaded."""
     _, libgomp = shown(["-m", *arguments])
-    assert "OMP_WAIT_POLICY = 'PASSIVE'" in libgomp
+    assert "GOMP_SPINCOUNT = '10000'" in libgomp

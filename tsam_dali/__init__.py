@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     from tsam_dali.predictor import Predictor
 
 # OpenMP's threads spin for milliseconds when they wait for each other; beside other busy processes the one that they
-# wait for may have no core. libgomp reads this when torch is loaded: every command comes by here before.
+# wait for may have no core. This is a thirtieth of libgomp's own number of turns: the short waits between two operators
+# still need no call of the kernel. libgomp reads it when torch is loaded: every command comes by here before.
 if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
-    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    os.environ["GOMP_SPINCOUNT"] = "10000"
 
 
 def load(path: str | Path, device: str = "cpu") -> Predictor:
