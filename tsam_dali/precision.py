@@ -1,12 +1,12 @@
 """How a network computes: the number format that `training_param.amp` and the device give; the layout in memory."""
 
 import logging
-import os
 from functools import cache
 
 import torch
 
 from tsam_dali.options import TrainingParam
+from tsam_dali.provenance import onednn_limit
 
 log = logging.getLogger(__name__)
 FORMATS = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -42,11 +42,6 @@ def cpu_computes_in(amp: str) -> bool:
         return True
     known = torch.cpu.get_capabilities()
     return any(known.get(name) for name in INSTRUCTIONS[amp]) and onednn_limit().upper() not in LIMITS_WITHOUT[amp]
-
-
-def onednn_limit() -> str:
-    """The largest instruction set that oneDNN, which convolves and multiplies matrices, may use; empty: any."""
-    return os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA", "")
 
 
 @cache

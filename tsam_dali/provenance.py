@@ -60,8 +60,6 @@ def _versions() -> dict[str, str]:
 def _hardware() -> dict[str, Any]:
     import torch  # takes seconds: not for commands that only import this module
 
-    from tsam_dali.precision import onednn_limit
-
     cpu = next(
         (line.split(":")[1].strip() for line in _cpu_lines() if line.startswith("model name")), platform.machine()
     )
@@ -78,6 +76,11 @@ def _hardware() -> dict[str, Any]:
         "driver": nvidia_driver(_DRIVER.read_text()) if _DRIVER.is_file() else "",
         "cuda": torch.version.cuda or "",
     }
+
+
+def onednn_limit() -> str:
+    """The largest instruction set that oneDNN, which convolves and multiplies matrices, may use; empty: any."""
+    return os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA", "")
 
 
 def nvidia_driver(text: str) -> str:
