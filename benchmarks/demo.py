@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.plots import Bar, Panel, plot_bars
 from benchmarks.results import add_output_argument, origin, print_table, write_results
-from pipelines.words import counted
+from pipelines.files.words import counted
 from tools.demo import LEARNT, accuracies
 from tsam_dali.command_line import add_config_arguments, config_arguments, friendly_errors, parser
 from tsam_dali.config import load_config

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.results import FOLDER
-from pipelines.words import counted
+from pipelines.files.words import counted
 from tsam_dali.command_line import parser
 
 

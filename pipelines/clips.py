@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from pipelines.storage import is_remote
+from pipelines.files.storage import is_remote
 
 
 class InputError(ValueError):

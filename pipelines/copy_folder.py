@@ -7,10 +7,10 @@ import os
 from dataclasses import asdict
 from pathlib import Path
 
-from pipelines.record_file import Record, read_records
-from pipelines.storage import State, state, states
+from pipelines.files.atomic import fault_of_one
+from pipelines.files.records import Record, read_records
+from pipelines.files.storage import State, state, states
 from pipelines.training_copy import CopyOptions, write_copy
-from pipelines.unfinished import fault_of_one
 
 Sources = dict[str, str | Path]
 """id -> original."""

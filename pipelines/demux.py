@@ -13,13 +13,13 @@ from av.codec import CodecContext
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from pipelines.files.storage import KEEP_BYTES, fetch, is_remote
+from pipelines.files.words import counted
 from pipelines.headers import header_reader
 from pipelines.media_files import DEMUXERS
 from pipelines.mp4 import SampleTable, sample_table
 from pipelines.packets import Fact, Packet, Run, gather_facts, order_shown, select
-from pipelines.storage import KEEP_BYTES, fetch, is_remote
 from pipelines.video_file import VideoError, damaged, open_video, video_stream
-from pipelines.words import counted
 
 
 class Packets(Protocol):

@@ -13,10 +13,10 @@ from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from pipelines.clips import Dataset, ListError
+from pipelines.files.records import Record, is_whole, read_records, write_records
+from pipelines.files.unicode_names import name_hint
 from pipelines.frame_folder import FrameError, check_template, probe_folder
 from pipelines.list_file import columns_hint
-from pipelines.names import name_hint
-from pipelines.record_file import Record, is_whole, read_records, write_records
 from pipelines.tsam_names import explain_cut_names
 
 INDEX_NAME = "frames.jsonl"

@@ -12,14 +12,14 @@ from typing import Any
 from tqdm import tqdm
 
 from pipelines.clips import Dataset, ListError
+from pipelines.files.records import Record
+from pipelines.files.shard import Shard
+from pipelines.files.storage import location, states
 from pipelines.index_file import compact_index, index_writer, read_index, take_in_parts
 from pipelines.media_files import find_videos
 from pipelines.parallel import map_limited_on_dask
 from pipelines.probe import Checked, probe_video
-from pipelines.record_file import Record
 from pipelines.sandbox import FAULTS, Fault, Limits, map_limited
-from pipelines.shard import Shard
-from pipelines.storage import location, states
 
 INDEX_NAME = "index.jsonl"
 VERSION = 2

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from pipelines.record_file import (
+from pipelines.files.records import (
     Record,
     append,
     in_use,

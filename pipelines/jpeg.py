@@ -9,7 +9,7 @@ from functools import cache
 
 from PIL import Image
 
-from pipelines.words import counted
+from pipelines.files.words import counted
 
 START, END = b"\xff\xd8", b"\xff\xd9"
 SOS = 0xDA  # start of a scan: after its header comes entropy-coded data

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipelines.clips import Dataset, ListError
-from pipelines.names import name_hint
-from pipelines.words import counted
+from pipelines.files.unicode_names import name_hint
+from pipelines.files.words import counted
 
 log = logging.getLogger(__name__)
 

@@ -14,6 +14,7 @@ from pipelines.colour import change_look
 from pipelines.culprits import find_culprits
 from pipelines.dataset import load_clips
 from pipelines.file_sound import FileSound
+from pipelines.files.words import counted
 from pipelines.graph import Tail, build_pipeline
 from pipelines.hardware import dali_threads, decode_workers, gpu_number
 from pipelines.list_file import SPLITS
@@ -25,7 +26,6 @@ from pipelines.shared_memory import SharedMemoryError, batch_bytes, check_shared
 from pipelines.source import ClipSource
 from pipelines.views import Views
 from pipelines.ways_in import choose_way_in
-from pipelines.words import counted
 
 log = logging.getLogger(__name__)
 TRIES = 4  # to get one batch

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from pipelines.clips import Dataset, ListError
+from pipelines.files.storage import is_remote, remote_files, remote_names
+from pipelines.files.unicode_names import name_hint
 from pipelines.list_file import columns_hint
-from pipelines.names import name_hint
-from pipelines.storage import is_remote, remote_files, remote_names
 
 log = logging.getLogger(__name__)
 

@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from pipelines.clips import Dataset, ListError
+from pipelines.files.words import counted
 from pipelines.mel import AudioImage, picture, silent_picture
 from pipelines.mel_file import columns_path, fingerprint, load_columns
 from pipelines.mel_summary import read_summary, sound_file, source_states, state
-from pipelines.words import counted
 
 _REMEDY = "make it with: python tools/precompute_audio.py --data D.json --config C.json, and the same --set"
 _PROBLEMS = {

@@ -17,17 +17,17 @@ from typing import Literal
 
 import numpy as np
 
-from pipelines import storage
 from pipelines.clips import Dataset, ListError
 from pipelines.copy_folder import copy_path, originals
+from pipelines.files import storage
+from pipelines.files.atomic import fault_of_one
+from pipelines.files.records import read_records, record_writer
+from pipelines.files.shard import Shard
+from pipelines.files.unicode_names import other_form
 from pipelines.media_files import find_video
 from pipelines.mel import AudioImage, log_mel_columns
 from pipelines.mel_file import CHANNELS, columns_path, fingerprint, save_columns
-from pipelines.names import other_form
-from pipelines.record_file import read_records, record_writer
-from pipelines.shard import Shard
 from pipelines.sound import NoSoundError, read_sound
-from pipelines.unfinished import fault_of_one
 
 log = logging.getLogger(__name__)
 

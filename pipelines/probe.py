@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from pipelines.decode import VideoInfo, probe
 from pipelines.demux import demux
+from pipelines.files.words import counted
 from pipelines.pictures import all_pictures
 from pipelines.video_file import VideoError, open_video, video_stream
-from pipelines.words import counted
 
 Checked = Literal["demuxed", "decoded"]
 """How far a file was looked at: its packets were read, or all of its pictures were decoded, too."""

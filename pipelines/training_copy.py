@@ -24,12 +24,12 @@ from av.video.stream import VideoStream
 from pipelines.copy_check import fault_of_copy, fields
 from pipelines.decode import colour_range, shown_size
 from pipelines.demux import Demuxed, demux
+from pipelines.files.atomic import unfinished
 from pipelines.orientation import Orientation, levelled, orientation, pixel_aspect
 from pipelines.pictures import all_pictures
 from pipelines.sampling import displayed_size
 from pipelines.sound_decode import SoundError
 from pipelines.sound_track import SoundTrack, sound_start
-from pipelines.unfinished import unfinished
 from pipelines.video_file import VideoError, open_video, video_stream
 
 MULTIPLE = 16  # of both sides, in pixels

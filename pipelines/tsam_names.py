@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from pipelines.words import counted
+from pipelines.files.words import counted
 
 
 def cut_name(clip_id: str) -> str:

@@ -196,7 +196,7 @@ def test_every_setting_is_documented():
     """Each field of each section has a docstring under it (sections themselves have one of their class)."""
     root = CONFIG.parent
     text = "\n".join(
-        path.read_text() for package in ("pipelines", "tsam_dali") for path in (root / package).glob("*.py")
+        path.read_text() for package in ("pipelines", "tsam_dali") for path in (root / package).rglob("*.py")
     )
     for name in setting_names(Config):
         field = name.rpartition(".")[2]

@@ -23,7 +23,7 @@ def batches(example, tmp_path_factory):
     out = tmp_path_factory.mktemp("batches")
     found = {}
     for world in (1, 2):
-        script = (ROOT / "tests" / "rank_batches.py", example / "data.json", ROOT / "config/example_config.json", out)
+        script = (ROOT / "tests/rank_batches.py", example / "data.json", ROOT / "config/example_config.json", out)
         done = run(*TORCHRUN, world, *script, *SETTINGS)
         assert done.returncode == 0, done.stderr
         ranks = [json.loads((out / f"{world}_{rank}.json").read_text()) for rank in range(world)]

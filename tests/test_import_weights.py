@@ -12,7 +12,7 @@ from tsam_dali.checkpoint import load_checkpoint
 from tsam_dali.trained import build_trained
 from tsam_dali.weights import load_weights
 
-TOOL = ROOT / "tools" / "import_weights.py"
+TOOL = ROOT / "tools/import_weights.py"
 ARCH = ("--set", "model.arch=resnet18")
 
 

@@ -10,7 +10,7 @@ import torch
 import torchvision
 from torch import nn
 
-from pipelines.words import counted
+from pipelines.files.words import counted
 from tests.naive_tsam import naive_logits, naive_shift, tsm_shift
 from tests.networks import clips, network, one_thread, randomize, settings  # noqa: F401 (one_thread: a fixture)
 from tests.weight_files import TSM, mmaction_file, picture_network, prefixed, tsam_file, tsm_file, video_network

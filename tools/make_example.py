@@ -23,7 +23,7 @@ from pathlib import Path
 import joblib
 from tqdm import tqdm
 
-from pipelines.unfinished import unfinished
+from pipelines.files.atomic import unfinished
 
 if __package__:
     from tools import realistic_clips, square_clips

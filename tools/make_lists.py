@@ -27,6 +27,7 @@ from collections import Counter
 from pathlib import Path
 
 from pipelines.clips import ListError
+from pipelines.files.words import counted
 from pipelines.lists.build import Lists, build_lists
 from pipelines.lists.classes import read_classes
 from pipelines.lists.formats import FORMATS, Format, Source, recognise
@@ -35,7 +36,6 @@ from pipelines.lists.paths import PathOptions
 from pipelines.lists.rows import Listing
 from pipelines.lists.split import TSAM_SPLITS
 from pipelines.lists.write import DATA_FILE, MISSING_FILE, write_lists
-from pipelines.words import counted
 from tsam_dali.command_line import friendly_errors, parser
 
 log = logging.getLogger(__name__)

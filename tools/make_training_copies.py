@@ -18,14 +18,14 @@ from tqdm import tqdm
 
 from pipelines.clips import Dataset, ListError
 from pipelines.copy_folder import RECORDS_NAME, Sources, copy_path, make_copy, not_made
+from pipelines.files.records import Record, record_writer
+from pipelines.files.storage import is_remote, location
+from pipelines.files.words import counted
 from pipelines.index import index_videos
 from pipelines.list_file import listed_ids
 from pipelines.media_files import find_videos
 from pipelines.parallel import in_processes
-from pipelines.record_file import Record, record_writer
-from pipelines.storage import is_remote, location
 from pipelines.training_copy import CopyOptions
-from pipelines.words import counted
 from tsam_dali.cluster_arguments import add_cluster_arguments, chosen, reachable
 from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, heed_sigterm, parser, printable
 from tsam_dali.config import load_config

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 from tqdm import tqdm
 
-from pipelines.unfinished import unfinished
+from pipelines.files.atomic import unfinished
 
 RECIPE = 3  # stands in the names; raise it when a number and a seed begin to give another clip
 SECONDS = 10.0

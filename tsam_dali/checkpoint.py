@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from pipelines.names import name_hint
-from pipelines.unfinished import unfinished
+from pipelines.files.atomic import unfinished
+from pipelines.files.unicode_names import name_hint
 
 FORMAT = "tsam_dali"
 

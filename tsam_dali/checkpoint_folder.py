@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pipelines.unfinished import unfinished
+from pipelines.files.atomic import unfinished
 from tsam_dali.checkpoint import CheckpointError, copy_checkpoint, delete_checkpoint, load_checkpoint, save_checkpoint
 from tsam_dali.options import TrainingParam
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pipelines.names import same_form
+from pipelines.files.unicode_names import same_form
 
 
 def other_meaning(trained: Sequence[str], here: Sequence[str]) -> str | None:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from pipelines.names import locale_hint, name_hint
+from pipelines.files.unicode_names import locale_hint, name_hint
 
 EXAMPLE_DATA, EXAMPLE_CONFIG = "config/example_data.json", "config/example_config.json"
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from pipelines.words import counted
+from pipelines.files.words import counted
 from tsam_dali.backbone import shift_places, shifts
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from pipelines.words import counted
+from pipelines.files.words import counted
 from tsam_dali.options import TrainingParam
 
 ANSWER_SECONDS = 5

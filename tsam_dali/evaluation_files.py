@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import confusion_matrix
 
-from pipelines.words import counted
+from pipelines.files.words import counted
 from tsam_dali.checkpoint import replacing
 from tsam_dali.evaluation import SPLIT, Evaluation
 from tsam_dali.report import plot_confusion

@@ -7,8 +7,8 @@ from pathlib import Path
 from torch import nn
 
 from pipelines.dataset import load_data
+from pipelines.files.words import counted
 from pipelines.views import Views
-from pipelines.words import counted
 from tsam_dali import distributed
 from tsam_dali.command_line import make_folder
 from tsam_dali.config import Config

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipelines.unfinished import unfinished
-from pipelines.words import counted
+from pipelines.files.atomic import unfinished
+from pipelines.files.words import counted
 
 ONNX, PT2 = ".onnx", ".pt2"
 KEY = "tsam_dali.preprocessing"

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from pipelines.clips import Clip
-from pipelines.words import counted
+from pipelines.files.words import counted
 from tsam_dali.backbone import first_weights, timm_name
 from tsam_dali.checkpoint import CheckpointError
 from tsam_dali.class_names import check_class_names

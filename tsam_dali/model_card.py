@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from pipelines.words import counted
+from pipelines.files.words import counted
 from tsam_dali.model_folder import without_places
 from tsam_dali.trained import Trained
 

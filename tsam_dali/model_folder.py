@@ -11,7 +11,7 @@ from typing import Any
 import safetensors.torch
 from torch import Tensor
 
-from pipelines.unfinished import unfinished
+from pipelines.files.atomic import unfinished
 from tsam_dali.checkpoint import FORMAT, CheckpointError, load_checkpoint, sha256
 
 WEIGHTS, SETTINGS, CARD = "model.safetensors", "config.json", "README.md"

@@ -6,7 +6,7 @@ B clips, S video segments, A audio segments, T = S + A; pictures of 3 colours an
 import torch
 from torch import Tensor, nn
 
-from pipelines.words import counted
+from pipelines.files.words import counted
 from tsam_dali.backbone import ModelError, create_backbone, insert_shift
 from tsam_dali.config import Config
 

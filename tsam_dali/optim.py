@@ -9,7 +9,7 @@ import timm.optim
 import torch
 from torch import nn
 
-from pipelines.words import counted
+from pipelines.files.words import counted
 from tsam_dali.config import ConfigError
 from tsam_dali.options import OptimizerParam
 

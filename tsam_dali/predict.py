@@ -48,8 +48,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.unfinished import fault_of_one
-from pipelines.words import counted
+from pipelines.files.atomic import fault_of_one
+from pipelines.files.words import counted
 from tsam_dali.command_line import (
     add_device_argument,
     check_checkpoint,

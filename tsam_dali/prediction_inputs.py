@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipelines.clips import InputError, ListError
+from pipelines.files.unicode_names import name_hint
 from pipelines.list_file import text_lines
 from pipelines.media_files import DEMUXERS
-from pipelines.names import name_hint
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from pipelines.words import counted
+from pipelines.files.words import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from pipelines.clips import Clip
-from pipelines.words import counted
+from pipelines.files.words import counted
 from tsam_dali.checkpoint import CheckpointError
 from tsam_dali.config import Config
 from tsam_dali.distributed import of_all_ranks

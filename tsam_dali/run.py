@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.clips import Clip
+from pipelines.files.words import counted
 from pipelines.loader import Loader
-from pipelines.words import counted
 from tsam_dali.distributed import merged_over_ranks, on_rank_0, same_buffers, totals
 from tsam_dali.finite import NonFiniteError
 from tsam_dali.interruption import Interrupted, StopRequest

@@ -12,7 +12,7 @@ from logging.handlers import MemoryHandler
 from pathlib import Path
 from typing import Any, Self
 
-from pipelines.record_file import in_use
+from pipelines.files.records import in_use
 from tsam_dali.checkpoint import replacing
 from tsam_dali.checkpoint_folder import CheckpointFolder
 from tsam_dali.command_line import new_folder

@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from pipelines.words import counted
+from pipelines.files.words import counted
 from tsam_dali.backbone import ModelError, shifts
 from tsam_dali.shift import TemporalShift
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipelines.words import counted
+from pipelines.files.words import counted
 from tsam_dali.checkpoint import CheckpointError
 from tsam_dali.config import Config, ConfigError, config_from_dict
 from tsam_dali.model import build_model

@@ -6,9 +6,9 @@ from typing import Any
 from torch import Tensor
 
 from pipelines.clips import Clip
+from pipelines.files.words import counted
 from pipelines.loader import Batch, Loader, build_loader
 from pipelines.shared_memory import check_shared_memory
-from pipelines.words import counted
 from tsam_dali import distributed
 from tsam_dali.config import Config
 from tsam_dali.distributed import Job

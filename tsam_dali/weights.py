@@ -8,7 +8,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from pipelines.words import counted
+from pipelines.files.words import counted
 from tsam_dali.backbone import shifts, timm_name
 from tsam_dali.class_names import other_meaning
 from tsam_dali.config import Config

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipelines.clips import ListError
+from pipelines.files.unicode_names import locale_hint
+from pipelines.files.words import counted
 from pipelines.list_file import id_problem
 from pipelines.lists.classes import ClassTable, labels_in_order
 from pipelines.lists.media import MediaFolder
 from pipelines.lists.rows import Listing, Row
 from pipelines.lists.split import TSAM_SPLITS, ListedClip, draw_validation
-from pipelines.names import locale_hint
-from pipelines.words import counted
 
 
 @dataclass

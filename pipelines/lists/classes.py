@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.clips import ListError
+from pipelines.files.unicode_names import same_form
 from pipelines.lists.published import read_json
 from pipelines.lists.rows import Listing, class_key, unquoted
-from pipelines.names import same_form
 
 
 def read_classes(path: Path) -> list[str]:

@@ -8,10 +8,10 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from pipelines.clips import Dataset, ListError
+from pipelines.files.unicode_names import name_hint, same_form
+from pipelines.files.words import counted
 from pipelines.lists.rows import SPLITS, Listing, Row, class_key, without_ending
 from pipelines.media_files import DEMUXERS
-from pipelines.names import name_hint, same_form
-from pipelines.words import counted
 
 PICTURES = (".jpg", ".jpeg", ".png")
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from pipelines.clips import ListError
+from pipelines.files.words import counted
 from pipelines.lists.rows import Row
-from pipelines.words import counted
 
 TSAM_SPLITS = ("training", "validation")
 

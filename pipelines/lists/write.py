@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.clips import Dataset, ListError
+from pipelines.files.atomic import unfinished
 from pipelines.lists.build import Lists
 from pipelines.lists.media import MediaFolder
 from pipelines.lists.rows import Row
-from pipelines.unfinished import unfinished
 
 DATA_FILE, MISSING_FILE = "data.json", "missing.txt"
 

@@ -275,7 +275,7 @@ MUTATIONS = [
     ),
     Mutation(
         "index: a record may hold anything",
-        "pipelines/record_file.py",
+        "pipelines/files/records.py",
         "if whole(record):",
         "if True:",
         "test_index.py::test_records_that_cannot_be_are_looked_at_again",

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines import storage
 from pipelines.clips import Dataset, ListError
 from pipelines.dataset import DataError, load_clips
 from pipelines.decode import decode_frames
+from pipelines.files import storage
 from pipelines.loader import build_loader
 from pipelines.media_files import find_videos, video_ids
 from pipelines.probe import probe_video

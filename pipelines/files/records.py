@@ -1,7 +1,7 @@
 """A file of records, one JSON object with an `id` a line: what has been found out once about each clip.
 
-Runs that share the clips (`pipelines.shard`) write a part file each; whoever reads the file reads its parts, too, and a
-run of all clips puts them together.
+Runs that share the clips (`pipelines.files.shard`) write a part file each; whoever reads the file reads its parts, too,
+and a run of all clips puts them together.
 """
 
 import errno
@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from pipelines.clips import InputError
-from pipelines.shard import Shard, part_files
-from pipelines.unfinished import unfinished
+from pipelines.files.atomic import unfinished
+from pipelines.files.shard import Shard, part_files
 
 log = logging.getLogger(__name__)
 

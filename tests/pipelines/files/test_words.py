@@ -1,6 +1,6 @@
 """Numbers in sentences."""
 
-from pipelines.words import counted
+from pipelines.files.words import counted
 
 
 def test_one_is_singular_and_all_else_plural():

@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from pipelines.unfinished import MARK, unfinished
+from pipelines.files.atomic import MARK, unfinished
 
 KILLED = """
 import os, pathlib, signal, sys
-from pipelines.unfinished import unfinished
+from pipelines.files.atomic import unfinished
 with unfinished(pathlib.Path(sys.argv[1])) as temporary:
     temporary.mkdir() if sys.argv[2] == "folder" else None
     (temporary / "one.jpg" if sys.argv[2] == "folder" else temporary).write_text("begun")
