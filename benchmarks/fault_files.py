@@ -8,8 +8,8 @@ import av
 import numpy as np
 
 from pipelines.decode import VideoError, decode_frames
+from pipelines.parallel.sandbox import Limits, map_limited
 from pipelines.probe import probe_video
-from pipelines.sandbox import Limits, map_limited
 from tests.damage import DAMAGES, damage
 from tests.media import write_video
 from tsam_dali.checkpoint import CheckpointError, load_checkpoint

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from pipelines.frame_stream import StreamFrame
-from pipelines.memory import keep_freed_memory
+from pipelines.parallel.malloc import keep_freed_memory
 from tsam_dali.config import load_config
 from tsam_dali.live import CLIP_SECONDS, Ear
 from tsam_dali.model import build_model

@@ -17,7 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.processes import pin, tree
-from pipelines.processes import no_main_module
+from pipelines.parallel.processes import no_main_module
 
 Make = Callable[[], Any]
 """Makes, in the variant's own process, the object whose methods are called; at the end `close`, if it has one. It must

@@ -16,7 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from benchmarks.material import CONFIG
 from benchmarks.measure import Variant, running
 from benchmarks.training import Network, make_learner, synthetic_batch
-from pipelines.memory import keep_freed_memory
+from pipelines.parallel.malloc import keep_freed_memory
 from tsam_dali.config import load_config
 from tsam_dali.distributed import Job
 from tsam_dali.engine import train_one_epoch

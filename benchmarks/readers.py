@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.processes import cpu_seconds
 from pipelines.loader import Batch
-from pipelines.memory import keep_freed_memory
+from pipelines.parallel.malloc import keep_freed_memory
 from tsam_dali.config import Config, load_config
 
 

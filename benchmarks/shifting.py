@@ -10,7 +10,7 @@ from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.tsam_shift import clone_shift
-from pipelines.memory import keep_freed_memory
+from pipelines.parallel.malloc import keep_freed_memory
 from tsam_dali.shift import temporal_shift
 from tsam_dali.shift_blocks import NONE, list_sources, takes
 

@@ -12,7 +12,7 @@ from benchmarks.measure import MissingVariantError
 from benchmarks.processes import memory_mb
 from benchmarks.training import NUM_CLASS, synthetic_batch
 from benchmarks.tsam_shift import clone_shift
-from pipelines.memory import keep_freed_memory
+from pipelines.parallel.malloc import keep_freed_memory
 from tsam_dali.config import Config, load_config
 from tsam_dali.distributed import Job
 from tsam_dali.engine import train_one_epoch

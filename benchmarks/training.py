@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from benchmarks.processes import cpu_seconds
 from benchmarks.readers import Reader
 from pipelines.loader import Batch
-from pipelines.memory import keep_freed_memory
+from pipelines.parallel.malloc import keep_freed_memory
 from tsam_dali.config import Config, load_config
 from tsam_dali.distributed import Job
 from tsam_dali.engine import train_one_epoch

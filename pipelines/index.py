@@ -17,9 +17,9 @@ from pipelines.files.shard import Shard
 from pipelines.files.storage import location, states
 from pipelines.index_file import compact_index, index_writer, read_index, take_in_parts
 from pipelines.media_files import find_videos
-from pipelines.parallel import map_limited_on_dask
+from pipelines.parallel.pool import map_limited_on_dask
+from pipelines.parallel.sandbox import FAULTS, Fault, Limits, map_limited
 from pipelines.probe import Checked, probe_video
-from pipelines.sandbox import FAULTS, Fault, Limits, map_limited
 
 INDEX_NAME = "index.jsonl"
 VERSION = 2

@@ -19,9 +19,9 @@ from pipelines.graph import Tail, build_pipeline
 from pipelines.hardware import dali_threads, decode_workers, gpu_number
 from pipelines.list_file import SPLITS
 from pipelines.mel_store import MelStore
-from pipelines.memory import return_freed_memory
 from pipelines.order import EvaluationOrder, TrainingOrder
-from pipelines.processes import STOPPING, deaf_to, no_main_module
+from pipelines.parallel.malloc import return_freed_memory
+from pipelines.parallel.processes import STOPPING, deaf_to, no_main_module
 from pipelines.shared_memory import SharedMemoryError, batch_bytes, check_shared_memory, worker_ends
 from pipelines.source import ClipSource
 from pipelines.views import Views

@@ -16,7 +16,7 @@ from pipelines.file_sound import FileSound
 from pipelines.mel import silent_picture
 from pipelines.mel_store import MelStore
 from pipelines.order import EvaluationOrder, Position, TrainingOrder
-from pipelines.processes import serve_parent
+from pipelines.parallel.processes import serve_parent
 from pipelines.views import Views
 from pipelines.ways_in import WayIn
 

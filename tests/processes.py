@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipelines.processes import STOPPING
+from pipelines.parallel.processes import STOPPING
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -18,7 +18,7 @@ from pipelines.clips import Dataset, ListError
 from pipelines.index import VERSION, index_videos
 from pipelines.index_file import index_writer
 from pipelines.media_files import find_video, find_videos, video_ids
-from pipelines.sandbox import Limits
+from pipelines.parallel.sandbox import Limits
 from tests import probes
 from tests.media import write_video
 from tests.processes import ROOT

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from pipelines.processes import STOPPING
+from pipelines.parallel.processes import STOPPING
 from tests.processes import ROOT
 from tsam_dali.interruption import Interrupted, StopRequest
 

@@ -38,12 +38,12 @@ LAYERS = [
         "pipelines.lists.split",
         "pipelines.lists.write",
         "pipelines.media_files",
-        "pipelines.memory",
         "pipelines.order",
-        "pipelines.parallel",
-        "pipelines.processes",
+        "pipelines.parallel.malloc",
+        "pipelines.parallel.pool",
+        "pipelines.parallel.processes",
+        "pipelines.parallel.sandbox",
         "pipelines.sampling",
-        "pipelines.sandbox",
         "pipelines.sei",
         "pipelines.tsam_names",
         "pipelines.views",
@@ -183,7 +183,7 @@ LAYERS = [
     },
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-WORKERS = ["pipelines.source", "pipelines.probe", "pipelines.sandbox"]
+WORKERS = ["pipelines.source", "pipelines.probe", "pipelines.parallel.sandbox"]
 HEAVY = {"torch", "nvidia"}
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from pipelines.decode import probe
 from pipelines.nvdec import nvdec_decodes, prunable
+from pipelines.parallel.sandbox import Limits, map_limited
 from pipelines.probe import probe_video
-from pipelines.sandbox import Limits, map_limited
 from tests.damage import DAMAGES, damage
 from tests.media import write_video
 

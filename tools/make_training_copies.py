@@ -24,7 +24,7 @@ from pipelines.files.words import counted
 from pipelines.index import index_videos
 from pipelines.list_file import listed_ids
 from pipelines.media_files import find_videos
-from pipelines.parallel import in_processes
+from pipelines.parallel.pool import in_processes
 from pipelines.training_copy import CopyOptions
 from tsam_dali.cluster_arguments import add_cluster_arguments, chosen, reachable
 from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, heed_sigterm, parser, printable

@@ -24,7 +24,7 @@ from pipelines.media_files import find_videos
 from pipelines.mel import AudioImage
 from pipelines.mel_file import fingerprint
 from pipelines.mel_summary import Record, read_summary, sound_file, source_states, state, store_sound, summary_writer
-from pipelines.parallel import in_processes
+from pipelines.parallel.pool import in_processes
 from pipelines.tsam_names import explain_cut_names
 from tsam_dali.cluster_arguments import add_cluster_arguments, chosen, reachable
 from tsam_dali.command_line import add_config_arguments, friendly_errors, heed_sigterm, parser, printable

@@ -29,7 +29,7 @@ import argparse
 import dataclasses
 from pathlib import Path
 
-from pipelines.memory import keep_freed_memory
+from pipelines.parallel.malloc import keep_freed_memory
 from tsam_dali.class_names import check_class_names
 from tsam_dali.command_line import add_device_argument, check_checkpoint, friendly_errors, parser, positive
 from tsam_dali.config import change_config, check_changes

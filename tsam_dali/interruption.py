@@ -3,7 +3,7 @@
 import signal
 from types import FrameType
 
-from pipelines.processes import STOPPING
+from pipelines.parallel.processes import STOPPING
 
 EXIT_CODE = 75  # of a run that was stopped and can be gone on with: "try again later" in sysexits.h
 

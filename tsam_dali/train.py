@@ -24,7 +24,7 @@ from pipelines.clips import Clip
 from pipelines.dataset import load_data
 from pipelines.files.words import counted
 from pipelines.list_file import SPLITS
-from pipelines.memory import keep_freed_memory
+from pipelines.parallel.malloc import keep_freed_memory
 from tsam_dali.command_line import config_arguments, friendly_errors
 from tsam_dali.config import Config, load_config
 from tsam_dali.example import ensure_example, ensure_example_sound

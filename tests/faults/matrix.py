@@ -35,7 +35,7 @@ randomly damaged: an error or the right frames, but for damage no decoder sees
 randomly damaged: strict decoding reports most of it; the rest are valid codes for other pictures
     test_decode_damage.py::test_damage_is_not_concealed
 hangs or crashes the decoder: timeout, out_of_memory, crashed; the run goes on
-    test_sandbox.py::test_children_that_misbehave
+    pipelines/parallel/test_sandbox.py::test_children_that_misbehave
 zero bytes: status empty
     test_video_file.py::test_empty
 HTML named .mp4: status not_a_video

@@ -226,17 +226,17 @@ MUTATIONS = [
     ),
     Mutation(
         "sandbox: what takes too long is no fault",
-        "pipelines/sandbox.py",
+        "pipelines/parallel/sandbox.py",
         "self._receive() if ready else _timeout(self._limits)",
         'self._receive() if ready else "done"',
-        "test_sandbox.py::test_reasons",
+        "pipelines/parallel/test_sandbox.py::test_reasons",
     ),
     Mutation(
         "sandbox: memory is not limited",
-        "pipelines/sandbox.py",
+        "pipelines/parallel/sandbox.py",
         "_limit(resource.RLIMIT_AS, used + (limits.megabytes << 20))",
         "pass",
-        "test_sandbox.py::test_reasons",
+        "pipelines/parallel/test_sandbox.py::test_reasons",
     ),
     Mutation(
         "list: a clip may have two labels",
@@ -296,10 +296,10 @@ MUTATIONS = [
     ),
     Mutation(
         "worker: outlives its parent",
-        "pipelines/processes.py",
+        "pipelines/parallel/processes.py",
         "_LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)",
         "pass",
-        "test_processes.py::test_a_worker_ends_with_its_parent",
+        "pipelines/parallel/test_processes.py::test_a_worker_ends_with_its_parent",
     ),
     Mutation(
         "source: a name that is no text raises",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.processes import STOPPING, deaf_to, no_main_module, serve_parent
+from pipelines.parallel.processes import STOPPING, deaf_to, no_main_module, serve_parent
 from tests.processes import ROOT
 
 
@@ -68,8 +68,8 @@ def test_the_parent_still_gets_its_signals(worker):
 def test_a_worker_ends_with_its_parent():
     program = """
         import multiprocessing, os, signal
-        from pipelines.processes import STOPPING, deaf_to, no_main_module
-        from tests.test_processes import busy
+        from pipelines.parallel.processes import STOPPING, deaf_to, no_main_module
+        from tests.pipelines.parallel.test_processes import busy
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=busy, args=(theirs,))

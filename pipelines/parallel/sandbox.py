@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from joblib import Parallel, delayed
 
-from pipelines.processes import children_allowed, deaf_to, end_with_parent, no_main_module
+from pipelines.parallel.processes import children_allowed, deaf_to, end_with_parent, no_main_module
 
 ITEMS_PER_CHILD = 200  # a fork costs about as much as reading the packets of some files
 

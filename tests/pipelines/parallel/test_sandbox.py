@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.sandbox import ITEMS_PER_CHILD, Limits, map_limited
+from pipelines.parallel.sandbox import ITEMS_PER_CHILD, Limits, map_limited
 from tests import probes
 from tests.media import write_video
 from tests.processes import ROOT
@@ -99,7 +99,7 @@ def test_closing_ends_children_at_once(tmp_path):
 def test_no_orphans(number):
     """The program is ended from outside while one child sleeps and one spins."""
     script = (
-        "from pipelines.sandbox import *; from tests import probes\n"
+        "from pipelines.parallel.sandbox import *; from tests import probes\n"
         "for _ in map_limited(probes.by_name, ['/x/sleep.mp4', '/x/spin.mp4'], 2, Limits()): pass"
     )
     with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stderr=subprocess.DEVNULL) as program:

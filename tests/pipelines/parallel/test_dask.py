@@ -6,8 +6,8 @@ import os
 import pytest
 from distributed import LocalCluster
 
-from pipelines import parallel
-from pipelines.parallel import in_processes
+from pipelines.parallel import pool
+from pipelines.parallel.pool import in_processes
 from tests.media import write_video
 from tests.processes import called, run
 from tools import precompute_audio
@@ -75,7 +75,7 @@ def test_copies_and_sound(folder, address):
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense://1"])
 def test_no_scheduler(folder, monkeypatch, address):
-    monkeypatch.setattr(parallel, "SECONDS_TO_CONNECT", 1)
+    monkeypatch.setattr(pool, "SECONDS_TO_CONNECT", 1)
     options = ("--data", folder / "data.json", "--dask", address, "--config", EXAMPLE_CONFIG, "--force")
     done = called(precompute_audio.main, *options)
     assert done.returncode == 2

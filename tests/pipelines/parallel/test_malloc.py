@@ -8,7 +8,7 @@ from tests.processes import run
 
 COUNT_FAULTS = """
 import resource
-from pipelines.memory import keep_freed_memory
+from pipelines.parallel.malloc import keep_freed_memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -24,7 +24,7 @@ print(default, faults())
 
 LEAVE_GAPS = """
 from pathlib import Path
-from pipelines.memory import keep_freed_memory, return_freed_memory
+from pipelines.parallel.malloc import keep_freed_memory, return_freed_memory
 
 def resident():  # MB
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 // 10**6

@@ -8,8 +8,8 @@ from typing import Any
 import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from pipelines.processes import end_with_parent
-from pipelines.sandbox import Limits, map_limited
+from pipelines.parallel.processes import end_with_parent
+from pipelines.parallel.sandbox import Limits, map_limited
 
 FILES_PER_TASK = 20
 """That a Dask worker takes at a time: a task costs milliseconds, the child process with limits about a second."""
@@ -53,7 +53,8 @@ def _work(program: int, function: Callable[..., Any], job: tuple) -> Any:
 def map_limited_on_dask(
     function: Callable[[Any], Any], items: Sequence[Any], limits: Limits, address: str
 ) -> Iterator[tuple[Any, Any]]:
-    """`pipelines.sandbox.map_limited` by the workers of a Dask cluster, each with a child process of its own."""
+    """`pipelines.parallel.sandbox.map_limited` by the workers of a Dask cluster, each with a child process of its
+    own."""
     jobs = ((function, chunk, limits) for chunk in _chunks(items))
     with closing(_on_dask(_map_chunk, jobs, address, 1)) as chunks:
         for results in chunks:
