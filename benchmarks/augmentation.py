@@ -1,6 +1,7 @@
 """TSAM's augmentation as TSAM computes it: torchvision on float tensors, one draw for all frames of a clip.
 
-The draws come from `pipelines.sampling`, so that all loaders of a benchmark see the same frames, crops and colours.
+The draws come from `pipelines.sampling.plan`, so that all loaders of a benchmark see the same frames, crops and
+colours.
 """
 
 from functools import partial
@@ -9,7 +10,7 @@ from types import ModuleType
 import torchvision.transforms.functional as first_functions
 from torch import Tensor
 
-from pipelines.sampling import Colour, Plan
+from pipelines.sampling.plan import Colour, Plan
 
 BLUR_KERNEL = 9  # pixels
 

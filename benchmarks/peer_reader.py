@@ -19,7 +19,7 @@ from benchmarks.torch_loader import endless_batches
 from pipelines.dataset import load_clips
 from pipelines.loader import Batch
 from pipelines.mel_store import MelStore
-from pipelines.sampling import Crop, training_plan
+from pipelines.sampling.plan import Crop, training_plan
 
 
 class PeerClips(Dataset):

@@ -23,7 +23,7 @@ from benchmarks.torch_loader import endless_batches
 from benchmarks.tsam_sound import kept_mel_filters, log_mel, mel_filters
 from pipelines.list_file import read_list
 from pipelines.loader import Batch
-from pipelines.sampling import training_plan
+from pipelines.sampling.plan import training_plan
 
 
 class TSAMClips(Dataset):

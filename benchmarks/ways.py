@@ -10,7 +10,7 @@ from benchmarks.material import CONFIG, COPIES, INDEX, JPEGS, MELS, OF_COPIES, V
 from benchmarks.readers import Reader, ours, peer, tsam
 from benchmarks.training import ready
 from pipelines.dataset import load_clips
-from pipelines.sampling import training_plan
+from pipelines.sampling.plan import training_plan
 from tsam_dali.config import load_config
 
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pipelines.sampling import BRIGHTNESS, CONTRAST, GREY, HUE, SATURATION
+from pipelines.sampling.plan import BRIGHTNESS, CONTRAST, GREY, HUE, SATURATION
 
 CHANGES, GREYS, ORDER, SIGMA = slice(4), 4, slice(5, 9), 9
-"""Where they stand in `pipelines.sampling.Plan.look`."""
+"""Where they stand in `pipelines.sampling.plan.Plan.look`."""
 TURN = 360 / 6  # degrees; inside, hues go from 0 to 6
 UNCHANGED = (1, 1, 1, 0, 0)
 BLUR_RADIUS = 4
@@ -23,7 +23,7 @@ def change_look(video: Tensor, look: Tensor) -> None:
 
     Args:
         video: float32 (B, S, 3, H, W), 0..1, contiguous.
-        look: one row for each clip, on the CPU, (B, 10); see `pipelines.sampling.Plan.look`.
+        look: one row for each clip, on the CPU, (B, 10); see `pipelines.sampling.plan.Plan.look`.
     """
     changes = change_colours_on_gpu if video.is_cuda else change_colours_on_cpu
     changes(video.flatten(3), look)

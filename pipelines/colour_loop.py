@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numba import boolean, float32, int64, njit, void
 
-from pipelines.sampling import BRIGHTNESS, CONTRAST, GREY, SATURATION
+from pipelines.sampling.plan import BRIGHTNESS, CONTRAST, GREY, SATURATION
 
 TILE = 2048  # pixels
 ZERO, ONE, RED, GREEN, BLUE = (np.float32(number) for number in (0, 1, *GREY))

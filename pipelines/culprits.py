@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pipelines.graph import Tail, build_pipeline
-from pipelines.order import EvaluationOrder, Position, TrainingOrder
+from pipelines.sampling.batch_order import EvaluationOrder, Position, TrainingOrder
 from pipelines.source import ClipSource
 
 

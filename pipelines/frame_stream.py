@@ -15,7 +15,7 @@ from av.container import InputContainer
 
 from pipelines.decode import RGBConverter, shown_size
 from pipelines.orientation import LastingMatrix, orientation, pixel_aspect
-from pipelines.sampling import centre_crop, displayed_size, undisplayed
+from pipelines.sampling.plan import centre_crop, displayed_size, undisplayed
 from pipelines.sound_clock import Tape
 from pipelines.sound_decode import Converter, sound_stream
 from pipelines.video_file import VideoError, damaged, decodable, open_video, video_stream

@@ -19,12 +19,12 @@ from pipelines.graph import Tail, build_pipeline
 from pipelines.hardware import dali_threads, decode_workers, gpu_number
 from pipelines.list_file import SPLITS
 from pipelines.mel_store import MelStore
-from pipelines.order import EvaluationOrder, TrainingOrder
 from pipelines.parallel.malloc import return_freed_memory
 from pipelines.parallel.processes import STOPPING, deaf_to, no_main_module
+from pipelines.sampling.batch_order import EvaluationOrder, TrainingOrder
+from pipelines.sampling.views import Views
 from pipelines.shared_memory import SharedMemoryError, batch_bytes, check_shared_memory, worker_ends
 from pipelines.source import ClipSource
-from pipelines.views import Views
 from pipelines.ways_in import choose_way_in
 
 log = logging.getLogger(__name__)

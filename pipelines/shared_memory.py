@@ -7,8 +7,8 @@ from itertools import product
 from multiprocessing.process import BaseProcess
 
 from pipelines.mel import silent_picture
-from pipelines.order import EvaluationOrder, TrainingOrder
 from pipelines.parallel.processes import TOLD_TO_END
+from pipelines.sampling.batch_order import EvaluationOrder, TrainingOrder
 from pipelines.source import ClipSource
 from pipelines.ways_in import DecodedVideo
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.mel import AudioImage, log_mel_columns, picture, silent_picture
+from pipelines.sampling.windows import Span
 from pipelines.sound import sound_pieces
 from pipelines.sound_clock import Tape
-from pipelines.windows import Span
 
 
 def window_pictures(

@@ -10,14 +10,14 @@ from typing import Annotated, Any, Literal, NamedTuple
 import numpy as np
 from annotated_types import Ge, Interval
 
-from pipelines import sampling
 from pipelines.clips import Clip
 from pipelines.file_sound import FileSound
 from pipelines.mel import silent_picture
 from pipelines.mel_store import MelStore
-from pipelines.order import EvaluationOrder, Position, TrainingOrder
 from pipelines.parallel.processes import serve_parent
-from pipelines.views import Views
+from pipelines.sampling import plan as sampling
+from pipelines.sampling.batch_order import EvaluationOrder, Position, TrainingOrder
+from pipelines.sampling.views import Views
 from pipelines.ways_in import WayIn
 
 REASON_BYTES = 240

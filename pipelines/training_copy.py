@@ -27,7 +27,7 @@ from pipelines.demux import Demuxed, demux
 from pipelines.files.atomic import unfinished
 from pipelines.orientation import Orientation, levelled, orientation, pixel_aspect
 from pipelines.pictures import all_pictures
-from pipelines.sampling import displayed_size
+from pipelines.sampling.plan import displayed_size
 from pipelines.sound_decode import SoundError
 from pipelines.sound_track import SoundTrack, sound_start
 from pipelines.video_file import VideoError, open_video, video_stream

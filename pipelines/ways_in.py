@@ -15,7 +15,7 @@ from pipelines.decode import decode_crop
 from pipelines.frame_folder import read_frames
 from pipelines.jpeg import black_jpeg
 from pipelines.remux import black_file, black_video, remux
-from pipelines.sampling import Plan
+from pipelines.sampling.plan import Plan
 from pipelines.whole_file import check_whole
 
 Arrays = tuple[np.ndarray, np.ndarray]

@@ -6,7 +6,7 @@ import pytest
 from pipelines.clips import Clip
 from pipelines.decode import decode_frames, probe
 from pipelines.frame_stream import read_stream
-from pipelines.sampling import Crop, displayed_size, undisplayed
+from pipelines.sampling.plan import Crop, displayed_size, undisplayed
 from pipelines.training_copy import CopyOptions, write_copy
 from tests.loading import batches, settings
 from tests.media import ffmpeg, write_video

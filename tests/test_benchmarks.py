@@ -24,7 +24,7 @@ from benchmarks.tsam_shift import clone_shift
 from benchmarks.tsam_sound import log_mel, mel_filters
 from pipelines.decode import decode_frames
 from pipelines.mel import AudioImage, log_mel_picture
-from pipelines.sampling import Colour, Crop, Plan
+from pipelines.sampling.plan import Colour, Crop, Plan
 from tests.bench_results import results
 from tests.media import write_video
 from tests.naive_tsam import naive_shift

@@ -9,7 +9,7 @@ from torchvision.transforms.v2 import functional
 
 from benchmarks.augmentation import recoloured
 from pipelines import colour
-from pipelines.sampling import Colour, Crop, Plan
+from pipelines.sampling.plan import Colour, Crop, Plan
 
 ORDERS = list(permutations(range(4)))
 

@@ -15,7 +15,7 @@ from pipelines.clips import Clip
 from pipelines.dataset import Loaded
 from pipelines.list_file import Entry
 from pipelines.loader import Batch
-from pipelines.views import Views
+from pipelines.sampling.views import Views
 from tests.networks import settings
 from tsam_dali import evaluation as module
 from tsam_dali.distributed import Job

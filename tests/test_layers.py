@@ -38,16 +38,16 @@ LAYERS = [
         "pipelines.lists.split",
         "pipelines.lists.write",
         "pipelines.media_files",
-        "pipelines.order",
         "pipelines.parallel.malloc",
         "pipelines.parallel.pool",
         "pipelines.parallel.processes",
         "pipelines.parallel.sandbox",
-        "pipelines.sampling",
+        "pipelines.sampling.batch_order",
+        "pipelines.sampling.plan",
+        "pipelines.sampling.views",
+        "pipelines.sampling.windows",
         "pipelines.sei",
         "pipelines.tsam_names",
-        "pipelines.views",
-        "pipelines.windows",
     },
     {
         "pipelines.colour_loop",
@@ -241,7 +241,7 @@ def test_workers_import_neither_torch_nor_dali():
         found = imports(modules()[name])
         assert not {other for other in found if other.split(".")[0] in HEAVY}, name
         todo += [other for other in found if other in LEVEL and other not in seen]
-    assert {"pipelines.decode", "pipelines.mel", "pipelines.sampling"} <= seen
+    assert {"pipelines.decode", "pipelines.mel", "pipelines.sampling.plan"} <= seen
 
 
 def test_there_is_no_circle():

@@ -15,7 +15,7 @@ import tsam_dali
 from pipelines.clips import InputError
 from pipelines.dataset import load_data
 from pipelines.probe import probe_video
-from pipelines.views import Views
+from pipelines.sampling.views import Views
 from tests.checkpoints import TINY, checkpoint
 from tests.media import write_video
 from tests.networks import one_thread  # noqa: F401 (a fixture)

@@ -8,8 +8,8 @@ import pytest
 
 from pipelines import decode
 from pipelines.loader import build_loader
-from pipelines.order import TrainingOrder
-from pipelines.sampling import epoch_order
+from pipelines.sampling.batch_order import TrainingOrder
+from pipelines.sampling.plan import epoch_order
 from tests.loading import SIZES, batches, batches_from, expected_video, make_clip, settings
 from tsam_dali.config import ConfigError
 

@@ -10,7 +10,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from pipelines.sampling import Crop, Plan
+from pipelines.sampling.plan import Crop, Plan
 from tests.test_run_log import epoch, settings, window
 from tsam_dali.mistakes import Mistake
 from tsam_dali.report_page import write_report

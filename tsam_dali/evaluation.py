@@ -18,7 +18,7 @@ from pipelines.dataset import Loaded
 from pipelines.files.words import counted
 from pipelines.list_file import Entry
 from pipelines.loader import Batch, build_loader
-from pipelines.views import Protocol, Views
+from pipelines.sampling.views import Protocol, Views
 from tsam_dali.config import Config
 from tsam_dali.distributed import Job, merged_over_ranks
 from tsam_dali.engine import evaluate

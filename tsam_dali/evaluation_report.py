@@ -8,7 +8,7 @@ from torch import nn
 
 from pipelines.dataset import load_data
 from pipelines.files.words import counted
-from pipelines.views import Views
+from pipelines.sampling.views import Views
 from tsam_dali import distributed
 from tsam_dali.command_line import make_folder
 from tsam_dali.config import Config

@@ -16,8 +16,8 @@ from pipelines.file_sound import FileSound
 from pipelines.hardware import decode_workers
 from pipelines.loader import Loader, build_loader
 from pipelines.parallel.sandbox import Fault, Limits, map_limited
+from pipelines.sampling.views import Views
 from pipelines.shared_memory import SharedMemoryError, check_shared_memory
-from pipelines.views import Views
 from tsam_dali.config import Config, change_config
 from tsam_dali.precision import autocast
 

@@ -60,7 +60,8 @@ class Timeline:
     duration: float
     """Seconds."""
     window: float
-    """Seconds that a window lasts; those of a shorter file, and the last one, see `pipelines.windows.window_spans`."""
+    """Seconds that a window lasts; those of a shorter file, and the last one, see
+    `pipelines.sampling.windows.window_spans`."""
     stride: float
     """Seconds from the start of a window to that of the next."""
     has_sound: bool

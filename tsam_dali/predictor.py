@@ -82,7 +82,7 @@ class Predictor:
         Args:
             path: a video.
             window: seconds that a window lasts, above 0. The last one ends with the video; a shorter video is one
-                window. See `pipelines.windows.window_spans`.
+                window. See `pipelines.sampling.windows.window_spans`.
             stride: seconds from the start of a window to that of the next, above 0.
             topk: classes of each window.
 

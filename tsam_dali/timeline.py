@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pipelines.sampling.windows import Span, WindowViews, span_frames, window_spans
 from pipelines.sound_windows import window_pictures
-from pipelines.windows import Span, WindowViews, span_frames, window_spans
 from tsam_dali.config import Config
 from tsam_dali.file_clips import file_clip, look_at
 from tsam_dali.predictions import PredictionError, Timeline, Window, best_classes
@@ -46,7 +46,7 @@ def make_timeline(
         names: of the C classes.
         path: the video.
         record: what `pipelines.frame_times.probe_times` found.
-        window, stride: seconds; see `pipelines.windows.window_spans`.
+        window, stride: seconds; see `pipelines.sampling.windows.window_spans`.
         topk: classes of each window.
 
     Raises:

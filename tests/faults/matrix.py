@@ -73,7 +73,7 @@ first pts not 0: frame 0 is the first picture
 1 and 3 frames: decoded; a plan repeats frames
     test_decode.py::test_very_short
 1 and 3 frames: every number of frames and segments stays inside
-    test_sampling.py::test_frames_follow_the_rule_for_every_length
+    pipelines/sampling/test_plan.py::test_frames_follow_the_rule_for_every_length
 out of the ordinary, all kinds: trained on, none is left out
     faults/test_files.py::test_whatever_is_out_of_the_ordinary_is_trained_on
 unusable, all kinds: named at once; left out up to max_bad_fraction

@@ -6,8 +6,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from pipelines import sampling
-from pipelines.sampling import AudioAugmentation, Colour, VideoAugmentation
+from pipelines.sampling import plan as sampling
+from pipelines.sampling.plan import AudioAugmentation, Colour, VideoAugmentation
 
 VIDEO, AUDIO = VideoAugmentation(RandomGrayscale=0.2), AudioAugmentation()
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from pipelines.sampling import epoch_order
+from pipelines.sampling.plan import epoch_order
 
 
 class Position(NamedTuple):
@@ -16,7 +16,7 @@ class Position(NamedTuple):
 
     row: int  # line of the clip list; -1: padding
     epoch: int = 0
-    view: int = 0  # in a multi-clip evaluation, see `pipelines.views`
+    view: int = 0  # in a multi-clip evaluation, see `pipelines.sampling.views`
     repeat: int = 0  # number of the sample among those of its video in a training batch
 
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipelines.sampling import Plan, centre_crop, validation_frames
-from pipelines.views import Views
+from pipelines.sampling.plan import Plan, centre_crop, validation_frames
+from pipelines.sampling.views import Views
 
 REST = 0.1
 """Part of a window: a rest of a video that is shorter belongs to the last window."""

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from pipelines.sampling import Crop, Plan, centre_crop, evaluation_plan
+from pipelines.sampling.plan import Crop, Plan, centre_crop, evaluation_plan
 
 DENSE_WINDOW = 64
 """Frames of the piece of a video that a clip of `tsm-dense` covers."""

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from pipelines.sampling import evaluation_plan, validation_frames
-from pipelines.views import Views, dense_frames, three_crops
+from pipelines.sampling import validation_frames
+from pipelines.sampling.plan import evaluation_plan
+from pipelines.sampling.views import Views, dense_frames, three_crops
 
 
 def test_dense_frames_by_hand():

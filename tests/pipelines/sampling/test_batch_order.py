@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipelines.order import EvaluationOrder, TrainingOrder
-from pipelines.sampling import epoch_order
+from pipelines.sampling.batch_order import EvaluationOrder, TrainingOrder
+from pipelines.sampling.plan import epoch_order
 
 
 def global_batch(step, world, **order):
