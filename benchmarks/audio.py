@@ -28,8 +28,8 @@ from benchmarks.preparation import extract, precompute, run, timed_figure
 from benchmarks.processes import choose_cores
 from benchmarks.results import add_output_argument, origin, print_table, write_results
 from benchmarks.tsam_sound import kept_mel_filters, mel_filters
-from pipelines.mel_store import MelStore
-from pipelines.sound import read_sound
+from pipelines.audio.mel_store import MelStore
+from pipelines.audio.read import read_sound
 from tsam_dali.command_line import friendly_errors, parser
 from tsam_dali.config import load_config
 

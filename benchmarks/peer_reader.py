@@ -16,9 +16,9 @@ from torchvision.transforms.v2 import functional
 from benchmarks.augmentation import augmented
 from benchmarks.decoders import DECODERS
 from benchmarks.torch_loader import endless_batches
+from pipelines.audio.mel_store import MelStore
 from pipelines.dataset import load_clips
 from pipelines.loader import Batch
-from pipelines.mel_store import MelStore
 from pipelines.sampling.plan import Crop, training_plan
 
 

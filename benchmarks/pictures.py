@@ -10,9 +10,10 @@ from torch import from_numpy, set_num_threads
 from torch.nn.functional import interpolate
 
 from benchmarks.tsam_sound import Filters, log_mel
-from pipelines.mel import N_FFT, AudioImage, log_mel_picture
-from pipelines.mel_store import MelStore
-from pipelines.sound import read_sound
+from pipelines.audio.log_mel import N_FFT, AudioImage
+from pipelines.audio.mel_store import MelStore
+from pipelines.audio.read import read_sound
+from pipelines.mel import log_mel_picture
 
 
 class Pictures:

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipelines.mel import N_FFT, SHORTEST_CUT, AudioImage
+from pipelines.audio.log_mel import N_FFT, SHORTEST_CUT, AudioImage
 
 Filters = Callable[[int, int, int], Tensor]
 """Sample rate, samples of a transform, mel bands -> (bands, bins)."""
@@ -20,7 +20,7 @@ Filters = Callable[[int, int, int], Tensor]
 def log_mel(path: Path, options: AudioImage, cut: tuple[float, float], filters: Filters) -> Tensor:
     """The log-mel picture of the first channel of a .wav file, cut before it is transformed: float32 (1, 3, H, W).
 
-    See `pipelines.mel.log_mel_columns` for what is computed.
+    See `pipelines.audio.log_mel.log_mel_columns` for what is computed.
     """
     sound, rate = soundfile.read(path, dtype="float32", always_2d=True)
     first, last = round(cut[0] * rate), len(sound) - round(cut[1] * rate)

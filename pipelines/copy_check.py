@@ -6,9 +6,9 @@ from pathlib import Path
 import av
 import numpy as np
 
+from pipelines.audio.decode import sound_stream
 from pipelines.demux import demux
 from pipelines.pictures import all_pictures
-from pipelines.sound_decode import sound_stream
 from pipelines.video_file import VideoError, open_video, video_stream
 
 FIELD = 32

@@ -15,11 +15,11 @@ from av.codec import CodecContext
 from av.container import InputContainer
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
+from pipelines.audio.decode import SoundError, sound_stream
 from pipelines.demux import Demuxed, demux
 from pipelines.orientation import levelled, orientation, pixel_aspect
 from pipelines.pictures import all_pictures, selected_pictures, wanted_pictures
 from pipelines.sampling.plan import Crop
-from pipelines.sound_decode import SoundError, sound_stream
 from pipelines.video_file import VideoError, open_video, video_stream
 
 

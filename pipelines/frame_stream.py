@@ -13,11 +13,11 @@ import av
 import numpy as np
 from av.container import InputContainer
 
+from pipelines.audio.clock import Tape
+from pipelines.audio.decode import Converter, sound_stream
 from pipelines.decode import RGBConverter, shown_size
 from pipelines.orientation import LastingMatrix, orientation, pixel_aspect
 from pipelines.sampling.plan import centre_crop, displayed_size, undisplayed
-from pipelines.sound_clock import Tape
-from pipelines.sound_decode import Converter, sound_stream
 from pipelines.video_file import VideoError, damaged, decodable, open_video, video_stream
 
 log = logging.getLogger(__name__)

@@ -9,16 +9,16 @@ import torch
 from nvidia.dali.plugin.base_iterator import LastBatchPolicy
 from nvidia.dali.plugin.pytorch import DALIGenericIterator
 
+from pipelines.audio.from_video import FileSound
+from pipelines.audio.mel_store import MelStore
 from pipelines.clips import Clip
 from pipelines.colour import change_look
 from pipelines.culprits import find_culprits
 from pipelines.dataset import load_clips
-from pipelines.file_sound import FileSound
 from pipelines.files.words import counted
 from pipelines.graph import Tail, build_pipeline
 from pipelines.hardware import dali_threads, decode_workers, gpu_number
 from pipelines.list_file import SPLITS
-from pipelines.mel_store import MelStore
 from pipelines.parallel.malloc import return_freed_memory
 from pipelines.parallel.processes import STOPPING, deaf_to, no_main_module
 from pipelines.sampling.batch_order import EvaluationOrder, TrainingOrder

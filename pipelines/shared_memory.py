@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import product
 from multiprocessing.process import BaseProcess
 
-from pipelines.mel import silent_picture
+from pipelines.audio.log_mel import silent_picture
 from pipelines.parallel.processes import TOLD_TO_END
 from pipelines.sampling.batch_order import EvaluationOrder, TrainingOrder
 from pipelines.source import ClipSource

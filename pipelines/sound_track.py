@@ -9,8 +9,8 @@ import av
 import numpy as np
 from av.container import InputContainer, OutputContainer
 
-from pipelines.sound_clock import TOLERANCE
-from pipelines.sound_decode import FULL_SCALE, decoded_pieces, sound_stream
+from pipelines.audio.clock import TOLERANCE
+from pipelines.audio.decode import FULL_SCALE, decoded_pieces, sound_stream
 
 COPIED = ("aac", "ac3", "alac", "eac3", "flac", "mp2", "mp3", "opus", "vorbis")
 """Formats (FFmpeg's names) that an MP4 file holds as they are. Of others, and of plain samples, FLAC keeps 16 bit."""

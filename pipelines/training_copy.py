@@ -21,6 +21,7 @@ from av.video.frame import PictureType
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from av.video.stream import VideoStream
 
+from pipelines.audio.decode import SoundError
 from pipelines.copy_check import fault_of_copy, fields
 from pipelines.decode import colour_range, shown_size
 from pipelines.demux import Demuxed, demux
@@ -28,7 +29,6 @@ from pipelines.files.atomic import unfinished
 from pipelines.orientation import Orientation, levelled, orientation, pixel_aspect
 from pipelines.pictures import all_pictures
 from pipelines.sampling.plan import displayed_size
-from pipelines.sound_decode import SoundError
 from pipelines.sound_track import SoundTrack, sound_start
 from pipelines.video_file import VideoError, open_video, video_stream
 

@@ -22,8 +22,9 @@ from benchmarks.processes import cpu_seconds, memory_mb, open_files, tree
 from benchmarks.tsam_reader import read_frame
 from benchmarks.tsam_shift import clone_shift
 from benchmarks.tsam_sound import log_mel, mel_filters
+from pipelines.audio.log_mel import AudioImage
 from pipelines.decode import decode_frames
-from pipelines.mel import AudioImage, log_mel_picture
+from pipelines.mel import log_mel_picture
 from pipelines.sampling.plan import Colour, Crop, Plan
 from tests.bench_results import results
 from tests.media import write_video

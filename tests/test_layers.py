@@ -50,23 +50,27 @@ LAYERS = [
         "pipelines.tsam_names",
     },
     {
+        "pipelines.audio.clock",
+        "pipelines.audio.decode",
+        "pipelines.audio.from_video",
+        "pipelines.audio.log_mel",
+        "pipelines.audio.long",
+        "pipelines.audio.mel_file",
+        "pipelines.audio.mel_records",
+        "pipelines.audio.mel_store",
+        "pipelines.audio.read",
         "pipelines.colour_loop",
         "pipelines.copy_check",
         "pipelines.copy_folder",
         "pipelines.decode",
         "pipelines.demux",
-        "pipelines.file_sound",
         "pipelines.frame_stream",
         "pipelines.frame_times",
         "pipelines.hardware",
         "pipelines.headers",
         "pipelines.index_file",
         "pipelines.joints",
-        "pipelines.long_sound",
         "pipelines.mel",
-        "pipelines.mel_file",
-        "pipelines.mel_store",
-        "pipelines.mel_summary",
         "pipelines.mp4",
         "pipelines.nvdec",
         "pipelines.orientation",
@@ -74,11 +78,7 @@ LAYERS = [
         "pipelines.pictures",
         "pipelines.probe",
         "pipelines.remux",
-        "pipelines.sound",
-        "pipelines.sound_clock",
-        "pipelines.sound_decode",
         "pipelines.sound_track",
-        "pipelines.sound_windows",
         "pipelines.source",
         "pipelines.training_copy",
         "pipelines.video_file",
@@ -241,7 +241,7 @@ def test_workers_import_neither_torch_nor_dali():
         found = imports(modules()[name])
         assert not {other for other in found if other.split(".")[0] in HEAVY}, name
         todo += [other for other in found if other in LEVEL and other not in seen]
-    assert {"pipelines.decode", "pipelines.mel", "pipelines.sampling.plan"} <= seen
+    assert {"pipelines.decode", "pipelines.audio.log_mel", "pipelines.sampling.plan"} <= seen
 
 
 def test_there_is_no_circle():

@@ -13,10 +13,10 @@ import pytest
 import torch
 
 import tsam_dali
+from pipelines.audio.read import read_sound
 from pipelines.decode import decode_frames
 from pipelines.frame_stream import read_stream
 from pipelines.sampling import validation_frames
-from pipelines.sound import read_sound
 from pipelines.video_file import VideoError
 from tests.checkpoints import checkpoint
 from tests.media import ffmpeg, frame_numbers, write_video

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from pipelines.audio.log_mel import AudioImage
+from pipelines.audio.mel_records import read_summary
+from pipelines.audio.mel_store import MelStore
 from pipelines.clips import Dataset
-from pipelines.mel import AudioImage, log_mel_picture
-from pipelines.mel_store import MelStore
-from pipelines.mel_summary import read_summary
+from pipelines.mel import log_mel_picture
 from tests.processes import ROOT, run
 from tests.sound_media import noise, tone, write_clip
 
@@ -231,9 +232,9 @@ def test_a_clip_costs_no_more_than_itself(data):
 def test_a_full_disk_ends_the_run_with_one_sentence(data):
     code = (
         "import resource, runpy, signal, sys, errno, os\n"
-        "import pipelines.mel_file\n"
+        "import pipelines.audio.mel_file\n"
         "def full(*_): raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))\n"
-        "pipelines.mel_file.os.replace = full\n"
+        "pipelines.audio.mel_file.os.replace = full\n"
         "sys.argv = sys.argv[1:]\n"
         "runpy.run_path(sys.argv[0], run_name='__main__')\n"
     )

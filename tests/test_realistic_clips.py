@@ -4,8 +4,8 @@ import av
 import numpy as np
 import pytest
 
+from pipelines.audio.read import read_sound
 from pipelines.decode import decode_frames, probe
-from pipelines.sound import read_sound
 from tests.processes import run
 from tools.realistic_clips import SIZES, draw_sound, make_clips, texture
 

@@ -6,10 +6,10 @@ import av
 import numpy as np
 import pytest
 
+from pipelines.audio.read import read_sound, sound_pieces
 from pipelines.copy_folder import make_copy, not_made
 from pipelines.decode import decode_frames, probe
 from pipelines.demux import demux, demux_plain
-from pipelines.sound import read_sound, sound_pieces
 from pipelines.training_copy import CopyError, CopyOptions, copy_size, write_copy
 from pipelines.video_file import open_video, video_stream
 from tests.media import ffmpeg, frame_numbers, write_video

@@ -8,9 +8,9 @@ import pytest
 import soundfile
 from PIL import Image
 
+from pipelines.audio.read import read_sound
 from pipelines.decode import decode_frames, probe
 from pipelines.files.atomic import unfinished
-from pipelines.sound import read_sound
 from tests.media import ffmpeg, frame_numbers, write_video
 from tests.processes import called
 from tests.sound_media import damage_sound_packet, noise, tone, write_clip

@@ -15,15 +15,23 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from pipelines.audio.log_mel import AudioImage
+from pipelines.audio.mel_file import fingerprint
+from pipelines.audio.mel_records import (
+    Record,
+    read_summary,
+    sound_file,
+    source_states,
+    state,
+    store_sound,
+    summary_writer,
+)
 from pipelines.clips import Dataset, ListError
 from pipelines.files.shard import Shard
 from pipelines.files.storage import location
 from pipelines.files.words import counted
 from pipelines.list_file import listed_ids
 from pipelines.media_files import find_videos
-from pipelines.mel import AudioImage
-from pipelines.mel_file import fingerprint
-from pipelines.mel_summary import Record, read_summary, sound_file, source_states, state, store_sound, summary_writer
 from pipelines.parallel.pool import in_processes
 from pipelines.tsam_names import explain_cut_names
 from tsam_dali.cluster_arguments import add_cluster_arguments, chosen, reachable

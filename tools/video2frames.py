@@ -19,6 +19,8 @@ import ffmpeg
 import joblib
 from tqdm import tqdm
 
+from pipelines.audio.decode import sound_stream
+from pipelines.audio.read import NoSoundError, wav_cut_short
 from pipelines.clips import ListError
 from pipelines.demux import demux
 from pipelines.ffmpeg import FfmpegError, passthrough, run_ffmpeg
@@ -27,8 +29,6 @@ from pipelines.files.storage import is_remote
 from pipelines.files.unicode_names import locale_hint
 from pipelines.frame_folder import check_template
 from pipelines.media_files import DEMUXERS, find_video, video_ids
-from pipelines.sound import NoSoundError, wav_cut_short
-from pipelines.sound_decode import sound_stream
 from pipelines.video_file import open_video, video_stream
 from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, heed_sigterm, parser, positive, printable
 from tsam_dali.config import load_config

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from pipelines.audio.log_mel import SHORTEST_CUT, log_mel_columns, picture, silent_picture
 from pipelines.frame_stream import StreamFrame, read_stream
-from pipelines.mel import SHORTEST_CUT, log_mel_columns, picture, silent_picture
 from tsam_dali.config import Config
 from tsam_dali.precision import autocast
 from tsam_dali.stream import Stream
@@ -45,7 +45,7 @@ def follow(
     Raises:
         tsam_dali.backbone.ModelError: the network needs later frames.
         pipelines.video_file.VideoError: the source cannot be read.
-        pipelines.sound.SoundError: there is no decoder for its sound.
+        pipelines.audio.read.SoundError: there is no decoder for its sound.
     """
     segments, size = config.model.video_segments, config.data_augmentation.video_image_param.output_size
     fps = fps or segments / CLIP_SECONDS

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from pipelines.audio.read import SoundError
 from pipelines.frame_times import probe_times
 from pipelines.probe import probe_video
-from pipelines.sound import SoundError
 from tsam_dali.config import change_config
 from tsam_dali.file_clips import file_clip, look_at, probe_files
 from tsam_dali.live import follow

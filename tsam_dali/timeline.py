@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pipelines.audio.from_video import window_pictures
 from pipelines.sampling.windows import Span, WindowViews, span_frames, window_spans
-from pipelines.sound_windows import window_pictures
 from tsam_dali.config import Config
 from tsam_dali.file_clips import file_clip, look_at
 from tsam_dali.predictions import PredictionError, Timeline, Window, best_classes
@@ -51,7 +51,7 @@ def make_timeline(
 
     Raises:
         PredictionError: no window can be read.
-        pipelines.sound.SoundError: the sound cannot be read.
+        pipelines.audio.read.SoundError: the sound cannot be read.
     """
     times, clip = record["times"], file_clip(path, record)
     spans = window_spans(_duration(times, record["fps"]), window, stride)

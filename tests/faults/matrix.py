@@ -43,7 +43,7 @@ HTML named .mp4: status not_a_video
 playlist named .mp4: not_a_video; the file that it names is not read
     test_video_file.py::test_text
 playlist named .mp4: the same for its sound
-    test_sound.py::test_a_file_that_is_something_else
+    pipelines/audio/test_read.py::test_a_file_that_is_something_else
 playlist named .mp4: the same for the ffmpeg program
     test_video2frames.py::test_failures_are_listed_and_leave_nothing_behind
 no video stream: status no_video
@@ -51,7 +51,7 @@ no video stream: status no_video
 no audio stream: silence, an error or left out, as model.missing_audio says
     test_dataset.py::test_clips_whose_sound_cannot_be_read_or_is_not_there
 no audio stream: stored as silence
-    test_mel_summary.py::test_what_is_stored_and_said
+    pipelines/audio/test_mel_records.py::test_what_is_stored_and_said
 variable frame rate: frames by their number, exactly
     test_decode.py::test_variable_frame_rate
 edit list: hidden pictures are no frames
@@ -83,13 +83,13 @@ unreadable: status unreadable, says to check permissions
 FIFO: status not_a_file, never waits
     test_video_file.py::test_not_a_file
 FIFO: the same for sound
-    test_sound.py::test_a_fifo_is_not_opened
+    pipelines/audio/test_read.py::test_a_fifo_is_not_opened
 symlink out of the folder: followed: the owner made it; a list cannot
     faults/test_security_of_paths.py::test_links_are_the_owners
 symlink out of the folder: a link that leads nowhere or in a circle has a status
     test_index.py::test_bad_files_have_a_status_each
 tags that are no UTF-8: read
-    test_sound.py::test_tags_need_not_be_utf8
+    pipelines/audio/test_read.py::test_tags_need_not_be_utf8
 missing: every id without a file is named
     test_index.py::test_every_id_without_a_file_is_named
 """,
@@ -139,19 +139,19 @@ missing: an error with the command that makes it
 stale: an error with the command
     test_dataset.py::test_a_mel_store_that_is_outdated_or_made_otherwise
 stale: another size, time or source is seen
-    test_mel_summary.py::test_changes_of_the_source_are_seen
+    pipelines/audio/test_mel_records.py::test_changes_of_the_source_are_seen
 cut: every cut is an error
     faults/test_mels.py::test_every_cut
 damaged: columns or an error, whatever a bit of the header becomes
     faults/test_mels.py::test_every_bit_of_the_header
 damaged: values that are no numbers are refused
-    test_mel_store.py::test_values_that_are_no_numbers
+    pipelines/audio/test_mel_store.py::test_values_that_are_no_numbers
 wrong settings: an error that names both
     faults/test_mels.py::test_every_setting_that_makes_other_columns
 not writable: one line
     faults/test_mels.py::test_a_file_in_the_place_of_the_store
 disk full: the old file stays
-    test_mel_store.py::test_a_failed_write_leaves_the_old_file
+    pipelines/audio/test_mel_store.py::test_a_failed_write_leaves_the_old_file
 disk full: one line; what is done is kept
     faults/test_mels.py::test_a_full_disk_ends_the_summary_in_one_line
 """,

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from pipelines.audio.log_mel import AudioImage, log_mel_columns
+from pipelines.audio.mel_file import MelError, columns_path, fingerprint, load_columns, save_columns
+from pipelines.audio.mel_records import SUMMARY_NAME, Record, read_summary, summary_writer
 from pipelines.clips import InputError
-from pipelines.mel import AudioImage, log_mel_columns
-from pipelines.mel_file import MelError, columns_path, fingerprint, load_columns, save_columns
-from pipelines.mel_summary import SUMMARY_NAME, Record, read_summary, summary_writer
 from tests.processes import run
 from tests.sound_media import noise
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 import pipelines
 import tsam_dali
+from pipelines.audio.mel_file import columns_path
+from pipelines.audio.read import read_sound
 from pipelines.clips import Dataset
 from pipelines.list_file import id_problem
-from pipelines.mel_file import columns_path
-from pipelines.sound import read_sound
 from tests.media import write_video
 from tests.processes import ROOT
 

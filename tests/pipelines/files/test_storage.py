@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from pipelines.audio.read import read_sound
 from pipelines.clips import Dataset, ListError
 from pipelines.dataset import DataError, load_clips
 from pipelines.decode import decode_frames
@@ -14,7 +15,6 @@ from pipelines.files import storage
 from pipelines.loader import build_loader
 from pipelines.media_files import find_videos, video_ids
 from pipelines.probe import probe_video
-from pipelines.sound import read_sound
 from tests.media import write_video
 from tests.processes import ROOT, run
 from tsam_dali.config import load_config

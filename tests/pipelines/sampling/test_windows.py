@@ -5,14 +5,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from pipelines.audio.clock import Tape
+from pipelines.audio.decode import Piece
+from pipelines.audio.from_video import window_pictures
+from pipelines.audio.log_mel import AudioImage, log_mel_columns, picture, silent_picture
+from pipelines.audio.read import SoundError, read_sound
 from pipelines.frame_times import frame_times, probe_times
-from pipelines.mel import AudioImage, log_mel_columns, picture, silent_picture
 from pipelines.sampling import validation_frames
 from pipelines.sampling.windows import Span, WindowViews, span_frames, window_spans
-from pipelines.sound import SoundError, read_sound
-from pipelines.sound_clock import Tape
-from pipelines.sound_decode import Piece
-from pipelines.sound_windows import window_pictures
 from tests.media import ffmpeg, write_video
 from tests.sound_media import noise, write_clip
 

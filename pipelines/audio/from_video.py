@@ -1,14 +1,43 @@
-"""The sound of the windows of a long video: decoded once, and no more than a window of it is kept."""
+"""The sound of videos straight from their files, in place of the log-mel store: of a whole file, or of each window of a
+long one."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from pipelines.mel import AudioImage, log_mel_columns, picture, silent_picture
+from pipelines.audio.clock import Tape
+from pipelines.audio.log_mel import AudioImage, log_mel_columns, picture, silent_picture
+from pipelines.audio.long import long_picture, long_sound
+from pipelines.audio.read import sound_pieces
 from pipelines.sampling.windows import Span
-from pipelines.sound import sound_pieces
-from pipelines.sound_clock import Tape
+
+
+@dataclass(frozen=True)
+class FileSound:
+    """Stands where `pipelines.audio.mel_store.MelStore` does, for clips whose id is the path of their file. Plain data:
+    it travels to the decode workers."""
+
+    options: AudioImage
+
+    def picture(self, path: str, audio_segments: int, cut: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
+        """The picture of a video's own sound, float32 (A, 3, H, W); silence where it has none.
+
+        Args:
+            path: the file.
+            audio_segments: 1 for the first channel, 2 for left and right.
+            cut: of training; a file is heard whole.
+
+        Raises:
+            pipelines.audio.read.SoundError: the sound cannot be read.
+        """
+        if cut != (0.0, 0.0):
+            raise ValueError(f"cut {cut}: expected none, the sound of a file is heard whole")
+        with long_sound(sound_pieces(path), audio_segments) as sound:
+            if sound is None:
+                return silent_picture(self.options, audio_segments)
+            return long_picture(sound, self.options, audio_segments)
 
 
 def window_pictures(
@@ -31,7 +60,7 @@ def window_pictures(
         overhang: seconds for which a sound that goes on behind the end of a window is still heard.
 
     Raises:
-        pipelines.sound.SoundError: the sound cannot be read.
+        pipelines.audio.read.SoundError: the sound cannot be read.
     """
     tape, pieces = Tape(), sound_pieces(path)
     for span in spans:

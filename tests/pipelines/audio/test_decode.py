@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from pipelines.audio.read import SoundError, read_sound
 from pipelines.decode import probe
-from pipelines.sound import SoundError, read_sound
 from tests.media import ffmpeg
 from tests.sound_media import tone, without_decoder
 

@@ -4,7 +4,7 @@ from collections import deque
 
 import numpy as np
 
-from pipelines.sound_decode import Piece
+from pipelines.audio.decode import Piece
 
 TOLERANCE = 0.1
 """Seconds by which the times of a file may differ from its count of samples: Matroska and others round them, and clocks

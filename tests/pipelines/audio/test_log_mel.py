@@ -10,8 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines import mel
-from pipelines.mel import AudioImage, log_mel_columns, log_mel_picture, picture, pieces, silent_picture
+from pipelines.audio import log_mel
+from pipelines.audio.log_mel import AudioImage, log_mel_columns, picture, pieces, silent_picture
+from pipelines.mel import log_mel_picture
 from tests.sound_media import noise, tone
 
 SMALL = AudioImage(n_mels=32, spec_size=(3, 24, 40))
@@ -78,7 +79,7 @@ def test_very_short_sounds(samples):
 
 def test_a_long_sound_has_no_seams():
     """Columns are computed in blocks; those around a block's end are like all others."""
-    rate, block = 1000, mel._BLOCK
+    rate, block = 1000, log_mel._BLOCK
     sound = noise((block + 60) * 0.01, rate)
     found = log_mel_columns(sound, rate, AudioImage(n_mels=16)).windows[0][0]
     assert found.shape == (16, block + 61)
@@ -93,14 +94,14 @@ def test_resize_is_torchs_antialiased_bilinear(shape, size):
     expected = torch.nn.functional.interpolate(
         torch.from_numpy(plane)[None, None], size=size, mode="bilinear", antialias=True, align_corners=False
     )
-    np.testing.assert_allclose(mel._resized(plane, size), expected[0, 0], atol=1e-5)
+    np.testing.assert_allclose(log_mel._resized(plane, size), expected[0, 0], atol=1e-5)
 
 
 def test_widened_numbers_are_the_same():
     half = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
     half = half[np.isfinite(half)].reshape(2, -1)
     for part in (half, half[:, 5:-3]):
-        np.testing.assert_array_equal(mel.widened(part).view(np.int32), part.astype(np.float32).view(np.int32))
+        np.testing.assert_array_equal(log_mel.widened(part).view(np.int32), part.astype(np.float32).view(np.int32))
 
 
 def test_planes_bands_and_time_of_the_picture(tmp_path):
@@ -217,7 +218,7 @@ def test_every_sound_has_a_picture(samples, rate, n, m, cut):
     options = AudioImage(n_mels=4, spec_size=(3, 6, 5), num_segments=n, m_segments=m)
     hops = [round(hop * rate / 1000) for hop in options.hop_sizes]
     windows = [np.zeros((1, 4, 1 + samples // hop), np.float16) for hop in hops]
-    shown = picture(mel.Columns(windows, rate, samples), options, 2, cut)
+    shown = picture(log_mel.Columns(windows, rate, samples), options, 2, cut)
     assert shown.shape == (2 * n, 3, 6, 5)
     assert not shown.any()
 

@@ -9,8 +9,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from pipelines.audio.log_mel import N_FFT, AudioImage, Columns
 from pipelines.files.atomic import unfinished
-from pipelines.mel import N_FFT, AudioImage, Columns
 
 CHANNELS = 2
 """Channels that are stored at most: left and right."""

@@ -8,11 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipelines.clips import Dataset, ListError
-from pipelines.mel import AudioImage, log_mel_picture
-from pipelines.mel_file import columns_path, fingerprint, load_columns
-from pipelines.mel_store import MelStore
-from pipelines.mel_summary import (
+from pipelines.audio.log_mel import AudioImage
+from pipelines.audio.mel_file import columns_path, fingerprint, load_columns
+from pipelines.audio.mel_records import (
     SUMMARY_NAME,
     read_summary,
     sound_file,
@@ -21,6 +19,9 @@ from pipelines.mel_summary import (
     store_sound,
     summary_writer,
 )
+from pipelines.audio.mel_store import MelStore
+from pipelines.clips import Dataset, ListError
+from pipelines.mel import log_mel_picture
 from tests.sound_media import noise, tone, write_clip
 
 OPTIONS = AudioImage(n_mels=16, spec_size=(3, 12, 20))

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from pipelines import long_sound as module
-from pipelines.long_sound import long_picture, long_sound
-from pipelines.mel import AudioImage, log_mel_columns, picture
-from pipelines.sound_decode import Piece
+from pipelines.audio import long as module
+from pipelines.audio.decode import Piece
+from pipelines.audio.log_mel import AudioImage, log_mel_columns, picture
+from pipelines.audio.long import long_picture, long_sound
 from tests.processes import run
 
 KINDS = [
@@ -44,9 +44,9 @@ HALF_AN_HOUR = """
 import resource
 import librosa, scipy.signal  # before memory is looked at
 import numpy as np
-from pipelines.long_sound import long_picture, long_sound
-from pipelines.mel import AudioImage
-from pipelines.sound_decode import Piece
+from pipelines.audio.long import long_picture, long_sound
+from pipelines.audio.log_mel import AudioImage
+from pipelines.audio.decode import Piece
 
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 parts = (Piece(np.full((2, 16000), second % 7 / 10, np.float32), 16000, None) for second in range(1800))

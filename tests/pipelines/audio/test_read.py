@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from pipelines.audio.log_mel import AudioImage
+from pipelines.audio.read import NoSoundError, SoundError, read_sound
 from pipelines.ffmpeg import run_ffmpeg
-from pipelines.mel import AudioImage, log_mel_picture
-from pipelines.sound import NoSoundError, SoundError, read_sound
+from pipelines.mel import log_mel_picture
 from tests.media import ffmpeg as media_ffmpeg
 from tests.sound_media import damage_sound_packet, noise, tone, write_clip
 

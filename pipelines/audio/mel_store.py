@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pipelines.audio.log_mel import AudioImage, picture, silent_picture
+from pipelines.audio.mel_file import columns_path, fingerprint, load_columns
+from pipelines.audio.mel_records import read_summary, sound_file, source_states, state
 from pipelines.clips import Dataset, ListError
 from pipelines.files.words import counted
-from pipelines.mel import AudioImage, picture, silent_picture
-from pipelines.mel_file import columns_path, fingerprint, load_columns
-from pipelines.mel_summary import read_summary, sound_file, source_states, state
 
 _REMEDY = "make it with: python tools/precompute_audio.py --data D.json --config C.json, and the same --set"
 _PROBLEMS = {
@@ -45,7 +45,8 @@ class MelStore:
     options: AudioImage
 
     def picture(self, name: str, audio_segments: int, cut: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
-        """The picture of a clip, float32 (A, 3, H, W), as `pipelines.mel.picture` makes it; silence for a silent clip.
+        """The picture of a clip, float32 (A, 3, H, W), as `pipelines.audio.log_mel.picture` makes it; silence for a
+        silent clip.
 
         Args:
             name: of its sound in the store, see `check`.
@@ -53,7 +54,7 @@ class MelStore:
             cut: seconds left out at the start and at the end.
 
         Raises:
-            pipelines.mel_file.MelError: the file is missing, damaged or made with other settings.
+            pipelines.audio.mel_file.MelError: the file is missing, damaged or made with other settings.
         """
         columns = load_columns(columns_path(self.folder, name), fingerprint(self.options), audio_segments)
         if columns is None:

@@ -10,10 +10,9 @@ import av
 import numpy as np
 import soundfile
 
+from pipelines.audio.decode import Piece, SoundError, decoded_pieces, sound_stream
 from pipelines.files.storage import is_remote, open_remote
 from pipelines.media_files import DEMUXERS
-from pipelines.sound_decode import Piece, decoded_pieces, sound_stream
-from pipelines.sound_decode import SoundError as SoundError
 
 UNKNOWN_LENGTH = 0x7FFF0000
 """Bytes; a .wav file that claims more was written to a pipe, by a program that could not go back to its head."""

@@ -1,6 +1,6 @@
 """The log-mel picture of a sound of any length, in bounded memory: part by part, from samples in a temporary file.
 
-It is the picture of `pipelines.mel.picture`, to the rounding of its sums.
+It is the picture of `pipelines.audio.log_mel.picture`, to the rounding of its sums.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,8 +11,8 @@ from typing import IO
 import numpy as np
 from PIL import Image
 
-from pipelines.mel import AudioImage, columns_of, in_samples, log_mel, margin, pieces
-from pipelines.sound_decode import Piece
+from pipelines.audio.decode import Piece
+from pipelines.audio.log_mel import AudioImage, columns_of, in_samples, log_mel, margin, pieces
 
 IN_MEMORY = 1 << 26
 """Bytes of samples that are kept in memory: three minutes of stereo at 48 kHz. Of a longer sound all lie in a file."""

@@ -1,0 +1,201 @@
+"""Sound -> log-mel columns -> the picture that the network sees.
+
+Three windows look at the same sound: the shorter the window, the finer in time and the coarser in frequency. Their
+log-mel spectrograms, resized to the size of a video frame, are the three colour planes of one picture.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
+
+import numpy as np
+from annotated_types import Ge, Gt
+from PIL import Image
+
+from pipelines.audio.read import read_sound
+
+N_FFT = 4800
+"""Samples of each Fourier transform, at the sound's own rate."""
+
+SHORTEST_CUT = 4800
+"""A cut that would leave no more samples than this is not made (TSAM's rule; 0.1 s at 48 kHz)."""
+
+_BLOCK = 2048  # columns transformed at a time: bounds the memory that a long sound takes
+
+Milliseconds = Annotated[float, Gt(0)]
+Pixels = Annotated[int, Ge(1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioImage:
+    """The log-mel picture of the sound: section `data_augmentation.audio_image_param`."""
+
+    window_sizes: tuple[Milliseconds, Milliseconds, Milliseconds] = (25.0, 50.0, 100.0)
+    """Length of the window of each colour plane, in milliseconds."""
+    hop_sizes: tuple[Milliseconds, Milliseconds, Milliseconds] = (10.0, 25.0, 50.0)
+    """Time from one column to the next in each colour plane, in milliseconds."""
+    n_mels: Annotated[int, Ge(1)] = 224
+    """Mel bands from 0 Hz to half the sample rate."""
+    eps: Annotated[float, Ge(1e-30)] = 1e-6
+    """Added to the power of each band before the logarithm."""
+    spec_size: tuple[Literal[3], Pixels, Pixels] = (3, 224, 224)
+    """Colour planes, height and width of the picture."""
+    num_segments: Annotated[int, Ge(1)] = 1
+    """Overlapping pieces into which the sound is cut, each with a picture of its own."""
+    m_segments: Annotated[int, Ge(1)] = 1
+    """Neighbouring pieces share 1/m_segments of their length; 1: every piece is the whole sound."""
+
+
+class Columns(NamedTuple):
+    """The log-mel spectrograms of one sound."""
+
+    windows: list[np.ndarray]  # per window a float array (channels, n_mels, columns); column j is centred at j hops
+    rate: int  # samples per second of the sound
+    samples: int  # length of the sound
+
+
+def log_mel_picture(wav_path: str | Path, options: AudioImage, audio_segments: int) -> np.ndarray:
+    """The picture of a .wav file or of a video's own sound, float32 (A, 3, H, W).
+
+    A = audio_segments * num_segments, all pieces of the first channel before those of the second. One audio segment
+    shows the first channel, two show left and right; a sound of one channel is shown twice. Band 0 is the top row, time
+    runs along the width.
+
+    Raises:
+        pipelines.audio.read.NoSoundError: the file has no sound.
+        pipelines.audio.read.SoundError: the file cannot be read.
+    """
+    sound, rate = read_sound(wav_path)
+    return picture(log_mel_columns(sound[:audio_segments], rate, options), options, audio_segments)
+
+
+def silent_picture(options: AudioImage, audio_segments: int) -> np.ndarray:
+    """The picture of silence: log(eps) everywhere, float32 (A, 3, H, W)."""
+    shape = (audio_segments * options.num_segments, *options.spec_size)
+    return np.full(shape, np.log(options.eps), np.float32)
+
+
+def log_mel_columns(sound: np.ndarray, rate: int, options: AudioImage) -> Columns:
+    """Log-mel spectrograms of all channels for each window, float32.
+
+    Each column is the power spectrum of a periodic Hann window that stands in the middle of N_FFT samples (of its own
+    length, where that is longer: 100 ms above 48 kHz), in HTK's mel bands without normalisation; the sound is
+    reflected at both ends. These are torchaudio's defaults for MelSpectrogram, so weights trained on its pictures fit.
+
+    Args:
+        sound: float32 (channels, samples), at least one sample; samples that are no longer than the reflection needs
+            are reflected back and forth.
+        rate: samples per second.
+    """
+    windows = [
+        np.stack([log_mel(channel, rate, window, hop, options) for channel in sound])
+        for window, hop in zip(options.window_sizes, options.hop_sizes, strict=True)
+    ]
+    return Columns(windows, rate, sound.shape[1])
+
+
+def margin(window_ms: float, rate: int) -> int:
+    """Samples before and behind the middle of a column that it may depend on."""
+    return max(N_FFT, in_samples(window_ms, rate)) // 2
+
+
+def log_mel(channel: np.ndarray, rate: int, window_ms: float, hop_ms: float, options: AudioImage) -> np.ndarray:
+    """The columns of one channel for one window: (samples,) -> float32 (n_mels, 1 + samples // hop)."""
+    import librosa  # takes a second: not for decode workers, which only read what is stored
+
+    window, hop = in_samples(window_ms, rate), in_samples(hop_ms, rate)
+    n_fft = max(N_FFT, window)
+    padded = np.pad(channel, (n_fft // 2, n_fft - n_fft // 2), mode="reflect")  # some windows are of odd length
+    num_columns = 1 + len(channel) // hop
+    result = np.empty((options.n_mels, num_columns), np.float32)
+    for start in range(0, num_columns, _BLOCK):
+        stop = min(start + _BLOCK, num_columns)
+        block = padded[start * hop : (stop - 1) * hop + n_fft]
+        spectrum = librosa.stft(block, n_fft=n_fft, hop_length=hop, win_length=window, window="hann", center=False)
+        result[:, start:stop] = _mel_filters(rate, n_fft, options.n_mels) @ np.abs(spectrum) ** 2
+    return np.log(result + np.float32(options.eps))
+
+
+@lru_cache(maxsize=8)
+def _mel_filters(rate: int, n_fft: int, n_mels: int) -> np.ndarray:
+    """Triangles of the mel bands over the bins of the transform, float32 (n_mels, 1 + n_fft // 2)."""
+    import librosa
+
+    return librosa.filters.mel(sr=rate, n_fft=n_fft, n_mels=n_mels, fmin=0.0, fmax=rate / 2, htk=True, norm=None)
+
+
+def in_samples(milliseconds: float, rate: int) -> int:
+    """A time in samples, at least one."""
+    return max(1, round(milliseconds * rate / 1000))
+
+
+def picture(
+    columns: Columns, options: AudioImage, audio_segments: int, cut: tuple[float, float] = (0.0, 0.0)
+) -> np.ndarray:
+    """Log-mel columns -> float32 (A, 3, H, W), as in `log_mel_picture`.
+
+    The columns are cut, not the sound before them as TSAM does. So a cut begins at the nearest column of the longest
+    hop (every 50 ms), where TSAM's begins at any sample; then only the columns within half a window of a cut differ:
+    they look beyond it, where TSAM's see the reflected end of the piece. Pieces begin where TSAM's do, up to half a hop
+    aside of their columns. Hops that do not divide the longest one are also up to half a hop aside.
+
+    Args:
+        columns: of at least one channel, float16 or float32.
+        cut: seconds left out at the start and at the end, unless that would leave next to nothing.
+    """
+    longest = max(in_samples(hop_ms, columns.rate) for hop_ms in options.hop_sizes)
+    first = round(cut[0] * columns.rate / longest) * longest
+    last = columns.samples - round(cut[1] * columns.rate)
+    if last - first <= SHORTEST_CUT:
+        first, last = 0, columns.samples
+    spans = [
+        (first + start, first + stop) for start, stop in pieces(last - first, options.num_segments, options.m_segments)
+    ]
+    channels = min(audio_segments, len(columns.windows[0]))
+    shown = np.empty((audio_segments, options.num_segments, *options.spec_size), np.float32)
+    for plane, (spectrum, hop_ms) in enumerate(zip(columns.windows, options.hop_sizes, strict=True)):
+        hop = in_samples(hop_ms, columns.rate)
+        for piece, (start, stop) in enumerate(spans):
+            place = columns_of(start, stop, hop, spectrum.shape[-1])
+            for channel in range(channels):
+                shown[channel, piece, plane] = _resized(spectrum[channel, :, place], options.spec_size[1:])
+    shown[channels:] = shown[channels - 1]  # one channel only: shown twice
+    return shown.reshape(-1, *options.spec_size)  # (segments, pieces, 3, H, W) -> (A, 3, H, W)
+
+
+def pieces(samples: int, num_segments: int, m_segments: int) -> Iterator[tuple[int, int]]:
+    """The sample ranges [start, stop) of a sound's overlapping pieces, as TSAM cuts them.
+
+    12 samples, num_segments 2, m_segments 2: pieces of 8 samples that share 4, [0, 8) and [4, 12).
+    """
+    length = m_segments * samples // (m_segments * num_segments + 1 - num_segments)
+    step = length - length // m_segments
+    return ((i * step, i * step + length) for i in range(num_segments))
+
+
+def columns_of(start: int, stop: int, hop: int, num_columns: int) -> slice:
+    """Columns of the samples [start, stop): as many as a transform of these samples alone would have."""
+    first = min(round(start / hop), num_columns - 1)
+    return slice(first, min(first + 1 + (stop - start) // hop, num_columns))
+
+
+def _resized(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(n_mels, columns) -> float32 (H, W): bilinear with antialias, as torch and torchvision compute it."""
+    wide = widened(plane) if plane.dtype == np.float16 else np.ascontiguousarray(plane, np.float32)
+    image = Image.fromarray(wide)
+    return np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR))
+
+
+def widened(half: np.ndarray) -> np.ndarray:
+    """Finite numbers of float16 as float32, several times as fast as numpy's own conversion.
+
+    Sign, exponent and fraction are put into their places, and a product with a power of two mends the exponent.
+    """
+    bits = half.view(np.int16).astype(np.int32)
+    bits <<= 13
+    bits &= -0x70002000  # the sign was spread over the bits above the exponent
+    wide = bits.view(np.float32)
+    wide *= np.float32(2.0**112)
+    return wide
