@@ -26,7 +26,8 @@ from benchmarks.measure import quartiles
 from benchmarks.plots import Bar, Panel, plot_bars
 from benchmarks.processes import choose_cores, pin
 from benchmarks.results import add_output_argument, origin, print_table, write_results
-from pipelines.decode import decode_frames, probe
+from pipelines.decode import decode_frames
+from pipelines.decode.frames import probe
 from pipelines.parallel.pool import in_processes
 from pipelines.sampling import training_frames
 from pipelines.training_copy import CopyOptions, write_copy

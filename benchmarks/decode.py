@@ -22,7 +22,7 @@ from benchmarks.measure import Variant, quartiles, running, take_turns
 from benchmarks.plots import Bar, Panel, plot_bars
 from benchmarks.processes import choose_cores
 from benchmarks.results import add_output_argument, origin, print_table, write_results
-from pipelines.decode import probe
+from pipelines.decode.frames import probe
 from pipelines.sampling import training_frames, validation_frames
 from tsam_dali.command_line import friendly_errors, parser
 

@@ -65,9 +65,9 @@ def ours() -> Decoder:
     import av
 
     from pipelines.decode import decode_frames
-    from pipelines.demux import demux, demux_plain
-    from pipelines.packets import Run
-    from pipelines.video_file import open_video, video_stream
+    from pipelines.decode.bitstream.packets import Run
+    from pipelines.decode.container import open_video, video_stream
+    from pipelines.decode.demux import demux, demux_plain
 
     def plan(path: str, frames: Frames) -> list[Run] | None:
         plain = demux_plain(path)

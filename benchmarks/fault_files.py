@@ -7,9 +7,10 @@ from typing import Any
 import av
 import numpy as np
 
-from pipelines.decode import VideoError, decode_frames
+from pipelines.decode import decode_frames
+from pipelines.decode.frames import VideoError
+from pipelines.decode.probe import probe_video
 from pipelines.parallel.sandbox import Limits, map_limited
-from pipelines.probe import probe_video
 from tests.damage import DAMAGES, damage
 from tests.media import write_video
 from tsam_dali.checkpoint import CheckpointError, load_checkpoint

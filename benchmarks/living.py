@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from pipelines.frame_stream import StreamFrame
+from pipelines.decode.stream import StreamFrame
 from pipelines.parallel.malloc import keep_freed_memory
 from tsam_dali.config import load_config
 from tsam_dali.live import CLIP_SECONDS, Ear

@@ -7,9 +7,9 @@ import av
 import numpy as np
 
 from pipelines.audio.decode import sound_stream
-from pipelines.demux import demux
-from pipelines.pictures import all_pictures
-from pipelines.video_file import VideoError, open_video, video_stream
+from pipelines.decode.container import VideoError, open_video, video_stream
+from pipelines.decode.decoder import all_pictures
+from pipelines.decode.demux import demux
 
 FIELD = 32
 """Pictures are compared by the mean brightness of fields, of at least so many pixels a side where there are so many."""

@@ -13,9 +13,9 @@ from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from pipelines.clips import Dataset, ListError
+from pipelines.decode.frame_folder import FrameError, check_template, probe_folder
 from pipelines.files.records import Record, is_whole, read_records, write_records
 from pipelines.files.unicode_names import name_hint
-from pipelines.frame_folder import FrameError, check_template, probe_folder
 from pipelines.list_file import columns_hint
 from pipelines.tsam_names import explain_cut_names
 

@@ -12,6 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from pipelines.clips import Dataset, ListError
+from pipelines.decode.probe import Checked, probe_video
 from pipelines.files.records import Record
 from pipelines.files.shard import Shard
 from pipelines.files.storage import location, states
@@ -19,7 +20,6 @@ from pipelines.index_file import compact_index, index_writer, read_index, take_i
 from pipelines.media_files import find_videos
 from pipelines.parallel.pool import map_limited_on_dask
 from pipelines.parallel.sandbox import FAULTS, Fault, Limits, map_limited
-from pipelines.probe import Checked, probe_video
 
 INDEX_NAME = "index.jsonl"
 VERSION = 2

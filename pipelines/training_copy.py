@@ -23,14 +23,14 @@ from av.video.stream import VideoStream
 
 from pipelines.audio.decode import SoundError
 from pipelines.copy_check import fault_of_copy, fields
-from pipelines.decode import colour_range, shown_size
-from pipelines.demux import Demuxed, demux
+from pipelines.decode.container import VideoError, open_video, video_stream
+from pipelines.decode.decoder import all_pictures
+from pipelines.decode.demux import Demuxed, demux
+from pipelines.decode.frames import colour_range, shown_size
+from pipelines.decode.orientation import Orientation, levelled, orientation, pixel_aspect
 from pipelines.files.atomic import unfinished
-from pipelines.orientation import Orientation, levelled, orientation, pixel_aspect
-from pipelines.pictures import all_pictures
 from pipelines.sampling.plan import displayed_size
 from pipelines.sound_track import SoundTrack, sound_start
-from pipelines.video_file import VideoError, open_video, video_stream
 
 MULTIPLE = 16  # of both sides, in pixels
 LARGEST = 16384  # side that x264 encodes
@@ -88,9 +88,9 @@ def copy_size(height: int, width: int, short_side: int) -> tuple[int, int]:
 def write_copy(source: str | Path, target: str | Path, options: CopyOptions) -> int:
     """Write the copy of a video, as a whole or not at all, and read it back; the number of its frames.
 
-    Frame i of the copy is frame i of the original (`pipelines.decode` says how frames are counted). With `fps`, those
-    are kept that are, for some whole j, the first one shown j / fps seconds after the first frame or later; none twice.
-    Times stay as they are, but begin at 0. The sound is kept; what MP4 cannot hold becomes FLAC.
+    Frame i of the copy is frame i of the original (`pipelines.decode.frames` says how frames are counted). With `fps`,
+    those are kept that are, for some whole j, the first one shown j / fps seconds after the first frame or later; none
+    twice. Times stay as they are, but begin at 0. The sound is kept; what MP4 cannot hold becomes FLAC.
 
     Raises:
         CopyError: the original is damaged, or the copy is not as it should be.

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipelines.clips import Clip
-from pipelines.decode import decode_crop
-from pipelines.frame_folder import read_frames
-from pipelines.jpeg import black_jpeg
-from pipelines.remux import black_file, black_video, remux
+from pipelines.decode.frame_folder import read_frames
+from pipelines.decode.frames import decode_crop
+from pipelines.decode.jpeg import black_jpeg
+from pipelines.decode.remux import black_file, black_video, remux
 from pipelines.sampling.plan import Plan
 from pipelines.whole_file import check_whole
 

@@ -7,11 +7,11 @@ file in which these differ from what is shown it would give other frames, black 
 from collections.abc import Sequence
 
 from pipelines.clips import Clip
-from pipelines.decode import shown_size
-from pipelines.demux import check_range, demux
-from pipelines.orientation import Orientation, orientation
-from pipelines.pictures import selected_pictures
-from pipelines.video_file import VideoError, damaged, open_video, video_stream
+from pipelines.decode.container import VideoError, damaged, open_video, video_stream
+from pipelines.decode.decoder import selected_pictures
+from pipelines.decode.demux import check_range, demux
+from pipelines.decode.frames import shown_size
+from pipelines.decode.orientation import Orientation, orientation
 
 
 def check_whole(clip: Clip, frames: Sequence[int]) -> None:

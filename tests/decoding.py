@@ -6,10 +6,10 @@ import av
 import numpy as np
 import pytest
 
-from pipelines import demux
-from pipelines.decode import VideoError, VideoInfo, decode_frames, probe
-from pipelines.pictures import selected_pictures
-from pipelines.video_file import open_video, video_stream
+from pipelines.decode import decode_frames, demux
+from pipelines.decode.container import open_video, video_stream
+from pipelines.decode.decoder import selected_pictures
+from pipelines.decode.frames import VideoError, VideoInfo, probe
 
 X265 = "log-level=none:pools=none:frame-threads=1"
 CLOSED, OPEN = {"g": "10"}, {"bf": "3", "x264-params": "keyint=12:open-gop=1:scenecut=0:b-adapt=0"}

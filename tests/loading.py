@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image
 
 from pipelines.clips import Clip
-from pipelines.decode import decode_frames, probe
+from pipelines.decode import decode_frames
+from pipelines.decode.frames import probe
 from pipelines.loader import build_loader
 from tests.media import write_video
 from tsam_dali.config import config_from_dict

@@ -5,7 +5,7 @@ import signal
 import time
 from pathlib import Path
 
-from pipelines.probe import probe_video
+from pipelines.decode.probe import probe_video
 
 
 def by_name(path: str, checked: str = "demuxed") -> dict:

@@ -8,9 +8,9 @@ import pytest
 
 from pipelines import training_copy
 from pipelines.copy_check import fault_of_copy, fields
-from pipelines.decode import probe
+from pipelines.decode.container import open_video
+from pipelines.decode.frames import probe
 from pipelines.training_copy import CopyError, CopyOptions, write_copy
-from pipelines.video_file import open_video
 from tests.media import write_video
 
 

@@ -16,8 +16,8 @@ from pipelines.loader import LoaderError, build_loader
 from pipelines.sampling import validation_frames
 from tests.loading import SEGMENTS, batches, expected_video, settings
 from tests.media import frame_numbers, write_video
+from tests.pipelines.decode.test_jpeg import KINDS, jpeg
 from tests.processes import run
-from tests.test_jpeg import KINDS, jpeg
 from tsam_dali.config import ConfigError
 
 SIZES = [(96, 128), (128, 96), (90, 160), (112, 112), (144, 176), (64, 96), (100, 140)]

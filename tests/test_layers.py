@@ -14,8 +14,13 @@ def layer(package: str, names: str) -> set[str]:
 
 LAYERS = [
     {
-        "pipelines.bits",
         "pipelines.clips",
+        "pipelines.decode.bitstream.bits",
+        "pipelines.decode.bitstream.h264",
+        "pipelines.decode.bitstream.hevc",
+        "pipelines.decode.bitstream.sei",
+        "pipelines.decode.frame_folder",
+        "pipelines.decode.jpeg",
         "pipelines.ffmpeg",
         "pipelines.files.atomic",
         "pipelines.files.records",
@@ -23,10 +28,6 @@ LAYERS = [
         "pipelines.files.storage",
         "pipelines.files.unicode_names",
         "pipelines.files.words",
-        "pipelines.frame_folder",
-        "pipelines.h264_slices",
-        "pipelines.hevc_slices",
-        "pipelines.jpeg",
         "pipelines.list_file",
         "pipelines.lists.build",
         "pipelines.lists.classes",
@@ -46,7 +47,6 @@ LAYERS = [
         "pipelines.sampling.plan",
         "pipelines.sampling.views",
         "pipelines.sampling.windows",
-        "pipelines.sei",
         "pipelines.tsam_names",
     },
     {
@@ -62,26 +62,25 @@ LAYERS = [
         "pipelines.colour_loop",
         "pipelines.copy_check",
         "pipelines.copy_folder",
-        "pipelines.decode",
-        "pipelines.demux",
-        "pipelines.frame_stream",
-        "pipelines.frame_times",
+        "pipelines.decode.bitstream.headers",
+        "pipelines.decode.bitstream.mp4",
+        "pipelines.decode.bitstream.packets",
+        "pipelines.decode.container",
+        "pipelines.decode.decoder",
+        "pipelines.decode.demux",
+        "pipelines.decode.frames",
+        "pipelines.decode.nvdec",
+        "pipelines.decode.orientation",
+        "pipelines.decode.probe",
+        "pipelines.decode.remux",
+        "pipelines.decode.stream",
+        "pipelines.decode.timestamps",
         "pipelines.hardware",
-        "pipelines.headers",
         "pipelines.index_file",
-        "pipelines.joints",
         "pipelines.mel",
-        "pipelines.mp4",
-        "pipelines.nvdec",
-        "pipelines.orientation",
-        "pipelines.packets",
-        "pipelines.pictures",
-        "pipelines.probe",
-        "pipelines.remux",
         "pipelines.sound_track",
         "pipelines.source",
         "pipelines.training_copy",
-        "pipelines.video_file",
         "pipelines.ways_in",
         "pipelines.whole_file",
         "tsam_dali.config",
@@ -183,7 +182,7 @@ LAYERS = [
     },
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-WORKERS = ["pipelines.source", "pipelines.probe", "pipelines.parallel.sandbox"]
+WORKERS = ["pipelines.source", "pipelines.decode.probe", "pipelines.parallel.sandbox"]
 HEAVY = {"torch", "nvidia"}
 
 
@@ -241,7 +240,7 @@ def test_workers_import_neither_torch_nor_dali():
         found = imports(modules()[name])
         assert not {other for other in found if other.split(".")[0] in HEAVY}, name
         todo += [other for other in found if other in LEVEL and other not in seen]
-    assert {"pipelines.decode", "pipelines.audio.log_mel", "pipelines.sampling.plan"} <= seen
+    assert {"pipelines.decode.frames", "pipelines.audio.log_mel", "pipelines.sampling.plan"} <= seen
 
 
 def test_there_is_no_circle():

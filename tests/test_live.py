@@ -15,9 +15,9 @@ import torch
 import tsam_dali
 from pipelines.audio.read import read_sound
 from pipelines.decode import decode_frames
-from pipelines.frame_stream import read_stream
+from pipelines.decode.container import VideoError
+from pipelines.decode.stream import read_stream
 from pipelines.sampling import validation_frames
-from pipelines.video_file import VideoError
 from tests.checkpoints import checkpoint
 from tests.media import ffmpeg, frame_numbers, write_video
 from tests.networks import one_thread  # noqa: F401 (a fixture)

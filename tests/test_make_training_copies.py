@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from pipelines.decode import probe
+from pipelines.decode.frames import probe
 from tests.media import write_video
 from tests.processes import ROOT, run
 

@@ -14,7 +14,7 @@ from PIL import Image
 import tsam_dali
 from pipelines.clips import InputError
 from pipelines.dataset import load_data
-from pipelines.probe import probe_video
+from pipelines.decode.probe import probe_video
 from pipelines.sampling.views import Views
 from tests.checkpoints import TINY, checkpoint
 from tests.media import write_video

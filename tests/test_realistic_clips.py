@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from pipelines.audio.read import read_sound
-from pipelines.decode import decode_frames, probe
+from pipelines.decode import decode_frames
+from pipelines.decode.frames import probe
 from tests.processes import run
 from tools.realistic_clips import SIZES, draw_sound, make_clips, texture
 

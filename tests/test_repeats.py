@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines import decode
+from pipelines.decode import frames as decode
 from pipelines.loader import build_loader
 from pipelines.sampling.batch_order import TrainingOrder
 from pipelines.sampling.plan import epoch_order

@@ -13,7 +13,7 @@ import soundfile
 from PIL import Image
 
 from pipelines.audio.read import read_sound
-from pipelines.decode import probe
+from pipelines.decode.frames import probe
 from tests.decoding import X265
 from tests.media import frame_numbers, write_video
 from tests.processes import ROOT, run

@@ -9,7 +9,8 @@ import soundfile
 from PIL import Image
 
 from pipelines.audio.read import read_sound
-from pipelines.decode import decode_frames, probe
+from pipelines.decode import decode_frames
+from pipelines.decode.frames import probe
 from pipelines.files.atomic import unfinished
 from tests.media import ffmpeg, frame_numbers, write_video
 from tests.processes import called

@@ -3,11 +3,11 @@
 import pytest
 
 from pipelines.clips import Clip
-from pipelines.decode import probe
-from pipelines.video_file import VideoError
+from pipelines.decode.container import VideoError
+from pipelines.decode.frames import probe
 from pipelines.whole_file import check_whole
 from tests.media import ffmpeg, write_alt_ref_video, write_video
-from tests.test_remux import CLOSED, OPEN
+from tests.pipelines.decode.test_remux import CLOSED, OPEN
 
 
 def clip_of(path) -> Clip:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from pipelines.audio.log_mel import SHORTEST_CUT, log_mel_columns, picture, silent_picture
-from pipelines.frame_stream import StreamFrame, read_stream
+from pipelines.decode.stream import StreamFrame, read_stream
 from tsam_dali.config import Config
 from tsam_dali.precision import autocast
 from tsam_dali.stream import Stream
@@ -30,7 +30,7 @@ class Heard(NamedTuple):
 def follow(
     network: nn.Module, config: Config, device: torch.device, source: str, fps: float | None = None
 ) -> Iterator[Heard]:
-    """Probabilities after each frame that is fed; see `pipelines.frame_stream.read_stream`.
+    """Probabilities after each frame that is fed; see `pipelines.decode.stream.read_stream`.
 
     A network with sound hears the sound of the time that S frames span, as far as it has come, anew with a frame that
     comes HEAR_SECONDS or more after it did so last; where the source has no sound, silence.
@@ -44,7 +44,7 @@ def follow(
 
     Raises:
         tsam_dali.backbone.ModelError: the network needs later frames.
-        pipelines.video_file.VideoError: the source cannot be read.
+        pipelines.decode.container.VideoError: the source cannot be read.
         pipelines.audio.read.SoundError: there is no decoder for its sound.
     """
     segments, size = config.model.video_segments, config.data_augmentation.video_image_param.output_size

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from pipelines.audio.read import SoundError
-from pipelines.frame_times import probe_times
-from pipelines.probe import probe_video
+from pipelines.decode.probe import probe_video
+from pipelines.decode.timestamps import probe_times
 from tsam_dali.config import change_config
 from tsam_dali.file_clips import file_clip, look_at, probe_files
 from tsam_dali.live import follow
@@ -117,14 +117,14 @@ class Predictor:
 
         Args:
             source: a video file, "-" (a pipe) or a camera such as /dev/video0; see
-                `pipelines.frame_stream.read_stream`.
+                `pipelines.decode.stream.read_stream`.
             fps: frames per second that are fed, as in the training: video_segments by the seconds of a clip. Default:
                 that of clips of ten seconds.
             topk: classes of each moment.
 
         Raises:
             tsam_dali.backbone.ModelError: the network needs later frames.
-            pipelines.video_file.VideoError: the source cannot be read.
+            pipelines.decode.container.VideoError: the source cannot be read.
         """
         heard = follow(self.network, self.config, self.device, str(source), fps)
         for frame, (time, probabilities) in enumerate(heard, 1):

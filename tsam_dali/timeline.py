@@ -45,7 +45,7 @@ def make_timeline(
         network, config, device: as for `tsam_dali.file_clips.look_at`.
         names: of the C classes.
         path: the video.
-        record: what `pipelines.frame_times.probe_times` found.
+        record: what `pipelines.decode.timestamps.probe_times` found.
         window, stride: seconds; see `pipelines.sampling.windows.window_spans`.
         topk: classes of each window.
 

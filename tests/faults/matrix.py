@@ -23,55 +23,55 @@ TABLES = {
 truncated: each of 40 lengths has a status, none gives a picture
     faults/test_files.py::test_cut_at_many_places
 truncated: the same for six containers and layouts
-    test_video_file.py::test_truncated
+    pipelines/decode/test_container.py::test_truncated
 truncated: also where the container names no size
-    test_video_file.py::test_truncated_without_a_size
+    pipelines/decode/test_container.py::test_truncated_without_a_size
 truncated: while training: a black clip, named once
     test_loader_faults.py::test_a_clip_that_breaks_later_is_black_and_named_once
 randomly damaged: a status or the right frames; the parent lives
-    test_probe.py::test_randomly_damaged_files
+    pipelines/decode/test_probe.py::test_randomly_damaged_files
 randomly damaged: an error or the right frames, but for damage no decoder sees
-    test_video_file.py::test_random_damage
+    pipelines/decode/test_container.py::test_random_damage
 randomly damaged: strict decoding reports most of it; the rest are valid codes for other pictures
-    test_decode_damage.py::test_damage_is_not_concealed
+    pipelines/decode/test_damage.py::test_damage_is_not_concealed
 hangs or crashes the decoder: timeout, out_of_memory, crashed; the run goes on
     pipelines/parallel/test_sandbox.py::test_children_that_misbehave
 zero bytes: status empty
-    test_video_file.py::test_empty
+    pipelines/decode/test_container.py::test_empty
 HTML named .mp4: status not_a_video
-    test_video_file.py::test_text
+    pipelines/decode/test_container.py::test_text
 playlist named .mp4: not_a_video; the file that it names is not read
-    test_video_file.py::test_text
+    pipelines/decode/test_container.py::test_text
 playlist named .mp4: the same for its sound
     pipelines/audio/test_read.py::test_a_file_that_is_something_else
 playlist named .mp4: the same for the ffmpeg program
     test_video2frames.py::test_failures_are_listed_and_leave_nothing_behind
 no video stream: status no_video
-    test_video_file.py::test_sound_alone
+    pipelines/decode/test_container.py::test_sound_alone
 no audio stream: silence, an error or left out, as model.missing_audio says
     test_dataset.py::test_clips_whose_sound_cannot_be_read_or_is_not_there
 no audio stream: stored as silence
     pipelines/audio/test_mel_records.py::test_what_is_stored_and_said
 variable frame rate: frames by their number, exactly
-    test_decode.py::test_variable_frame_rate
+    pipelines/decode/test_frames.py::test_variable_frame_rate
 edit list: hidden pictures are no frames
-    test_decode.py::test_edit_list_hides_frames
+    pipelines/decode/test_frames.py::test_edit_list_hides_frames
 rotation: upright, as players show it
-    test_decode.py::test_rotation
+    pipelines/decode/test_frames.py::test_rotation
 mirrored: as players show it, in all ways in and in copies
-    test_orientation.py::test_eight_orientations
+    pipelines/decode/test_orientation.py::test_eight_orientations
 pixels that are not square: crops are squares as players show them
-    test_aspect.py::test_crops_are_squares_as_shown
+    pipelines/decode/test_aspect.py::test_crops_are_squares_as_shown
 empty samples: no frames, as FFmpeg has it
-    test_empty_samples.py::test_an_empty_sample_is_no_frame
+    pipelines/decode/bitstream/test_empty_samples.py::test_an_empty_sample_is_no_frame
 odd size: decoded
-    test_decode.py::test_sizes_and_pixel_formats
+    pipelines/decode/test_frames.py::test_sizes_and_pixel_formats
 10 bit: decoded
-    test_decode.py::test_sizes_and_pixel_formats
+    pipelines/decode/test_frames.py::test_sizes_and_pixel_formats
 first pts not 0: frame 0 is the first picture
-    test_decode.py::test_first_frame_later_than_zero
+    pipelines/decode/test_frames.py::test_first_frame_later_than_zero
 1 and 3 frames: decoded; a plan repeats frames
-    test_decode.py::test_very_short
+    pipelines/decode/test_frames.py::test_very_short
 1 and 3 frames: every number of frames and segments stays inside
     pipelines/sampling/test_plan.py::test_frames_follow_the_rule_for_every_length
 out of the ordinary, all kinds: trained on, none is left out
@@ -81,7 +81,7 @@ unusable, all kinds: named at once; left out up to max_bad_fraction
 unreadable: status unreadable, says to check permissions
     faults/test_files.py::test_a_file_without_the_right_to_read_it
 FIFO: status not_a_file, never waits
-    test_video_file.py::test_not_a_file
+    pipelines/decode/test_container.py::test_not_a_file
 FIFO: the same for sound
     pipelines/audio/test_read.py::test_a_fifo_is_not_opened
 symlink out of the folder: followed: the owner made it; a list cannot

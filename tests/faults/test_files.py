@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from pipelines.dataset import DataError, load_clips
-from pipelines.decode import VideoError, decode_frames, probe
+from pipelines.decode import decode_frames
+from pipelines.decode.frames import VideoError, probe
+from pipelines.decode.probe import probe_video
 from pipelines.loader import build_loader
-from pipelines.probe import probe_video
 from tests.media import ffmpeg, write_video
 from tests.sound_media import noise, write_clip
 from tsam_dali.config import Config, config_from_dict

@@ -77,7 +77,7 @@ def test_every_demuxer_is_forced():
     reading = [(place, call) for place, call in opened if not (len(call.args) > 1)]
     assert len(reading) >= 2
     for place, call in reading:
-        if place.startswith("pipelines/frame_stream.py"):  # pipes with a list of formats, cameras with theirs
+        if place.startswith("pipelines/decode/stream.py"):  # pipes with a list of formats, cameras with theirs
             continue
         assert "format" in {keyword.arg for keyword in call.keywords}, place
         # A name alone, such as `concat:a|b.mp4`, would be a protocol; what an object store gives is an open file.

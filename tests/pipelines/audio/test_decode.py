@@ -5,7 +5,7 @@ import pytest
 import soundfile
 
 from pipelines.audio.read import SoundError, read_sound
-from pipelines.decode import probe
+from pipelines.decode.frames import probe
 from tests.media import ffmpeg
 from tests.sound_media import tone, without_decoder
 

@@ -11,10 +11,10 @@ from pipelines.audio.read import read_sound
 from pipelines.clips import Dataset, ListError
 from pipelines.dataset import DataError, load_clips
 from pipelines.decode import decode_frames
+from pipelines.decode.probe import probe_video
 from pipelines.files import storage
 from pipelines.loader import build_loader
 from pipelines.media_files import find_videos, video_ids
-from pipelines.probe import probe_video
 from tests.media import write_video
 from tests.processes import ROOT, run
 from tsam_dali.config import load_config

@@ -10,7 +10,7 @@ from pipelines.audio.decode import Piece
 from pipelines.audio.from_video import window_pictures
 from pipelines.audio.log_mel import AudioImage, log_mel_columns, picture, silent_picture
 from pipelines.audio.read import SoundError, read_sound
-from pipelines.frame_times import frame_times, probe_times
+from pipelines.decode.timestamps import frame_times, probe_times
 from pipelines.sampling import validation_frames
 from pipelines.sampling.windows import Span, WindowViews, span_frames, window_spans
 from tests.media import ffmpeg, write_video

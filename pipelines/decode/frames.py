@@ -1,0 +1,196 @@
+"""The wanted frames of a video file as RGB pictures, decoded on the CPU; and what a file holds.
+
+Frames are counted from 0 in the order in which a full decode of the file yields them. Only the packets that the wanted
+frames need reach the decoder, and only wanted frames are converted to RGB.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import av
+import numpy as np
+from av.codec import CodecContext
+from av.container import InputContainer
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+
+from pipelines.audio.decode import SoundError, sound_stream
+from pipelines.decode.container import VideoError, open_video, video_stream
+from pipelines.decode.decoder import all_pictures, selected_pictures, wanted_pictures
+from pipelines.decode.demux import Demuxed, demux
+from pipelines.decode.orientation import levelled, orientation, pixel_aspect
+from pipelines.sampling.plan import Crop
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoInfo:
+    """What the index keeps of a video."""
+
+    frames: int  # that a full decode yields
+    fps: float  # mean frame rate, as the container says; 0: it does not say
+    width: int  # pixels, as shown (turned)
+    height: int
+    rotation: int  # degrees counter-clockwise by which the decoded pictures are turned, 0 to 359
+    mirrored: bool  # left and right of the decoded pictures change places before that
+    pixel_aspect: float  # width of a pixel over its height, as shown
+    codec: str  # FFmpeg's name of the format
+    pix_fmt: str  # FFmpeg's name of the pixel format
+    variable_rate: bool  # the time from frame to frame differs
+    sound_rate: int  # samples per second; 0: no sound; -1: sound without a decoder
+    sound_channels: int
+
+
+def decode_frames(path: str | Path, frames: Sequence[int]) -> np.ndarray:
+    """RGB pictures of the wanted frames (at least one; any order, repeats allowed): uint8 (S, H, W, 3).
+
+    Pictures are turned and mirrored as the file says, and converted with the BT.601 matrix (as NVDEC's pictures are),
+    from limited range unless the stream says that it is full.
+
+    Raises:
+        VideoError: as `wanted_pictures`; further `changes_size` (the wanted pictures have different sizes).
+    """
+    wanted = [int(frame) for frame in frames]
+    pictures = wanted_pictures(path, set(wanted))
+    height, width = shown_size(pictures[wanted[0]])
+    return _to_rgb(path, wanted, pictures, (height, width), Crop(0, 0, height, width))
+
+
+def decode_crop(
+    path: str | Path,
+    frames: Sequence[int],
+    size: tuple[int, int],
+    crop: Crop,
+    together: Collection[int] = (),
+    once: bool = False,
+) -> np.ndarray:
+    """The same part of all wanted frames, as `decode_frames` gives them: uint8 (S, crop.height, crop.width, 3).
+
+    Args:
+        path: the file.
+        frames: numbers of the wanted frames, at least one.
+        size: height and width that all wanted pictures must have, in pixels as shown.
+        crop: inside of that size.
+        together: `frames` and others that are wanted of the file next. All are decoded at once, and their pictures are
+            kept until other ones are asked for together.
+        once: as for `wanted_pictures`.
+
+    Raises:
+        VideoError: as `decode_frames`, also for frames of `together`.
+    """
+    wanted = [int(frame) for frame in frames]
+    pictures = _kept_pictures(path, frozenset(together)) if together else wanted_pictures(path, set(wanted), once)
+    return _to_rgb(path, wanted, {frame: pictures[frame] for frame in wanted}, size, crop)
+
+
+@lru_cache(maxsize=1)
+def _kept_pictures(path: str | Path, wanted: frozenset[int]) -> dict[int, av.VideoFrame]:
+    return wanted_pictures(path, wanted)
+
+
+def _to_rgb(
+    path: str | Path, wanted: list[int], pictures: dict[int, av.VideoFrame], size: tuple[int, int], crop: Crop
+) -> np.ndarray:
+    video = np.empty((len(wanted), crop.height, crop.width, 3), np.uint8)
+    to_rgb = RGBConverter()
+    for number, picture in pictures.items():
+        if shown_size(picture) != tuple(size):
+            sizes = f"{shown_size(picture)}, but {tuple(size)} is expected"
+            message = f"{path}: has a picture of size {sizes}; index the videos again, or make a training copy of it"
+            raise VideoError("changes_size", message)
+        part = to_rgb(picture)[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width]
+        video[[i for i, frame in enumerate(wanted) if frame == number]] = part
+    return video
+
+
+def probe(path: str | Path) -> VideoInfo:
+    """What a video holds. All packets are read, but only what the first picture needs is decoded; or everything, where
+    packets do not tell the number of frames: codecs that `headers` does not know, MPEG-4 pictures that may be empty,
+    files that do not begin with a random access point, and those without trustworthy times (repeated, missing, or made
+    up by the demuxer, as for AVI).
+
+    Raises:
+        VideoError: as `decode_frames`.
+    """
+    with open_video(path) as container:
+        stream = video_stream(path, container)
+        demuxed = demux(path, container, stream)
+        first, frames = _first_and_count(demuxed, stream.codec_context)
+        sound_rate, sound_channels = _sound(path, container)
+        height, width = shown_size(first)
+        how = orientation(first)
+        return VideoInfo(
+            frames=frames,
+            fps=float(stream.average_rate or stream.guessed_rate or 0),
+            width=width,
+            height=height,
+            rotation=how.rotation,
+            mirrored=how.mirrored,
+            pixel_aspect=pixel_aspect(stream, how),
+            codec=stream.codec_context.codec.canonical_name,
+            pix_fmt=first.format.name,
+            variable_rate=_variable_rate(demuxed),
+            sound_rate=sound_rate,
+            sound_channels=sound_channels,
+        )
+
+
+def _sound(path: str | Path, container: InputContainer) -> tuple[int, int]:
+    """Rate and channels of the sound, as `VideoInfo` has them."""
+    try:
+        track = sound_stream(path, container)
+    except SoundError:
+        return -1, 0
+    return (track.rate, track.channels) if track else (0, 0)
+
+
+def _first_and_count(demuxed: Demuxed, codec: CodecContext) -> tuple[av.VideoFrame, int]:
+    """The first picture and the number of frames."""
+    selected = selected_pictures(demuxed, codec, {0})
+    if selected:
+        return selected[0], len(demuxed.shown)
+    pictures = all_pictures(demuxed)
+    first = next(pictures, None)
+    if first is None:
+        raise VideoError("no_video", f"{demuxed.path}: its video stream holds no picture; leave it out of the list")
+    return first, 1 + sum(1 for _ in pictures)
+
+
+class RGBConverter:
+    """Decoded picture -> RGB as shown, uint8 (H, W, 3)."""
+
+    def __init__(self):
+        self.reformatter = VideoReformatter()
+
+    def __call__(self, picture: av.VideoFrame) -> np.ndarray:
+        rgb = self.reformatter.reformat(
+            levelled(picture),
+            format="rgb24",
+            src_colorspace=Colorspace.ITU601,
+            dst_colorspace=Colorspace.ITU601,
+            src_color_range=colour_range(picture),
+            dst_color_range=ColorRange.JPEG,
+            threads=1,
+        )
+        plane = rgb.planes[0]
+        rows = np.frombuffer(plane, np.uint8).reshape(rgb.height, plane.line_size)  # rows are padded
+        pixels = rows[:, : 3 * rgb.width].reshape(rgb.height, rgb.width, 3)
+        return orientation(picture).shown(pixels)
+
+
+def colour_range(picture: av.VideoFrame) -> ColorRange:
+    """Full range if the stream says so, else limited range."""
+    full = picture.color_range == ColorRange.JPEG or picture.format.name.startswith("yuvj")
+    return ColorRange.JPEG if full else ColorRange.MPEG
+
+
+def shown_size(picture: av.VideoFrame) -> tuple[int, int]:
+    """Height and width as shown."""
+    sideways = orientation(picture).sideways
+    return (picture.width, picture.height) if sideways else (picture.height, picture.width)
+
+
+def _variable_rate(demuxed: Demuxed) -> bool:
+    """Whether the time between frames differs by more than the clock's rounding."""
+    steps = np.diff(sorted(fact.pts for fact in demuxed.facts if fact.frame is not False and fact.pts is not None))
+    return bool(len(steps) and steps.max() - steps.min() > max(1, 0.02 * np.median(steps)))
