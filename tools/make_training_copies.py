@@ -17,7 +17,6 @@ from pathlib import Path
 from tqdm import tqdm
 
 from pipelines.clips import Dataset, ListError
-from pipelines.copy_folder import RECORDS_NAME, Sources, copy_path, make_copy, not_made
 from pipelines.files.records import Record, record_writer
 from pipelines.files.storage import is_remote, location
 from pipelines.files.words import counted
@@ -25,7 +24,8 @@ from pipelines.index import index_videos
 from pipelines.list_file import listed_ids
 from pipelines.media_files import find_videos
 from pipelines.parallel.pool import in_processes
-from pipelines.training_copy import CopyOptions
+from pipelines.transcode.copy_folder import RECORDS_NAME, Sources, copy_path, make_copy, not_made
+from pipelines.transcode.training_copy import CopyOptions
 from tsam_dali.cluster_arguments import add_cluster_arguments, chosen, reachable
 from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, heed_sigterm, parser, printable
 from tsam_dali.config import load_config

@@ -21,13 +21,13 @@ from pipelines.audio.log_mel import AudioImage, log_mel_columns
 from pipelines.audio.mel_file import CHANNELS, columns_path, fingerprint, save_columns
 from pipelines.audio.read import NoSoundError, read_sound
 from pipelines.clips import Dataset, ListError
-from pipelines.copy_folder import copy_path, originals
 from pipelines.files import storage
 from pipelines.files.atomic import fault_of_one
 from pipelines.files.records import read_records, record_writer
 from pipelines.files.shard import Shard
 from pipelines.files.unicode_names import other_form
 from pipelines.media_files import find_video
+from pipelines.transcode.copy_folder import copy_path, originals
 
 log = logging.getLogger(__name__)
 

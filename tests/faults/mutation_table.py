@@ -310,7 +310,7 @@ MUTATIONS = [
     ),
     Mutation(
         "ffmpeg: a shell",
-        "pipelines/ffmpeg.py",
+        "pipelines/transcode/ffmpeg.py",
         "command, cwd=folder, stdin",
         "command, cwd=folder, shell=True, stdin",
         "faults/test_security.py::test_there_is_no_shell",

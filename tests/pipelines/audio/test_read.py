@@ -11,8 +11,8 @@ import soundfile
 
 from pipelines.audio.log_mel import AudioImage
 from pipelines.audio.read import NoSoundError, SoundError, read_sound
-from pipelines.ffmpeg import run_ffmpeg
 from pipelines.mel import log_mel_picture
+from pipelines.transcode.ffmpeg import run_ffmpeg
 from tests.media import ffmpeg as media_ffmpeg
 from tests.sound_media import damage_sound_packet, noise, tone, write_clip
 

@@ -8,7 +8,7 @@ from pipelines.decode import decode_frames
 from pipelines.decode.frames import probe
 from pipelines.decode.stream import read_stream
 from pipelines.sampling.plan import Crop, displayed_size, undisplayed
-from pipelines.training_copy import CopyOptions, write_copy
+from pipelines.transcode.training_copy import CopyOptions, write_copy
 from tests.loading import batches, settings
 from tests.media import ffmpeg, write_video
 from tsam_dali.file_clips import file_clip

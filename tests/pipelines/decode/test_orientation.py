@@ -15,7 +15,7 @@ from pipelines.decode.nvdec import nvdec_decodes
 from pipelines.decode.probe import probe_video
 from pipelines.decode.remux import remux
 from pipelines.decode.stream import read_stream
-from pipelines.training_copy import CopyOptions, write_copy
+from pipelines.transcode.training_copy import CopyOptions, write_copy
 from pipelines.whole_file import check_whole
 from tests.media import as_ffmpeg_shows_it, ffmpeg, write_video
 

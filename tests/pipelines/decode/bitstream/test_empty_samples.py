@@ -13,7 +13,7 @@ from pipelines.decode.probe import probe_video
 from pipelines.decode.remux import remux
 from pipelines.decode.stream import read_stream
 from pipelines.decode.timestamps import frame_times
-from pipelines.training_copy import CopyOptions, write_copy
+from pipelines.transcode.training_copy import CopyOptions, write_copy
 from pipelines.whole_file import check_whole
 from tests.decoding import X265
 from tests.media import as_ffmpeg_shows_it, frame_numbers, write_video

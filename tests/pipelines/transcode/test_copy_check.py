@@ -6,11 +6,11 @@ import av
 import numpy as np
 import pytest
 
-from pipelines import training_copy
-from pipelines.copy_check import fault_of_copy, fields
 from pipelines.decode.container import open_video
 from pipelines.decode.frames import probe
-from pipelines.training_copy import CopyError, CopyOptions, write_copy
+from pipelines.transcode import training_copy
+from pipelines.transcode.copy_check import fault_of_copy, fields
+from pipelines.transcode.training_copy import CopyError, CopyOptions, write_copy
 from tests.media import write_video
 
 

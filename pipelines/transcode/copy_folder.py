@@ -10,7 +10,7 @@ from pathlib import Path
 from pipelines.files.atomic import fault_of_one
 from pipelines.files.records import Record, read_records
 from pipelines.files.storage import State, state, states
-from pipelines.training_copy import CopyOptions, write_copy
+from pipelines.transcode.training_copy import CopyOptions, write_copy
 
 Sources = dict[str, str | Path]
 """id -> original."""

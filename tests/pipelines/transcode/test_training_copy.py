@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from pipelines.audio.read import read_sound, sound_pieces
-from pipelines.copy_folder import make_copy, not_made
 from pipelines.decode import decode_frames
 from pipelines.decode.container import open_video, video_stream
 from pipelines.decode.demux import demux, demux_plain
 from pipelines.decode.frames import probe
-from pipelines.training_copy import CopyError, CopyOptions, copy_size, write_copy
+from pipelines.transcode.copy_folder import make_copy, not_made
+from pipelines.transcode.training_copy import CopyError, CopyOptions, copy_size, write_copy
 from tests.media import ffmpeg, frame_numbers, write_video
 from tests.sound_media import damage_sound_packet
 

@@ -22,7 +22,6 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from av.video.stream import VideoStream
 
 from pipelines.audio.decode import SoundError
-from pipelines.copy_check import fault_of_copy, fields
 from pipelines.decode.container import VideoError, open_video, video_stream
 from pipelines.decode.decoder import all_pictures
 from pipelines.decode.demux import Demuxed, demux
@@ -30,7 +29,8 @@ from pipelines.decode.frames import colour_range, shown_size
 from pipelines.decode.orientation import Orientation, levelled, orientation, pixel_aspect
 from pipelines.files.atomic import unfinished
 from pipelines.sampling.plan import displayed_size
-from pipelines.sound_track import SoundTrack, sound_start
+from pipelines.transcode.audio_track import SoundTrack, sound_start
+from pipelines.transcode.copy_check import fault_of_copy, fields
 
 MULTIPLE = 16  # of both sides, in pixels
 LARGEST = 16384  # side that x264 encodes
