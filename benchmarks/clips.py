@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.clips import InputError
-from pipelines.media_files import DEMUXERS
+from pipelines.dataset.clips import InputError
+from pipelines.dataset.media_files import DEMUXERS
 from tools.realistic_clips import make_clips
 from tsam_dali.command_line import positive
 from tsam_dali.config import load_config

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from benchmarks.datasets import Repeated
 from benchmarks.preparation import ROOT, copy, extract, index, precompute, run, size_figure, timed_figure
-from pipelines.clips import InputError
+from pipelines.dataset.clips import InputError
 
 CONFIG = ROOT / "config" / "kinetics400_config.json"
 OF_COPIES = ("dataset.dir_videos=copies", "dataset.dir_mels=mels_of_copies")

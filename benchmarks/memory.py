@@ -28,8 +28,8 @@ from benchmarks.preparation import ROOT, precompute, run
 from benchmarks.processes import memory_mb, open_files
 from benchmarks.readers import endless
 from benchmarks.results import add_output_argument, origin, print_table, write_results
-from pipelines.dataset import load_clips
-from pipelines.list_file import SPLITS
+from pipelines.dataset.list_file import SPLITS
+from pipelines.dataset.load import load_clips
 from pipelines.loader import build_loader
 from tsam_dali.command_line import add_config_arguments, friendly_errors, parser
 from tsam_dali.config import Config, load_config

@@ -17,7 +17,7 @@ from benchmarks.augmentation import augmented
 from benchmarks.decoders import DECODERS
 from benchmarks.torch_loader import endless_batches
 from pipelines.audio.mel_store import MelStore
-from pipelines.dataset import load_clips
+from pipelines.dataset.load import load_clips
 from pipelines.loader import Batch
 from pipelines.sampling.plan import Crop, training_plan
 

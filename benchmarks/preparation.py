@@ -13,7 +13,7 @@ from benchmarks.results import FOLDER
 
 ROOT = FOLDER.parent.parent
 _LOAD_CLIPS = (
-    "import sys; from pipelines.dataset import load_clips; from tsam_dali.config import load_config; "
+    "import sys; from pipelines.dataset.load import load_clips; from tsam_dali.config import load_config; "
     "load_clips(load_config(sys.argv[1], sys.argv[1], ['model.audio_segments=0']))"
 )
 

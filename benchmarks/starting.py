@@ -10,7 +10,7 @@ import time
 from itertools import pairwise
 
 began = time.perf_counter()
-from pipelines.dataset import load_clips  # noqa: E402
+from pipelines.dataset.load import load_clips  # noqa: E402
 from pipelines.loader import build_loader  # noqa: E402
 from tsam_dali import train  # noqa: E402, F401, all that the trainer imports
 from tsam_dali.command_line import EXAMPLE_CONFIG  # noqa: E402

@@ -26,8 +26,8 @@ from benchmarks.measure import quartiles
 from benchmarks.plots import DPI, INK, OTHERS, OURS, tidy
 from benchmarks.preparation import ROOT
 from benchmarks.results import add_output_argument, origin, print_table, write_results
+from pipelines.dataset.video_index import VERSION
 from pipelines.decode.probe import probe_video
-from pipelines.index import VERSION
 from tsam_dali.command_line import friendly_errors, parser, positive
 
 LIMIT = {"clips": 100_000, "seconds": 20}

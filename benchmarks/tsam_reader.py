@@ -21,7 +21,7 @@ from torch.utils.data import Dataset
 from benchmarks.augmentation import augmented
 from benchmarks.torch_loader import endless_batches
 from benchmarks.tsam_sound import kept_mel_filters, log_mel, mel_filters
-from pipelines.list_file import read_list
+from pipelines.dataset.list_file import read_list
 from pipelines.loader import Batch
 from pipelines.sampling.plan import training_plan
 

@@ -9,7 +9,7 @@ from benchmarks.decoders import DECODERS, OURS
 from benchmarks.material import CONFIG, COPIES, INDEX, JPEGS, MELS, OF_COPIES, VIDEOS, WAVS, Material
 from benchmarks.readers import Reader, ours, peer, tsam
 from benchmarks.training import ready
-from pipelines.dataset import load_clips
+from pipelines.dataset.load import load_clips
 from pipelines.sampling.plan import training_plan
 from tsam_dali.config import load_config
 

@@ -11,14 +11,14 @@ from nvidia.dali.plugin.pytorch import DALIGenericIterator
 
 from pipelines.audio.from_video import FileSound
 from pipelines.audio.mel_store import MelStore
-from pipelines.clips import Clip
 from pipelines.colour import change_look
 from pipelines.culprits import find_culprits
-from pipelines.dataset import load_clips
+from pipelines.dataset.clips import Clip
+from pipelines.dataset.list_file import SPLITS
+from pipelines.dataset.load import load_clips
 from pipelines.files.words import counted
 from pipelines.graph import Tail, build_pipeline
 from pipelines.hardware import dali_threads, decode_workers, gpu_number
-from pipelines.list_file import SPLITS
 from pipelines.parallel.malloc import return_freed_memory
 from pipelines.parallel.processes import STOPPING, deaf_to, no_main_module
 from pipelines.sampling.batch_order import EvaluationOrder, TrainingOrder
@@ -64,7 +64,7 @@ def build_loader(
     Args:
         config: the settings (`tsam_dali.config.Config`).
         split: "training" (shuffled, augmented) or "validation" (in order, centre crops).
-        clips: those of the split; default: what `pipelines.dataset.load_clips` finds.
+        clips: those of the split; default: what `pipelines.dataset.load.load_clips` finds.
         device: where the tensors end up; with a CUDA device the common tail runs there too.
         rank, world, local_world: number of this process, of all, and of those on this machine.
         views: of each video in a validation, one a pass; default: the centre clip alone.

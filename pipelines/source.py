@@ -13,7 +13,7 @@ from annotated_types import Ge, Interval
 from pipelines.audio.from_video import FileSound
 from pipelines.audio.log_mel import silent_picture
 from pipelines.audio.mel_store import MelStore
-from pipelines.clips import Clip
+from pipelines.dataset.clips import Clip
 from pipelines.parallel.processes import serve_parent
 from pipelines.sampling import plan as sampling
 from pipelines.sampling.batch_order import EvaluationOrder, Position, TrainingOrder

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.clips import Clip
+from pipelines.dataset.clips import Clip
 from pipelines.decode.frame_folder import read_frames
 from pipelines.decode.frames import decode_crop
 from pipelines.decode.jpeg import black_jpeg

@@ -6,7 +6,7 @@ file in which these differ from what is shown it would give other frames, black 
 
 from collections.abc import Sequence
 
-from pipelines.clips import Clip
+from pipelines.dataset.clips import Clip
 from pipelines.decode.container import VideoError, damaged, open_video, video_stream
 from pipelines.decode.decoder import selected_pictures
 from pipelines.decode.demux import check_range, demux

@@ -2,7 +2,7 @@
 
 import os
 
-from pipelines.list_file import read_list
+from pipelines.dataset.list_file import read_list
 from tests.processes import called
 from tools.make_lists import main
 from tsam_dali.config import load_config

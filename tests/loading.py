@@ -7,7 +7,7 @@ import av
 import numpy as np
 from PIL import Image
 
-from pipelines.clips import Clip
+from pipelines.dataset.clips import Clip
 from pipelines.decode import decode_frames
 from pipelines.decode.frames import probe
 from pipelines.loader import build_loader

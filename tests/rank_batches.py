@@ -10,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-from pipelines.dataset import load_clips
+from pipelines.dataset.load import load_clips
 from pipelines.loader import build_loader
 from tsam_dali import distributed
 from tsam_dali.config import load_config

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines.clips import Clip
-from pipelines.dataset import Loaded
-from pipelines.list_file import Entry
+from pipelines.dataset.clips import Clip
+from pipelines.dataset.list_file import Entry
+from pipelines.dataset.load import Loaded
 from tests.checkpoints import TINY, checkpoint
 from tests.loading import damage_picture
 from tests.media import write_video

@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import nn
 
-from pipelines.clips import Clip
-from pipelines.dataset import Loaded
-from pipelines.list_file import Entry
+from pipelines.dataset.clips import Clip
+from pipelines.dataset.list_file import Entry
+from pipelines.dataset.load import Loaded
 from pipelines.loader import Batch
 from pipelines.sampling.views import Views
 from tests.networks import settings

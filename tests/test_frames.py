@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pipelines.dataset import DataError, load_clips
+from pipelines.dataset.load import DataError, load_clips
 from pipelines.loader import LoaderError, build_loader
 from pipelines.sampling import validation_frames
 from tests.loading import SEGMENTS, batches, expected_video, settings

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pipelines.clips import Clip
+from pipelines.dataset.clips import Clip
 from pipelines.loader import build_loader
 from pipelines.sampling import validation_frames
 from tests.decoding import x264, x265

@@ -14,7 +14,10 @@ def layer(package: str, names: str) -> set[str]:
 
 LAYERS = [
     {
-        "pipelines.clips",
+        "pipelines.dataset.clips",
+        "pipelines.dataset.list_file",
+        "pipelines.dataset.media_files",
+        "pipelines.dataset.tsam_names",
         "pipelines.decode.bitstream.bits",
         "pipelines.decode.bitstream.h264",
         "pipelines.decode.bitstream.hevc",
@@ -27,7 +30,6 @@ LAYERS = [
         "pipelines.files.storage",
         "pipelines.files.unicode_names",
         "pipelines.files.words",
-        "pipelines.list_file",
         "pipelines.lists.build",
         "pipelines.lists.classes",
         "pipelines.lists.formats",
@@ -37,7 +39,6 @@ LAYERS = [
         "pipelines.lists.rows",
         "pipelines.lists.split",
         "pipelines.lists.write",
-        "pipelines.media_files",
         "pipelines.parallel.malloc",
         "pipelines.parallel.pool",
         "pipelines.parallel.processes",
@@ -47,7 +48,6 @@ LAYERS = [
         "pipelines.sampling.views",
         "pipelines.sampling.windows",
         "pipelines.transcode.ffmpeg",
-        "pipelines.tsam_names",
     },
     {
         "pipelines.audio.clock",
@@ -74,7 +74,6 @@ LAYERS = [
         "pipelines.decode.stream",
         "pipelines.decode.timestamps",
         "pipelines.hardware",
-        "pipelines.index_file",
         "pipelines.mel",
         "pipelines.source",
         "pipelines.transcode.audio_track",
@@ -89,10 +88,10 @@ LAYERS = [
     {
         "pipelines.colour",
         "pipelines.culprits",
-        "pipelines.dataset",
-        "pipelines.frame_index",
+        "pipelines.dataset.frame_index",
+        "pipelines.dataset.load",
+        "pipelines.dataset.video_index",
         "pipelines.graph",
-        "pipelines.index",
         "pipelines.loader",
         "pipelines.shared_memory",
         "tsam_dali.backbone",

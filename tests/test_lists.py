@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.clips import Dataset, ListError
-from pipelines.list_file import check_labels, id_problem, listed_ids, read_list
+from pipelines.dataset.clips import Dataset, ListError
+from pipelines.dataset.list_file import check_labels, id_problem, listed_ids, read_list
 from pipelines.lists.build import build_lists
 from pipelines.lists.formats import FORMATS, Source, recognise
 from pipelines.lists.media import MediaFolder

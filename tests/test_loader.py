@@ -10,8 +10,8 @@ from torchvision.transforms.v2 import functional
 from benchmarks.augmentation import recoloured
 from pipelines.audio.mel_records import store_sound, summary_writer
 from pipelines.audio.mel_store import MelStore
-from pipelines.clips import Clip
-from pipelines.dataset import load_clips
+from pipelines.dataset.clips import Clip
+from pipelines.dataset.load import load_clips
 from pipelines.loader import build_loader
 from pipelines.sampling import validation_frames
 from tests.loading import SEGMENTS, SIDE, SIZES, batches, batches_from, children, expected_video, make_clip, settings

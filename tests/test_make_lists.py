@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from pipelines.dataset import load_clips
-from pipelines.list_file import read_list
+from pipelines.dataset.list_file import read_list
+from pipelines.dataset.load import load_clips
 from tests.list_making import KINETICS, made, make_lists, put, refused, write
 from tests.media import write_video
 from tests.processes import ROOT, run

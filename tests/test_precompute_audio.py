@@ -15,7 +15,7 @@ import soundfile
 from pipelines.audio.log_mel import AudioImage
 from pipelines.audio.mel_records import read_summary
 from pipelines.audio.mel_store import MelStore
-from pipelines.clips import Dataset
+from pipelines.dataset.clips import Dataset
 from pipelines.mel import log_mel_picture
 from tests.processes import ROOT, run
 from tests.sound_media import noise, tone, write_clip

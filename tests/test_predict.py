@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 import tsam_dali
-from pipelines.clips import InputError
-from pipelines.dataset import load_data
+from pipelines.dataset.clips import InputError
+from pipelines.dataset.load import load_data
 from pipelines.decode.probe import probe_video
 from pipelines.sampling.views import Views
 from tests.checkpoints import TINY, checkpoint

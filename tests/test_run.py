@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from pipelines.clips import Clip
+from pipelines.dataset.clips import Clip
 from pipelines.loader import Batch, Loader
 from tests.networks import settings
 from tsam_dali import run_log

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from benchmarks.startup import make_data
-from pipelines.dataset import load_clips
+from pipelines.dataset.load import load_clips
 from tests.processes import run
 from tsam_dali.config import load_config
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.clips import Clip
+from pipelines.dataset.clips import Clip
 from pipelines.decode.container import VideoError
 from pipelines.decode.frames import probe
 from pipelines.whole_file import check_whole

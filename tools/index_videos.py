@@ -20,13 +20,13 @@ from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 
-from pipelines.clips import ListError
+from pipelines.dataset.clips import ListError
+from pipelines.dataset.list_file import listed_ids
+from pipelines.dataset.media_files import DEMUXERS, find_videos, video_ids
+from pipelines.dataset.video_index import INDEX_NAME, index_videos
 from pipelines.decode.nvdec import nvdec_decodes, prunable
 from pipelines.files.records import Record
 from pipelines.files.words import counted
-from pipelines.index import INDEX_NAME, index_videos
-from pipelines.list_file import listed_ids
-from pipelines.media_files import DEMUXERS, find_videos, video_ids
 from pipelines.parallel.sandbox import FAULTS, Limits
 from tsam_dali.cluster_arguments import add_cluster_arguments, chosen, reachable
 from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, heed_sigterm, parser, printable

@@ -26,7 +26,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from pipelines.clips import ListError
+from pipelines.dataset.clips import ListError
 from pipelines.files.words import counted
 from pipelines.lists.build import Lists, build_lists
 from pipelines.lists.classes import read_classes

@@ -16,13 +16,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from pipelines.clips import Dataset, ListError
+from pipelines.dataset.clips import Dataset, ListError
+from pipelines.dataset.list_file import listed_ids
+from pipelines.dataset.media_files import find_videos
+from pipelines.dataset.video_index import index_videos
 from pipelines.files.records import Record, record_writer
 from pipelines.files.storage import is_remote, location
 from pipelines.files.words import counted
-from pipelines.index import index_videos
-from pipelines.list_file import listed_ids
-from pipelines.media_files import find_videos
 from pipelines.parallel.pool import in_processes
 from pipelines.transcode.copy_folder import RECORDS_NAME, Sources, copy_path, make_copy, not_made
 from pipelines.transcode.training_copy import CopyOptions

@@ -26,14 +26,14 @@ from pipelines.audio.mel_records import (
     store_sound,
     summary_writer,
 )
-from pipelines.clips import Dataset, ListError
+from pipelines.dataset.clips import Dataset, ListError
+from pipelines.dataset.list_file import listed_ids
+from pipelines.dataset.media_files import find_videos
+from pipelines.dataset.tsam_names import explain_cut_names
 from pipelines.files.shard import Shard
 from pipelines.files.storage import location
 from pipelines.files.words import counted
-from pipelines.list_file import listed_ids
-from pipelines.media_files import find_videos
 from pipelines.parallel.pool import in_processes
-from pipelines.tsam_names import explain_cut_names
 from tsam_dali.cluster_arguments import add_cluster_arguments, chosen, reachable
 from tsam_dali.command_line import add_config_arguments, friendly_errors, heed_sigterm, parser, printable
 from tsam_dali.config import load_config

@@ -11,10 +11,10 @@ import os
 import sys
 from pathlib import Path
 
+from pipelines.dataset.list_file import listed_ids
+from pipelines.dataset.media_files import video_ids
+from pipelines.dataset.tsam_names import find_cut_names
 from pipelines.files.atomic import fault_of_one
-from pipelines.list_file import listed_ids
-from pipelines.media_files import video_ids
-from pipelines.tsam_names import find_cut_names
 from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, parser
 from tsam_dali.config import load_config
 

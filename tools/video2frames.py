@@ -21,14 +21,14 @@ from tqdm import tqdm
 
 from pipelines.audio.decode import sound_stream
 from pipelines.audio.read import NoSoundError, wav_cut_short
-from pipelines.clips import ListError
+from pipelines.dataset.clips import ListError
+from pipelines.dataset.media_files import DEMUXERS, find_video, video_ids
 from pipelines.decode.container import open_video, video_stream
 from pipelines.decode.demux import demux
 from pipelines.decode.frame_folder import check_template
 from pipelines.files.atomic import fault_of_one, unfinished
 from pipelines.files.storage import is_remote
 from pipelines.files.unicode_names import locale_hint
-from pipelines.media_files import DEMUXERS, find_video, video_ids
 from pipelines.transcode.ffmpeg import FfmpegError, passthrough, run_ffmpeg
 from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, heed_sigterm, parser, positive, printable
 from tsam_dali.config import load_config

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import joblib
 
-from pipelines.clips import Dataset
+from pipelines.dataset.clips import Dataset
 from pipelines.files.shard import Shard
 from tsam_dali.command_line import positive
 

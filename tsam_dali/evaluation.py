@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from pipelines.dataset import Loaded
+from pipelines.dataset.list_file import Entry
+from pipelines.dataset.load import Loaded
 from pipelines.files.words import counted
-from pipelines.list_file import Entry
 from pipelines.loader import Batch, build_loader
 from pipelines.sampling.views import Protocol, Views
 from tsam_dali.config import Config
@@ -97,7 +97,7 @@ def evaluate_videos(
 
     Args:
         network: on the job's device.
-        data: what `pipelines.dataset.load_data` found; videos that turn out unreadable now are listed as well.
+        data: what `pipelines.dataset.load.load_data` found; videos that turn out unreadable now are listed as well.
         average: what is averaged over the views of a video.
         no_audio: the network hears silence (log(eps) everywhere, as of a clip without sound); it is scored with sound
             too.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
-from pipelines.dataset import load_data
+from pipelines.dataset.load import load_data
 from pipelines.files.words import counted
 from pipelines.sampling.views import Views
 from tsam_dali import distributed

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.clips import Dataset
+from pipelines.dataset.clips import Dataset
 
 NAME = "example"
 _TOOLS = Path(__file__).resolve().parent.parent / "tools"

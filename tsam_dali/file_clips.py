@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from pipelines.audio.from_video import FileSound
-from pipelines.clips import Clip
+from pipelines.dataset.clips import Clip
 from pipelines.hardware import decode_workers
 from pipelines.loader import Loader, build_loader
 from pipelines.parallel.sandbox import Fault, Limits, map_limited

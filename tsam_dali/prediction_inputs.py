@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.clips import InputError, ListError
+from pipelines.dataset.clips import InputError, ListError
+from pipelines.dataset.list_file import text_lines
+from pipelines.dataset.media_files import DEMUXERS
 from pipelines.files.unicode_names import name_hint
-from pipelines.list_file import text_lines
-from pipelines.media_files import DEMUXERS
 
 log = logging.getLogger(__name__)
 

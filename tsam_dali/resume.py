@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from pipelines.clips import Clip
+from pipelines.dataset.clips import Clip
 from pipelines.files.words import counted
 from tsam_dali.checkpoint import CheckpointError
 from tsam_dali.config import Config

@@ -20,10 +20,10 @@ import signal
 import sys
 from contextlib import nullcontext
 
-from pipelines.clips import Clip
-from pipelines.dataset import load_data
+from pipelines.dataset.clips import Clip
+from pipelines.dataset.list_file import SPLITS
+from pipelines.dataset.load import load_data
 from pipelines.files.words import counted
-from pipelines.list_file import SPLITS
 from pipelines.parallel.malloc import keep_freed_memory
 from tsam_dali.command_line import config_arguments, friendly_errors
 from tsam_dali.config import Config, load_config

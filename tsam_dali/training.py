@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from pipelines.clips import Clip
+from pipelines.dataset.clips import Clip
 from pipelines.files.words import counted
 from pipelines.loader import Batch, Loader, build_loader
 from pipelines.shared_memory import check_shared_memory

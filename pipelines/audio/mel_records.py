@@ -20,13 +20,13 @@ import numpy as np
 from pipelines.audio.log_mel import AudioImage, log_mel_columns
 from pipelines.audio.mel_file import CHANNELS, columns_path, fingerprint, save_columns
 from pipelines.audio.read import NoSoundError, read_sound
-from pipelines.clips import Dataset, ListError
+from pipelines.dataset.clips import Dataset, ListError
+from pipelines.dataset.media_files import find_video
 from pipelines.files import storage
 from pipelines.files.atomic import fault_of_one
 from pipelines.files.records import read_records, record_writer
 from pipelines.files.shard import Shard
 from pipelines.files.unicode_names import other_form
-from pipelines.media_files import find_video
 from pipelines.transcode.copy_folder import copy_path, originals
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,8 @@ def sound_file(dataset: Dataset, clip_id: str, video: str | Path | None = None) 
     neither, but a frame folder, is silent: that folder stands for its sound.
 
     Raises:
-        pipelines.clips.ListError: there is none of the three, or what has its name is no file, or has it in another
+        pipelines.dataset.clips.ListError: there is none of the three, or what has its name is no file, or has it in
+        another
             Unicode form.
     """
     wav = dataset.audios / f"{clip_id}.wav"

@@ -11,7 +11,7 @@ import numpy as np
 from pipelines.audio.log_mel import AudioImage, picture, silent_picture
 from pipelines.audio.mel_file import columns_path, fingerprint, load_columns
 from pipelines.audio.mel_records import read_summary, sound_file, source_states, state
-from pipelines.clips import Dataset, ListError
+from pipelines.dataset.clips import Dataset, ListError
 from pipelines.files.words import counted
 
 _REMEDY = "make it with: python tools/precompute_audio.py --data D.json --config C.json, and the same --set"

@@ -11,8 +11,8 @@ import numpy as np
 import soundfile
 
 from pipelines.audio.decode import Piece, SoundError, decoded_pieces, sound_stream
+from pipelines.dataset.media_files import DEMUXERS
 from pipelines.files.storage import is_remote, open_remote
-from pipelines.media_files import DEMUXERS
 
 UNKNOWN_LENGTH = 0x7FFF0000
 """Bytes; a .wav file that claims more was written to a pipe, by a program that could not go back to its head."""

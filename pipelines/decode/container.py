@@ -12,9 +12,9 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from pipelines.dataset.media_files import DEMUXERS
 from pipelines.files.storage import is_remote, open_remote
 from pipelines.files.unicode_names import name_hint
-from pipelines.media_files import DEMUXERS
 
 ISO_MEDIA_BOXES = b"ftyp moov mdat free skip wide pnot styp moof sidx uuid udta junk pict prfl".split()
 """Boxes with which an MP4 or MOV file may begin."""

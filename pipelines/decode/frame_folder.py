@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipelines.clips import InputError
+from pipelines.dataset.clips import InputError
 from pipelines.decode.jpeg import JpegError, check_jpeg
 
 

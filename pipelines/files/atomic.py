@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-from pipelines.clips import InputError
+from pipelines.dataset.clips import InputError
 
 HOST = re.sub(r"[^\w-]", "_", platform.node(), flags=re.ASCII)
 MARK = f".unfinished.{HOST}-"  # torch calls the folder in a checkpoint by what stands before the last dot: something

@@ -16,7 +16,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pipelines.clips import InputError
+from pipelines.dataset.clips import InputError
 from pipelines.files.atomic import unfinished
 from pipelines.files.shard import Shard, part_files
 

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipelines.clips import ListError
+from pipelines.dataset.clips import ListError
+from pipelines.dataset.list_file import id_problem
 from pipelines.files.unicode_names import locale_hint
 from pipelines.files.words import counted
-from pipelines.list_file import id_problem
 from pipelines.lists.classes import ClassTable, labels_in_order
 from pipelines.lists.media import MediaFolder
 from pipelines.lists.rows import Listing, Row

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.clips import ListError
+from pipelines.dataset.clips import ListError
 from pipelines.files.unicode_names import same_form
 from pipelines.lists.published import read_json
 from pipelines.lists.rows import Listing, class_key, unquoted

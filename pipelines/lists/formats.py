@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from pipelines.clips import ListError
-from pipelines.list_file import NOT_UTF8, text_lines
+from pipelines.dataset.clips import ListError
+from pipelines.dataset.list_file import NOT_UTF8, text_lines
+from pipelines.dataset.media_files import DEMUXERS
 from pipelines.lists.media import MediaFolder, read_folder
 from pipelines.lists.paths import PathOptions, is_header, read_paths, read_tsm
 from pipelines.lists.published import (
@@ -19,7 +20,6 @@ from pipelines.lists.published import (
     read_ucf101,
 )
 from pipelines.lists.rows import Listing
-from pipelines.media_files import DEMUXERS
 
 
 class Source(NamedTuple):

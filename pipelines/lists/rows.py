@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from pipelines.dataset.list_file import NOT_UTF8, text_lines
+from pipelines.dataset.media_files import DEMUXERS
 from pipelines.files.unicode_names import same_form
-from pipelines.list_file import NOT_UTF8, text_lines
-from pipelines.media_files import DEMUXERS
 
 SPLITS = {
     **dict.fromkeys(("train", "training"), "training"),

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from pipelines.clips import ListError
+from pipelines.dataset.clips import ListError
 from pipelines.files.words import counted
 from pipelines.lists.rows import Row
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from pipelines.clips import Dataset, ListError
+from pipelines.dataset.clips import Dataset, ListError
 from pipelines.files.atomic import unfinished
 from pipelines.lists.build import Lists
 from pipelines.lists.media import MediaFolder

@@ -49,7 +49,7 @@ playlist named .mp4: the same for the ffmpeg program
 no video stream: status no_video
     pipelines/decode/test_container.py::test_sound_alone
 no audio stream: silence, an error or left out, as model.missing_audio says
-    test_dataset.py::test_clips_whose_sound_cannot_be_read_or_is_not_there
+    pipelines/dataset/test_load.py::test_clips_whose_sound_cannot_be_read_or_is_not_there
 no audio stream: stored as silence
     pipelines/audio/test_mel_records.py::test_what_is_stored_and_said
 variable frame rate: frames by their number, exactly
@@ -87,11 +87,11 @@ FIFO: the same for sound
 symlink out of the folder: followed: the owner made it; a list cannot
     faults/test_security_of_paths.py::test_links_are_the_owners
 symlink out of the folder: a link that leads nowhere or in a circle has a status
-    test_index.py::test_bad_files_have_a_status_each
+    pipelines/dataset/test_video_index.py::test_bad_files_have_a_status_each
 tags that are no UTF-8: read
     pipelines/audio/test_read.py::test_tags_need_not_be_utf8
 missing: every id without a file is named
-    test_index.py::test_every_id_without_a_file_is_named
+    pipelines/dataset/test_video_index.py::test_every_id_without_a_file_is_named
 """,
     "lists": """
 gaps: an error that names the labels
@@ -101,7 +101,7 @@ negative: an error with file and line
 non-integer: an error with file and line
     faults/test_lists.py::test_what_is_refused
 duplicate, same label: counts once, a warning
-    test_clips.py::test_a_repeated_line_counts_once_and_is_a_warning
+    pipelines/dataset/test_list_file.py::test_a_repeated_line_counts_once_and_is_a_warning
 duplicate, other label: an error that names both lines
     faults/test_lists.py::test_what_is_refused
 ../: an error with file and line
@@ -113,7 +113,7 @@ $(...): part of the id, never run
 ends in 4: nothing is cut off
     faults/test_lists.py::test_files_of_odd_names_are_found
 ends in 4: folders that TSAM cut short are explained, never guessed
-    test_tsam_names.py::test_folders_are_explained_and_renamed
+    pipelines/dataset/test_tsam_names.py::test_folders_are_explained_and_renamed
 blank: passed over
     faults/test_lists.py::test_what_is_read
 comments: passed over
@@ -129,15 +129,15 @@ empty: an error
 thousands, generated: entries inside the folder, or an error of this file
     faults/test_lists.py::test_no_list_leads_out_of_the_folder
 thousands, generated: every broken line is named and no other
-    test_clips.py::test_every_broken_line_is_named_and_no_other
+    pipelines/dataset/test_list_file.py::test_every_broken_line_is_named_and_no_other
 several at once: all of both lists are named together
-    test_dataset.py::test_mistakes_of_both_lists_are_named_together
+    pipelines/dataset/test_load.py::test_mistakes_of_both_lists_are_named_together
 """,
     "mel store": """
 missing: an error with the command that makes it
-    test_dataset.py::test_a_missing_mel_store_is_named_with_the_command
+    pipelines/dataset/test_load.py::test_a_missing_mel_store_is_named_with_the_command
 stale: an error with the command
-    test_dataset.py::test_a_mel_store_that_is_outdated_or_made_otherwise
+    pipelines/dataset/test_load.py::test_a_mel_store_that_is_outdated_or_made_otherwise
 stale: another size, time or source is seen
     pipelines/audio/test_mel_records.py::test_changes_of_the_source_are_seen
 cut: every cut is an error

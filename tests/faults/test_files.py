@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines.dataset import DataError, load_clips
+from pipelines.dataset.load import DataError, load_clips
 from pipelines.decode import decode_frames
 from pipelines.decode.frames import VideoError, probe
 from pipelines.decode.probe import probe_video

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.clips import Dataset, ListError
-from pipelines.dataset import DataError, load_clips
-from pipelines.list_file import Entry, read_list
-from pipelines.media_files import find_videos
+from pipelines.dataset.clips import Dataset, ListError
+from pipelines.dataset.list_file import Entry, read_list
+from pipelines.dataset.load import DataError, load_clips
+from pipelines.dataset.media_files import find_videos
 from tests.media import write_video
 from tsam_dali.config import config_from_dict
 

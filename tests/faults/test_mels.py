@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 from pipelines.audio.log_mel import AudioImage, log_mel_columns
 from pipelines.audio.mel_file import MelError, columns_path, fingerprint, load_columns, save_columns
 from pipelines.audio.mel_records import SUMMARY_NAME, Record, read_summary, summary_writer
-from pipelines.clips import InputError
+from pipelines.dataset.clips import InputError
 from tests.processes import run
 from tests.sound_media import noise
 

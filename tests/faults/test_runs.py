@@ -7,8 +7,8 @@ import re
 import pytest
 import torch
 
-from pipelines.clips import Clip
-from pipelines.dataset import load_clips
+from pipelines.dataset.clips import Clip
+from pipelines.dataset.load import load_clips
 from tests.checkpoints import TINY, checkpoint
 from tests.media import write_video
 from tests.networks import settings

@@ -16,8 +16,8 @@ import pipelines
 import tsam_dali
 from pipelines.audio.mel_file import columns_path
 from pipelines.audio.read import read_sound
-from pipelines.clips import Dataset
-from pipelines.list_file import id_problem
+from pipelines.dataset.clips import Dataset
+from pipelines.dataset.list_file import id_problem
 from tests.media import write_video
 from tests.processes import ROOT
 

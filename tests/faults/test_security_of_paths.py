@@ -5,9 +5,9 @@ import os
 
 import pytest
 
-from pipelines.clips import Dataset
-from pipelines.dataset import DataError, load_clips
-from pipelines.media_files import video_ids
+from pipelines.dataset.clips import Dataset
+from pipelines.dataset.load import DataError, load_clips
+from pipelines.dataset.media_files import video_ids
 from tests.media import write_video
 from tests.processes import ROOT, run
 from tsam_dali.config import config_from_dict

@@ -20,7 +20,7 @@ from pipelines.audio.mel_records import (
     summary_writer,
 )
 from pipelines.audio.mel_store import MelStore
-from pipelines.clips import Dataset, ListError
+from pipelines.dataset.clips import Dataset, ListError
 from pipelines.mel import log_mel_picture
 from tests.sound_media import noise, tone, write_clip
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipelines.clips import Clip
+from pipelines.dataset.clips import Clip
 from pipelines.decode import decode_frames
 from pipelines.decode.frames import probe
 from pipelines.decode.stream import read_stream

@@ -6,7 +6,7 @@ import struct
 import numpy as np
 import pytest
 
-from pipelines.clips import Clip
+from pipelines.dataset.clips import Clip
 from pipelines.decode import decode_frames
 from pipelines.decode.container import VideoError
 from pipelines.decode.demux import demux_plain

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.dataset.video_index import compact_index, take_in_parts
 from pipelines.files.records import merge_parts, read_records, record_writer
 from pipelines.files.shard import Shard, part_files
-from pipelines.index_file import compact_index, take_in_parts
 from tests.media import write_video
 from tests.processes import run
 

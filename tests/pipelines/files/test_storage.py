@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from pipelines.audio.read import read_sound
-from pipelines.clips import Dataset, ListError
-from pipelines.dataset import DataError, load_clips
+from pipelines.dataset.clips import Dataset, ListError
+from pipelines.dataset.load import DataError, load_clips
+from pipelines.dataset.media_files import find_videos, video_ids
 from pipelines.decode import decode_frames
 from pipelines.decode.probe import probe_video
 from pipelines.files import storage
 from pipelines.loader import build_loader
-from pipelines.media_files import find_videos, video_ids
 from tests.media import write_video
 from tests.processes import ROOT, run
 from tsam_dali.config import load_config

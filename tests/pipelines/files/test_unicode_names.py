@@ -7,11 +7,11 @@ import unicodedata
 import pytest
 
 from pipelines.audio.mel_records import sound_file
-from pipelines.clips import Dataset, InputError
+from pipelines.dataset.clips import Dataset, InputError
+from pipelines.dataset.frame_index import index_frames
+from pipelines.dataset.list_file import read_list
+from pipelines.dataset.media_files import find_video, find_videos
 from pipelines.files.unicode_names import locale_hint, name_hint
-from pipelines.frame_index import index_frames
-from pipelines.list_file import read_list
-from pipelines.media_files import find_video, find_videos
 from tests.processes import run
 from tests.sound_media import tone, write_clip
 from tsam_dali.class_names import check_class_names

@@ -7,8 +7,8 @@ import shutil
 
 import pytest
 
-from pipelines.dataset import DataError, load_clips, load_data
-from pipelines.list_file import SPLITS
+from pipelines.dataset.list_file import SPLITS
+from pipelines.dataset.load import DataError, load_clips, load_data
 from tests.media import write_video
 from tests.processes import ROOT, called, run
 from tsam_dali.config import config_from_dict

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.clips import Dataset
-from pipelines.dataset import load_clips
-from pipelines.index import VERSION, index_videos
-from pipelines.media_files import video_ids
+from pipelines.dataset.clips import Dataset
+from pipelines.dataset.load import load_clips
+from pipelines.dataset.media_files import video_ids
+from pipelines.dataset.video_index import VERSION, index_videos
 from tsam_dali.config import config_from_dict
 
 

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from pipelines.audio.mel_store import MelStore
-from pipelines.clips import Clip, Dataset, InputError, ListError
+from pipelines.dataset.clips import Clip, Dataset, InputError, ListError
+from pipelines.dataset.frame_index import index_frames
+from pipelines.dataset.list_file import SPLITS, Entry, check_labels, read_lists
+from pipelines.dataset.tsam_names import explain_cut_names
+from pipelines.dataset.video_index import Record, index_videos
 from pipelines.files.storage import is_remote, location
 from pipelines.files.unicode_names import name_hint
 from pipelines.files.words import counted
-from pipelines.frame_index import index_frames
-from pipelines.index import Record, index_videos
-from pipelines.list_file import SPLITS, Entry, check_labels, read_lists
-from pipelines.tsam_names import explain_cut_names
 
 log = logging.getLogger(__name__)
 

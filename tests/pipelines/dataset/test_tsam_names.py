@@ -8,8 +8,8 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.dataset import DataError, load_clips
-from pipelines.tsam_names import cut_name, find_cut_names
+from pipelines.dataset.load import DataError, load_clips
+from pipelines.dataset.tsam_names import cut_name, find_cut_names
 from tests.pipelines.decode.test_jpeg import jpeg
 from tests.processes import run
 from tests.sound_media import tone

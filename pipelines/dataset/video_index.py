@@ -4,20 +4,32 @@ A record is used again for as long as size and time of its file are unchanged. V
 limits on time and memory: one that hangs a decoder or brings it down gets a status like any other fault.
 """
 
-from collections.abc import Callable, Collection, Sequence
-from contextlib import closing
+import logging
+import os
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from pipelines.clips import Dataset, ListError
+from pipelines.dataset.clips import Dataset, ListError
+from pipelines.dataset.media_files import find_videos
 from pipelines.decode.probe import Checked, probe_video
-from pipelines.files.records import Record
+from pipelines.files.records import (
+    Record,
+    append,
+    in_use,
+    is_whole,
+    merge_parts,
+    named_error,
+    open_to_append,
+    read_records,
+    write_records,
+)
 from pipelines.files.shard import Shard
 from pipelines.files.storage import location, states
-from pipelines.index_file import compact_index, index_writer, read_index, take_in_parts
-from pipelines.media_files import find_videos
 from pipelines.parallel.pool import map_limited_on_dask
 from pipelines.parallel.sandbox import FAULTS, Fault, Limits, map_limited
 
@@ -32,6 +44,8 @@ ADVICE = {
     "failed": "convert it, or leave it out of the list",
 }
 """For each status of a `Fault`."""
+
+log = logging.getLogger(__name__)
 
 
 def index_videos(
@@ -119,3 +133,50 @@ def _checked_enough(record: Record, checked: Checked) -> bool:
 
 def _of_fault(place: str, fault: Fault) -> Record:
     return {"status": fault.status, "reason": f"{place}: {fault.reason}; {ADVICE[fault.status]}"}
+
+
+def read_index(path: Path) -> dict[str, Record]:
+    """The latest record of each file, by its name relative to data_dir; empty where there is no index."""
+    return read_records(path, ("file",), is_whole)
+
+
+@contextmanager
+def index_writer(path: Path, required: bool = False) -> Iterator[Callable[[Record], None]]:
+    """Gives the function that adds a record, which stays whatever happens to this process afterwards. Where the file
+    cannot be written, one warning is all there is, unless it is `required`.
+
+    Raises:
+        InputError: it is required, and cannot be written.
+    """
+    with ExitStack() as stack:
+        file = None
+
+        def add(record: Record) -> None:
+            nonlocal file
+            try:
+                file = file or stack.enter_context(open_to_append(path))
+                append(file, record)
+            except OSError as error:
+                if required:
+                    with named_error(path):
+                        raise
+                log.warning("%s: cannot be kept (%s); it will be made again next time", path, error.strerror)
+                file = stack.enter_context(open(os.devnull, "wb"))
+
+        yield add
+
+
+def take_in_parts(path: Path) -> None:
+    """Put what shards have found into the index itself; where that cannot be written, it stays in their files."""
+    with suppress(OSError):
+        merge_parts(path, ("file",))
+
+
+def compact_index(path: Path) -> None:
+    """Take out the lines that later ones replace, and damaged ones; not while another run adds to the file, whose
+    further lines would be lost with the old one.
+    """
+    if path.is_file() and os.access(path, os.W_OK):
+        with path.open("rb+") as file:
+            if not in_use(file):
+                write_records(path, read_index(path).values())

@@ -14,10 +14,9 @@ from pathlib import Path
 import av
 import pytest
 
-from pipelines.clips import Dataset, ListError
-from pipelines.index import VERSION, index_videos
-from pipelines.index_file import index_writer
-from pipelines.media_files import find_video, find_videos, video_ids
+from pipelines.dataset.clips import Dataset, ListError
+from pipelines.dataset.media_files import find_video, find_videos, video_ids
+from pipelines.dataset.video_index import VERSION, index_videos, index_writer
 from pipelines.parallel.sandbox import Limits
 from tests import probes
 from tests.media import write_video
@@ -267,8 +266,8 @@ def test_interrupted_and_continued(dataset, number):
     for i in range(60):
         os.link(dataset.videos / "a.mp4", dataset.videos / f"{i}.mp4")
     script = (
-        "import sys; from pipelines.clips import *; from pipelines.media_files import *\n"
-        "from pipelines.index import *; from tests import probes\n"
+        "import sys; from pipelines.dataset.clips import *; from pipelines.dataset.media_files import *\n"
+        "from pipelines.dataset.video_index import *; from tests import probes\n"
         "dataset, probe = Dataset(data_dir=sys.argv[1]), partial(probes.slowly, calls=sys.argv[2])\n"
         "index_videos(dataset, video_ids(dataset), 2, probe=probe)"
     )

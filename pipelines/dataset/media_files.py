@@ -5,10 +5,10 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
-from pipelines.clips import Dataset, ListError
+from pipelines.dataset.clips import Dataset, ListError
+from pipelines.dataset.list_file import columns_hint
 from pipelines.files.storage import is_remote, remote_files, remote_names
 from pipelines.files.unicode_names import name_hint
-from pipelines.list_file import columns_hint
 
 log = logging.getLogger(__name__)
 
