@@ -6,8 +6,8 @@ import pytest
 
 from pipelines.dataset.list_file import read_list
 from pipelines.dataset.load import load_clips
-from tests.list_making import KINETICS, made, make_lists, put, refused, write
 from tests.media import write_video
+from tests.pipelines.annotations.list_making import KINETICS, made, make_lists, put, refused, write
 from tests.processes import ROOT, run
 from tsam_dali.config import load_config
 

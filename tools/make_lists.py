@@ -26,16 +26,16 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from pipelines.annotations.build import Lists, build_lists
+from pipelines.annotations.classes import read_classes
+from pipelines.annotations.formats import FORMATS, Format, Source, recognise
+from pipelines.annotations.media import MediaFolder
+from pipelines.annotations.paths import PathOptions
+from pipelines.annotations.rows import Listing
+from pipelines.annotations.split import TSAM_SPLITS
+from pipelines.annotations.write import DATA_FILE, MISSING_FILE, write_lists
 from pipelines.dataset.clips import ListError
 from pipelines.files.words import counted
-from pipelines.lists.build import Lists, build_lists
-from pipelines.lists.classes import read_classes
-from pipelines.lists.formats import FORMATS, Format, Source, recognise
-from pipelines.lists.media import MediaFolder
-from pipelines.lists.paths import PathOptions
-from pipelines.lists.rows import Listing
-from pipelines.lists.split import TSAM_SPLITS
-from pipelines.lists.write import DATA_FILE, MISSING_FILE, write_lists
 from tsam_dali.command_line import friendly_errors, parser
 
 log = logging.getLogger(__name__)

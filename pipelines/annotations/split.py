@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from pipelines.annotations.rows import Row
 from pipelines.dataset.clips import ListError
 from pipelines.files.words import counted
-from pipelines.lists.rows import Row
 
 TSAM_SPLITS = ("training", "validation")
 

@@ -5,12 +5,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from pipelines.dataset.clips import ListError
-from pipelines.dataset.list_file import NOT_UTF8, text_lines
-from pipelines.dataset.media_files import DEMUXERS
-from pipelines.lists.media import MediaFolder, read_folder
-from pipelines.lists.paths import PathOptions, is_header, read_paths, read_tsm
-from pipelines.lists.published import (
+from pipelines.annotations.media import MediaFolder, read_folder
+from pipelines.annotations.paths import PathOptions, is_header, read_paths, read_tsm
+from pipelines.annotations.published import (
     KINETICS_COLUMNS,
     UCF101_CLASSES,
     read_hmdb51,
@@ -19,7 +16,10 @@ from pipelines.lists.published import (
     read_something_v2,
     read_ucf101,
 )
-from pipelines.lists.rows import Listing
+from pipelines.annotations.rows import Listing
+from pipelines.dataset.clips import ListError
+from pipelines.dataset.list_file import NOT_UTF8, text_lines
+from pipelines.dataset.media_files import DEMUXERS
 
 
 class Source(NamedTuple):

@@ -7,11 +7,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from pipelines.annotations.build import Lists
+from pipelines.annotations.media import MediaFolder
+from pipelines.annotations.rows import Row
 from pipelines.dataset.clips import Dataset, ListError
 from pipelines.files.atomic import unfinished
-from pipelines.lists.build import Lists
-from pipelines.lists.media import MediaFolder
-from pipelines.lists.rows import Row
 
 DATA_FILE, MISSING_FILE = "data.json", "missing.txt"
 

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.annotations.build import build_lists
+from pipelines.annotations.formats import FORMATS, Source, recognise
+from pipelines.annotations.media import MediaFolder
+from pipelines.annotations.paths import PathOptions, read_paths, read_tsm
+from pipelines.annotations.rows import Listing, Row, without_ending
+from pipelines.annotations.split import ListedClip, draw_validation
+from pipelines.annotations.write import write_lists
 from pipelines.dataset.clips import Dataset, ListError
 from pipelines.dataset.list_file import check_labels, id_problem, listed_ids, read_list
-from pipelines.lists.build import build_lists
-from pipelines.lists.formats import FORMATS, Source, recognise
-from pipelines.lists.media import MediaFolder
-from pipelines.lists.paths import PathOptions, read_paths, read_tsm
-from pipelines.lists.rows import Listing, Row, without_ending
-from pipelines.lists.split import ListedClip, draw_validation
-from pipelines.lists.write import write_lists
 
 # The characters that matter to a reader of lists, and any others that can be printed.
 NAMES = st.text(st.sampled_from("ab4mp. ,;-_~#'\"0") | st.characters(exclude_characters="/"), min_size=1, max_size=12)

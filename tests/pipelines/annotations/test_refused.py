@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tests.list_making import made, put, refused, write
+from tests.pipelines.annotations.list_making import made, put, refused, write
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.list_making import made, put, refused, write
+from tests.pipelines.annotations.list_making import made, put, refused, write
 
 NAMED = {
     "comma": "a b.mp4,archery\nc,d.mp4,hitting, ball\ne.webm,archery\n",

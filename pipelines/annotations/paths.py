@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from pipelines.annotations.rows import Listing, Row, class_key, unquoted, without_ending
 from pipelines.dataset.media_files import DEMUXERS
-from pipelines.lists.rows import Listing, Row, class_key, unquoted, without_ending
 
 _ENDINGS = "|".join(re.escape(ending) for ending in DEMUXERS)
 _PATHS = set(

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from tests.list_making import KINETICS, made, make_lists, put, refused, write
+from tests.pipelines.annotations.list_making import KINETICS, made, make_lists, put, refused, write
 from tsam_dali.config import load_config
 
 CLASSES = ("alpha", "beta gamma")

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipelines.annotations.published import read_json
+from pipelines.annotations.rows import Listing, class_key, unquoted
 from pipelines.dataset.clips import ListError
 from pipelines.files.unicode_names import same_form
-from pipelines.lists.published import read_json
-from pipelines.lists.rows import Listing, class_key, unquoted
 
 
 def read_classes(path: Path) -> list[str]:
