@@ -11,21 +11,21 @@ from nvidia.dali.plugin.pytorch import DALIGenericIterator
 
 from pipelines.audio.from_video import FileSound
 from pipelines.audio.mel_store import MelStore
-from pipelines.colour import change_look
-from pipelines.culprits import find_culprits
+from pipelines.dali.bad_clips import find_culprits
+from pipelines.dali.color_jitter import change_look
+from pipelines.dali.graph import Tail, build_pipeline
+from pipelines.dali.inputs import choose_way_in
+from pipelines.dali.resources import dali_threads, decode_workers, gpu_number
+from pipelines.dali.shared_memory import SharedMemoryError, batch_bytes, check_shared_memory, worker_ends
+from pipelines.dali.source import ClipSource
 from pipelines.dataset.clips import Clip
 from pipelines.dataset.list_file import SPLITS
 from pipelines.dataset.load import load_clips
 from pipelines.files.words import counted
-from pipelines.graph import Tail, build_pipeline
-from pipelines.hardware import dali_threads, decode_workers, gpu_number
 from pipelines.parallel.malloc import return_freed_memory
 from pipelines.parallel.processes import STOPPING, deaf_to, no_main_module
 from pipelines.sampling.batch_order import EvaluationOrder, TrainingOrder
 from pipelines.sampling.views import Views
-from pipelines.shared_memory import SharedMemoryError, batch_bytes, check_shared_memory, worker_ends
-from pipelines.source import ClipSource
-from pipelines.ways_in import choose_way_in
 
 log = logging.getLogger(__name__)
 TRIES = 4  # to get one batch

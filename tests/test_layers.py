@@ -59,7 +59,10 @@ LAYERS = [
         "pipelines.audio.mel_records",
         "pipelines.audio.mel_store",
         "pipelines.audio.read",
-        "pipelines.colour_loop",
+        "pipelines.dali.color_loop",
+        "pipelines.dali.inputs",
+        "pipelines.dali.resources",
+        "pipelines.dali.source",
         "pipelines.decode.bitstream.headers",
         "pipelines.decode.bitstream.mp4",
         "pipelines.decode.bitstream.packets",
@@ -73,27 +76,23 @@ LAYERS = [
         "pipelines.decode.remux",
         "pipelines.decode.stream",
         "pipelines.decode.timestamps",
-        "pipelines.hardware",
         "pipelines.mel",
-        "pipelines.source",
         "pipelines.transcode.audio_track",
         "pipelines.transcode.copy_check",
         "pipelines.transcode.copy_folder",
         "pipelines.transcode.training_copy",
-        "pipelines.ways_in",
-        "pipelines.whole_file",
         "tsam_dali.config",
         "tsam_dali.options",
     },
     {
-        "pipelines.colour",
-        "pipelines.culprits",
+        "pipelines.dali.bad_clips",
+        "pipelines.dali.color_jitter",
+        "pipelines.dali.graph",
+        "pipelines.dali.shared_memory",
         "pipelines.dataset.frame_index",
         "pipelines.dataset.load",
         "pipelines.dataset.video_index",
-        "pipelines.graph",
         "pipelines.loader",
-        "pipelines.shared_memory",
         "tsam_dali.backbone",
         "tsam_dali.checkpoint",
         "tsam_dali.checkpoint_folder",
@@ -181,7 +180,7 @@ LAYERS = [
     },
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-WORKERS = ["pipelines.source", "pipelines.decode.probe", "pipelines.parallel.sandbox"]
+WORKERS = ["pipelines.dali.source", "pipelines.decode.probe", "pipelines.parallel.sandbox"]
 HEAVY = {"torch", "nvidia"}
 
 
@@ -227,7 +226,7 @@ def test_nothing_needs_the_benchmarks(name):
 
 def test_only_graph_and_loader_import_dali():
     users = {name for name, path in modules().items() if any(other.startswith("nvidia") for other in imports(path))}
-    assert users == {"pipelines.graph", "pipelines.loader"}
+    assert users == {"pipelines.dali.graph", "pipelines.loader"}
 
 
 def test_workers_import_neither_torch_nor_dali():

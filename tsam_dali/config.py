@@ -13,10 +13,10 @@ import pydantic
 from annotated_types import Ge
 
 from pipelines.audio.log_mel import AudioImage
+from pipelines.dali.source import PipelineOptions
 from pipelines.dataset.clips import Dataset, InputError, ListError
 from pipelines.dataset.list_file import read_text
 from pipelines.sampling.plan import AudioAugmentation, VideoAugmentation, VideoImage
-from pipelines.source import PipelineOptions
 from tsam_dali.options import Model, OptimizerParam, ShiftTemporal, TrainingParam
 
 

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from pipelines.audio.from_video import FileSound
+from pipelines.dali.resources import decode_workers
+from pipelines.dali.shared_memory import SharedMemoryError, check_shared_memory
 from pipelines.dataset.clips import Clip
-from pipelines.hardware import decode_workers
 from pipelines.loader import Loader, build_loader
 from pipelines.parallel.sandbox import Fault, Limits, map_limited
 from pipelines.sampling.views import Views
-from pipelines.shared_memory import SharedMemoryError, check_shared_memory
 from tsam_dali.config import Config, change_config
 from tsam_dali.precision import autocast
 

@@ -5,10 +5,10 @@ from typing import Any
 
 from torch import Tensor
 
+from pipelines.dali.shared_memory import check_shared_memory
 from pipelines.dataset.clips import Clip
 from pipelines.files.words import counted
 from pipelines.loader import Batch, Loader, build_loader
-from pipelines.shared_memory import check_shared_memory
 from tsam_dali import distributed
 from tsam_dali.config import Config
 from tsam_dali.distributed import Job

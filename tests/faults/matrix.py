@@ -27,7 +27,7 @@ truncated: the same for six containers and layouts
 truncated: also where the container names no size
     pipelines/decode/test_container.py::test_truncated_without_a_size
 truncated: while training: a black clip, named once
-    test_loader_faults.py::test_a_clip_that_breaks_later_is_black_and_named_once
+    pipelines/dali/test_loader_faults.py::test_a_clip_that_breaks_later_is_black_and_named_once
 randomly damaged: a status or the right frames; the parent lives
     pipelines/decode/test_probe.py::test_randomly_damaged_files
 randomly damaged: an error or the right frames, but for damage no decoder sees
@@ -165,7 +165,7 @@ kill -9: what it cut off at the end of an epoch is caught up
 kill -9 of one rank: all end, no orphans, goes on bit-identical
     test_resume.py::test_two_ranks_one_killed_one_stopped
 kill -9 of a worker: costs time only
-    test_loader_faults.py::test_a_killed_worker_costs_nothing_but_time
+    pipelines/dali/test_loader_faults.py::test_a_killed_worker_costs_nothing_but_time
 SIGTERM in every phase: network, training, saving, validation, report: no step lost
     faults/test_runs.py::test_sigterm_in_every_phase_loses_no_step
 SIGTERM in every phase: twice in one epoch
@@ -221,7 +221,7 @@ other number of ranks: the same global batches from a step in an epoch on
 other number of ranks: a run goes on to its end
     faults/test_runs.py::test_a_run_goes_on_with_another_number_of_ranks
 too many broken clips: an error
-    test_loader_faults.py::test_too_many_broken_clips_stop_the_loader
+    pipelines/dali/test_loader_faults.py::test_too_many_broken_clips_stop_the_loader
 a tracker fails or hangs: a warning; the run goes on
     test_run_log.py::test_trackers_that_hang_cost_a_run_a_moment_at_its_end
 """,

@@ -187,14 +187,14 @@ MUTATIONS = [
         "pipelines/loader.py",
         "if not tries_left:",
         "if True:",
-        "test_loader_faults.py::test_a_killed_worker_costs_nothing_but_time",
+        "pipelines/dali/test_loader_faults.py::test_a_killed_worker_costs_nothing_but_time",
     ),
     Mutation(
         "training: any number of broken clips is no matter",
         "pipelines/loader.py",
         "if len(bad) > self.most_bad:",
         "if False:",
-        "test_loader_faults.py::test_too_many_broken_clips_stop_the_loader",
+        "pipelines/dali/test_loader_faults.py::test_too_many_broken_clips_stop_the_loader",
     ),
     Mutation(
         "training: broken clips count in the loss",
@@ -303,10 +303,10 @@ MUTATIONS = [
     ),
     Mutation(
         "source: a name that is no text raises",
-        "pipelines/source.py",
+        "pipelines/dali/source.py",
         'errors="backslashreplace"',
         "",
-        "test_loader_faults.py::test_a_path_that_is_no_text_is_named_too",
+        "pipelines/dali/test_loader_faults.py::test_a_path_that_is_no_text_is_named_too",
     ),
     Mutation(
         "ffmpeg: a shell",

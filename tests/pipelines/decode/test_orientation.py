@@ -6,6 +6,7 @@ import struct
 import numpy as np
 import pytest
 
+from pipelines.dali.inputs import check_whole
 from pipelines.dataset.clips import Clip
 from pipelines.decode import decode_frames
 from pipelines.decode.container import VideoError
@@ -16,7 +17,6 @@ from pipelines.decode.probe import probe_video
 from pipelines.decode.remux import remux
 from pipelines.decode.stream import read_stream
 from pipelines.transcode.training_copy import CopyOptions, write_copy
-from pipelines.whole_file import check_whole
 from tests.media import as_ffmpeg_shows_it, ffmpeg, write_video
 
 SIZE = (96, 128)

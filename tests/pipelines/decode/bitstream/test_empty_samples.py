@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipelines.dali.inputs import check_whole
 from pipelines.decode import decode_frames
 from pipelines.decode.container import VideoError
 from pipelines.decode.frames import probe
@@ -14,11 +15,10 @@ from pipelines.decode.remux import remux
 from pipelines.decode.stream import read_stream
 from pipelines.decode.timestamps import frame_times
 from pipelines.transcode.training_copy import CopyOptions, write_copy
-from pipelines.whole_file import check_whole
 from tests.decoding import X265
 from tests.media import as_ffmpeg_shows_it, frame_numbers, write_video
+from tests.pipelines.dali.test_inputs import clip_of
 from tests.pipelines.decode.test_remux import read_all
-from tests.test_whole_file import clip_of
 
 B_FRAMES = {"bf": "2", "x264-params": "b-adapt=0:b-pyramid=none:scenecut=0"}
 SETTINGS = {

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from pipelines.ways_in import PrunedVideo, WayIn, WholeVideo
+from pipelines.dali.inputs import PrunedVideo, WayIn, WholeVideo
 
 
 def decode_workers(config: Any, local_world: int) -> int:

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from nvidia.dali import Pipeline, fn, types
 
-from pipelines.source import ClipSource, Sample
-from pipelines.ways_in import DecodedVideo, JpegFrames, WholeVideo
+from pipelines.dali.inputs import DecodedVideo, JpegFrames, WholeVideo
+from pipelines.dali.source import ClipSource, Sample
 
 # Element type, number of dimensions and layout of each array of a Sample; a video file or a path is a row of bytes.
 _FRAMES = (types.UINT8, 4, "FHWC")
@@ -30,7 +30,7 @@ class Tail(NamedTuple):
     """What is done to all frames, whatever the way in."""
 
     output_size: int  # height and width of the result, pixels
-    look: bool = False  # whether plans change colours, or blur; done to the batch, see `colour.py`
+    look: bool = False  # whether plans change colours, or blur; done to the batch, see `color_jitter.py`
 
 
 def build_pipeline(

@@ -13,12 +13,12 @@ from annotated_types import Ge, Interval
 from pipelines.audio.from_video import FileSound
 from pipelines.audio.log_mel import silent_picture
 from pipelines.audio.mel_store import MelStore
+from pipelines.dali.inputs import WayIn
 from pipelines.dataset.clips import Clip
 from pipelines.parallel.processes import serve_parent
 from pipelines.sampling import plan as sampling
 from pipelines.sampling.batch_order import EvaluationOrder, Position, TrainingOrder
 from pipelines.sampling.views import Views
-from pipelines.ways_in import WayIn
 
 REASON_BYTES = 240
 """Length of the text that says why a clip could not be read."""

@@ -8,7 +8,7 @@ import torch
 from torchvision.transforms.v2 import functional
 
 from benchmarks.augmentation import recoloured
-from pipelines import colour
+from pipelines.dali import color_jitter
 from pipelines.sampling.plan import Colour, Crop, Plan
 
 ORDERS = list(permutations(range(4)))
@@ -36,7 +36,7 @@ def look(drawn: list[Plan]) -> torch.Tensor:
     return torch.tensor(np.array([plan.look for plan in drawn]))
 
 
-@pytest.mark.parametrize("change", [colour.change_colours_on_cpu, colour.change_colours_on_gpu])
+@pytest.mark.parametrize("change", [color_jitter.change_colours_on_cpu, color_jitter.change_colours_on_gpu])
 def test_colours_are_torchvisions(change):
     drawn, video = plans(48), clips(48)
     expected = torch.stack([recoloured(frames, plan, functional) for frames, plan in zip(video, drawn, strict=True)])
@@ -48,8 +48,8 @@ def test_colours_are_torchvisions(change):
 def test_on_a_gpu():
     drawn, video = plans(48, blur=True), clips(48)
     found = video.cuda()
-    colour.change_look(found, look(drawn))
-    colour.change_look(video, look(drawn))
+    color_jitter.change_look(found, look(drawn))
+    color_jitter.change_look(video, look(drawn))
     torch.testing.assert_close(found.cpu(), video, rtol=0, atol=1e-4)
 
 
@@ -60,6 +60,6 @@ def test_blur_comes_last_and_is_torchvisions():
     drawn[3] = drawn[3]._replace(colour=Colour(), blur_sigma=0.0)
     before = video[3].clone()
     expected = torch.stack([recoloured(frames, plan, functional) for frames, plan in zip(video, drawn, strict=True)])
-    colour.change_look(video, look(drawn))
+    color_jitter.change_look(video, look(drawn))
     torch.testing.assert_close(video, expected, rtol=0, atol=1e-5)
     assert torch.equal(video[3], before)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from pipelines.dali.inputs import DecodedVideo, WholeVideo
 from pipelines.loader import LoaderError, build_loader
-from pipelines.ways_in import DecodedVideo, WholeVideo
 from tests.loading import (
     SIZES,
     batches,

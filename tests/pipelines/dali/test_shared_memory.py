@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
+from pipelines.dali.shared_memory import batch_bytes
 from pipelines.loader import build_loader
-from pipelines.shared_memory import batch_bytes
 from tests.checkpoints import TINY, checkpoint
 from tests.loading import SEGMENTS, SIDE, make_clip, settings
 from tests.media import write_video

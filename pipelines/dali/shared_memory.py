@@ -7,10 +7,10 @@ from itertools import product
 from multiprocessing.process import BaseProcess
 
 from pipelines.audio.log_mel import silent_picture
+from pipelines.dali.inputs import DecodedVideo
+from pipelines.dali.source import ClipSource
 from pipelines.parallel.processes import TOLD_TO_END
 from pipelines.sampling.batch_order import EvaluationOrder, TrainingOrder
-from pipelines.source import ClipSource
-from pipelines.ways_in import DecodedVideo
 
 FOLDER = "/dev/shm"
 REMEDY = (

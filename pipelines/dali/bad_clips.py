@@ -4,9 +4,9 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pipelines.graph import Tail, build_pipeline
+from pipelines.dali.graph import Tail, build_pipeline
+from pipelines.dali.source import ClipSource
 from pipelines.sampling.batch_order import EvaluationOrder, Position, TrainingOrder
-from pipelines.source import ClipSource
 
 
 @dataclass(frozen=True)

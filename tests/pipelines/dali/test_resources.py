@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from benchmarks.markdown import hardware
-from pipelines.hardware import dali_threads, decode_workers, gpu_number
-from pipelines.ways_in import DecodedVideo, PrunedVideo
+from pipelines.dali.inputs import DecodedVideo, PrunedVideo
+from pipelines.dali.resources import dali_threads, decode_workers, gpu_number
 from tsam_dali.config import config_from_dict
 from tsam_dali.precision import cpu_computes_in
 

@@ -1,4 +1,4 @@
-"""The loop behind `pipelines.colour` on the CPU: numba compiles it in a second and keeps it on the disk.
+"""The loop behind `pipelines.dali.color_jitter` on the CPU: numba compiles it in a second and keeps it on the disk.
 
 A piece of a frame stays in the CPU's first cache while it goes through all changes.
 """
