@@ -33,7 +33,8 @@ from benchmarks.training import NUM_CLASS, Network, make_learner, synthetic_batc
 from pipelines.loader import Batch, build_loader
 from pipelines.parallel.malloc import keep_freed_memory
 from tsam_dali.command_line import friendly_errors, parser
-from tsam_dali.config import Config, load_config
+from tsam_dali.config import load_config
+from tsam_dali.config.load import Config
 from tsam_dali.engine import train_one_epoch
 from tsam_dali.interruption import StopRequest
 from tsam_dali.learner import Learner

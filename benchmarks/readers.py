@@ -10,7 +10,8 @@ import torch
 from benchmarks.processes import cpu_seconds
 from pipelines.loader import Batch
 from pipelines.parallel.malloc import keep_freed_memory
-from tsam_dali.config import Config, load_config
+from tsam_dali.config import load_config
+from tsam_dali.config.load import Config
 
 
 class Reader:

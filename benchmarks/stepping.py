@@ -13,7 +13,8 @@ from benchmarks.processes import memory_mb
 from benchmarks.training import NUM_CLASS, synthetic_batch
 from benchmarks.tsam_shift import clone_shift
 from pipelines.parallel.malloc import keep_freed_memory
-from tsam_dali.config import Config, load_config
+from tsam_dali.config import load_config
+from tsam_dali.config.load import Config
 from tsam_dali.distributed import Job
 from tsam_dali.engine import train_one_epoch
 from tsam_dali.learner import build_learner

@@ -14,7 +14,8 @@ from benchmarks.processes import cpu_seconds
 from benchmarks.readers import Reader
 from pipelines.loader import Batch
 from pipelines.parallel.malloc import keep_freed_memory
-from tsam_dali.config import Config, load_config
+from tsam_dali.config import load_config
+from tsam_dali.config.load import Config
 from tsam_dali.distributed import Job
 from tsam_dali.engine import train_one_epoch
 from tsam_dali.learner import Learner, build_learner

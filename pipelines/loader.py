@@ -62,7 +62,7 @@ def build_loader(
     """The batches of one rank.
 
     Args:
-        config: the settings (`tsam_dali.config.Config`).
+        config: the settings (`tsam_dali.config.load.Config`).
         split: "training" (shuffled, augmented) or "validation" (in order, centre crops).
         clips: those of the split; default: what `pipelines.dataset.load.load_clips` finds.
         device: where the tensors end up; with a CUDA device the common tail runs there too.

@@ -6,7 +6,7 @@ import torch
 
 from tests.networks import randomize, settings
 from tsam_dali.checkpoint import save_checkpoint
-from tsam_dali.config import Config
+from tsam_dali.config.load import Config
 from tsam_dali.model import build_model
 
 TINY = (

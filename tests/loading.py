@@ -12,7 +12,7 @@ from pipelines.decode import decode_frames
 from pipelines.decode.frames import probe
 from pipelines.loader import build_loader
 from tests.media import write_video
-from tsam_dali.config import config_from_dict
+from tsam_dali.config.load import config_from_dict
 
 SIZES = [(96, 128), (128, 96), (90, 160), (112, 112), (144, 176), (64, 96), (100, 140)]
 SEGMENTS, SIDE = 5, 48

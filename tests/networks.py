@@ -8,7 +8,8 @@ import torch
 from timm.models.convnext import ConvNeXtBlock
 from torch import Tensor, nn
 
-from tsam_dali.config import Config, load_config
+from tsam_dali.config import load_config
+from tsam_dali.config.load import Config
 from tsam_dali.model import build_model
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"

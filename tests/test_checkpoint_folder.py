@@ -9,7 +9,7 @@ import pytest
 from tsam_dali import checkpoint_folder
 from tsam_dali.checkpoint import CheckpointError, load_checkpoint
 from tsam_dali.checkpoint_folder import CheckpointFolder
-from tsam_dali.options import TrainingParam
+from tsam_dali.config.sections import TrainingParam
 
 
 @pytest.fixture

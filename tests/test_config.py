@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.processes import run
-from tsam_dali.config import Config, ConfigError, config_from_dict, load_config, setting_names
+from tsam_dali.config import load_config
+from tsam_dali.config.load import Config, ConfigError, config_from_dict, setting_names
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"
 

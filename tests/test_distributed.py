@@ -11,8 +11,8 @@ from tests.processes import ROOT, TORCHRUN, run
 from tests.rank_batches import SOUGHT
 from tsam_dali import distributed
 from tsam_dali.command_line import friendly_errors
+from tsam_dali.config.sections import TrainingParam
 from tsam_dali.distributed import Job, check_batch_size
-from tsam_dali.options import TrainingParam
 
 SETTINGS = ("training_param.batch_size=6", "training_param.num_workers=2", "model.audio_segments=0")
 

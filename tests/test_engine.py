@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from pipelines.loader import Batch
-from tsam_dali.config import Config, config_from_dict
+from tsam_dali.config.load import Config, config_from_dict
 from tsam_dali.distributed import Job
 from tsam_dali.engine import train_one_epoch
 from tsam_dali.finite import MOST_SKIPPED, NonFiniteError

@@ -81,8 +81,8 @@ LAYERS = [
         "pipelines.transcode.copy_check",
         "pipelines.transcode.copy_folder",
         "pipelines.transcode.training_copy",
-        "tsam_dali.config",
-        "tsam_dali.options",
+        "tsam_dali.config.load",
+        "tsam_dali.config.sections",
     },
     {
         "pipelines.dali.bad_clips",

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from tsam_dali.config import ConfigError
+from tsam_dali.config.load import ConfigError
+from tsam_dali.config.sections import OptimizerParam
 from tsam_dali.optim import build_optimizer, build_schedule, explain_rate, rate_factor
-from tsam_dali.options import OptimizerParam
 
 
 def test_lr_decay_is_tsams():

@@ -8,7 +8,7 @@ import pytest
 from matplotlib import cbook
 from PIL import Image
 
-from tsam_dali.options import OptimizerParam
+from tsam_dali.config.sections import OptimizerParam
 from tsam_dali.report import plot_confusion, plot_contact_sheet, plot_curves, plot_steps
 
 RED, GREEN, BLUE = np.eye(3)

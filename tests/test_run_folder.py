@@ -14,7 +14,7 @@ import pytest
 
 from tests.networks import settings
 from tests.processes import ROOT
-from tsam_dali.config import ConfigError
+from tsam_dali.config.load import ConfigError
 from tsam_dali.interruption import Interrupted
 from tsam_dali.run_folder import RunFolder
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tsam_dali import trackers
-from tsam_dali.config import config_from_dict
+from tsam_dali.config.load import config_from_dict
 from tsam_dali.run_log import RunLog, read_records
 from tsam_dali.trackers import close_trackers, start_trackers
 

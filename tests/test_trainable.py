@@ -6,9 +6,9 @@ from torch import nn
 
 from tests.networks import network
 from tsam_dali.backbone import ModelError
+from tsam_dali.config.sections import TrainingParam
 from tsam_dali.distributed import Job
 from tsam_dali.mixup import warn_if_alone
-from tsam_dali.options import TrainingParam
 from tsam_dali.trainable import set_training, shared_batch_norm
 
 

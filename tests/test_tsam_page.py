@@ -4,7 +4,8 @@ import re
 
 from tests.networks import CONFIG
 from tests.processes import ROOT
-from tsam_dali.config import load_config, setting_names
+from tsam_dali.config import load_config
+from tsam_dali.config.load import setting_names
 
 PAGE = (ROOT / "docs" / "tsam.md").read_text()
 TOKENS = re.findall(r"`([^`]+)`", PAGE)

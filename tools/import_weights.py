@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tsam_dali.command_line import add_config_arguments, check_checkpoint, friendly_errors, parser
-from tsam_dali.config import config_from_dict, load_config
+from tsam_dali.config import load_config
+from tsam_dali.config.load import config_from_dict
+from tsam_dali.config.sections import ShiftTemporal
 from tsam_dali.model import build_model
-from tsam_dali.options import ShiftTemporal
 
 if TYPE_CHECKING:
     from torch import nn

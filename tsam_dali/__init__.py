@@ -25,7 +25,7 @@ def load(path: str | Path, device: str = "cpu") -> Predictor:
 
     Raises:
         tsam_dali.checkpoint.CheckpointError: it is missing, damaged, or none of ours.
-        tsam_dali.config.ConfigError: its settings are unknown here.
+        tsam_dali.config.load.ConfigError: its settings are unknown here.
     """
     from tsam_dali.predictor import Predictor  # imports torch, which takes seconds: not for all who import this package
 

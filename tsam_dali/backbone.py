@@ -7,7 +7,7 @@ from timm.models import convnext, efficientnet, mobilenetv3, regnet, resnet, res
 from timm.models._efficientnet_blocks import EdgeResidual, InvertedResidual, UniversalInvertedResidual
 from torch import nn
 
-from tsam_dali.options import Model, ShiftTemporal
+from tsam_dali.config.sections import Model, ShiftTemporal
 from tsam_dali.published_weights import PUBLISHED
 from tsam_dali.shift import TemporalShift
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pipelines.files.atomic import unfinished
 from tsam_dali.checkpoint import CheckpointError, copy_checkpoint, delete_checkpoint, load_checkpoint, save_checkpoint
-from tsam_dali.options import TrainingParam
+from tsam_dali.config.sections import TrainingParam
 
 log = logging.getLogger(__name__)
 FAILURES_IN_A_ROW = 3  # saves inside an epoch that may fail, e.g. for want of space, before training stops

@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 
 from pipelines.files.words import counted
-from tsam_dali.options import TrainingParam
+from tsam_dali.config.sections import TrainingParam
 
 ANSWER_SECONDS = 5
 """How long a rank that ends with an error waits for rank 0 to end with the same one."""

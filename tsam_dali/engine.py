@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from pipelines.loader import Batch
-from tsam_dali.config import Config
+from tsam_dali.config.load import Config
 from tsam_dali.distributed import Job, sum_over_ranks
 from tsam_dali.learner import Learner
 from tsam_dali.loss import clip_losses, clip_weights

@@ -32,8 +32,8 @@ from pathlib import Path
 from pipelines.parallel.malloc import keep_freed_memory
 from tsam_dali.class_names import check_class_names
 from tsam_dali.command_line import add_device_argument, check_checkpoint, friendly_errors, parser, positive
-from tsam_dali.config import change_config, check_changes
-from tsam_dali.options import EVALUATION_BATCH_SIZE
+from tsam_dali.config.load import change_config, check_changes
+from tsam_dali.config.sections import EVALUATION_BATCH_SIZE
 
 
 @friendly_errors

@@ -18,7 +18,7 @@ from pipelines.dataset.clips import Clip
 from pipelines.loader import Loader, build_loader
 from pipelines.parallel.sandbox import Fault, Limits, map_limited
 from pipelines.sampling.views import Views
-from tsam_dali.config import Config, change_config
+from tsam_dali.config.load import Config, change_config
 from tsam_dali.precision import autocast
 
 log = logging.getLogger(__name__)

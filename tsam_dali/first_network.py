@@ -12,7 +12,7 @@ from pipelines.files.words import counted
 from tsam_dali.backbone import first_weights, timm_name
 from tsam_dali.checkpoint import CheckpointError
 from tsam_dali.class_names import check_class_names
-from tsam_dali.config import Config
+from tsam_dali.config.load import Config
 from tsam_dali.distributed import Job
 from tsam_dali.model import build_model
 from tsam_dali.model_folder import read_state

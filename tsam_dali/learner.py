@@ -8,7 +8,7 @@ from timm.utils import ModelEmaV3
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from tsam_dali.config import Config
+from tsam_dali.config.load import Config
 from tsam_dali.distributed import Job, mean_in_rank_order
 from tsam_dali.finite import MOST_SKIPPED, FiniteCheck
 from tsam_dali.metrics import Metrics

@@ -10,7 +10,7 @@ from torch.nn.functional import interpolate
 
 from pipelines.audio.log_mel import SHORTEST_CUT, log_mel_columns, picture, silent_picture
 from pipelines.decode.stream import StreamFrame, read_stream
-from tsam_dali.config import Config
+from tsam_dali.config.load import Config
 from tsam_dali.precision import autocast
 from tsam_dali.stream import Stream
 

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from pipelines.loader import Batch
+from tsam_dali.config.sections import TrainingParam
 from tsam_dali.distributed import Job
 from tsam_dali.loss import Targets
-from tsam_dali.options import TrainingParam
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tsam_dali.command_line import add_config_arguments, friendly_errors, parser, positive
-from tsam_dali.config import Config, load_config
+from tsam_dali.config.load import Config, load_config
 
 if TYPE_CHECKING:
     from torch import nn

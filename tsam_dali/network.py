@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from pipelines.files.words import counted
 from tsam_dali.backbone import ModelError, create_backbone, insert_shift
-from tsam_dali.config import Config
+from tsam_dali.config.load import Config
 
 
 class TSAM(nn.Module):

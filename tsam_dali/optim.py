@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from pipelines.files.words import counted
-from tsam_dali.config import ConfigError
-from tsam_dali.options import OptimizerParam
+from tsam_dali.config.load import ConfigError
+from tsam_dali.config.sections import OptimizerParam
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from functools import cache
 
 import torch
 
-from tsam_dali.options import TrainingParam
+from tsam_dali.config.sections import TrainingParam
 from tsam_dali.provenance import onednn_limit
 
 log = logging.getLogger(__name__)

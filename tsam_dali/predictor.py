@@ -17,7 +17,7 @@ from torch import Tensor
 from pipelines.audio.read import SoundError
 from pipelines.decode.probe import probe_video
 from pipelines.decode.timestamps import probe_times
-from tsam_dali.config import change_config
+from tsam_dali.config.load import change_config
 from tsam_dali.file_clips import file_clip, look_at, probe_files
 from tsam_dali.live import follow
 from tsam_dali.predictions import Moment, Prediction, PredictionError, Timeline, Unreadable, best_classes

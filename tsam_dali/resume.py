@@ -10,7 +10,7 @@ import torch
 from pipelines.dataset.clips import Clip
 from pipelines.files.words import counted
 from tsam_dali.checkpoint import CheckpointError
-from tsam_dali.config import Config
+from tsam_dali.config.load import Config
 from tsam_dali.distributed import of_all_ranks
 
 log = logging.getLogger(__name__)

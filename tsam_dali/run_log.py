@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tsam_dali.checkpoint import replacing
-from tsam_dali.config import Config
+from tsam_dali.config.load import Config
 from tsam_dali.trackers import Guarded, close_trackers, start_trackers
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from pipelines.audio.from_video import window_pictures
 from pipelines.sampling.windows import Span, WindowViews, span_frames, window_spans
-from tsam_dali.config import Config
+from tsam_dali.config.load import Config
 from tsam_dali.file_clips import file_clip, look_at
 from tsam_dali.predictions import PredictionError, Timeline, Window, best_classes
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from tsam_dali.config import Config
+from tsam_dali.config.load import Config
 
 log = logging.getLogger(__name__)
 PROJECT = "tsam_dali"  # for runs of data sets without a name

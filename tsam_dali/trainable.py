@@ -5,8 +5,8 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tsam_dali.backbone import ModelError
+from tsam_dali.config.sections import TrainingParam
 from tsam_dali.distributed import Job
-from tsam_dali.options import TrainingParam
 
 
 def shared_batch_norm(network: nn.Module, options: TrainingParam, job: Job) -> nn.Module:

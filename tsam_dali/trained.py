@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from pipelines.files.words import counted
 from tsam_dali.checkpoint import CheckpointError
-from tsam_dali.config import Config, ConfigError, config_from_dict
+from tsam_dali.config.load import Config, ConfigError, config_from_dict
 from tsam_dali.model import build_model
 from tsam_dali.model_folder import read_state
 from tsam_dali.precision import memory_format

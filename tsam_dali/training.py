@@ -10,7 +10,7 @@ from pipelines.dataset.clips import Clip
 from pipelines.files.words import counted
 from pipelines.loader import Batch, Loader, build_loader
 from tsam_dali import distributed
-from tsam_dali.config import Config
+from tsam_dali.config.load import Config
 from tsam_dali.distributed import Job
 from tsam_dali.engine import evaluate, train_one_epoch
 from tsam_dali.evaluation import choose_views

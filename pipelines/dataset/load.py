@@ -51,7 +51,7 @@ def load_data(config: Any, splits: Sequence[str]) -> Loaded:
     of them than pipeline.max_bad_fraction, that is an error. So is anything else that is wrong with the data.
 
     Args:
-        config: the settings (`tsam_dali.config.Config`).
+        config: the settings (`tsam_dali.config.load.Config`).
         splits: "training", "validation" or both; labels are checked where both are there.
 
     Raises:

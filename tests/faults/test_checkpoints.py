@@ -5,7 +5,7 @@ import torch
 
 from tsam_dali.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from tsam_dali.checkpoint_folder import CheckpointFolder
-from tsam_dali.options import TrainingParam
+from tsam_dali.config.sections import TrainingParam
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from pipelines.decode.probe import probe_video
 from pipelines.loader import build_loader
 from tests.media import ffmpeg, write_video
 from tests.sound_media import noise, write_clip
-from tsam_dali.config import Config, config_from_dict
+from tsam_dali.config.load import Config, config_from_dict
 
 CUTS = 40
 

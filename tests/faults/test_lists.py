@@ -14,7 +14,7 @@ from pipelines.dataset.list_file import Entry, read_list
 from pipelines.dataset.load import DataError, load_clips
 from pipelines.dataset.media_files import find_videos
 from tests.media import write_video
-from tsam_dali.config import config_from_dict
+from tsam_dali.config.load import config_from_dict
 
 READ = {
     "spaces": (b"a  b c 1\n", Entry("a  b c", 1, 1)),

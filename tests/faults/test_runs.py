@@ -15,7 +15,7 @@ from tests.networks import settings
 from tests.processes import TORCHRUN, run
 from tests.test_resume import SMALL, STEPS, assert_same, status
 from tsam_dali.checkpoint import CheckpointError, load_checkpoint
-from tsam_dali.config import Config, ConfigError, config_from_dict
+from tsam_dali.config.load import Config, ConfigError, config_from_dict
 from tsam_dali.distributed import Job
 from tsam_dali.first_network import first_network
 from tsam_dali.resume import FREE, ResumeError, check_resume, fingerprints, fit_epochs

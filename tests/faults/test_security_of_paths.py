@@ -10,7 +10,7 @@ from pipelines.dataset.load import DataError, load_clips
 from pipelines.dataset.media_files import video_ids
 from tests.media import write_video
 from tests.processes import ROOT, run
-from tsam_dali.config import config_from_dict
+from tsam_dali.config.load import config_from_dict
 
 OPTIONS = ("-i", "--help", "-y -f null", "-version", "@list")
 

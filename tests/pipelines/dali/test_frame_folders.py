@@ -18,7 +18,7 @@ from tests.loading import SEGMENTS, batches, expected_video, settings
 from tests.media import frame_numbers, write_video
 from tests.pipelines.decode.test_jpeg import KINDS, jpeg
 from tests.processes import run
-from tsam_dali.config import ConfigError
+from tsam_dali.config.load import ConfigError
 
 SIZES = [(96, 128), (128, 96), (90, 160), (112, 112), (144, 176), (64, 96), (100, 140)]
 FRAMES = {"pipeline": {"source": "frames", "max_bad_fraction": 0.6}}

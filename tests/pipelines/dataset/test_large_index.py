@@ -12,7 +12,7 @@ from pipelines.dataset.clips import Dataset
 from pipelines.dataset.load import load_clips
 from pipelines.dataset.media_files import video_ids
 from pipelines.dataset.video_index import VERSION, index_videos
-from tsam_dali.config import config_from_dict
+from tsam_dali.config.load import config_from_dict
 
 
 @pytest.fixture(scope="module")

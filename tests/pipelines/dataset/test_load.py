@@ -11,7 +11,7 @@ from pipelines.dataset.list_file import SPLITS
 from pipelines.dataset.load import DataError, load_clips, load_data
 from tests.media import write_video
 from tests.processes import ROOT, called, run
-from tsam_dali.config import config_from_dict
+from tsam_dali.config.load import config_from_dict
 from tsam_dali.train import main
 
 EXAMPLE_CONFIG = ROOT / "config/example_config.json"

@@ -17,7 +17,7 @@ from pipelines.dali.source import PipelineOptions
 from pipelines.dataset.clips import Dataset, InputError, ListError
 from pipelines.dataset.list_file import read_text
 from pipelines.sampling.plan import AudioAugmentation, VideoAugmentation, VideoImage
-from tsam_dali.options import Model, OptimizerParam, ShiftTemporal, TrainingParam
+from tsam_dali.config.sections import Model, OptimizerParam, ShiftTemporal, TrainingParam
 
 
 class ConfigError(InputError):
