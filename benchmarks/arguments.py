@@ -2,7 +2,7 @@
 
 import argparse
 
-from tsam_dali.command_line import positive
+from tsam_dali.cli.common import positive
 
 MEANINGS = {
     "rounds": "rounds to measure",

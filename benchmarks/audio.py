@@ -30,7 +30,7 @@ from benchmarks.results import add_output_argument, origin, print_table, write_r
 from benchmarks.tsam_sound import kept_mel_filters, mel_filters
 from pipelines.audio.mel_store import MelStore
 from pipelines.audio.read import read_sound
-from tsam_dali.command_line import friendly_errors, parser
+from tsam_dali.cli.common import friendly_errors, parser
 from tsam_dali.config import load_config
 
 STORE, DIRECT, TSAM, KEPT = (

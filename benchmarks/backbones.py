@@ -22,7 +22,7 @@ from benchmarks.results import add_output_argument, origin, print_table, write_r
 from benchmarks.stepping import MANNERS, Size, Stepping, settings
 from benchmarks.training import NUM_CLASS
 from tsam_dali.backbone import shifts
-from tsam_dali.command_line import friendly_errors, parser
+from tsam_dali.cli.common import friendly_errors, parser
 from tsam_dali.describe import cost
 from tsam_dali.model import build_model
 

@@ -24,7 +24,7 @@ from benchmarks.processes import choose_cores, pin
 from benchmarks.ranks import Ranks, ranks
 from benchmarks.results import add_output_argument, origin, print_table, write_results
 from benchmarks.stepping import Manner, Size, Stepping
-from tsam_dali.command_line import friendly_errors, parser
+from tsam_dali.cli.common import friendly_errors, parser
 
 OURS, DEFAULT = "ours", "default"
 POLICIES = {

@@ -7,7 +7,7 @@ from pathlib import Path
 from pipelines.dataset.clips import InputError
 from pipelines.dataset.media_files import DEMUXERS
 from tools.realistic_clips import make_clips
-from tsam_dali.command_line import positive
+from tsam_dali.cli.common import positive
 from tsam_dali.config import load_config
 
 CACHE = Path(__file__).resolve().parent / "clips"

@@ -32,7 +32,7 @@ from pipelines.parallel.pool import in_processes
 from pipelines.sampling import training_frames
 from pipelines.transcode.training_copy import CopyOptions, write_copy
 from tools.video2frames import extract_frames
-from tsam_dali.command_line import friendly_errors, parser, positive
+from tsam_dali.cli.common import friendly_errors, parser, positive
 
 DEFAULT = "copies as made by default"
 COPIES = {

@@ -24,7 +24,7 @@ from benchmarks.processes import choose_cores
 from benchmarks.results import add_output_argument, origin, print_table, write_results
 from pipelines.decode.frames import probe
 from pipelines.sampling import training_frames, validation_frames
-from tsam_dali.command_line import friendly_errors, parser
+from tsam_dali.cli.common import friendly_errors, parser
 
 METHOD = {
     "clips_per_second": "clips of the group by the wall seconds of a round; median and quartiles over the rounds",

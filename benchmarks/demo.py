@@ -25,9 +25,9 @@ from benchmarks.plots import Bar, Panel, plot_bars
 from benchmarks.results import add_output_argument, origin, print_table, write_results
 from pipelines.files.words import counted
 from tools.demo import LEARNT, accuracies
-from tsam_dali.command_line import add_config_arguments, config_arguments, friendly_errors, parser
+from tsam_dali.cli.common import add_config_arguments, config_arguments, friendly_errors, parser
+from tsam_dali.cli.example import ensure_example, ensure_example_sound
 from tsam_dali.config import load_config
-from tsam_dali.example import ensure_example, ensure_example_sound
 from tsam_dali.precision import cpu_computes_in
 
 WHOLE = "shift and audio"

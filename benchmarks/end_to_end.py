@@ -30,7 +30,7 @@ from benchmarks.processes import choose_cores, wait_until_idle
 from benchmarks.results import add_output_argument, origin, print_table, write_results
 from benchmarks.training import Network, Training
 from benchmarks.ways import NETWORK, TSAM, WAYS, decoded_frames, kilobytes_read, make_reader, total
-from tsam_dali.command_line import friendly_errors, parser, positive
+from tsam_dali.cli.common import friendly_errors, parser, positive
 
 NETWORKS = {"cpu": ("resnet10t", 7), "cuda": ("resnet50", 1)}
 """Backbone, and by how much its pictures are made smaller. Two cores of a CPU train ResNet-50 so slowly that no way to

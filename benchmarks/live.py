@@ -19,7 +19,7 @@ from benchmarks.measure import quartiles, running, take_turns
 from benchmarks.plots import Bar, Panel, plot_bars
 from benchmarks.processes import choose_cores
 from benchmarks.results import add_output_argument, origin, print_table, write_results
-from tsam_dali.command_line import friendly_errors, parser, positive
+from tsam_dali.cli.common import friendly_errors, parser, positive
 
 METHOD = {
     "wall_ms": "of a frame, the mean of a round's frames; median and quartiles over the rounds",

@@ -24,7 +24,7 @@ from benchmarks.plots import Bar, Panel, plot_bars
 from benchmarks.processes import choose_cores, wait_until_idle
 from benchmarks.readers import ours, tsam
 from benchmarks.results import add_output_argument, origin, print_table, write_results
-from tsam_dali.command_line import friendly_errors, parser
+from tsam_dali.cli.common import friendly_errors, parser
 
 BASELINE = "TSAM's way"
 REPEATS = (2, 4)  # samples of each video that share its decode

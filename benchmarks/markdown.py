@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.results import FOLDER
 from pipelines.files.words import counted
-from tsam_dali.command_line import parser
+from tsam_dali.cli.common import parser
 
 
 class Results:
@@ -67,7 +67,7 @@ INSTRUCTION_SETS = {
     "bf16": ("avx512_bf16", "amx_bf16"),
     "AMX": ("amx_bf16", "amx_fp16"),
 }
-"""Names for a reader, and the entries of `tsam_dali.provenance` that mean them."""
+"""Names for a reader, and the entries of `tsam_dali.cli.provenance` that mean them."""
 
 
 def hardware(results: dict[str, Any]) -> str:

@@ -31,10 +31,10 @@ from benchmarks.results import add_output_argument, origin, print_table, write_r
 from pipelines.dataset.list_file import SPLITS
 from pipelines.dataset.load import load_clips
 from pipelines.loader import build_loader
-from tsam_dali.command_line import add_config_arguments, friendly_errors, parser
+from tsam_dali.cli.common import add_config_arguments, friendly_errors, parser
+from tsam_dali.cli.example import ensure_example, ensure_example_sound
 from tsam_dali.config import load_config
 from tsam_dali.config.load import Config
-from tsam_dali.example import ensure_example, ensure_example_sound
 
 LARGE_CONFIG = ROOT / "config" / "kinetics400_config.json"
 WORKER_LIMIT_MB = 400

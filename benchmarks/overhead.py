@@ -32,7 +32,7 @@ from benchmarks.results import add_output_argument, origin, print_table, write_r
 from benchmarks.training import NUM_CLASS, Network, make_learner, synthetic_batch
 from pipelines.loader import Batch, build_loader
 from pipelines.parallel.malloc import keep_freed_memory
-from tsam_dali.command_line import friendly_errors, parser
+from tsam_dali.cli.common import friendly_errors, parser
 from tsam_dali.config import load_config
 from tsam_dali.config.load import Config
 from tsam_dali.engine import train_one_epoch

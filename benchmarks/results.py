@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tsam_dali.provenance import provenance
+from tsam_dali.cli.provenance import provenance
 
 FOLDER = Path(__file__).resolve().parent / "results"
 

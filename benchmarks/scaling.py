@@ -27,7 +27,7 @@ from benchmarks.processes import choose_cores, memory_mb, tree, wait_until_idle
 from benchmarks.ranks import COMPARED, MODES, ranks
 from benchmarks.readers import ours
 from benchmarks.results import add_output_argument, origin, print_table, write_results
-from tsam_dali.command_line import friendly_errors, parser, positive
+from tsam_dali.cli.common import friendly_errors, parser, positive
 
 METHOD = {
     "workers": "clips/s and CPU time of all processes of the loader; one uncounted round, then the variants take turns",

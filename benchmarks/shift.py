@@ -31,7 +31,7 @@ from benchmarks.shifting import (
     Case,
     Shifting,
 )
-from tsam_dali.command_line import friendly_errors, parser, positive
+from tsam_dali.cli.common import friendly_errors, parser, positive
 
 METHOD = {
     "shift": {"segments": SEGMENTS, "video_segments": VIDEO_SEGMENTS, "f_div": F_DIV, "depth": DEPTH, "edge": "keep"},

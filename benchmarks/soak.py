@@ -29,7 +29,7 @@ from benchmarks.plots import DPI, INK, OTHERS, OURS, tidy
 from benchmarks.preparation import ROOT, run
 from benchmarks.results import add_output_argument, origin, print_table, write_results
 from benchmarks.watching import QUANTITIES, ROLES, WARM_UP, Watched, decode_workers, runs
-from tsam_dali.command_line import friendly_errors, parser
+from tsam_dali.cli.common import friendly_errors, parser
 from tsam_dali.interruption import EXIT_CODE
 
 CONFIG = ROOT / "config" / "example_config.json"

@@ -13,7 +13,7 @@ began = time.perf_counter()
 from pipelines.dataset.load import load_clips  # noqa: E402
 from pipelines.loader import build_loader  # noqa: E402
 from tsam_dali import train  # noqa: E402, F401, all that the trainer imports
-from tsam_dali.command_line import EXAMPLE_CONFIG  # noqa: E402
+from tsam_dali.cli.common import EXAMPLE_CONFIG  # noqa: E402
 from tsam_dali.config import load_config  # noqa: E402
 
 SMALL = ("model.audio_segments=0", "model.video_segments=8", "training_param.batch_size=8")

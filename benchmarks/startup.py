@@ -28,7 +28,7 @@ from benchmarks.preparation import ROOT
 from benchmarks.results import add_output_argument, origin, print_table, write_results
 from pipelines.dataset.video_index import VERSION
 from pipelines.decode.probe import probe_video
-from tsam_dali.command_line import friendly_errors, parser, positive
+from tsam_dali.cli.common import friendly_errors, parser, positive
 
 LIMIT = {"clips": 100_000, "seconds": 20}
 NAMES_OF_A_FILE = 50_000  # some file systems allow 65 000

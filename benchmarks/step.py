@@ -20,7 +20,7 @@ from benchmarks.plots import Bar, Panel, plot_bars
 from benchmarks.processes import choose_cores
 from benchmarks.results import add_output_argument, origin, print_table, write_results
 from benchmarks.stepping import MANNERS, TSAM, Size, Stepping
-from tsam_dali.command_line import friendly_errors, parser
+from tsam_dali.cli.common import friendly_errors, parser
 
 DEFAULTS = ["float32-contiguous-eager-1", "float32-channels_last-eager-1", "bf16-channels_last-eager-1"]
 METHOD = {

@@ -14,7 +14,7 @@ from torch import nn
 from pipelines.loader import Batch
 from tsam_dali import distributed
 from tsam_dali.checkpoint import CheckpointError, save_checkpoint
-from tsam_dali.command_line import friendly_errors
+from tsam_dali.cli.common import friendly_errors
 from tsam_dali.config.load import Config, config_from_dict
 from tsam_dali.distributed import Job
 from tsam_dali.engine import train_one_epoch

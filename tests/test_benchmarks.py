@@ -32,7 +32,7 @@ from tests.naive_tsam import naive_shift
 from tests.processes import run
 from tests.sound_media import noise
 from tests.variants import Counter, unavailable
-from tsam_dali.provenance import nvidia_driver, provenance
+from tsam_dali.cli.provenance import nvidia_driver, provenance
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import torch.distributed as dist
 from tests.processes import ROOT, TORCHRUN, run
 from tests.rank_batches import SOUGHT
 from tsam_dali import distributed
-from tsam_dali.command_line import friendly_errors
+from tsam_dali.cli.common import friendly_errors
 from tsam_dali.config.sections import TrainingParam
 from tsam_dali.distributed import Job, check_batch_size
 

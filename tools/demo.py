@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from tsam_dali.command_line import add_config_arguments, config_arguments, friendly_errors, new_folder, parser
+from tsam_dali.cli.common import add_config_arguments, config_arguments, friendly_errors, new_folder, parser
 from tsam_dali.config import load_config
 
 LEARNT = 0.95

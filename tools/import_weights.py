@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tsam_dali.command_line import add_config_arguments, check_checkpoint, friendly_errors, parser
+from tsam_dali.cli.common import add_config_arguments, check_checkpoint, friendly_errors, parser
 from tsam_dali.config import load_config
 from tsam_dali.config.load import config_from_dict
 from tsam_dali.config.sections import ShiftTemporal

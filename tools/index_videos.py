@@ -28,10 +28,10 @@ from pipelines.decode.nvdec import nvdec_decodes, prunable
 from pipelines.files.records import Record
 from pipelines.files.words import counted
 from pipelines.parallel.sandbox import FAULTS, Limits
-from tsam_dali.cluster_arguments import add_cluster_arguments, chosen, reachable
-from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, heed_sigterm, parser, printable
+from tsam_dali.cli.cluster import add_cluster_arguments, chosen, reachable
+from tsam_dali.cli.common import EXAMPLE_DATA, friendly_errors, heed_sigterm, parser, printable
+from tsam_dali.cli.example import ensure_example
 from tsam_dali.config import load_config
-from tsam_dali.example import ensure_example
 
 MOST_SHOWN = 20  # faulty files, and clips without a file
 LARGEST_LIMIT = 10**6  # seconds or MB: far beyond any file, and within what the kernel can count

@@ -14,9 +14,9 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from annotated_types import MinLen
 
-from tsam_dali.command_line import parser
+from tsam_dali.cli.common import parser
+from tsam_dali.cli.dataclass_options import meanings
 from tsam_dali.config.load import Config
-from tsam_dali.option_arguments import meanings
 
 INTRODUCTION = """# Settings
 

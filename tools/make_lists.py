@@ -36,7 +36,7 @@ from pipelines.annotations.split import TSAM_SPLITS
 from pipelines.annotations.write import DATA_FILE, MISSING_FILE, write_lists
 from pipelines.dataset.clips import ListError
 from pipelines.files.words import counted
-from tsam_dali.command_line import friendly_errors, parser
+from tsam_dali.cli.common import friendly_errors, parser
 
 log = logging.getLogger(__name__)
 

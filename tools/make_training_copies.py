@@ -26,11 +26,11 @@ from pipelines.files.words import counted
 from pipelines.parallel.pool import in_processes
 from pipelines.transcode.copy_folder import RECORDS_NAME, Sources, copy_path, make_copy, not_made
 from pipelines.transcode.training_copy import CopyOptions
-from tsam_dali.cluster_arguments import add_cluster_arguments, chosen, reachable
-from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, heed_sigterm, parser, printable
+from tsam_dali.cli.cluster import add_cluster_arguments, chosen, reachable
+from tsam_dali.cli.common import EXAMPLE_DATA, friendly_errors, heed_sigterm, parser, printable
+from tsam_dali.cli.dataclass_options import add_option_arguments, options_of
+from tsam_dali.cli.example import ensure_example
 from tsam_dali.config import load_config
-from tsam_dali.example import ensure_example
-from tsam_dali.option_arguments import add_option_arguments, options_of
 
 
 @friendly_errors

@@ -34,10 +34,10 @@ from pipelines.files.shard import Shard
 from pipelines.files.storage import location
 from pipelines.files.words import counted
 from pipelines.parallel.pool import in_processes
-from tsam_dali.cluster_arguments import add_cluster_arguments, chosen, reachable
-from tsam_dali.command_line import add_config_arguments, friendly_errors, heed_sigterm, parser, printable
+from tsam_dali.cli.cluster import add_cluster_arguments, chosen, reachable
+from tsam_dali.cli.common import add_config_arguments, friendly_errors, heed_sigterm, parser, printable
+from tsam_dali.cli.example import ensure_example
 from tsam_dali.config import load_config
-from tsam_dali.example import ensure_example
 
 
 @friendly_errors

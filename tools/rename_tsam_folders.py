@@ -15,7 +15,7 @@ from pipelines.dataset.list_file import listed_ids
 from pipelines.dataset.media_files import video_ids
 from pipelines.dataset.tsam_names import find_cut_names
 from pipelines.files.atomic import fault_of_one
-from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, parser
+from tsam_dali.cli.common import EXAMPLE_DATA, friendly_errors, parser
 from tsam_dali.config import load_config
 
 

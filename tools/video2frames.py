@@ -30,9 +30,9 @@ from pipelines.files.atomic import fault_of_one, unfinished
 from pipelines.files.storage import is_remote
 from pipelines.files.unicode_names import locale_hint
 from pipelines.transcode.ffmpeg import FfmpegError, passthrough, run_ffmpeg
-from tsam_dali.command_line import EXAMPLE_DATA, friendly_errors, heed_sigterm, parser, positive, printable
+from tsam_dali.cli.common import EXAMPLE_DATA, friendly_errors, heed_sigterm, parser, positive, printable
+from tsam_dali.cli.example import ensure_example
 from tsam_dali.config import load_config
-from tsam_dali.example import ensure_example
 
 HEIGHT = 256  # pixels, as TSAM extracts frames
 

@@ -31,7 +31,7 @@ from pathlib import Path
 
 from pipelines.parallel.malloc import keep_freed_memory
 from tsam_dali.class_names import check_class_names
-from tsam_dali.command_line import add_device_argument, check_checkpoint, friendly_errors, parser, positive
+from tsam_dali.cli.common import add_device_argument, check_checkpoint, friendly_errors, parser, positive
 from tsam_dali.config.load import change_config, check_changes
 from tsam_dali.config.sections import EVALUATION_BATCH_SIZE
 

@@ -10,13 +10,13 @@ from pipelines.dataset.load import load_data
 from pipelines.files.words import counted
 from pipelines.sampling.views import Views
 from tsam_dali import distributed
-from tsam_dali.command_line import make_folder
+from tsam_dali.cli.common import make_folder
+from tsam_dali.cli.provenance import provenance
 from tsam_dali.config.load import Config
 from tsam_dali.config.sections import EVALUATION_BATCH_SIZE
 from tsam_dali.distributed import Job
 from tsam_dali.evaluation import SPLIT, Evaluation, describe, evaluate_videos, every_video
 from tsam_dali.evaluation_files import write_evaluation
-from tsam_dali.provenance import provenance
 from tsam_dali.video_scores import Average
 
 PARTS = 3

@@ -14,7 +14,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from tsam_dali.command_line import check_checkpoint, friendly_errors, named, parser
+from tsam_dali.cli.common import check_checkpoint, friendly_errors, named, parser
 
 
 @friendly_errors

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tsam_dali.command_line import add_config_arguments, friendly_errors, parser, positive
+from tsam_dali.cli.common import add_config_arguments, friendly_errors, parser, positive
 from tsam_dali.config.load import Config, load_config
 
 if TYPE_CHECKING:

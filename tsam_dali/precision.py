@@ -5,8 +5,8 @@ from functools import cache
 
 import torch
 
+from tsam_dali.cli.provenance import onednn_limit
 from tsam_dali.config.sections import TrainingParam
-from tsam_dali.provenance import onednn_limit
 
 log = logging.getLogger(__name__)
 FORMATS = {"bf16": torch.bfloat16, "fp16": torch.float16}

@@ -50,7 +50,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.files.atomic import fault_of_one
 from pipelines.files.words import counted
-from tsam_dali.command_line import (
+from tsam_dali.cli.common import (
     add_device_argument,
     check_checkpoint,
     friendly_errors,

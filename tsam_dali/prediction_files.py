@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from typing import Any, TextIO
 
-from tsam_dali.command_line import printable
+from tsam_dali.cli.common import printable
 from tsam_dali.predictions import Classes, Moment, Prediction, Timeline, Unreadable
 
 Found = Prediction | Timeline | Moment | Unreadable

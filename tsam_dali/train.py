@@ -25,9 +25,9 @@ from pipelines.dataset.list_file import SPLITS
 from pipelines.dataset.load import load_data
 from pipelines.files.words import counted
 from pipelines.parallel.malloc import keep_freed_memory
-from tsam_dali.command_line import config_arguments, friendly_errors
+from tsam_dali.cli.common import config_arguments, friendly_errors
+from tsam_dali.cli.example import ensure_example, ensure_example_sound
 from tsam_dali.config.load import Config, load_config
-from tsam_dali.example import ensure_example, ensure_example_sound
 from tsam_dali.interruption import EXIT_CODE, Interrupted, StopRequest
 from tsam_dali.train_arguments import parse_arguments
 

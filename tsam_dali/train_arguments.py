@@ -2,7 +2,7 @@
 
 import argparse
 
-from tsam_dali.command_line import add_config_arguments, add_device_argument, check_checkpoint, parser
+from tsam_dali.cli.common import add_config_arguments, add_device_argument, check_checkpoint, parser
 
 
 def parse_arguments(about: str) -> argparse.Namespace:

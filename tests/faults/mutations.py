@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.faults.mutation_table import MUTATIONS, Mutation
 from tests.processes import ROOT
-from tsam_dali.command_line import parser
+from tsam_dali.cli.common import parser
 
 COPIED = ("benchmarks", "config", "docs", "pipelines", "tests", "tools", "tsam_dali")
 COPIED_FILES = ("README.md", "SECURITY.md", "setup.cfg", "pyproject.toml")

@@ -63,7 +63,7 @@ def test_instructions_that_onednn_may_not_use_do_not_count(monkeypatch, name, li
 
 
 def test_a_result_says_which_instructions_its_cpu_has_and_which_were_used():
-    code = "import json; from tsam_dali.provenance import provenance; print(json.dumps(provenance()['hardware']))"
+    code = "import json; from tsam_dali.cli.provenance import provenance; print(json.dumps(provenance()['hardware']))"
     masks = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
     done = subprocess.run(
         [sys.executable, "-c", code], env=os.environ | masks, capture_output=True, text=True, check=True

@@ -15,7 +15,7 @@ from pipelines.files.unicode_names import locale_hint, name_hint
 from tests.processes import run
 from tests.sound_media import tone, write_clip
 from tsam_dali.class_names import check_class_names
-from tsam_dali.command_line import check_checkpoint
+from tsam_dali.cli.common import check_checkpoint
 from tsam_dali.prediction_files import FILE, JsonLines
 from tsam_dali.prediction_inputs import find_inputs
 from tsam_dali.predictions import Unreadable

@@ -11,7 +11,7 @@ from pipelines.parallel.pool import in_processes
 from tests.media import write_video
 from tests.processes import called, run
 from tools import precompute_audio
-from tsam_dali.command_line import EXAMPLE_CONFIG
+from tsam_dali.cli.common import EXAMPLE_CONFIG
 
 COUNT = 24
 

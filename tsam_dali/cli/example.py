@@ -8,7 +8,7 @@ from pathlib import Path
 from pipelines.dataset.clips import Dataset
 
 NAME = "example"
-_TOOLS = Path(__file__).resolve().parent.parent / "tools"
+_TOOLS = Path(__file__).resolve().parent.parent.parent / "tools"
 
 
 def ensure_example(dataset: Dataset) -> None:

@@ -9,7 +9,7 @@ import joblib
 
 from pipelines.dataset.clips import Dataset
 from pipelines.files.shard import Shard
-from tsam_dali.command_line import positive
+from tsam_dali.cli.common import positive
 
 
 def add_cluster_arguments(command: argparse.ArgumentParser) -> None:
