@@ -21,10 +21,10 @@ from benchmarks.processes import choose_cores
 from benchmarks.results import add_output_argument, origin, print_table, write_results
 from benchmarks.stepping import MANNERS, Size, Stepping, settings
 from benchmarks.training import NUM_CLASS
-from tsam_dali.backbone import shifts
 from tsam_dali.cli.common import friendly_errors, parser
-from tsam_dali.describe import cost
 from tsam_dali.model import build_model
+from tsam_dali.model.backbone import shifts
+from tsam_dali.model.summary import cost
 
 ARCHS = [
     *("resnet18", "resnet50", "resnext50_32x4d", "seresnet50", "regnety_016", "mobilenetv2_100"),

@@ -6,7 +6,7 @@ example:
 
 from benchmarks.markdown import Results, hardware, median, table, wrapped, write_or_check
 from benchmarks.preparation import ROOT
-from tsam_dali.backbone import FAMILY_NAMES
+from tsam_dali.model.backbone import FAMILY_NAMES
 
 PAGE = ROOT / "docs" / "backbones.md"
 INTRODUCTION = (

@@ -28,7 +28,7 @@ from tools.demo import LEARNT, accuracies
 from tsam_dali.cli.common import add_config_arguments, config_arguments, friendly_errors, parser
 from tsam_dali.cli.example import ensure_example, ensure_example_sound
 from tsam_dali.config import load_config
-from tsam_dali.precision import cpu_computes_in
+from tsam_dali.model.precision import cpu_computes_in
 
 WHOLE = "shift and audio"
 VARIANTS = {

@@ -12,7 +12,7 @@ from pipelines.parallel.malloc import keep_freed_memory
 from tsam_dali.config import load_config
 from tsam_dali.live import CLIP_SECONDS, Ear
 from tsam_dali.model import build_model
-from tsam_dali.stream import Stream
+from tsam_dali.model.streaming import Stream
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"
 NUM_CLASS = 400

@@ -38,7 +38,7 @@ from tsam_dali.config.load import Config
 from tsam_dali.engine import train_one_epoch
 from tsam_dali.interruption import StopRequest
 from tsam_dali.learner import Learner
-from tsam_dali.precision import autocast
+from tsam_dali.model.precision import autocast
 from tsam_dali.progress import Progress
 from tsam_dali.run import Run
 from tsam_dali.run_folder import RunFolder

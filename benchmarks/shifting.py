@@ -11,8 +11,8 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.tsam_shift import clone_shift
 from pipelines.parallel.malloc import keep_freed_memory
-from tsam_dali.shift import temporal_shift
-from tsam_dali.shift_blocks import NONE, list_sources, takes
+from tsam_dali.model.shift import temporal_shift
+from tsam_dali.model.shift_cpu import NONE, list_sources, takes
 
 SEGMENTS, VIDEO_SEGMENTS, F_DIV, DEPTH = 9, 8, 4, 4
 COPY, OURS, COMPILED, TSAM = "plain copy", "ours", "ours, compiled", "TSAM's way"

@@ -19,8 +19,8 @@ from tsam_dali.distributed import Job
 from tsam_dali.engine import train_one_epoch
 from tsam_dali.learner import build_learner
 from tsam_dali.model import build_model
-from tsam_dali.precision import cpu_computes_in
-from tsam_dali.shift import TemporalShift
+from tsam_dali.model.precision import cpu_computes_in
+from tsam_dali.model.shift import TemporalShift
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"
 

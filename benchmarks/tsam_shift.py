@@ -4,7 +4,7 @@ from torch import Tensor
 
 
 def clone_shift(x: Tensor, segments: int, video_segments: int, f_div: int, depth: int) -> Tensor:
-    """Shift x (B*T, C, H, W) with edges kept; arguments as for `tsam_dali.shift.temporal_shift`."""
+    """Shift x (B*T, C, H, W) with edges kept; arguments as for `tsam_dali.model.shift.temporal_shift`."""
     clips = x.unflatten(0, (-1, segments))  # (B*T, C, H, W) -> (B, T, C, H, W)
     shifted = clips.clone()
     g = x.shape[1] // f_div // depth

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from tests.test_shift import features, shifted_block
+from tests.tsam_dali.model.test_shift import features, shifted_block
 from tsam_dali import distributed
 
 

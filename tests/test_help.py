@@ -5,7 +5,8 @@ import re
 import pytest
 
 from tests.processes import called
-from tsam_dali import evaluate, export, model, predict
+from tsam_dali import evaluate, export, predict
+from tsam_dali.model import __main__ as model
 
 
 @pytest.mark.parametrize(
@@ -20,5 +21,5 @@ from tsam_dali import evaluate, export, model, predict
 def test_help_names_the_command_and_its_options(command, options):
     shown = called(command.main, "--help")
     assert shown.returncode == 0
-    assert shown.stdout.startswith(f"usage: python -m {command.__name__} ")
+    assert shown.stdout.startswith(f"usage: python -m {command.__name__.removesuffix('.__main__')} ")
     assert not [option for option in options.split() if not re.search(rf"\n  {option}\s", shown.stdout)]

@@ -23,8 +23,8 @@ from tests.media import ffmpeg, frame_numbers, write_video
 from tests.networks import one_thread  # noqa: F401 (a fixture)
 from tests.processes import ROOT
 from tests.sound_media import noise, write_clip
-from tsam_dali.backbone import ModelError
 from tsam_dali.live import follow, prepare
+from tsam_dali.model.backbone import ModelError
 from tsam_dali.predict import main
 
 CAUSAL = ("shift_temporal.causal=true", "pipeline.workers=0")

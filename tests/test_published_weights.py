@@ -14,11 +14,11 @@ import torch
 from tests.networks import CONFIG, settings
 from tests.processes import run
 from tsam_dali import published_weights
-from tsam_dali.backbone import first_weights
 from tsam_dali.config import load_config
 from tsam_dali.config.load import change_config
 from tsam_dali.first_network import first_network, weight_file
 from tsam_dali.model import build_model
+from tsam_dali.model.backbone import first_weights
 from tsam_dali.published_weights import PUBLISHED, weight_path
 from tsam_dali.weight_file import WeightsError
 

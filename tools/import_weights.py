@@ -38,8 +38,8 @@ def main() -> None:
     config = load_config(args.data, args.config, args.set)
 
     # PyTorch takes seconds: wrong arguments and settings have been told by now.
-    from tsam_dali.backbone import create_backbone
     from tsam_dali.checkpoint import save_checkpoint
+    from tsam_dali.model.backbone import create_backbone
     from tsam_dali.weight_formats import read_weights
     from tsam_dali.weights import check_fit, load_weights
 
@@ -68,7 +68,7 @@ def shift_of(file: WeightFile, backbone: nn.Module, options: ShiftTemporal) -> d
     Raises:
         WeightsError: no n_insert and m_insert give the blocks that the file shifts.
     """
-    from tsam_dali.backbone import shift_places
+    from tsam_dali.model.backbone import shift_places
     from tsam_dali.weight_file import WeightsError
 
     if not file.shifted:

@@ -13,7 +13,7 @@ from tsam_dali.distributed import Job, sum_over_ranks
 from tsam_dali.learner import Learner
 from tsam_dali.loss import clip_losses, clip_weights
 from tsam_dali.mixup import mix
-from tsam_dali.precision import autocast
+from tsam_dali.model.precision import autocast
 from tsam_dali.progress import Progress
 
 

@@ -19,7 +19,7 @@ from pipelines.loader import Loader, build_loader
 from pipelines.parallel.sandbox import Fault, Limits, map_limited
 from pipelines.sampling.views import Views
 from tsam_dali.config.load import Config, change_config
-from tsam_dali.precision import autocast
+from tsam_dali.model.precision import autocast
 
 log = logging.getLogger(__name__)
 BATCH_SIZE = 8

@@ -11,8 +11,8 @@ from torch.nn.functional import interpolate
 from pipelines.audio.log_mel import SHORTEST_CUT, log_mel_columns, picture, silent_picture
 from pipelines.decode.stream import StreamFrame, read_stream
 from tsam_dali.config.load import Config
-from tsam_dali.precision import autocast
-from tsam_dali.stream import Stream
+from tsam_dali.model.precision import autocast
+from tsam_dali.model.streaming import Stream
 
 CLIP_SECONDS = 10.0
 """What S frames span where nobody says how many frames a second there are: the length of a clip of Kinetics."""
@@ -43,7 +43,7 @@ def follow(
         fps: frames per second that are fed; default: S / CLIP_SECONDS.
 
     Raises:
-        tsam_dali.backbone.ModelError: the network needs later frames.
+        tsam_dali.model.backbone.ModelError: the network needs later frames.
         pipelines.decode.container.VideoError: the source cannot be read.
         pipelines.audio.read.SoundError: there is no decoder for its sound.
     """

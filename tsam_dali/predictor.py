@@ -123,7 +123,7 @@ class Predictor:
             topk: classes of each moment.
 
         Raises:
-            tsam_dali.backbone.ModelError: the network needs later frames.
+            tsam_dali.model.backbone.ModelError: the network needs later frames.
             pipelines.decode.container.VideoError: the source cannot be read.
         """
         heard = follow(self.network, self.config, self.device, str(source), fps)

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from pipelines.files.words import counted
-from tsam_dali.backbone import shifts, timm_name
 from tsam_dali.class_names import other_meaning
 from tsam_dali.config.load import Config
+from tsam_dali.model.backbone import shifts, timm_name
 from tsam_dali.timm_weights import timm_file
 from tsam_dali.weight_file import WeightsError
 from tsam_dali.weight_formats import WeightFile, read_weights

@@ -12,7 +12,7 @@ from benchmarks.markdown import hardware
 from pipelines.dali.inputs import DecodedVideo, PrunedVideo
 from pipelines.dali.resources import dali_threads, decode_workers, gpu_number
 from tsam_dali.config.load import config_from_dict
-from tsam_dali.precision import cpu_computes_in
+from tsam_dali.model.precision import cpu_computes_in
 
 
 def settings(num_workers=8, **pipeline):

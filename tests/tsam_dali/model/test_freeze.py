@@ -5,11 +5,11 @@ import torch
 from torch import nn
 
 from tests.networks import network
-from tsam_dali.backbone import ModelError
 from tsam_dali.config.sections import TrainingParam
 from tsam_dali.distributed import Job
 from tsam_dali.mixup import warn_if_alone
-from tsam_dali.trainable import set_training, shared_batch_norm
+from tsam_dali.model.backbone import ModelError
+from tsam_dali.model.freeze import set_training, shared_batch_norm
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from torch import nn
 from tests.naive_tsam import naive_shift, tsm_shift
 from tests.networks import one_thread  # noqa: F401 (a fixture)
 from tests.processes import TORCHRUN, run
-from tsam_dali.shift import TemporalShift, temporal_shift
+from tsam_dali.model.shift import TemporalShift, temporal_shift
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 

@@ -8,15 +8,15 @@ import pytest
 import torch
 
 from tests.processes import ROOT
-from tsam_dali.shift import temporal_shift
+from tsam_dali.model.shift import temporal_shift
 
 triton = pytest.importorskip("triton")
 
 COMPARE = """
 import itertools
 import torch
-from tsam_dali.shift import shift_by_slices, transposed_by_slices
-from tsam_dali.shift_triton import shift_channels_last, takes
+from tsam_dali.model.shift import shift_by_slices, transposed_by_slices
+from tsam_dali.model.shift_triton import shift_channels_last, takes
 
 sizes = [(2, 9, 8, 64, 4, 4), (1, 5, 4, 37, 3, 5), (1, 4, 2, 16, 2, 3), (1, 3, 3, 150, 8, 1), (1, 2, 2, 4, 8, 4)]
 dtypes = [torch.float32, torch.bfloat16, torch.float16]
@@ -54,7 +54,7 @@ def test_it_compiles_for_gpus(dtype, transposed, tmp_path, monkeypatch):
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     from triton.backends.compiler import GPUTarget
 
-    from tsam_dali.shift_triton import CHANNELS, PIXELS, shift_kernel
+    from tsam_dali.model.shift_triton import CHANNELS, PIXELS, shift_kernel
 
     constants = {"KEEP": True, "CAUSAL": False, "TRANSPOSED": transposed, "PIXELS": PIXELS, "CHANNELS": CHANNELS}
     numbers = ("channels", "pixels", "segments", "video_segments", "group", "moved_channels")

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from pipelines.files.words import counted
-from tsam_dali.backbone import ModelError, create_backbone, insert_shift
 from tsam_dali.config.load import Config
+from tsam_dali.model.backbone import ModelError, create_backbone, insert_shift
 
 
 class TSAM(nn.Module):

@@ -8,8 +8,8 @@ from timm.models._efficientnet_blocks import EdgeResidual, InvertedResidual, Uni
 from torch import nn
 
 from tsam_dali.config.sections import Model, ShiftTemporal
+from tsam_dali.model.shift import TemporalShift
 from tsam_dali.published_weights import PUBLISHED
-from tsam_dali.shift import TemporalShift
 
 FAMILIES = (resnet, resnetv2, regnet, efficientnet, mobilenetv3, convnext)
 FAMILY_NAMES = (

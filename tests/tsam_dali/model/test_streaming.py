@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from tests.networks import clips, network, one_thread  # noqa: F401
-from tsam_dali.backbone import ModelError
-from tsam_dali.stream import Stream
+from tsam_dali.model.backbone import ModelError
+from tsam_dali.model.streaming import Stream
 
 
 @pytest.mark.parametrize("edge", ["keep", "zero"])

@@ -4,9 +4,9 @@ from timm.layers import convert_sync_batchnorm
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from tsam_dali.backbone import ModelError
 from tsam_dali.config.sections import TrainingParam
 from tsam_dali.distributed import Job
+from tsam_dali.model.backbone import ModelError
 
 
 def shared_batch_norm(network: nn.Module, options: TrainingParam, job: Job) -> nn.Module:

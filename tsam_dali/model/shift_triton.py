@@ -1,7 +1,7 @@
 """The shift of a channels-last activation on a GPU, as a Triton kernel: each value is read and written once.
 
 Its numbers are tested on the CPU with Triton's interpreter, and it compiles for NVIDIA's GPUs; it has not run on one.
-Letters as in `tsam_dali.shift`; g is the size of a group of channels.
+Letters as in `tsam_dali.model.shift`; g is the size of a group of channels.
 """
 
 import torch
@@ -31,7 +31,7 @@ def shift_channels_last(
 ) -> Tensor:
     """Shift x (B*T, C, H, W), for which `takes` is true; or a gradient back with `transposed`.
 
-    The other arguments are those of `tsam_dali.shift.TemporalShift`. The result is channels-last, too.
+    The other arguments are those of `tsam_dali.model.shift.TemporalShift`. The result is channels-last, too.
     """
     out = torch.empty_like(x)
     pictures, channels, height, width = x.shape

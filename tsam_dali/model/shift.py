@@ -20,7 +20,7 @@ from collections.abc import Callable
 
 from torch import Tensor, bfloat16, cat, compiler, float16, library, nn, zeros_like
 
-from tsam_dali import shift_blocks
+from tsam_dali.model import shift_cpu
 
 
 class TemporalShift(nn.Module):
@@ -173,8 +173,8 @@ def _add(target: Tensor, other: Tensor) -> None:
 
 def _on_cpu(by_slices: Callable[..., Tensor], transposed: bool) -> Callable[..., Tensor]:
     def shift(x: Tensor, *options) -> Tensor:
-        if shift_blocks.takes(x, *options):
-            return shift_blocks.shift_by_blocks(x, *options, transposed=transposed)
+        if shift_cpu.takes(x, *options):
+            return shift_cpu.shift_by_blocks(x, *options, transposed=transposed)
         return by_slices(x, *options)
 
     return shift
@@ -182,7 +182,7 @@ def _on_cpu(by_slices: Callable[..., Tensor], transposed: bool) -> Callable[...,
 
 def _on_cuda(by_slices: Callable[..., Tensor], transposed: bool) -> Callable[..., Tensor]:
     def shift(x: Tensor, *options) -> Tensor:
-        from tsam_dali import shift_triton  # Triton comes with PyTorch's builds for GPUs, not with the others
+        from tsam_dali.model import shift_triton  # Triton comes with PyTorch's builds for GPUs, not with the others
 
         if shift_triton.takes(x):
             return shift_triton.shift_channels_last(x, *options, transposed=transposed)

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from pipelines.files.words import counted
-from tsam_dali.backbone import shift_places, shifts
+from tsam_dali.model.backbone import shift_places, shifts
 
 
 def describe(network: nn.Module, size: int) -> str:

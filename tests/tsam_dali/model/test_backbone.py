@@ -6,8 +6,8 @@ import torch
 
 from tests.naive_tsam import naive_shift
 from tests.networks import network, one_thread, randomize, settings  # noqa: F401 (one_thread: a fixture)
-from tsam_dali.backbone import ModelError, shifts
 from tsam_dali.model import build_model
+from tsam_dali.model.backbone import ModelError, shifts
 
 
 def test_shifts_sit_where_tsam_puts_them():

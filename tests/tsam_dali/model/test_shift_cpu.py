@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from torch.profiler import ProfilerActivity, profile
 
 from tests.naive_tsam import naive_shift
-from tsam_dali import shift_blocks
-from tsam_dali.shift import shift_by_slices, temporal_shift, transposed_by_slices
-from tsam_dali.shift_blocks import SMALL, shift_by_blocks, takes
+from tsam_dali.model import shift_cpu
+from tsam_dali.model.shift import shift_by_slices, temporal_shift, transposed_by_slices
+from tsam_dali.model.shift_cpu import SMALL, shift_by_blocks, takes
 
 SLICES = {False: shift_by_slices, True: transposed_by_slices}
 OPTIONS = (9, 8, 4, 4, "keep", False)
@@ -22,7 +22,7 @@ OPTIONS = (9, 8, 4, 4, "keep", False)
 def small():
     """Small activations are taken, too."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shift_blocks, "SMALL", 0)
+        patch.setattr(shift_cpu, "SMALL", 0)
         yield
 
 
@@ -41,7 +41,7 @@ def activation(clips: int, segments: int, channels: int, dtype=torch.float32) ->
     depth=st.integers(1, 5),
     edge=st.sampled_from(["keep", "zero"]),
     causal=st.booleans(),
-    dtype=st.sampled_from(shift_blocks.DTYPES),
+    dtype=st.sampled_from(shift_cpu.DTYPES),
     transposed=st.booleans(),
 )
 def test_its_numbers_are_those_of_the_slices(
@@ -62,7 +62,7 @@ def test_its_numbers_are_those_of_the_slices(
 @pytest.mark.parametrize("transposed", SLICES)
 def test_several_tiles(transposed):
     x = torch.randn(18, 64, 23, 19).contiguous(memory_format=torch.channels_last)
-    assert x[0, 0].numel() > shift_blocks.TILE
+    assert x[0, 0].numel() > shift_cpu.TILE
     assert torch.equal(shift_by_blocks(x, *OPTIONS, transposed=transposed), SLICES[transposed](x, *OPTIONS))
 
 
@@ -91,7 +91,7 @@ def test_bf16_sums_are_rounded_to_even():
     assert torch.equal(shift_by_blocks(x, *OPTIONS, transposed=True), exact.bfloat16())
 
 
-@pytest.mark.parametrize("dtype", shift_blocks.DTYPES)
+@pytest.mark.parametrize("dtype", shift_cpu.DTYPES)
 def test_sums_that_are_no_numbers(dtype):
     x = activation(1, 9, 128, dtype)
     x[0], x[2, ::3], x[4, 1::3], x[7] = torch.inf, -torch.inf, torch.nan, torch.finfo(dtype).max
@@ -109,15 +109,15 @@ def test_what_it_takes(monkeypatch):
     assert not takes(x.half(), 5, 4, 4, 4)
     assert not takes(x.double(), 5, 4, 4, 4)
     assert not takes(x, 5, 4, 128, 2)  # nothing moves
-    monkeypatch.setattr(shift_blocks, "SMALL", SMALL)
+    monkeypatch.setattr(shift_cpu, "SMALL", SMALL)
     assert not takes(x, 5, 4, 4, 4)
 
 
 def test_pytorch_without_openmp_shifts_by_slices(monkeypatch):
-    monkeypatch.setattr(shift_blocks.ctypes, "CDLL", lambda _path: SimpleNamespace())
-    shift_blocks._openmp.cache_clear()
+    monkeypatch.setattr(shift_cpu.ctypes, "CDLL", lambda _path: SimpleNamespace())
+    shift_cpu._openmp.cache_clear()
     assert not takes(activation(2, 5, 128), 5, 4, 4, 4)
-    shift_blocks._openmp.cache_clear()
+    shift_cpu._openmp.cache_clear()
 
 
 @pytest.mark.parametrize("edge", ["keep", "zero"])

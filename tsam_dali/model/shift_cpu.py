@@ -5,7 +5,7 @@ another; its derivative from none, one, or the sum of two. numba compiles a loop
 vectors of the CPU, in half a second in each process; it runs in PyTorch's own threads. Slices pass over the memory once
 to copy it, then again for every group, and twice more where they add; small activations are left to them.
 
-Letters as in `tsam_dali.shift`.
+Letters as in `tsam_dali.model.shift`.
 """
 
 import ctypes
@@ -48,7 +48,7 @@ def shift_by_blocks(
 ) -> Tensor:
     """Shift x (B*T, C, H, W), for which `takes` is true; or a gradient back with `transposed`.
 
-    The other arguments are those of `tsam_dali.shift.TemporalShift`. The result is channels-last, too.
+    The other arguments are those of `tsam_dali.model.shift.TemporalShift`. The result is channels-last, too.
     """
     pictures, channels, height, width = x.shape
     row, group = channels * x.itemsize, channels // f_div // depth * x.itemsize  # in bytes

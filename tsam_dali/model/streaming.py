@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from pipelines.files.words import counted
-from tsam_dali.backbone import ModelError, shifts
-from tsam_dali.shift import TemporalShift
+from tsam_dali.model.backbone import ModelError, shifts
+from tsam_dali.model.shift import TemporalShift
 
 
 class Stream:
