@@ -13,7 +13,7 @@ from pipelines.decode.probe import probe_video
 from pipelines.parallel.sandbox import Limits, map_limited
 from tests.damage import DAMAGES, damage
 from tests.media import write_video
-from tsam_dali.checkpoint import CheckpointError, load_checkpoint
+from tsam_dali.weights.checkpoint import CheckpointError, load_checkpoint
 
 LIMITS = Limits(seconds=15, megabytes=4000)
 FRAMES = 40

@@ -17,7 +17,7 @@ import torch
 from benchmarks.preparation import ROOT, run
 from benchmarks.processes import tree
 from benchmarks.watching import runs
-from tsam_dali.checkpoint import load_checkpoint
+from tsam_dali.weights.checkpoint import load_checkpoint
 
 STEPS = 12
 LIMIT_SECONDS = 900

@@ -26,9 +26,9 @@ from benchmarks.fault_files import damaged_checkpoints, mutated_videos
 from benchmarks.fault_runs import STOPS, Runs, kill, stop
 from benchmarks.results import add_output_argument, origin, print_table, write_results
 from benchmarks.watching import runs
-from tsam_dali.checkpoint import CheckpointError
 from tsam_dali.cli.common import friendly_errors, parser
 from tsam_dali.interruption import EXIT_CODE
+from tsam_dali.weights.checkpoint import CheckpointError
 
 COUNTS = {"kills": 20, "SIGTERM": 12, "SIGUSR1": 3, "broken": 3, "checkpoints": 400, "videos": 2000}
 SHORT = {"kills": 1, "SIGTERM": 4, "SIGUSR1": 0, "broken": 0, "checkpoints": 40, "videos": 60}

@@ -5,9 +5,9 @@ from pathlib import Path
 import torch
 
 from tests.networks import randomize, settings
-from tsam_dali.checkpoint import save_checkpoint
 from tsam_dali.config.load import Config
 from tsam_dali.model import build_model
+from tsam_dali.weights.checkpoint import save_checkpoint
 
 TINY = (
     *("model.arch=resnet10t", "model.video_segments=3", "data_augmentation.video_image_param.output_size=32"),

@@ -13,7 +13,6 @@ from torch import nn
 
 from pipelines.loader import Batch
 from tsam_dali import distributed
-from tsam_dali.checkpoint import CheckpointError, save_checkpoint
 from tsam_dali.cli.common import friendly_errors
 from tsam_dali.config.load import Config, config_from_dict
 from tsam_dali.distributed import Job
@@ -23,6 +22,7 @@ from tsam_dali.first_network import resumed_state
 from tsam_dali.learner import Learner, build_learner
 from tsam_dali.progress import Progress
 from tsam_dali.run_folder import RunFolder
+from tsam_dali.weights.checkpoint import CheckpointError, save_checkpoint
 
 CLIPS = 12  # of a global batch
 SPOILED = 1, 5  # a step, and a row of its batch, which lies in rank 1's part

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tests.processes import ROOT, TORCHRUN, run
-from tsam_dali.checkpoint import load_checkpoint
+from tsam_dali.weights.checkpoint import load_checkpoint
 
 FOLDER = ROOT / "docs/clusters"
 SMALL = (

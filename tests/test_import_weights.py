@@ -4,13 +4,21 @@ import pytest
 import torch
 
 from tests.processes import ROOT, called, run
-from tests.weight_files import TSM, Wrapper, picture_network, prefixed, tsam_file, tsm_file, video_network
+from tests.tsam_dali.weights.weight_files import (
+    TSM,
+    Wrapper,
+    picture_network,
+    prefixed,
+    tsam_file,
+    tsm_file,
+    video_network,
+)
 from tools.import_weights import main
 from tsam_dali import export, train
-from tsam_dali.checkpoint import load_checkpoint
 from tsam_dali.model.backbone import shifts
-from tsam_dali.trained import build_trained
 from tsam_dali.weights import load_weights
+from tsam_dali.weights.checkpoint import load_checkpoint
+from tsam_dali.weights.trained import build_trained
 
 TOOL = ROOT / "tools/import_weights.py"
 ARCH = ("--set", "model.arch=resnet18")

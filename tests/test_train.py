@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from tests.processes import ROOT, TORCHRUN, called, run
-from tsam_dali.checkpoint import load_checkpoint
 from tsam_dali.interruption import Interrupted
 from tsam_dali.train import main
+from tsam_dali.weights.checkpoint import load_checkpoint
 
 SMALL = (
     *("--set", "training_param.batch_size=8", "--set", "training_param.num_workers=2"),

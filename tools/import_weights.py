@@ -18,7 +18,7 @@ from tsam_dali.model import build_model
 if TYPE_CHECKING:
     from torch import nn
 
-    from tsam_dali.weight_formats import WeightFile
+    from tsam_dali.weights.formats import WeightFile
 
 LONGEST_PERIOD = 8  # values of n_insert that are tried for the shifted blocks of a file
 
@@ -38,10 +38,11 @@ def main() -> None:
     config = load_config(args.data, args.config, args.set)
 
     # PyTorch takes seconds: wrong arguments and settings have been told by now.
-    from tsam_dali.checkpoint import save_checkpoint
     from tsam_dali.model.backbone import create_backbone
-    from tsam_dali.weight_formats import read_weights
-    from tsam_dali.weights import check_fit, load_weights
+    from tsam_dali.weights import load_weights
+    from tsam_dali.weights.checkpoint import save_checkpoint
+    from tsam_dali.weights.formats import read_weights
+    from tsam_dali.weights.load import check_fit
 
     backbone = create_backbone(config.model)
     file = read_weights(args.source, backbone.pretrained_cfg["classifier"])
@@ -69,7 +70,7 @@ def shift_of(file: WeightFile, backbone: nn.Module, options: ShiftTemporal) -> d
         WeightsError: no n_insert and m_insert give the blocks that the file shifts.
     """
     from tsam_dali.model.backbone import shift_places
-    from tsam_dali.weight_file import WeightsError
+    from tsam_dali.weights.read import WeightsError
 
     if not file.shifted:
         return file.shift

@@ -24,7 +24,7 @@ def load(path: str | Path, device: str = "cpu") -> Predictor:
         device: where the network runs, "cpu" or "cuda".
 
     Raises:
-        tsam_dali.checkpoint.CheckpointError: it is missing, damaged, or none of ours.
+        tsam_dali.weights.checkpoint.CheckpointError: it is missing, damaged, or none of ours.
         tsam_dali.config.load.ConfigError: its settings are unknown here.
     """
     from tsam_dali.predictor import Predictor  # imports torch, which takes seconds: not for all who import this package

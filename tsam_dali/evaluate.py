@@ -30,10 +30,10 @@ import dataclasses
 from pathlib import Path
 
 from pipelines.parallel.malloc import keep_freed_memory
-from tsam_dali.class_names import check_class_names
 from tsam_dali.cli.common import add_device_argument, check_checkpoint, friendly_errors, parser, positive
 from tsam_dali.config.load import change_config, check_changes
 from tsam_dali.config.sections import EVALUATION_BATCH_SIZE
+from tsam_dali.weights.class_names import check_class_names
 
 
 @friendly_errors
@@ -51,7 +51,7 @@ def main() -> None:
     from tsam_dali import distributed
     from tsam_dali.evaluation import choose_views
     from tsam_dali.evaluation_report import default_folder, report_evaluation
-    from tsam_dali.trained import network_of, read_trained
+    from tsam_dali.weights.trained import network_of, read_trained
 
     trained = read_trained(args.checkpoint)
     config = change_config(trained.config, args.data, args.set)

@@ -11,7 +11,6 @@ import numpy as np
 from sklearn.metrics import confusion_matrix
 
 from pipelines.files.words import counted
-from tsam_dali.checkpoint import replacing
 from tsam_dali.evaluation import SPLIT, Evaluation
 from tsam_dali.report import plot_confusion
 from tsam_dali.report_page import write_page
@@ -25,6 +24,7 @@ from tsam_dali.report_sections import (
     settings_section,
 )
 from tsam_dali.scores import CALIBRATION_BINS, TOP, class_table, top
+from tsam_dali.weights.checkpoint import replacing
 
 DECIMALS = 6
 """Of the probabilities in the lines."""

@@ -26,9 +26,9 @@ def main() -> None:
     # PyTorch takes seconds: wrong arguments have been told by now.
     from tsam_dali.export_formats import check_format, write_network
     from tsam_dali.model_card import model_card
-    from tsam_dali.model_folder import write_folder
     from tsam_dali.preprocessing import preprocessing
-    from tsam_dali.trained import network_of, read_trained
+    from tsam_dali.weights.export_folder import write_folder
+    from tsam_dali.weights.trained import network_of, read_trained
 
     if args.out:
         check_format(args.out)  # before the checkpoint is read

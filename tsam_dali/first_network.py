@@ -9,22 +9,22 @@ import torch
 
 from pipelines.dataset.clips import Clip
 from pipelines.files.words import counted
-from tsam_dali.checkpoint import CheckpointError
-from tsam_dali.class_names import check_class_names
 from tsam_dali.config.load import Config
 from tsam_dali.distributed import Job
 from tsam_dali.model import build_model
 from tsam_dali.model.backbone import first_weights, timm_name
 from tsam_dali.model.freeze import shared_batch_norm
 from tsam_dali.model.precision import memory_format
-from tsam_dali.model_folder import read_state
 from tsam_dali.optim import explain_rate
-from tsam_dali.published_weights import PUBLISHED, weight_path
 from tsam_dali.resume import check_resume, check_same, check_shapes
 from tsam_dali.run_folder import RunFolder
-from tsam_dali.timm_weights import timm_file
-from tsam_dali.weight_formats import WeightsError, read_weights
-from tsam_dali.weights import LoadReport, load_pretrained, load_weights
+from tsam_dali.weights.checkpoint import CheckpointError
+from tsam_dali.weights.class_names import check_class_names
+from tsam_dali.weights.export_folder import read_state
+from tsam_dali.weights.formats import WeightsError, read_weights
+from tsam_dali.weights.load import LoadReport, load_pretrained, load_weights
+from tsam_dali.weights.timm_zoo import timm_file
+from tsam_dali.weights.tsam_zoo import PUBLISHED, weight_path
 
 log = logging.getLogger(__name__)
 

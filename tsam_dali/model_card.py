@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 from pipelines.files.words import counted
-from tsam_dali.model_folder import without_places
-from tsam_dali.trained import Trained
+from tsam_dali.weights.export_folder import without_places
+from tsam_dali.weights.trained import Trained
 
 
 def model_card(trained: Trained, about: dict[str, Any]) -> str:
@@ -47,7 +47,7 @@ The code of tsam_dali: MIT. The terms of the data set and of the first weights a
 
 or, for any videos, `python -m tsam_dali.predict --checkpoint "this folder" VIDEOS`. The network itself:
 
-    from tsam_dali.trained import build_trained
+    from tsam_dali.weights.trained import build_trained
 
     network, config, class_names = build_trained("this folder")
 

@@ -22,7 +22,7 @@ from tsam_dali.file_clips import file_clip, look_at, probe_files
 from tsam_dali.live import follow
 from tsam_dali.predictions import Moment, Prediction, PredictionError, Timeline, Unreadable, best_classes
 from tsam_dali.timeline import SeenTimeline, make_timeline
-from tsam_dali.trained import build_trained
+from tsam_dali.weights.trained import build_trained
 
 if TYPE_CHECKING:
     from tsam_dali.explanation import Explanation

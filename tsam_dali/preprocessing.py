@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn
 
 from pipelines.audio.log_mel import N_FFT
-from tsam_dali.trained import Trained
+from tsam_dali.weights.trained import Trained
 
 FRAMES = "the middle of each of S equal parts: frame int(n / S / 2 + n / S * s) of n, counted from 0, s = 0..S-1"
 CROP = "the square in the middle with the frame's short side as its side"

@@ -9,9 +9,9 @@ import torch
 
 from pipelines.dataset.clips import Clip
 from pipelines.files.words import counted
-from tsam_dali.checkpoint import CheckpointError
 from tsam_dali.config.load import Config
 from tsam_dali.distributed import of_all_ranks
+from tsam_dali.weights.checkpoint import CheckpointError
 
 log = logging.getLogger(__name__)
 FREE = (  # settings that change nothing of what is learned; `decode` only by what decoders round

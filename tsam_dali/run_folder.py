@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from pipelines.files.records import in_use
-from tsam_dali.checkpoint import replacing
-from tsam_dali.checkpoint_folder import CheckpointFolder
 from tsam_dali.cli.common import new_folder
 from tsam_dali.cli.provenance import provenance
 from tsam_dali.config.load import Config, ConfigError
 from tsam_dali.distributed import is_main
 from tsam_dali.interruption import Interrupted
+from tsam_dali.weights.checkpoint import replacing
+from tsam_dali.weights.checkpoint_folder import CheckpointFolder
 
 log = logging.getLogger(__name__)
 

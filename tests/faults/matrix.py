@@ -159,7 +159,7 @@ disk full: one line; what is done is kept
 kill -9: goes on, bit-identical
     test_resume.py::test_killed
 kill -9: whatever name a save has given, a checkpoint counts
-    test_checkpoint.py::test_a_run_killed_between_two_names_leaves_the_old_file_or_the_new_one
+    tsam_dali/weights/test_checkpoint.py::test_a_run_killed_between_two_names_leaves_the_old_file_or_the_new_one
 kill -9: what it cut off at the end of an epoch is caught up
     test_run.py::test_what_a_kill_cut_off_at_the_end_of_an_epoch_is_caught_up
 kill -9 of one rank: all end, no orphans, goes on bit-identical
@@ -177,9 +177,9 @@ SIGTERM in every phase: while it starts
 disk full: the checkpoint before is whole
     test_resume.py::test_a_full_disk_leaves_the_checkpoint_before
 disk full: inside an epoch a warning, three times in a row an error
-    test_checkpoint_folder.py::test_a_full_disk_inside_an_epoch_is_a_warning_and_the_third_in_a_row_an_error
+    tsam_dali/weights/test_checkpoint_folder.py::test_a_full_disk_inside_an_epoch_is_a_warning_and_the_third_in_a_row_an_error
 disk full: no half file under a name
-    test_checkpoint.py::test_a_save_that_fails_leaves_the_previous_file
+    tsam_dali/weights/test_checkpoint.py::test_a_save_that_fails_leaves_the_previous_file
 disk full: the log does not stop a run
     test_run_log.py::test_a_full_disk_does_not_stop_the_log
 read-only folder: results: an error before training; data: a warning

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from tsam_dali.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from tsam_dali.checkpoint_folder import CheckpointFolder
 from tsam_dali.config.sections import TrainingParam
+from tsam_dali.weights.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from tsam_dali.weights.checkpoint_folder import CheckpointFolder
 
 
 @pytest.fixture

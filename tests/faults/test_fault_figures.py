@@ -10,7 +10,7 @@ from benchmarks.fault_runs import same
 from benchmarks.faults import SHORT, judge
 from benchmarks.results_of_runs import faults
 from tests.processes import run
-from tsam_dali.checkpoint import save_checkpoint
+from tsam_dali.weights.checkpoint import save_checkpoint
 
 FOUND = [
     {"kind": "kills", "identical": True, "processes_left": 0, "steps_lost": 2, "most_lost": 2},

@@ -17,9 +17,10 @@ import pytest
 import torch
 
 from tests.networks import settings
-from tsam_dali.checkpoint import CheckpointError, load_checkpoint
 from tsam_dali.model import build_model
-from tsam_dali.weights import WeightsError, load_weights
+from tsam_dali.weights import load_weights
+from tsam_dali.weights.checkpoint import CheckpointError, load_checkpoint
+from tsam_dali.weights.load import WeightsError
 
 
 class Call:

@@ -14,13 +14,13 @@ from tests.media import write_video
 from tests.networks import settings
 from tests.processes import TORCHRUN, run
 from tests.test_resume import SMALL, STEPS, assert_same, status
-from tsam_dali.checkpoint import CheckpointError, load_checkpoint
 from tsam_dali.config.load import Config, ConfigError, config_from_dict
 from tsam_dali.distributed import Job
 from tsam_dali.first_network import first_network
 from tsam_dali.resume import FREE, ResumeError, check_resume, fingerprints, fit_epochs
 from tsam_dali.run_folder import RunFolder
 from tsam_dali.run_log import read_records
+from tsam_dali.weights.checkpoint import CheckpointError, load_checkpoint
 
 CLIPS = {
     split: [Clip(f"{split}{i}", i % 2, f"{i}.mp4", 8, 48, 64, "") for i in range(4)]
@@ -182,7 +182,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_spoils_no_checkpoint(command
 
 STOP_IN = """
 import os, runpy, signal, sys
-import tsam_dali.checkpoint_folder, tsam_dali.engine, tsam_dali.model, tsam_dali.run_report
+import tsam_dali.weights.checkpoint_folder, tsam_dali.engine, tsam_dali.model, tsam_dali.run_report
 (module, name), last = sys.argv[1].rsplit(".", 1), int(sys.argv[2])
 module = sys.modules[module]
 function, calls = getattr(module, name), []
@@ -202,7 +202,7 @@ NO_OTHER_SAVES = (  # but those at the end of an epoch of four steps; and a reco
 PHASES = {  # function and call of it in which the signal comes -> steps done then, and epochs
     "building the network": ("tsam_dali.model.build_model", 1, 0, 0),
     "training": ("tsam_dali.engine.clip_losses", 6, 6, 1),
-    "saving": ("tsam_dali.checkpoint_folder.save_checkpoint", 2, 9, 2),
+    "saving": ("tsam_dali.weights.checkpoint_folder.save_checkpoint", 2, 9, 2),
     "validation": ("tsam_dali.engine.evaluate", 2, 8, 1),
     "the report": ("tsam_dali.run_report.write_run_report", 1, 5, 1),
 }

@@ -89,10 +89,10 @@ def test_every_demuxer_is_forced():
 
 
 def test_the_network_is_used_in_one_place_only():
-    """published_weights.py, which fetches only when asked; besides, timm fetches `model.pretrain`."""
+    """tsam_zoo.py, which fetches only when asked; besides, timm fetches `model.pretrain`."""
     names = {"urllib.request.urlopen", "urllib.request.urlretrieve", "socket.socket", "socket.create_connection"}
     places = [place for place, name, _ in calls(*PROGRAMS) if name in names or name.startswith(("requests.", "httpx."))]
-    assert [place.split(":")[0] for place in places] == ["tsam_dali/published_weights.py"]
+    assert [place.split(":")[0] for place in places] == ["tsam_dali/weights/tsam_zoo.py"]
 
 
 PARTS = st.sampled_from(["..", ".", "", "~", "a", "b c", "...", "$(x)"]) | st.text(max_size=6)

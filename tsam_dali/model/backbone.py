@@ -9,7 +9,7 @@ from torch import nn
 
 from tsam_dali.config.sections import Model, ShiftTemporal
 from tsam_dali.model.shift import TemporalShift
-from tsam_dali.published_weights import PUBLISHED
+from tsam_dali.weights.tsam_zoo import PUBLISHED
 
 FAMILIES = (resnet, resnetv2, regnet, efficientnet, mobilenetv3, convnext)
 FAMILY_NAMES = (

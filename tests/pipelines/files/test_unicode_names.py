@@ -14,11 +14,11 @@ from pipelines.dataset.media_files import find_video, find_videos
 from pipelines.files.unicode_names import locale_hint, name_hint
 from tests.processes import run
 from tests.sound_media import tone, write_clip
-from tsam_dali.class_names import check_class_names
 from tsam_dali.cli.common import check_checkpoint
 from tsam_dali.prediction_files import FILE, JsonLines
 from tsam_dali.prediction_inputs import find_inputs
 from tsam_dali.predictions import Unreadable
+from tsam_dali.weights.class_names import check_class_names
 
 NFC, NFD = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
 

@@ -12,7 +12,7 @@ import safetensors.torch
 from torch import Tensor
 
 from pipelines.files.atomic import unfinished
-from tsam_dali.checkpoint import FORMAT, CheckpointError, load_checkpoint, sha256
+from tsam_dali.weights.checkpoint import FORMAT, CheckpointError, load_checkpoint, sha256
 
 WEIGHTS, SETTINGS, CARD = "model.safetensors", "config.json", "README.md"
 KEPT = ("config", "history", "best")

@@ -10,8 +10,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from tsam_dali.checkpoint import CheckpointError, check_digest
-from tsam_dali.model_folder import read_folder
+from tsam_dali.weights.checkpoint import CheckpointError, check_digest
+from tsam_dali.weights.export_folder import read_folder
 
 NUMBERS = "?bhilqBHILQefdU"
 """NumPy's codes of booleans, whole and other numbers, and text: nothing that could hold an object."""

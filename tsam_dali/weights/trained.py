@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from pipelines.files.words import counted
-from tsam_dali.checkpoint import CheckpointError
 from tsam_dali.config.load import Config, ConfigError, config_from_dict
 from tsam_dali.model import build_model
 from tsam_dali.model.precision import memory_format
-from tsam_dali.model_folder import read_state
+from tsam_dali.weights.checkpoint import CheckpointError
+from tsam_dali.weights.export_folder import read_state
 
 SHOWN = 400  # characters of torch's message on weights that do not fit, which may name every tensor
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from tsam_dali.checkpoint import replacing, sha256
-from tsam_dali.weight_file import WeightsError, read_content
+from tsam_dali.weights.checkpoint import replacing, sha256
+from tsam_dali.weights.read import WeightsError, read_content
 
 ADDRESS = (
     "https://bitbucket.org/AlexeyAntonov74/resnet50_pretrained_weights/raw/cc2bc64184212a0c0b710ab27f78b54ec7c06adb"

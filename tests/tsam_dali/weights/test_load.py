@@ -13,9 +13,17 @@ from torch import nn
 from pipelines.files.words import counted
 from tests.naive_tsam import naive_logits, naive_shift, tsm_shift
 from tests.networks import clips, network, one_thread, randomize, settings  # noqa: F401 (one_thread: a fixture)
-from tests.weight_files import TSM, mmaction_file, picture_network, prefixed, tsam_file, tsm_file, video_network
-from tsam_dali.checkpoint import save_checkpoint
+from tests.tsam_dali.weights.weight_files import (
+    TSM,
+    mmaction_file,
+    picture_network,
+    prefixed,
+    tsam_file,
+    tsm_file,
+    video_network,
+)
 from tsam_dali.weights import load_weights
+from tsam_dali.weights.checkpoint import save_checkpoint
 
 
 def test_tsam_checkpoint_gives_tsams_logits(tmp_path):

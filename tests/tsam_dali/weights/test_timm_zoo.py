@@ -7,9 +7,9 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 
 from tests.networks import settings
 from tests.processes import run
-from tsam_dali import timm_weights
 from tsam_dali.first_network import weight_file
-from tsam_dali.weight_file import WeightsError
+from tsam_dali.weights import timm_zoo
+from tsam_dali.weights.read import WeightsError
 
 PRETRAINED = """
 import sys
@@ -75,7 +75,7 @@ def test_the_hub_is_asked_with_download_alone(monkeypatch, download):
         asked.append((repository, file, local_files_only))
         raise LocalEntryNotFoundError("no such file")
 
-    monkeypatch.setattr(timm_weights, "hf_hub_download", fetch)
+    monkeypatch.setattr(timm_zoo, "hf_hub_download", fetch)
     args = Namespace(validate=None, fine_tune=None, resume=None, download=download)
     message = (
         "cannot be fetched" if download else "add --download to fetch .*https://huggingface.co/timm/resnet18.a1_in1k"

@@ -13,14 +13,14 @@ import torch
 
 from tests.networks import CONFIG, settings
 from tests.processes import run
-from tsam_dali import published_weights
 from tsam_dali.config import load_config
 from tsam_dali.config.load import change_config
 from tsam_dali.first_network import first_network, weight_file
 from tsam_dali.model import build_model
 from tsam_dali.model.backbone import first_weights
-from tsam_dali.published_weights import PUBLISHED, weight_path
-from tsam_dali.weight_file import WeightsError
+from tsam_dali.weights import tsam_zoo
+from tsam_dali.weights.read import WeightsError
+from tsam_dali.weights.tsam_zoo import PUBLISHED, weight_path
 
 FILE = PUBLISHED["kinetics400"]
 
@@ -151,7 +151,7 @@ def test_what_tsam_loads_for_resnet50_timm(tmp_path, monkeypatch, caplog):
     )
     assert first_weights(config.model) == first_weights(other.model) == "miil_21k"
     asked = []
-    monkeypatch.setattr(published_weights.urllib.request, "urlopen", lambda url, **_: asked.append(url) or refuse())
+    monkeypatch.setattr(tsam_zoo.urllib.request, "urlopen", lambda url, **_: asked.append(url) or refuse())
     monkeypatch.chdir(tmp_path)
     caplog.set_level("INFO")
     args = Namespace(validate=None, fine_tune=None, resume=None, download=False)

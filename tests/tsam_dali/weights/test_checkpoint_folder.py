@@ -6,10 +6,10 @@ import os
 
 import pytest
 
-from tsam_dali import checkpoint_folder
-from tsam_dali.checkpoint import CheckpointError, load_checkpoint
-from tsam_dali.checkpoint_folder import CheckpointFolder
 from tsam_dali.config.sections import TrainingParam
+from tsam_dali.weights import checkpoint_folder
+from tsam_dali.weights.checkpoint import CheckpointError, load_checkpoint
+from tsam_dali.weights.checkpoint_folder import CheckpointFolder
 
 
 @pytest.fixture

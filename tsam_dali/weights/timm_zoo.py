@@ -4,7 +4,7 @@ import timm
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from tsam_dali.weight_file import WeightsError
+from tsam_dali.weights.read import WeightsError
 
 FILE = "model.safetensors"
 INSTEAD = "or train from scratch with --set model.pretrain=none, or use a file with --set model.weights=FILE"

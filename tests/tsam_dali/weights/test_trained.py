@@ -7,13 +7,13 @@ import torch
 
 from tests.checkpoints import HISTORY, TINY, checkpoint, pictures
 from tests.networks import one_thread, settings  # noqa: F401 (one_thread: a fixture)
-from tsam_dali.checkpoint import CheckpointError, load_checkpoint, sha256
 from tsam_dali.config.load import ConfigError
 from tsam_dali.model import build_model
-from tsam_dali.model_folder import write_folder
-from tsam_dali.trained import build_trained, read_trained
-from tsam_dali.weight_formats import WeightsError
 from tsam_dali.weights import load_weights
+from tsam_dali.weights.checkpoint import CheckpointError, load_checkpoint, sha256
+from tsam_dali.weights.export_folder import write_folder
+from tsam_dali.weights.formats import WeightsError
+from tsam_dali.weights.trained import build_trained, read_trained
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.files.atomic import unfinished
-from tsam_dali.checkpoint import CheckpointError, copy_checkpoint, delete_checkpoint, load_checkpoint, save_checkpoint
 from tsam_dali.config.sections import TrainingParam
+from tsam_dali.weights.checkpoint import (
+    CheckpointError,
+    copy_checkpoint,
+    delete_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+)
 
 log = logging.getLogger(__name__)
 FAILURES_IN_A_ROW = 3  # saves inside an epoch that may fail, e.g. for want of space, before training stops

@@ -5,9 +5,9 @@ import timm
 import torch
 
 from tests.networks import network, one_thread, settings  # noqa: F401 (one_thread: a fixture)
-from tests.weight_files import tsam_file, tsm_file, video_network
-from tsam_dali.checkpoint import save_checkpoint
+from tests.tsam_dali.weights.weight_files import tsam_file, tsm_file, video_network
 from tsam_dali.weights import load_weights
+from tsam_dali.weights.checkpoint import save_checkpoint
 
 BLOCKS = "shift_temporal.n_insert, m_insert: the shift of the file's training is"
 

@@ -13,9 +13,10 @@ import torch
 from torch import nn
 
 from tests.networks import network, one_thread  # noqa: F401 (one_thread: a fixture)
-from tests.weight_files import tsam_file, video_network
-from tsam_dali.checkpoint import save_checkpoint
-from tsam_dali.weights import WeightsError, load_weights
+from tests.tsam_dali.weights.weight_files import tsam_file, video_network
+from tsam_dali.weights import load_weights
+from tsam_dali.weights.checkpoint import save_checkpoint
+from tsam_dali.weights.load import WeightsError
 
 
 def refused(path: Path, model: nn.Module | None = None) -> str:

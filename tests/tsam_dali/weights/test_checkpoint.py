@@ -7,8 +7,8 @@ import sys
 import pytest
 import torch
 
-from tsam_dali.checkpoint import CheckpointError, copy_checkpoint, load_checkpoint, replacing, save_checkpoint
-from tsam_dali.model_folder import read_folder, write_folder
+from tsam_dali.weights.checkpoint import CheckpointError, copy_checkpoint, load_checkpoint, replacing, save_checkpoint
+from tsam_dali.weights.export_folder import read_folder, write_folder
 
 STATE = {
     "epoch": 3,
@@ -87,7 +87,7 @@ def test_a_save_that_fails_leaves_the_previous_file(file):
     """The file size limit makes the write fail half way, as a full disk does."""
     code = (
         "import resource, signal, sys, pathlib, torch\n"
-        "from tsam_dali.checkpoint import save_checkpoint\n"
+        "from tsam_dali.weights.checkpoint import save_checkpoint\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
         "save_checkpoint(pathlib.Path(sys.argv[1]), {'model': torch.zeros(100_000)})\n"

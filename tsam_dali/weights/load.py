@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from pipelines.files.words import counted
-from tsam_dali.class_names import other_meaning
 from tsam_dali.config.load import Config
 from tsam_dali.model.backbone import shifts, timm_name
-from tsam_dali.timm_weights import timm_file
-from tsam_dali.weight_file import WeightsError
-from tsam_dali.weight_formats import WeightFile, read_weights
+from tsam_dali.weights.class_names import other_meaning
+from tsam_dali.weights.formats import WeightFile, read_weights
+from tsam_dali.weights.read import WeightsError
+from tsam_dali.weights.timm_zoo import timm_file
 
 COMMON = (  # architectures that weight files are compared with, to name the right one in an error
     *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet10t", "resnet50d", "seresnet50"),

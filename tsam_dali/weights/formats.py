@@ -19,7 +19,7 @@ from typing import Any
 
 from torch import Tensor
 
-from tsam_dali.weight_file import WeightsError, read_content
+from tsam_dali.weights.read import WeightsError, read_content
 
 STATES = ("ema", "state_dict_ema", "model_ema", "model", "state_dict", "model_state_dict", "net")
 """Keys under which checkpoints keep their weights; a moving average comes before what it averages."""
