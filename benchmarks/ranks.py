@@ -19,7 +19,7 @@ from benchmarks.training import Network, make_learner, synthetic_batch
 from pipelines.parallel.malloc import keep_freed_memory
 from tsam_dali.config import load_config
 from tsam_dali.distributed import Job
-from tsam_dali.engine import train_one_epoch
+from tsam_dali.training.engine import train_one_epoch
 
 
 class Mode(NamedTuple):

@@ -16,11 +16,11 @@ from pipelines.parallel.malloc import keep_freed_memory
 from tsam_dali.config import load_config
 from tsam_dali.config.load import Config
 from tsam_dali.distributed import Job
-from tsam_dali.engine import train_one_epoch
-from tsam_dali.learner import build_learner
 from tsam_dali.model import build_model
 from tsam_dali.model.precision import cpu_computes_in
 from tsam_dali.model.shift import TemporalShift
+from tsam_dali.training.engine import train_one_epoch
+from tsam_dali.training.state import build_learner
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"
 

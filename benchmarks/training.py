@@ -17,9 +17,9 @@ from pipelines.parallel.malloc import keep_freed_memory
 from tsam_dali.config import load_config
 from tsam_dali.config.load import Config
 from tsam_dali.distributed import Job
-from tsam_dali.engine import train_one_epoch
-from tsam_dali.learner import Learner, build_learner
 from tsam_dali.model import build_model
+from tsam_dali.training.engine import train_one_epoch
+from tsam_dali.training.state import Learner, build_learner
 
 NUM_CLASS = 400
 

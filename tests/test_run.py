@@ -13,12 +13,12 @@ from pipelines.dataset.clips import Clip
 from pipelines.loader import Batch, Loader
 from tests.networks import settings
 from tsam_dali import run_log
-from tsam_dali.finite import NonFiniteError
 from tsam_dali.interruption import Interrupted, StopRequest
 from tsam_dali.run import Run
 from tsam_dali.run_folder import RunFolder
 from tsam_dali.run_log import read_records
 from tsam_dali.run_report import keep_inputs
+from tsam_dali.training.nan_guard import NonFiniteError
 from tsam_dali.weights.checkpoint import load_checkpoint
 
 

@@ -10,14 +10,14 @@ from pipelines.dataset.clips import Clip
 from pipelines.files.words import counted
 from pipelines.loader import Loader
 from tsam_dali.distributed import merged_over_ranks, on_rank_0, same_buffers, totals
-from tsam_dali.finite import NonFiniteError
 from tsam_dali.interruption import Interrupted, StopRequest
-from tsam_dali.learner import Learner
 from tsam_dali.report import plot_curves
 from tsam_dali.report_sections import FedClip
 from tsam_dali.resume import fingerprints
 from tsam_dali.run_folder import RunFolder
 from tsam_dali.run_log import RunLog
+from tsam_dali.training.nan_guard import NonFiniteError
+from tsam_dali.training.state import Learner
 
 log = logging.getLogger(__name__)
 SCORES = {"balanced": "balanced_accuracy", "unbalanced": "accuracy"}  # what is best, and by which figure of a record

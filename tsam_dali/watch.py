@@ -1,14 +1,14 @@
 """What happens after each step of training: checks, figures, checkpoints, and an end where all ranks agree on one."""
 
 from pipelines.loader import Loader
-from tsam_dali.engine import Step
-from tsam_dali.progress import Progress
 from tsam_dali.run import Run
+from tsam_dali.training.engine import Step
+from tsam_dali.training.progress import Progress
 from tsam_dali.window import Window
 
 
 class Watch:
-    """The `after_step` of `tsam_dali.engine.train_one_epoch`, for one epoch."""
+    """The `after_step` of `tsam_dali.training.engine.train_one_epoch`, for one epoch."""
 
     def __init__(self, run: Run, training: Loader, progress: Progress, epoch: int):
         self._run, self._training, self._progress, self._epoch = run, training, progress, epoch

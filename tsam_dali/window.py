@@ -7,9 +7,9 @@ from typing import Any
 import torch
 
 from tsam_dali.distributed import sum_over_ranks
-from tsam_dali.engine import Step
-from tsam_dali.learner import Learner
-from tsam_dali.progress import Progress
+from tsam_dali.training.engine import Step
+from tsam_dali.training.progress import Progress
+from tsam_dali.training.state import Learner
 
 
 class Window:

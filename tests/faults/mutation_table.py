@@ -149,10 +149,10 @@ MUTATIONS = [
     ),
     Mutation(
         "training: a loss that is not finite goes unseen",
-        "tsam_dali/finite.py",
+        "tsam_dali/training/nan_guard.py",
         "if norm.isfinite():",
         "if True:",
-        "test_engine.py::test_a_loss_that_is_not_finite_names_its_clips",
+        "tsam_dali/training/test_engine.py::test_a_loss_that_is_not_finite_names_its_clips",
     ),
     Mutation(
         "download: unasked",
@@ -198,14 +198,14 @@ MUTATIONS = [
     ),
     Mutation(
         "training: broken clips count in the loss",
-        "tsam_dali/engine.py",
+        "tsam_dali/training/engine.py",
         "torch.where(part.ok, losses[-1], 0).sum()",
         "losses[-1].sum()",
-        "test_engine.py::test_clips_that_are_not_ok_change_nothing",
+        "tsam_dali/training/test_engine.py::test_clips_that_are_not_ok_change_nothing",
     ),
     Mutation(
         "resume: dropout is drawn anew",
-        "tsam_dali/engine.py",
+        "tsam_dali/training/engine.py",
         "learner.seed_step()",
         "pass",
         "test_resume.py::test_killed",

@@ -7,9 +7,9 @@ from torch import nn
 from tests.networks import network
 from tsam_dali.config.sections import TrainingParam
 from tsam_dali.distributed import Job
-from tsam_dali.mixup import warn_if_alone
 from tsam_dali.model.backbone import ModelError
 from tsam_dali.model.freeze import set_training, shared_batch_norm
+from tsam_dali.training.mixup import warn_if_alone
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_mixup_without_partners_is_a_warning(caplog, mixup, batch_size, rank):
 
 def test_sound_and_labels_are_blended_alike():
     from pipelines.loader import Batch
-    from tsam_dali.mixup import mix
+    from tsam_dali.training.mixup import mix
 
     video, audio = torch.rand(4, 2, 3, 2, 2), torch.rand(4, 1, 3, 2, 2)
     ok = torch.tensor([True, True, False, True])

@@ -10,10 +10,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 from tsam_dali.config.load import Config
 from tsam_dali.distributed import Job, mean_in_rank_order
-from tsam_dali.finite import MOST_SKIPPED, FiniteCheck
-from tsam_dali.metrics import Metrics
 from tsam_dali.model.freeze import set_training
-from tsam_dali.optim import build_optimizer, build_schedule, load_optimizer
+from tsam_dali.training.metrics import Metrics
+from tsam_dali.training.nan_guard import MOST_SKIPPED, FiniteCheck
+from tsam_dali.training.optim import build_optimizer, build_schedule, load_optimizer
 
 
 @dataclass(kw_only=True)

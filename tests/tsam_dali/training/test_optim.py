@@ -5,7 +5,7 @@ import torch
 
 from tsam_dali.config.load import ConfigError
 from tsam_dali.config.sections import OptimizerParam
-from tsam_dali.optim import build_optimizer, build_schedule, explain_rate, rate_factor
+from tsam_dali.training.optim import build_optimizer, build_schedule, explain_rate, rate_factor
 
 
 def test_lr_decay_is_tsams():

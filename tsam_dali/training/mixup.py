@@ -12,7 +12,7 @@ import torch
 from pipelines.loader import Batch
 from tsam_dali.config.sections import TrainingParam
 from tsam_dali.distributed import Job
-from tsam_dali.loss import Targets
+from tsam_dali.training.loss import Targets
 
 log = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
-from tsam_dali import progress
-from tsam_dali.progress import Progress
+from tsam_dali.training import progress
+from tsam_dali.training.progress import Progress
 
 
 def loop(shown=True):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix
 
-from tsam_dali.metrics import Metrics
+from tsam_dali.training.metrics import Metrics
 
 
 @pytest.fixture

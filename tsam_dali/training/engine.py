@@ -10,11 +10,11 @@ from torch import nn
 from pipelines.loader import Batch
 from tsam_dali.config.load import Config
 from tsam_dali.distributed import Job, sum_over_ranks
-from tsam_dali.learner import Learner
-from tsam_dali.loss import clip_losses, clip_weights
-from tsam_dali.mixup import mix
 from tsam_dali.model.precision import autocast
-from tsam_dali.progress import Progress
+from tsam_dali.training.loss import clip_losses, clip_weights
+from tsam_dali.training.mixup import mix
+from tsam_dali.training.progress import Progress
+from tsam_dali.training.state import Learner
 
 
 class Step(NamedTuple):
