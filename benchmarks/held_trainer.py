@@ -18,7 +18,7 @@ from tsam_dali import train
 PLACES = {
     "start-up": ("tsam_dali.first_network", "build_model"),
     "training": ("tsam_dali.training.state:Learner", "update"),
-    "validation": ("tsam_dali.mistakes:WorstMistakes", "add"),
+    "validation": ("tsam_dali.report.mistakes:WorstMistakes", "add"),
     "saving": ("torch", "save"),  # the file is written, but does not have its name yet
 }
 LIMIT_SECONDS = 120

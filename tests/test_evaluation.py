@@ -21,7 +21,7 @@ from tsam_dali import evaluation as module
 from tsam_dali.distributed import Job
 from tsam_dali.evaluation import SPLIT, describe, evaluate_videos
 from tsam_dali.evaluation_files import summary, write_evaluation
-from tsam_dali.report import plot_confusion
+from tsam_dali.report.plots import plot_confusion
 
 EPS = 1e-6
 SILENCE = math.log(EPS)

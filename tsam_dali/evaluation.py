@@ -22,7 +22,7 @@ from pipelines.sampling.views import Protocol, Views
 from tsam_dali.config.load import Config
 from tsam_dali.config.sections import EVALUATION_BATCH_SIZE
 from tsam_dali.distributed import Job, merged_over_ranks
-from tsam_dali.mistakes import SHOWN_MISTAKES, Mistake, WorstMistakes
+from tsam_dali.report.mistakes import SHOWN_MISTAKES, Mistake, WorstMistakes
 from tsam_dali.scores import TOP, score
 from tsam_dali.training.engine import evaluate
 from tsam_dali.training.loss import clip_losses

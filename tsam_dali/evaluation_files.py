@@ -12,10 +12,10 @@ from sklearn.metrics import confusion_matrix
 
 from pipelines.files.words import counted
 from tsam_dali.evaluation import SPLIT, Evaluation
-from tsam_dali.report import plot_confusion
-from tsam_dali.report_page import write_page
-from tsam_dali.report_parts import Section
-from tsam_dali.report_sections import (
+from tsam_dali.report.page import write_page
+from tsam_dali.report.parts import Section
+from tsam_dali.report.plots import plot_confusion
+from tsam_dali.report.sections import (
     classes_section,
     confusion_section,
     mistakes_section,

@@ -10,7 +10,7 @@ from matplotlib.image import AxesImage
 
 from tsam_dali.explanation import Explanation
 from tsam_dali.predictor import Seen
-from tsam_dali.report import DPI, literally
+from tsam_dali.report.plots import DPI, literally
 
 IN_A_ROW = 8
 """Frames."""

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tsam_dali.predictor import Seen
-from tsam_dali.report import DPI, literally
+from tsam_dali.report.plots import DPI, literally
 
 IN_A_ROW = 8
 """Frames."""

@@ -5,10 +5,10 @@ import logging
 import numpy as np
 
 from pipelines.loader import Batch, Loader
-from tsam_dali.mistakes import Mistake, thumbnails
-from tsam_dali.report import plot_contact_sheet, stretched
-from tsam_dali.report_page import write_report
-from tsam_dali.report_sections import FedClip
+from tsam_dali.report.mistakes import Mistake, thumbnails
+from tsam_dali.report.page import write_report
+from tsam_dali.report.plots import plot_contact_sheet, stretched
+from tsam_dali.report.sections import FedClip
 from tsam_dali.run import Run
 from tsam_dali.training.metrics import Metrics
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from tsam_dali.report import DPI, literally
+from tsam_dali.report.plots import DPI, literally
 from tsam_dali.timeline import SeenTimeline
 
 SHOWN = 8

@@ -16,7 +16,7 @@ from tsam_dali.evaluation import choose_views
 from tsam_dali.evaluation_report import default_folder, report_evaluation
 from tsam_dali.first_network import first_network, resumed_state, scored_network, weight_file
 from tsam_dali.interruption import StopRequest
-from tsam_dali.mistakes import SHOWN_MISTAKES, Mistake, WorstMistakes
+from tsam_dali.report.mistakes import SHOWN_MISTAKES, Mistake, WorstMistakes
 from tsam_dali.resume import fit_epochs
 from tsam_dali.run import Run
 from tsam_dali.run_folder import RunFolder

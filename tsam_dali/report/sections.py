@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pipelines.sampling.plan import Plan
-from tsam_dali.mistakes import Mistake
-from tsam_dali.report import plot_confusion, plot_curves, plot_steps
-from tsam_dali.report_parts import Section, fill, picture_source, plot_source
+from tsam_dali.report.mistakes import Mistake
+from tsam_dali.report.parts import Section, fill, picture_source, plot_source
+from tsam_dali.report.plots import plot_confusion, plot_curves, plot_steps
 
 
 class FedClip(NamedTuple):

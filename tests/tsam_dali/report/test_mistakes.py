@@ -6,7 +6,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from pipelines.loader import Batch
-from tsam_dali.mistakes import WorstMistakes
+from tsam_dali.report.mistakes import WorstMistakes
 
 
 def batch(rows, labels, ok=None, audio=True):

@@ -57,4 +57,4 @@ def _png_source(file: io.BytesIO) -> str:
 
 @lru_cache(maxsize=1)
 def _templates() -> Environment:
-    return Environment(loader=PackageLoader("tsam_dali"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    return Environment(loader=PackageLoader("tsam_dali.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True)

@@ -12,9 +12,9 @@ import pytest
 
 from pipelines.sampling.plan import Crop, Plan
 from tests.test_run_log import epoch, settings, window
-from tsam_dali.mistakes import Mistake
-from tsam_dali.report_page import write_report
-from tsam_dali.report_sections import FedClip
+from tsam_dali.report.mistakes import Mistake
+from tsam_dali.report.page import write_report
+from tsam_dali.report.sections import FedClip
 from tsam_dali.run_log import RunLog
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -9,7 +9,7 @@ from matplotlib import cbook
 from PIL import Image
 
 from tsam_dali.config.sections import OptimizerParam
-from tsam_dali.report import plot_confusion, plot_contact_sheet, plot_curves, plot_steps
+from tsam_dali.report.plots import plot_confusion, plot_contact_sheet, plot_curves, plot_steps
 
 RED, GREEN, BLUE = np.eye(3)
 

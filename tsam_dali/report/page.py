@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from tsam_dali import report_sections as parts
-from tsam_dali.mistakes import Mistake
-from tsam_dali.report_parts import Section, drawn, fill
+from tsam_dali.report import sections as parts
+from tsam_dali.report.mistakes import Mistake
+from tsam_dali.report.parts import Section, drawn, fill
 from tsam_dali.run_log import read_records
 from tsam_dali.weights.checkpoint import replacing
 

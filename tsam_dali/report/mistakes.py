@@ -8,7 +8,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 
 from pipelines.loader import Batch
-from tsam_dali.report import stretched
+from tsam_dali.report.plots import stretched
 
 SHOWN_MISTAKES = 12
 """On a page."""
