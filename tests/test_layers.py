@@ -99,6 +99,8 @@ LAYERS = [
         "tsam_dali.cli.example",
         "tsam_dali.cli.provenance",
         "tsam_dali.distributed",
+        "tsam_dali.evaluation.scores",
+        "tsam_dali.evaluation.view_average",
         "tsam_dali.explanation",
         "tsam_dali.export_formats",
         "tsam_dali.first_network",
@@ -124,7 +126,6 @@ LAYERS = [
         "tsam_dali.resume",
         "tsam_dali.run_folder",
         "tsam_dali.run_log",
-        "tsam_dali.scores",
         "tsam_dali.trackers",
         "tsam_dali.train_arguments",
         "tsam_dali.training.loss",
@@ -134,7 +135,6 @@ LAYERS = [
         "tsam_dali.training.optim",
         "tsam_dali.training.progress",
         "tsam_dali.training.state",
-        "tsam_dali.video_scores",
         "tsam_dali.weights.checkpoint",
         "tsam_dali.weights.checkpoint_folder",
         "tsam_dali.weights.class_names",
@@ -156,7 +156,7 @@ LAYERS = [
         "tsam_dali.training.engine",
     },
     {
-        "tsam_dali.evaluation",
+        "tsam_dali.evaluation.evaluator",
         "tsam_dali.predictor",
         "tsam_dali.run_report",
         "tsam_dali.timeline_picture",
@@ -164,12 +164,12 @@ LAYERS = [
         "tsam_dali.window",
     },
     {
-        "tsam_dali.evaluation_files",
+        "tsam_dali.evaluation.outputs",
         "tsam_dali.explanation_picture",
         "tsam_dali.prediction_picture",
     },
     {
-        "tsam_dali.evaluation_report",
+        "tsam_dali.evaluation.runner",
     },
     {
         "tsam_dali.evaluate",

@@ -21,7 +21,7 @@ from tests.media import write_video
 from tests.networks import one_thread  # noqa: F401 (a fixture)
 from tests.processes import called, run
 from tsam_dali.distributed import Job
-from tsam_dali.evaluation import evaluate_videos
+from tsam_dali.evaluation.evaluator import evaluate_videos
 from tsam_dali.file_clips import probe_files
 from tsam_dali.predict import main, open_output
 from tsam_dali.prediction_files import FILE, JsonLines

@@ -49,8 +49,8 @@ def main() -> None:
 
     # PyTorch and DALI take seconds: wrong arguments have been told by now.
     from tsam_dali import distributed
-    from tsam_dali.evaluation import choose_views
-    from tsam_dali.evaluation_report import default_folder, report_evaluation
+    from tsam_dali.evaluation.evaluator import choose_views
+    from tsam_dali.evaluation.runner import default_folder, report_evaluation
     from tsam_dali.weights.trained import network_of, read_trained
 
     trained = read_trained(args.checkpoint)

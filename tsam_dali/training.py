@@ -12,8 +12,8 @@ from pipelines.loader import Batch, Loader, build_loader
 from tsam_dali import distributed
 from tsam_dali.config.load import Config
 from tsam_dali.distributed import Job
-from tsam_dali.evaluation import choose_views
-from tsam_dali.evaluation_report import default_folder, report_evaluation
+from tsam_dali.evaluation.evaluator import choose_views
+from tsam_dali.evaluation.runner import default_folder, report_evaluation
 from tsam_dali.first_network import first_network, resumed_state, scored_network, weight_file
 from tsam_dali.interruption import StopRequest
 from tsam_dali.report.mistakes import SHOWN_MISTAKES, Mistake, WorstMistakes

@@ -15,9 +15,9 @@ from tsam_dali.cli.provenance import provenance
 from tsam_dali.config.load import Config
 from tsam_dali.config.sections import EVALUATION_BATCH_SIZE
 from tsam_dali.distributed import Job
-from tsam_dali.evaluation import SPLIT, Evaluation, describe, evaluate_videos, every_video
-from tsam_dali.evaluation_files import write_evaluation
-from tsam_dali.video_scores import Average
+from tsam_dali.evaluation.evaluator import SPLIT, Evaluation, describe, evaluate_videos, every_video
+from tsam_dali.evaluation.outputs import write_evaluation
+from tsam_dali.evaluation.view_average import Average
 
 PARTS = 3
 """Names at the end of a checkpoint's path that a title shows: RUN/checkpoints/NAME."""

@@ -15,11 +15,11 @@ from tests.media import write_video
 from tests.networks import settings
 from tests.processes import TORCHRUN, called, run
 from tsam_dali.evaluate import main
-from tsam_dali.evaluation import SPLIT, Evaluation
-from tsam_dali.evaluation_files import write_evaluation
-from tsam_dali.scores import score
+from tsam_dali.evaluation.evaluator import SPLIT, Evaluation
+from tsam_dali.evaluation.outputs import write_evaluation
+from tsam_dali.evaluation.scores import score
+from tsam_dali.evaluation.view_average import VideoProbabilities
 from tsam_dali.train import main as train
-from tsam_dali.video_scores import VideoProbabilities
 
 SMALL = (
     *("--set", "training_param.batch_size=8", "--set", "training_param.num_workers=2"),
@@ -84,7 +84,7 @@ def test_a_file_that_fails_while_it_is_written_leaves_the_earlier_one(tmp_path, 
         file.write(b"half")
         raise OSError("no space left")
 
-    monkeypatch.setattr("tsam_dali.evaluation_files.plot_confusion", half)
+    monkeypatch.setattr("tsam_dali.evaluation.outputs.plot_confusion", half)
     with pytest.raises(OSError, match="no space"):
         write_evaluation(tmp_path, evaluation, ["x", "y"], {})
     assert (tmp_path / "confusion.png").read_bytes() == b"earlier"

@@ -11,7 +11,8 @@ import numpy as np
 from sklearn.metrics import confusion_matrix
 
 from pipelines.files.words import counted
-from tsam_dali.evaluation import SPLIT, Evaluation
+from tsam_dali.evaluation.evaluator import SPLIT, Evaluation
+from tsam_dali.evaluation.scores import CALIBRATION_BINS, TOP, class_table, top
 from tsam_dali.report.page import write_page
 from tsam_dali.report.parts import Section
 from tsam_dali.report.plots import plot_confusion
@@ -23,7 +24,6 @@ from tsam_dali.report.sections import (
     reasons_section,
     settings_section,
 )
-from tsam_dali.scores import CALIBRATION_BINS, TOP, class_table, top
 from tsam_dali.weights.checkpoint import replacing
 
 DECIMALS = 6

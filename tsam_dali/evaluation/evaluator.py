@@ -22,12 +22,12 @@ from pipelines.sampling.views import Protocol, Views
 from tsam_dali.config.load import Config
 from tsam_dali.config.sections import EVALUATION_BATCH_SIZE
 from tsam_dali.distributed import Job, merged_over_ranks
+from tsam_dali.evaluation.scores import TOP, score
+from tsam_dali.evaluation.view_average import Average, VideoProbabilities, VideoScores
 from tsam_dali.report.mistakes import SHOWN_MISTAKES, Mistake, WorstMistakes
-from tsam_dali.scores import TOP, score
 from tsam_dali.training.engine import evaluate
 from tsam_dali.training.loss import clip_losses
 from tsam_dali.training.progress import Progress
-from tsam_dali.video_scores import Average, VideoProbabilities, VideoScores
 
 SPLIT = "validation"
 
@@ -42,7 +42,7 @@ class Evaluation:
     unreadable: dict[str, str]  # id -> why, of the videos without a score, in the order of the list
     partly_unreadable: dict[str, str]  # the same of those that are scored from some of their views only
     found: VideoProbabilities
-    after: list[dict[str, Any]]  # scores after 1, 2, ... clips; see `tsam_dali.scores.score`
+    after: list[dict[str, Any]]  # scores after 1, 2, ... clips; see `tsam_dali.evaluation.scores.score`
     with_sound: dict[str, Any] | None  # scores with sound after all clips, where `found` is without
     mistakes: list[Mistake]  # the worst of `found`, on rank 0, with the pictures of the last view
 

@@ -17,10 +17,10 @@ from pipelines.dataset.load import Loaded
 from pipelines.loader import Batch
 from pipelines.sampling.views import Views
 from tests.networks import settings
-from tsam_dali import evaluation as module
 from tsam_dali.distributed import Job
-from tsam_dali.evaluation import SPLIT, describe, evaluate_videos
-from tsam_dali.evaluation_files import summary, write_evaluation
+from tsam_dali.evaluation import evaluator as module
+from tsam_dali.evaluation.evaluator import SPLIT, describe, evaluate_videos
+from tsam_dali.evaluation.outputs import summary, write_evaluation
 from tsam_dali.report.plots import plot_confusion
 
 EPS = 1e-6
