@@ -10,7 +10,7 @@ import torch
 from pipelines.decode.stream import StreamFrame
 from pipelines.parallel.malloc import keep_freed_memory
 from tsam_dali.config import load_config
-from tsam_dali.live import CLIP_SECONDS, Ear
+from tsam_dali.inference.live import CLIP_SECONDS, Ear
 from tsam_dali.model import build_model
 from tsam_dali.model.streaming import Stream
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tsam_dali.predictor import Predictor
+    from tsam_dali.inference.predictor import Predictor
 
 # OpenMP's threads spin for milliseconds when they wait for each other; beside other busy processes the one that they
 # wait for may have no core. This is a thirtieth of libgomp's own number of turns: the short waits between two operators
@@ -27,6 +27,7 @@ def load(path: str | Path, device: str = "cpu") -> Predictor:
         tsam_dali.weights.checkpoint.CheckpointError: it is missing, damaged, or none of ours.
         tsam_dali.config.load.ConfigError: its settings are unknown here.
     """
-    from tsam_dali.predictor import Predictor  # imports torch, which takes seconds: not for all who import this package
+    # imports torch, which takes seconds: not for all who import this package
+    from tsam_dali.inference.predictor import Predictor
 
     return Predictor(path, device)

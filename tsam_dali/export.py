@@ -6,8 +6,8 @@ examples:
   python -m tsam_dali.export --checkpoint results/first/checkpoints/balanced_best --safetensors shared
       model.safetensors, config.json and a model card; --fine_tune and --checkpoint take the folder
 
-A file is written only if it gives the logits of PyTorch; `tsam_dali.export_formats.read_preprocessing` reads from it
-how its inputs are made.
+A file is written only if it gives the logits of PyTorch; `tsam_dali.inference.export_formats.read_preprocessing` reads
+from it how its inputs are made.
 """
 
 import argparse
@@ -24,9 +24,9 @@ def main() -> None:
     check_checkpoint(args.checkpoint)
 
     # PyTorch takes seconds: wrong arguments have been told by now.
-    from tsam_dali.export_formats import check_format, write_network
-    from tsam_dali.model_card import model_card
-    from tsam_dali.preprocessing import preprocessing
+    from tsam_dali.inference.export_formats import check_format, write_network
+    from tsam_dali.inference.model_card import model_card
+    from tsam_dali.inference.preprocessing import preprocessing
     from tsam_dali.weights.export_folder import write_folder
     from tsam_dali.weights.trained import network_of, read_trained
 

@@ -61,13 +61,13 @@ from tsam_dali.cli.common import (
     positive_number,
     printable,
 )
-from tsam_dali.prediction_files import FILE, MOMENT, TIMELINE, Csv, JsonLines
-from tsam_dali.prediction_inputs import find_inputs
-from tsam_dali.predictions import Unreadable
+from tsam_dali.inference.inputs import find_inputs
+from tsam_dali.inference.outputs import FILE, MOMENT, TIMELINE, Csv, JsonLines
+from tsam_dali.inference.results import Unreadable
 
 if TYPE_CHECKING:
-    from tsam_dali.predictor import Predictor, Seen
-    from tsam_dali.timeline import SeenTimeline
+    from tsam_dali.inference.predictor import Predictor, Seen
+    from tsam_dali.inference.timeline import SeenTimeline
 
 LONGEST_NAME = 240  # bytes; file systems take 255
 WRITERS = {".jsonl": JsonLines, ".csv": Csv}
@@ -81,7 +81,7 @@ def main() -> None:
 
     # PyTorch and DALI take seconds: wrong arguments have been told by now.
     from tsam_dali import distributed
-    from tsam_dali.predictor import Predictor
+    from tsam_dali.inference.predictor import Predictor
 
     distributed.check_alone()
     predictor = Predictor(args.checkpoint, distributed.start(args.device).device)
@@ -184,16 +184,16 @@ def draw(predictor: Predictor, found: Seen | SeenTimeline, args: argparse.Namesp
     """The pictures that were asked for. Imported here: most calls do without matplotlib and captum."""
     if args.window:
         if args.pictures:
-            from tsam_dali.timeline_picture import draw_timeline
+            from tsam_dali.inference.plots import draw_timeline
 
             draw_timeline(found, predictor.class_names, args.pictures / name)
         return
     if args.pictures:
-        from tsam_dali.prediction_picture import draw_prediction
+        from tsam_dali.inference.plots import draw_prediction
 
         draw_prediction(found, args.pictures / name)
     if args.explain:
-        from tsam_dali.explanation_picture import draw_explanation
+        from tsam_dali.inference.plots import draw_explanation
 
         explanation = predictor.explain(found)
         if explanation.is_empty:

@@ -11,8 +11,8 @@ from pipelines.sampling.plan import Crop, displayed_size, undisplayed
 from pipelines.transcode.training_copy import CopyOptions, write_copy
 from tests.loading import batches, settings
 from tests.media import ffmpeg, write_video
-from tsam_dali.file_clips import file_clip
-from tsam_dali.live import prepare
+from tsam_dali.inference.file_clips import file_clip
+from tsam_dali.inference.live import prepare
 
 SQUARE_SIZE = (96, 256)
 

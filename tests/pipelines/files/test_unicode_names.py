@@ -15,9 +15,9 @@ from pipelines.files.unicode_names import locale_hint, name_hint
 from tests.processes import run
 from tests.sound_media import tone, write_clip
 from tsam_dali.cli.common import check_checkpoint
-from tsam_dali.prediction_files import FILE, JsonLines
-from tsam_dali.prediction_inputs import find_inputs
-from tsam_dali.predictions import Unreadable
+from tsam_dali.inference.inputs import find_inputs
+from tsam_dali.inference.outputs import FILE, JsonLines
+from tsam_dali.inference.results import Unreadable
 from tsam_dali.weights.class_names import check_class_names
 
 NFC, NFD = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))

@@ -12,7 +12,7 @@ def model_card(trained: Trained, about: dict[str, Any]) -> str:
     """Markdown text.
 
     Args:
-        about: as from `tsam_dali.preprocessing.preprocessing`.
+        about: as from `tsam_dali.inference.preprocessing.preprocessing`.
     """
     model, settings = trained.config.model, without_places(trained.config.to_dict())
     sound = (

@@ -1,4 +1,4 @@
-"""A picture of one explanation: the frames and the log-mel pictures, and over them what speaks for the class."""
+"""Pictures of predictions: of one file, of what spoke for a class in it, of the timeline of a long video."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,14 +8,53 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.image import AxesImage
 
-from tsam_dali.explanation import Explanation
-from tsam_dali.predictor import Seen
+from tsam_dali.inference.grad_cam import Explanation
+from tsam_dali.inference.predictor import Seen
+from tsam_dali.inference.timeline import SeenTimeline
 from tsam_dali.report.plots import DPI, literally
 
 IN_A_ROW = 8
 """Frames."""
+HIGHEST = 3
+"""Inches of a frame."""
 STRONGEST = 0.7
 """Opacity of the heat where it is strongest; where nothing speaks for the class it is clear."""
+
+SHOWN = 8
+"""Classes, those that are most probable anywhere."""
+
+
+def draw_prediction(seen: Seen, path: str | Path) -> Figure:
+    """Draw a prediction as a PNG; only the middle one of the three windows of the sound is shown.
+
+    Args:
+        seen: what `Predictor.predict_all` found; without sound segments there is no picture of the sound.
+        path: PNG file to write.
+    """
+    frames = seen.video.clamp(0, 1).permute(0, 2, 3, 1).numpy()  # (S, 3, H, W) -> (S, H, W, 3)
+    columns = min(IN_A_ROW, len(frames))
+    rows = -(-len(frames) // columns)
+    height = rows * min(12 / columns, HIGHEST)
+    figure = Figure(figsize=(12, 3.4 + height), layout="constrained")
+    figure.suptitle(literally(Path(seen.prediction.path).name))
+    above, below = figure.subfigures(2, 1, height_ratios=[height, 3.4])
+    for number, axes in enumerate(above.subplots(rows, columns, squeeze=False).flat):
+        axes.axis("off")
+        if number < len(frames):
+            axes.imshow(frames[number])
+    sounds = [] if seen.audio is None else list(seen.audio[:, 1].numpy())  # each (H, W)
+    *left, bars = np.atleast_1d(below.subplots(1, len(sounds) + 1))
+    for number, (axes, sound) in enumerate(zip(left, sounds, strict=True), 1):
+        axes.imshow(sound, origin="lower", aspect="auto", cmap="magma")
+        silent = "" if seen.prediction.has_sound else ", silent"
+        axes.set(title=f"sound {number}{silent}", xlabel="time", ylabel="mel band", xticks=[], yticks=[])
+    classes = seen.prediction.classes[::-1]
+    percent, names = [100 * one.probability for one in classes], [literally(one.name) for one in classes]
+    drawn = bars.barh(range(len(classes)), percent, color="tab:blue", tick_label=names)
+    bars.bar_label(drawn, fmt="%.1f %%", padding=3)
+    bars.set(xlim=(0, 100), xlabel="probability (%)", xticks=range(0, 101, 25))
+    figure.savefig(path, dpi=DPI)
+    return figure
 
 
 def draw_explanation(seen: Seen, explanation: Explanation, names: Sequence[str], path: str | Path) -> Figure:
@@ -86,3 +125,41 @@ def _bar(figure: SubFigure, heat: AxesImage, grid: np.ndarray, what: str) -> Non
 
 def _heat(axes: Axes, strength: np.ndarray, **how: str) -> AxesImage:
     return axes.imshow(strength, cmap="inferno", vmin=0, vmax=1, alpha=STRONGEST * np.sqrt(strength), **how)
+
+
+def draw_timeline(seen: SeenTimeline, names: tuple[str, ...], path: str | Path) -> Figure:
+    """Draw a timeline as a PNG; each window is a point in its middle, one that cannot be read a gap.
+
+    Args:
+        seen: what `tsam_dali.inference.timeline.make_timeline` found.
+        names: of the C classes.
+        path: PNG file to write.
+    """
+    timeline = seen.timeline
+    middles = [(window.start + window.end) / 2 for window in timeline.windows]
+    figure = Figure(figsize=(12, 5.6), layout="constrained")
+    silent = "" if timeline.has_sound else ", silent"
+    title = f"{Path(timeline.path).name}{silent}: windows of {timeline.window:g} s every {timeline.stride:g} s"
+    figure.suptitle(literally(title))
+    above, below = figure.subfigures(2, 1, height_ratios=[1.4, 4.2])
+    row = above.subplots(1, len(seen.stills), squeeze=False)[0]
+    for axes, (number, still) in zip(row, seen.stills.items(), strict=True):
+        axes.imshow(still.clamp(0, 1).permute(1, 2, 0).numpy())  # (3, H, W) -> (H, W, 3)
+        axes.set_title(f"{middles[number]:.1f} s", fontsize=9)
+        axes.axis("off")
+    axes = below.subplots()
+    highest = np.nanmax(seen.probabilities, axis=0)
+    for label in sorted(np.argsort(-highest, kind="stable")[:SHOWN]):
+        axes.plot(
+            middles,
+            100 * seen.probabilities[:, label],
+            "o-",
+            markersize=4,
+            clip_on=False,
+            label=literally(names[label]),
+        )
+    axes.set(xlim=(0, timeline.duration), ylim=(0, 100), xlabel="time (s)", ylabel="probability (%)")
+    axes.grid(alpha=0.3)
+    below.legend(loc="outside right upper", fontsize=9, title="class")
+    figure.savefig(path, dpi=DPI)
+    return figure

@@ -36,7 +36,7 @@ def write_network(path: Path, network: nn.Module, about: dict[str, Any]) -> floa
 
     Args:
         network: in evaluation mode, float32, on the CPU.
-        about: as from `tsam_dali.preprocessing.preprocessing`.
+        about: as from `tsam_dali.inference.preprocessing.preprocessing`.
 
     Returns:
         The largest difference to the logits of PyTorch.
@@ -67,7 +67,7 @@ def check_format(path: Path) -> None:
 
 
 def read_preprocessing(path: str | Path) -> dict[str, Any]:
-    """What an exported file says of its inputs: the values of `tsam_dali.preprocessing.preprocessing`.
+    """What an exported file says of its inputs: the values of `tsam_dali.inference.preprocessing.preprocessing`.
 
     Without this project: `json.loads` of the entry KEY of onnxruntime's `get_modelmeta().custom_metadata_map`, or of
     `extra_files` after `torch.export.load(path, extra_files=extra_files)` with `{KEY: ""}`.

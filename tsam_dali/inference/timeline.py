@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from pipelines.audio.from_video import window_pictures
 from pipelines.sampling.windows import Span, WindowViews, span_frames, window_spans
 from tsam_dali.config.load import Config
-from tsam_dali.file_clips import file_clip, look_at
-from tsam_dali.predictions import PredictionError, Timeline, Window, best_classes
+from tsam_dali.inference.file_clips import file_clip, look_at
+from tsam_dali.inference.results import PredictionError, Timeline, Window, best_classes
 
 STILLS = 10
 """Windows of a timeline of which a frame is kept, for its picture."""
@@ -42,7 +42,7 @@ def make_timeline(
     """The `topk` classes of each window of a video.
 
     Args:
-        network, config, device: as for `tsam_dali.file_clips.look_at`.
+        network, config, device: as for `tsam_dali.inference.file_clips.look_at`.
         names: of the C classes.
         path: the video.
         record: what `pipelines.decode.timestamps.probe_times` found.

@@ -18,14 +18,14 @@ from pipelines.audio.read import SoundError
 from pipelines.decode.probe import probe_video
 from pipelines.decode.timestamps import probe_times
 from tsam_dali.config.load import change_config
-from tsam_dali.file_clips import file_clip, look_at, probe_files
-from tsam_dali.live import follow
-from tsam_dali.predictions import Moment, Prediction, PredictionError, Timeline, Unreadable, best_classes
-from tsam_dali.timeline import SeenTimeline, make_timeline
+from tsam_dali.inference.file_clips import file_clip, look_at, probe_files
+from tsam_dali.inference.live import follow
+from tsam_dali.inference.results import Moment, Prediction, PredictionError, Timeline, Unreadable, best_classes
+from tsam_dali.inference.timeline import SeenTimeline, make_timeline
 from tsam_dali.weights.trained import build_trained
 
 if TYPE_CHECKING:
-    from tsam_dali.explanation import Explanation
+    from tsam_dali.inference.grad_cam import Explanation
 
 SETTINGS = ("pipeline.source=video", "pipeline.decode=cpu", "pipeline.max_bad_fraction=1")
 
@@ -136,7 +136,7 @@ class Predictor:
         Raises:
             ValueError: there is no such class.
         """
-        from tsam_dali.explanation import explain  # captum takes seconds
+        from tsam_dali.inference.grad_cam import explain  # captum takes seconds
 
         chosen = seen.prediction.classes[0].label if label is None else label
         if not 0 <= chosen < len(self.class_names):

@@ -8,9 +8,10 @@ import torch
 
 from tests.checkpoints import checkpoint
 from tests.networks import one_thread  # noqa: F401 (a fixture)
-from tsam_dali import export, export_formats
-from tsam_dali.export_formats import ExportError, read_preprocessing, write_network
-from tsam_dali.preprocessing import preprocessing
+from tsam_dali import export
+from tsam_dali.inference import export_formats
+from tsam_dali.inference.export_formats import ExportError, read_preprocessing, write_network
+from tsam_dali.inference.preprocessing import preprocessing
 from tsam_dali.weights.trained import build_trained, network_of, read_trained
 
 NAMES = 'dataset.class_names=["left","right","up","down"]'

@@ -22,13 +22,13 @@ from tests.networks import one_thread  # noqa: F401 (a fixture)
 from tests.processes import called, run
 from tsam_dali.distributed import Job
 from tsam_dali.evaluation.evaluator import evaluate_videos
-from tsam_dali.file_clips import probe_files
+from tsam_dali.inference.file_clips import probe_files
+from tsam_dali.inference.inputs import find_inputs
+from tsam_dali.inference.outputs import FILE, JsonLines
+from tsam_dali.inference.plots import draw_prediction
+from tsam_dali.inference.predictor import Seen
+from tsam_dali.inference.results import ClassProbability, Prediction, PredictionError, Unreadable
 from tsam_dali.predict import main, open_output
-from tsam_dali.prediction_files import FILE, JsonLines
-from tsam_dali.prediction_inputs import find_inputs
-from tsam_dali.prediction_picture import draw_prediction
-from tsam_dali.predictions import ClassProbability, Prediction, PredictionError, Unreadable
-from tsam_dali.predictor import Seen
 
 MELS = "dataset.dir_mels=mels_tiny"
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any, TextIO
 
 from tsam_dali.cli.common import printable
-from tsam_dali.predictions import Classes, Moment, Prediction, Timeline, Unreadable
+from tsam_dali.inference.results import Classes, Moment, Prediction, Timeline, Unreadable
 
 Found = Prediction | Timeline | Moment | Unreadable
 

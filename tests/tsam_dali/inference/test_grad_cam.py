@@ -10,8 +10,8 @@ import tsam_dali
 from tests.checkpoints import checkpoint
 from tests.media import write_video
 from tests.networks import network, one_thread  # noqa: F401 (a fixture)
-from tsam_dali.explanation import explain
-from tsam_dali.explanation_picture import draw_explanation
+from tsam_dali.inference.grad_cam import explain
+from tsam_dali.inference.plots import draw_explanation
 from tsam_dali.predict import main
 from tsam_dali.weights.checkpoint import load_checkpoint, save_checkpoint
 

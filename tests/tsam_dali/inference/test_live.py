@@ -23,7 +23,7 @@ from tests.media import ffmpeg, frame_numbers, write_video
 from tests.networks import one_thread  # noqa: F401 (a fixture)
 from tests.processes import ROOT
 from tests.sound_media import noise, write_clip
-from tsam_dali.live import follow, prepare
+from tsam_dali.inference.live import follow, prepare
 from tsam_dali.model.backbone import ModelError
 from tsam_dali.predict import main
 
