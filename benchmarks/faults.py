@@ -27,7 +27,7 @@ from benchmarks.fault_runs import STOPS, Runs, kill, stop
 from benchmarks.results import add_output_argument, origin, print_table, write_results
 from benchmarks.watching import runs
 from tsam_dali.cli.common import friendly_errors, parser
-from tsam_dali.interruption import EXIT_CODE
+from tsam_dali.runs.signals import EXIT_CODE
 from tsam_dali.weights.checkpoint import CheckpointError
 
 COUNTS = {"kills": 20, "SIGTERM": 12, "SIGUSR1": 3, "broken": 3, "checkpoints": 400, "videos": 2000}

@@ -35,19 +35,19 @@ from pipelines.parallel.malloc import keep_freed_memory
 from tsam_dali.cli.common import friendly_errors, parser
 from tsam_dali.config import load_config
 from tsam_dali.config.load import Config
-from tsam_dali.interruption import StopRequest
 from tsam_dali.model.precision import autocast
-from tsam_dali.run import Run
-from tsam_dali.run_folder import RunFolder
+from tsam_dali.runs.folder import RunFolder
+from tsam_dali.runs.run import Run
+from tsam_dali.runs.signals import StopRequest
+from tsam_dali.runs.step_hook import Watch
 from tsam_dali.training.engine import train_one_epoch
 from tsam_dali.training.progress import Progress
 from tsam_dali.training.state import Learner
-from tsam_dali.watch import Watch
 
 TARGET = 0.02  # of the bare step
 METHOD = {
     "bare": "forward, loss, backward, limit of the gradient, optimizer, schedule",
-    "trainer": "tsam_dali.training.engine.train_one_epoch, tsam_dali.watch.Watch: metrics, checks, "
+    "trainer": "tsam_dali.runs.epochs.engine.train_one_epoch, tsam_dali.runs.step_hook.Watch: metrics, checks, "
     "progress, log every round",
     "seconds_per_step": "wall time of a round's steps, by their number",
     "overhead": "trainer by bare of the same round, minus 1",

@@ -30,7 +30,7 @@ from benchmarks.preparation import ROOT, run
 from benchmarks.results import add_output_argument, origin, print_table, write_results
 from benchmarks.watching import QUANTITIES, ROLES, WARM_UP, Watched, decode_workers, runs
 from tsam_dali.cli.common import friendly_errors, parser
-from tsam_dali.interruption import EXIT_CODE
+from tsam_dali.runs.signals import EXIT_CODE
 
 CONFIG = ROOT / "config" / "example_config.json"
 METHOD = {

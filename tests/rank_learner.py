@@ -16,8 +16,8 @@ from tsam_dali import distributed
 from tsam_dali.cli.common import friendly_errors
 from tsam_dali.config.load import Config, config_from_dict
 from tsam_dali.distributed import Job
-from tsam_dali.first_network import resumed_state
-from tsam_dali.run_folder import RunFolder
+from tsam_dali.runs.folder import RunFolder
+from tsam_dali.runs.initial_network import resumed_state
 from tsam_dali.training.engine import train_one_epoch
 from tsam_dali.training.nan_guard import NonFiniteError
 from tsam_dali.training.progress import Progress

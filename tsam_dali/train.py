@@ -10,7 +10,7 @@ examples:
 """
 
 if __name__ == "__main__":
-    from tsam_dali.interruption import hold_signals
+    from tsam_dali.runs.signals import hold_signals
 
     hold_signals()
 
@@ -28,7 +28,7 @@ from pipelines.parallel.malloc import keep_freed_memory
 from tsam_dali.cli.common import config_arguments, friendly_errors
 from tsam_dali.cli.example import ensure_example, ensure_example_sound
 from tsam_dali.config.load import Config, load_config
-from tsam_dali.interruption import EXIT_CODE, Interrupted, StopRequest
+from tsam_dali.runs.signals import EXIT_CODE, Interrupted, StopRequest
 from tsam_dali.train_arguments import parse_arguments
 
 log = logging.getLogger("tsam_dali")
@@ -42,9 +42,9 @@ def main() -> None:
 
     # PyTorch and DALI take seconds: wrong arguments and settings have been told by now.
     from tsam_dali import distributed
-    from tsam_dali.first_network import weight_file
-    from tsam_dali.run_folder import RunFolder
-    from tsam_dali.training import train, validate
+    from tsam_dali.runs.epochs import train, validate
+    from tsam_dali.runs.folder import RunFolder
+    from tsam_dali.runs.initial_network import weight_file
 
     with RunFolder(config, "dry_run" if args.dry_run else args.run_id) as folder:
         of_this_run = not args.validate and (args.resume or args.dry_run or not folder.checkpoints)

@@ -157,31 +157,31 @@ disk full: one line; what is done is kept
 """,
     "runs": """
 kill -9: goes on, bit-identical
-    test_resume.py::test_killed
+    tsam_dali/runs/test_resume.py::test_killed
 kill -9: whatever name a save has given, a checkpoint counts
     tsam_dali/weights/test_checkpoint.py::test_a_run_killed_between_two_names_leaves_the_old_file_or_the_new_one
 kill -9: what it cut off at the end of an epoch is caught up
-    test_run.py::test_what_a_kill_cut_off_at_the_end_of_an_epoch_is_caught_up
+    tsam_dali/runs/test_run.py::test_what_a_kill_cut_off_at_the_end_of_an_epoch_is_caught_up
 kill -9 of one rank: all end, no orphans, goes on bit-identical
-    test_resume.py::test_two_ranks_one_killed_one_stopped
+    tsam_dali/runs/test_resume.py::test_two_ranks_one_killed_one_stopped
 kill -9 of a worker: costs time only
     pipelines/dali/test_loader_faults.py::test_a_killed_worker_costs_nothing_but_time
 SIGTERM in every phase: network, training, saving, validation, report: no step lost
     faults/test_runs.py::test_sigterm_in_every_phase_loses_no_step
 SIGTERM in every phase: twice in one epoch
-    test_resume.py::test_stopped_twice_in_one_epoch
+    tsam_dali/runs/test_resume.py::test_stopped_twice_in_one_epoch
 SIGTERM in every phase: a second one while it starts
-    test_interruption.py::test_a_second_signal_does_not_break_off_what_the_first_one_set_going
+    tsam_dali/runs/test_signals.py::test_a_second_signal_does_not_break_off_what_the_first_one_set_going
 SIGTERM in every phase: while it starts
-    test_resume.py::test_stopped_while_it_starts
+    tsam_dali/runs/test_resume.py::test_stopped_while_it_starts
 disk full: the checkpoint before is whole
-    test_resume.py::test_a_full_disk_leaves_the_checkpoint_before
+    tsam_dali/runs/test_resume.py::test_a_full_disk_leaves_the_checkpoint_before
 disk full: inside an epoch a warning, three times in a row an error
     tsam_dali/weights/test_checkpoint_folder.py::test_a_full_disk_inside_an_epoch_is_a_warning_and_the_third_in_a_row_an_error
 disk full: no half file under a name
     tsam_dali/weights/test_checkpoint.py::test_a_save_that_fails_leaves_the_previous_file
 disk full: the log does not stop a run
-    test_run_log.py::test_a_full_disk_does_not_stop_the_log
+    tsam_dali/runs/test_metrics_log.py::test_a_full_disk_does_not_stop_the_log
 read-only folder: results: an error before training; data: a warning
     faults/test_runs.py::test_folders_that_may_not_be_written
 non-finite loss: stops one step later, names the clips
@@ -199,11 +199,11 @@ damaged checkpoint: those of its digest, too
 damaged checkpoint: named; the one before takes its place
     faults/test_checkpoints.py::test_the_one_before_takes_its_place
 damaged checkpoint: a whole run goes on from the one before
-    test_resume.py::test_a_damaged_checkpoint_is_passed_over
+    tsam_dali/runs/test_resume.py::test_a_damaged_checkpoint_is_passed_over
 malicious pickle: 16 kinds refused, nothing runs
     faults/test_malicious_pickles.py::test_refused_and_nothing_runs
 changed settings on resume: refused with each difference, unless --force
-    test_train.py::test_what_differs_from_the_checkpoint_is_shown
+    tsam_dali/runs/test_train.py::test_what_differs_from_the_checkpoint_is_shown
 changed settings on resume: every setting that decides what is learned
     faults/test_runs.py::test_every_setting_that_decides_what_is_learned_is_compared
 changed list on resume: refused
@@ -223,7 +223,7 @@ other number of ranks: a run goes on to its end
 too many broken clips: an error
     pipelines/dali/test_loader_faults.py::test_too_many_broken_clips_stop_the_loader
 a tracker fails or hangs: a warning; the run goes on
-    test_run_log.py::test_trackers_that_hang_cost_a_run_a_moment_at_its_end
+    tsam_dali/runs/test_metrics_log.py::test_trackers_that_hang_cost_a_run_a_moment_at_its_end
 """,
 }
 

@@ -11,7 +11,7 @@ import numpy as np
 from tsam_dali.report import sections as parts
 from tsam_dali.report.mistakes import Mistake
 from tsam_dali.report.parts import Section, drawn, fill
-from tsam_dali.run_log import read_records
+from tsam_dali.runs.metrics_log import read_records
 from tsam_dali.weights.checkpoint import replacing
 
 log = logging.getLogger(__name__)

@@ -36,7 +36,7 @@ class Trained:
     best: dict[str, float]
     """Best validation scores (0..1) of the run so far: `balanced` and `unbalanced` accuracy."""
     lists: dict[str, str]
-    """What each split's list was, see `tsam_dali.resume.fingerprints`; empty for weights of other projects."""
+    """What each split's list was, see `tsam_dali.runs.resume.fingerprints`; empty for weights of other projects."""
 
 
 def read_trained(path: str | Path) -> Trained:

@@ -9,12 +9,12 @@ from torch import nn
 from pipelines.loader import Batch
 from tsam_dali.config.load import Config, config_from_dict
 from tsam_dali.distributed import Job
+from tsam_dali.runs.step_hook import Watch
 from tsam_dali.training.engine import train_one_epoch
 from tsam_dali.training.loss import class_weights
 from tsam_dali.training.nan_guard import MOST_SKIPPED, NonFiniteError
 from tsam_dali.training.progress import Progress
 from tsam_dali.training.state import build_learner
-from tsam_dali.watch import Watch
 
 JOB = Job(0, 1, 1, torch.device("cpu"))
 

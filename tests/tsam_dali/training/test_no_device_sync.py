@@ -10,13 +10,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from benchmarks.overhead import bare_steps
 from benchmarks.training import Network, make_learner, synthetic_batch
 from tests.networks import one_thread, settings
-from tsam_dali.interruption import StopRequest
-from tsam_dali.run import Run
-from tsam_dali.run_folder import RunFolder
+from tsam_dali.runs.folder import RunFolder
+from tsam_dali.runs.run import Run
+from tsam_dali.runs.signals import StopRequest
+from tsam_dali.runs.step_hook import Watch
 from tsam_dali.training.engine import train_one_epoch
 from tsam_dali.training.nan_guard import FiniteCheck
 from tsam_dali.training.progress import Progress
-from tsam_dali.watch import Watch
 
 __all__ = ["one_thread"]  # a fixture
 

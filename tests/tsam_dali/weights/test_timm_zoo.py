@@ -7,7 +7,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 
 from tests.networks import settings
 from tests.processes import run
-from tsam_dali.first_network import weight_file
+from tsam_dali.runs.initial_network import weight_file
 from tsam_dali.weights import timm_zoo
 from tsam_dali.weights.read import WeightsError
 

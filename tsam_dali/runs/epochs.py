@@ -14,20 +14,20 @@ from tsam_dali.config.load import Config
 from tsam_dali.distributed import Job
 from tsam_dali.evaluation.evaluator import choose_views
 from tsam_dali.evaluation.runner import default_folder, report_evaluation
-from tsam_dali.first_network import first_network, resumed_state, scored_network, weight_file
-from tsam_dali.interruption import StopRequest
 from tsam_dali.report.mistakes import SHOWN_MISTAKES, Mistake, WorstMistakes
-from tsam_dali.resume import fit_epochs
-from tsam_dali.run import Run
-from tsam_dali.run_folder import RunFolder
-from tsam_dali.run_report import keep_inputs, write_run_report
+from tsam_dali.runs.folder import RunFolder
+from tsam_dali.runs.initial_network import first_network, resumed_state, scored_network, weight_file
+from tsam_dali.runs.report import keep_inputs, write_run_report
+from tsam_dali.runs.resume import fit_epochs
+from tsam_dali.runs.run import Run
+from tsam_dali.runs.signals import StopRequest
+from tsam_dali.runs.step_hook import Watch
 from tsam_dali.training.engine import evaluate, train_one_epoch
 from tsam_dali.training.loss import class_weights, clip_losses
 from tsam_dali.training.metrics import Metrics
 from tsam_dali.training.mixup import warn_if_alone
 from tsam_dali.training.progress import Progress
 from tsam_dali.training.state import build_learner
-from tsam_dali.watch import Watch
 
 
 def train(

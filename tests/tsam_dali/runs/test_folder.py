@@ -15,8 +15,8 @@ import pytest
 from tests.networks import settings
 from tests.processes import ROOT
 from tsam_dali.config.load import ConfigError
-from tsam_dali.interruption import Interrupted
-from tsam_dali.run_folder import RunFolder
+from tsam_dali.runs.folder import RunFolder
+from tsam_dali.runs.signals import Interrupted
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_runs_that_begin_in_the_same_second_have_folders_of_their_own(config, tm
 START = """
 import sys
 from tests.networks import settings
-from tsam_dali.run_folder import RunFolder
+from tsam_dali.runs.folder import RunFolder
 config = settings(f"results_folder={sys.argv[1]}")
 sys.stdin.readline()
 with RunFolder(config, None) as folder:
@@ -124,7 +124,7 @@ HOLD = """
 import multiprocessing, subprocess, sys, time
 from pathlib import Path
 from tests.networks import settings
-from tsam_dali.run_folder import RunFolder
+from tsam_dali.runs.folder import RunFolder
 if __name__ == "__main__":
     config = settings(f"results_folder={sys.argv[1]}")
     with RunFolder(config, "run") as folder:

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tsam_dali import trackers
 from tsam_dali.config.load import config_from_dict
-from tsam_dali.run_log import RunLog, read_records
-from tsam_dali.trackers import close_trackers, start_trackers
+from tsam_dali.runs import trackers
+from tsam_dali.runs.metrics_log import RunLog, read_records
+from tsam_dali.runs.trackers import close_trackers, start_trackers
 
 SCORES = {"loss": 1.0, "accuracy": 0.5, "balanced_accuracy": 0.4, "samples": 8}
 

@@ -10,12 +10,12 @@ from pipelines.dataset.clips import Clip
 from pipelines.files.words import counted
 from pipelines.loader import Loader
 from tsam_dali.distributed import merged_over_ranks, on_rank_0, same_buffers, totals
-from tsam_dali.interruption import Interrupted, StopRequest
 from tsam_dali.report.plots import plot_curves
 from tsam_dali.report.sections import FedClip
-from tsam_dali.resume import fingerprints
-from tsam_dali.run_folder import RunFolder
-from tsam_dali.run_log import RunLog
+from tsam_dali.runs.folder import RunFolder
+from tsam_dali.runs.metrics_log import RunLog
+from tsam_dali.runs.resume import fingerprints
+from tsam_dali.runs.signals import Interrupted, StopRequest
 from tsam_dali.training.nan_guard import NonFiniteError
 from tsam_dali.training.state import Learner
 

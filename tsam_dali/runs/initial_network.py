@@ -15,8 +15,8 @@ from tsam_dali.model import build_model
 from tsam_dali.model.backbone import first_weights, timm_name
 from tsam_dali.model.freeze import shared_batch_norm
 from tsam_dali.model.precision import memory_format
-from tsam_dali.resume import check_resume, check_same, check_shapes
-from tsam_dali.run_folder import RunFolder
+from tsam_dali.runs.folder import RunFolder
+from tsam_dali.runs.resume import check_resume, check_same, check_shapes
 from tsam_dali.training.optim import explain_rate
 from tsam_dali.weights.checkpoint import CheckpointError
 from tsam_dali.weights.class_names import check_class_names

@@ -11,7 +11,7 @@ import pytest
 
 from pipelines.parallel.processes import STOPPING
 from tests.processes import ROOT
-from tsam_dali.interruption import Interrupted, StopRequest
+from tsam_dali.runs.signals import Interrupted, StopRequest
 
 
 @pytest.fixture

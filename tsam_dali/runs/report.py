@@ -9,7 +9,7 @@ from tsam_dali.report.mistakes import Mistake, thumbnails
 from tsam_dali.report.page import write_report
 from tsam_dali.report.plots import plot_contact_sheet, stretched
 from tsam_dali.report.sections import FedClip
-from tsam_dali.run import Run
+from tsam_dali.runs.run import Run
 from tsam_dali.training.metrics import Metrics
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from tsam_dali.cli.common import new_folder
 from tsam_dali.cli.provenance import provenance
 from tsam_dali.config.load import Config, ConfigError
 from tsam_dali.distributed import is_main
-from tsam_dali.interruption import Interrupted
+from tsam_dali.runs.signals import Interrupted
 from tsam_dali.weights.checkpoint import replacing
 from tsam_dali.weights.checkpoint_folder import CheckpointFolder
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tsam_dali.config.load import Config
-from tsam_dali.trackers import Guarded, close_trackers, start_trackers
+from tsam_dali.runs.trackers import Guarded, close_trackers, start_trackers
 from tsam_dali.weights.checkpoint import replacing
 
 log = logging.getLogger(__name__)

@@ -12,12 +12,12 @@ import torch.multiprocessing as mp
 from pipelines.dataset.clips import Clip
 from pipelines.loader import Batch, Loader
 from tests.networks import settings
-from tsam_dali import run_log
-from tsam_dali.interruption import Interrupted, StopRequest
-from tsam_dali.run import Run
-from tsam_dali.run_folder import RunFolder
-from tsam_dali.run_log import read_records
-from tsam_dali.run_report import keep_inputs
+from tsam_dali.runs import metrics_log
+from tsam_dali.runs.folder import RunFolder
+from tsam_dali.runs.metrics_log import read_records
+from tsam_dali.runs.report import keep_inputs
+from tsam_dali.runs.run import Run
+from tsam_dali.runs.signals import Interrupted, StopRequest
 from tsam_dali.training.nan_guard import NonFiniteError
 from tsam_dali.weights.checkpoint import load_checkpoint
 
@@ -51,7 +51,7 @@ def begin(tmp_path, monkeypatch):
     """A run in a folder of its own, from a checkpoint's state if there is one."""
     config = settings(f"results_folder={tmp_path}", "save_epoch=[0, 2]")
     tracker = Tracker(tmp_path / "run")
-    monkeypatch.setattr(run_log, "start_trackers", lambda *_: [tracker])
+    monkeypatch.setattr(metrics_log, "start_trackers", lambda *_: [tracker])
 
     used = ExitStack()
 
