@@ -14,50 +14,50 @@ CLIPS := $(if $(DATA),--data $(DATA))
 SHORT := results/bench
 
 bench: $(INSTALLED)
-	$(BIN)/python -m benchmarks.decode $(CLIPS) --clips 3 --segments 8 --rounds 3 --output $(SHORT)/decode.json
-	$(BIN)/python -m benchmarks.end_to_end $(CLIPS) --clips 3 --segments 8 --batch_size 4 --rounds 1 --batches 2 \
+	$(BIN)/python -m benchmarks.loading.decode $(CLIPS) --clips 3 --segments 8 --rounds 3 --output $(SHORT)/decode.json
+	$(BIN)/python -m benchmarks.training.end_to_end $(CLIPS) --clips 3 --segments 8 --batch_size 4 --rounds 1 --batches 2 \
 		--repeats 4 --output $(SHORT)/end_to_end.json
-	$(BIN)/python -m benchmarks.audio $(CLIPS) --clips 3 --rounds 3 --output $(SHORT)/audio.json
-	$(BIN)/python -m benchmarks.scaling $(CLIPS) --clips 3 --batch_size 4 --rounds 1 --batches 2 --repeats 4 \
+	$(BIN)/python -m benchmarks.loading.audio $(CLIPS) --clips 3 --rounds 3 --output $(SHORT)/audio.json
+	$(BIN)/python -m benchmarks.training.scaling $(CLIPS) --clips 3 --batch_size 4 --rounds 1 --batches 2 --repeats 4 \
 		--processes 0 2 --batch_sizes 4 --prefetch 2 --steps 2 --output $(SHORT)/scaling.json
-	$(BIN)/python -m benchmarks.shift --rounds 3 --output $(SHORT)/shift.json
-	$(BIN)/python -m benchmarks.step --batch_size 2 --rounds 2 --segments 2 --output $(SHORT)/step.json
-	$(BIN)/python -m benchmarks.overhead --arch resnet18 --rounds 3 --steps 4 --segments 4 \
+	$(BIN)/python -m benchmarks.model.shift --rounds 3 --output $(SHORT)/shift.json
+	$(BIN)/python -m benchmarks.training.step --batch_size 2 --rounds 2 --segments 2 --output $(SHORT)/step.json
+	$(BIN)/python -m benchmarks.training.overhead --arch resnet18 --rounds 3 --steps 4 --segments 4 \
 		--output $(SHORT)/overhead.json
-	$(BIN)/python -m benchmarks.live --rounds 2 --segments 4 --output $(SHORT)/live.json
+	$(BIN)/python -m benchmarks.model.live --rounds 2 --segments 4 --output $(SHORT)/live.json
 
 bench-full: $(INSTALLED)
-	$(BIN)/python -m benchmarks.decode $(CLIPS)
-	$(BIN)/python -m benchmarks.copies $(CLIPS)
-	$(BIN)/python -m benchmarks.loader $(CLIPS)
-	$(BIN)/python -m benchmarks.end_to_end $(CLIPS)
-	$(BIN)/python -m benchmarks.audio $(CLIPS)
-	$(BIN)/python -m benchmarks.scaling $(CLIPS)
-	$(BIN)/python -m benchmarks.memory $(if $(DATA),--videos $(DATA))
-	$(BIN)/python -m benchmarks.shift
-	$(BIN)/python -m benchmarks.step
-	$(BIN)/python -m benchmarks.backbones
-	$(BIN)/python -m benchmarks.overhead
-	$(BIN)/python -m benchmarks.live
-	$(BIN)/python -m benchmarks.busy
-	$(BIN)/python -m benchmarks.startup
-	$(BIN)/python -m benchmarks.demo
+	$(BIN)/python -m benchmarks.loading.decode $(CLIPS)
+	$(BIN)/python -m benchmarks.loading.copies $(CLIPS)
+	$(BIN)/python -m benchmarks.loading.loader $(CLIPS)
+	$(BIN)/python -m benchmarks.training.end_to_end $(CLIPS)
+	$(BIN)/python -m benchmarks.loading.audio $(CLIPS)
+	$(BIN)/python -m benchmarks.training.scaling $(CLIPS)
+	$(BIN)/python -m benchmarks.loading.memory $(if $(DATA),--videos $(DATA))
+	$(BIN)/python -m benchmarks.model.shift
+	$(BIN)/python -m benchmarks.training.step
+	$(BIN)/python -m benchmarks.training.backbones
+	$(BIN)/python -m benchmarks.training.overhead
+	$(BIN)/python -m benchmarks.model.live
+	$(BIN)/python -m benchmarks.training.busy
+	$(BIN)/python -m benchmarks.loading.startup
+	$(BIN)/python -m benchmarks.training.demo
 	$(MAKE) bench-documents
 
 # What is written from the files of results: the README's results, docs/capacity.md and docs/backbones.md.
 bench-documents: $(INSTALLED)
-	$(BIN)/python -m benchmarks.readme_results
-	$(BIN)/python -m benchmarks.capacity
-	$(BIN)/python -m benchmarks.backbones_page
+	$(BIN)/python -m benchmarks.documents.readme_results
+	$(BIN)/python -m benchmarks.documents.capacity
+	$(BIN)/python -m benchmarks.documents.backbones_page
 
 bench-gpu: $(INSTALLED)
 	PYTHON=$(BIN)/python bash benchmarks/gpu.sh
 
 faults: $(INSTALLED)
-	$(BIN)/python -m benchmarks.faults
+	$(BIN)/python -m benchmarks.reliability.faults
 
 faults-short: $(INSTALLED)
-	$(BIN)/python -m benchmarks.faults --short --output $(SHORT)/faults.json
+	$(BIN)/python -m benchmarks.reliability.faults --short --output $(SHORT)/faults.json
 
 # Breaks what the fault tests guard, one thing after the other, and sees them fail.
 mutations: $(INSTALLED)

@@ -32,11 +32,11 @@ part() {
 }
 
 part tests 110 "$PYTHON" -m pytest -q -m gpu --timeout 60
-part end_to_end 330 "$PYTHON" -m benchmarks.end_to_end --device cuda --segments 16 --batch_size 4 --batches 8 --rounds 5 \
+part end_to_end 330 "$PYTHON" -m benchmarks.training.end_to_end --device cuda --segments 16 --batch_size 4 --batches 8 --rounds 5 \
     --cores "$WORKERS" --repeats 4 ${DATA[@]+"${DATA[@]}"} --output "$OUT/end_to_end.json"
-part overhead 50 "$PYTHON" -m benchmarks.overhead --device cuda --segments 16 --batch_size 16 --pixels 224 --rounds 5 \
+part overhead 50 "$PYTHON" -m benchmarks.training.overhead --device cuda --segments 16 --batch_size 16 --pixels 224 --rounds 5 \
     --output "$OUT/overhead.json"
-part audio 50 "$PYTHON" -m benchmarks.audio --rounds 5 --workers "$WORKERS" ${DATA[@]+"${DATA[@]}"} \
+part audio 50 "$PYTHON" -m benchmarks.loading.audio --rounds 5 --workers "$WORKERS" ${DATA[@]+"${DATA[@]}"} \
     --output "$OUT/audio.json"
 
 if [ ${#FAILED[@]} -gt 0 ]; then

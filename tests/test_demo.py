@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.bench_results import results
+from tests.benchmarks.read_results import results
 from tests.processes import run
 
 
@@ -34,7 +34,7 @@ def test_mistakes_of_the_training_are_those_of_the_demo():
 def test_benchmark(one_epoch, tmp_path):
     output = tmp_path / "demo.json"
     seeds = ["--seeds", "3", "--cue_seeds", "4", "--masked_seeds", "5"]
-    found = results(run("-m", "benchmarks.demo", *seeds, *one_epoch, "--output", output), output)
+    found = results(run("-m", "benchmarks.training.demo", *seeds, *one_epoch, "--output", output), output)
     trainings = {(f["variant"], f["seed"], f["threads"], f["amp"]) for f in found["figures"]}
     whole = {("shift and audio", 3, threads, "off") for threads in (1, 2)} | {("shift and audio", 5, 2, "off")}
     assert whole | {("without the shift", 4, 2, "off"), ("without the audio", 4, 2, "off")} <= trainings

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from benchmarks.fault_data import spoil
+from benchmarks.reliability.broken_data import spoil
 from tests.processes import TORCHRUN, run
 
 SMALL = (

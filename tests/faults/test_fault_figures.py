@@ -5,10 +5,10 @@ import json
 import pytest
 import torch
 
-from benchmarks.fault_files import damaged_checkpoints, mutated_videos
-from benchmarks.fault_runs import same
-from benchmarks.faults import SHORT, judge
-from benchmarks.results_of_runs import faults
+from benchmarks.documents.run_results import faults
+from benchmarks.reliability.damaged_files import damaged_checkpoints, mutated_videos
+from benchmarks.reliability.faults import SHORT, judge
+from benchmarks.reliability.killed_runs import same
 from tests.processes import run
 from tsam_dali.weights.checkpoint import save_checkpoint
 
@@ -75,7 +75,7 @@ def test_damaged_videos_neither_crash_nor_hang_nor_give_wrong_frames_unflagged(t
 @pytest.mark.timeout(900)
 def test_the_short_run(tmp_path):
     output = tmp_path / "faults.json"
-    done = run("-m", "benchmarks.faults", "--short", "--folder", tmp_path, "--output", output, timeout=800)
+    done = run("-m", "benchmarks.reliability.faults", "--short", "--folder", tmp_path, "--output", output, timeout=800)
     assert done.returncode == 0, done.stdout + done.stderr
     kinds = [figure["kind"] for figure in json.loads(output.read_text())["figures"]]
     assert kinds.count("kills") == SHORT["kills"]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional
 
-from benchmarks.augmentation import recoloured
+from benchmarks.baselines.tsam_augmentation import recoloured
 from pipelines.dali import color_jitter
 from pipelines.sampling.plan import Colour, Crop, Plan
 

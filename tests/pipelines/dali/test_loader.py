@@ -7,7 +7,7 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional
 
-from benchmarks.augmentation import recoloured
+from benchmarks.baselines.tsam_augmentation import recoloured
 from pipelines.audio.mel_records import store_sound, summary_writer
 from pipelines.audio.mel_store import MelStore
 from pipelines.dataset.clips import Clip

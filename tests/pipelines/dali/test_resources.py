@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from benchmarks.markdown import hardware
+from benchmarks.harness.markdown import hardware
 from pipelines.dali.inputs import DecodedVideo, PrunedVideo
 from pipelines.dali.resources import dali_threads, decode_workers, gpu_number
 from tsam_dali.config.load import config_from_dict

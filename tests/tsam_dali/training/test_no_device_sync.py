@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from benchmarks.overhead import bare_steps
-from benchmarks.training import Network, make_learner, synthetic_batch
+from benchmarks.training.overhead import bare_steps
+from benchmarks.training.trainer import Network, make_learner, synthetic_batch
 from tests.networks import one_thread, settings
 from tsam_dali.runs.folder import RunFolder
 from tsam_dali.runs.run import Run

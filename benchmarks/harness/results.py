@@ -1,0 +1,52 @@
+"""What a benchmark leaves: a table on the screen, one JSON file, one plot beside it."""
+
+import argparse
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tsam_dali.cli.provenance import provenance
+
+FOLDER = Path(__file__).resolve().parent.parent / "results"
+
+
+def add_output_argument(command: argparse.ArgumentParser, name: str) -> None:
+    """--output, by default results/NAME.json."""
+    default = FOLDER / f"{name}.json"
+    help_output = f"JSON file to write; the plot lies beside it (default: benchmarks/results/{name}.json)"
+    command.add_argument("--output", metavar="FILE", type=Path, default=default, help=help_output)
+
+
+def origin() -> dict[str, Any]:
+    """Where the figures come from; to be taken before measuring, so that the load is that of others."""
+    return {**provenance(), "load_before": [round(load, 2) for load in os.getloadavg()]}
+
+
+def write_results(
+    path: Path, benchmark: str, method: Mapping[str, Any], figures: Sequence[Mapping[str, Any]], origin: Mapping
+) -> None:
+    """Write the JSON file: what was measured, how, the figures, and their origin."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    results = {"benchmark": benchmark, "method": method, "figures": figures, **origin}
+    path.write_text(json.dumps(results, indent=4, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print rows below their headings; text to the left, numbers to the right."""
+    cells = [list(columns), *([_shown(value) for value in row] for row in rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
+    right = [all(isinstance(row[i], int | float | None) for row in rows) for i in range(len(columns))]
+    for number, row in enumerate(cells):
+        print("  ".join(cell.rjust(n) if r else cell.ljust(n) for cell, n, r in zip(row, widths, right, strict=True)))
+        if number == 0:
+            print("  ".join("-" * width for width in widths))
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}" if abs(value) < 100 else f"{value:.1f}"
+    return str(value)

@@ -1,0 +1,76 @@
+"""The ways to follow a stream that `benchmarks.model.live` measures, each in a process of its own. On the CPU."""
+
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from pipelines.decode.stream import StreamFrame
+from pipelines.parallel.malloc import keep_freed_memory
+from tsam_dali.config import load_config
+from tsam_dali.inference.live import CLIP_SECONDS, Ear
+from tsam_dali.model import build_model
+from tsam_dali.model.streaming import Stream
+
+CONFIG = Path(__file__).resolve().parent.parent.parent / "config"
+NUM_CLASS = 400
+IMAGE, STREAM, HEARING, WINDOW = "one image", "stream", "stream, sound heard anew", "window again"
+RATE = 44_100
+"""Samples of sound per second."""
+
+
+class Size(NamedTuple):
+    """What is computed."""
+
+    arch: str
+    segments: int  # frames that a prediction looks at
+    pixels: int
+    threads: int
+
+
+class Following:
+    """A network with new weights and one way to predict after every frame; there is sound in one of them only."""
+
+    def __init__(self, way: str, size: Size):
+        keep_freed_memory()
+        torch.set_num_threads(size.threads)
+        settings = {
+            "model.arch": size.arch,
+            "model.pretrain": "none",
+            "model.audio_segments": int(way == HEARING),
+            "model.video_segments": 1 if way == IMAGE else size.segments,
+            "shift_temporal.causal": "true",
+            "shift_temporal.status": str(way != IMAGE).lower(),
+        }
+        overrides = [f"{key}={value}" for key, value in settings.items()]
+        config = load_config(CONFIG / "kinetics400_data.json", CONFIG / "kinetics400_config.json", overrides)
+        torch.manual_seed(0)
+        self._network = build_model(config, NUM_CLASS).to(memory_format=torch.channels_last).eval()
+        self._way = way
+        self._frames = torch.rand(size.segments, 3, size.pixels, size.pixels)
+        self._ear = Ear(config, torch.device("cpu"))
+        self._stream = Stream(self._network, self._ear(None)) if way in (STREAM, HEARING) else None
+        self._sound = np.random.default_rng(0).standard_normal((1, round(CLIP_SECONDS * RATE))).astype(np.float32)
+        self._next = 0
+
+    def frames(self, count: int) -> list[tuple[float, float]]:
+        """CPU and wall milliseconds of each of `count` frames."""
+        return [self._frame() for _ in range(count)]
+
+    @torch.no_grad()
+    def _frame(self) -> tuple[float, float]:
+        """One more frame has come: predict. The window is that of the latest frames, which are at hand."""
+        newest = self._frames[self._next % len(self._frames)]
+        self._next += 1
+        cpu, wall = time.process_time(), time.perf_counter()
+        if self._stream:
+            if self._way == HEARING:
+                self._stream.hear(self._ear(StreamFrame(0.0, np.empty(0, np.uint8), self._sound, RATE)))
+            self._stream.push(newest)
+        elif self._way == IMAGE:
+            self._network(newest[None, None])
+        else:
+            self._network(self._frames[None])
+        return 1000 * (time.process_time() - cpu), 1000 * (time.perf_counter() - wall)

@@ -1,0 +1,228 @@
+"""What the trainer adds to the bare step of training on batches that are ready, and how long it waits for real ones.
+
+Bare: forward, loss, backward, limit of the gradient, optimizer, as in a loop written for nothing else. Trainer: the
+loop of `tsam_dali.train` with all that happens after a step - metrics, checks for numbers that are not finite,
+progress, figures into metrics.jsonl and TensorBoard every `log_steps` steps. Both train the same network in one process
+and take turns, on a CPU after every step. Then the trainer alone reads the example's videos with sound, decoded on the
+same cores. benchmarks/README.md describes the method.
+
+example:
+  python -m benchmarks.training.overhead --arch resnet50 --rounds 7
+"""
+
+import argparse
+import itertools
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from benchmarks.harness.arguments import add_numbers
+from benchmarks.harness.material import CONFIG
+from benchmarks.harness.measure import quartiles
+from benchmarks.harness.plots import Bar, Panel, plot_bars
+from benchmarks.harness.preparation import precompute, run
+from benchmarks.harness.processes import choose_cores, pin
+from benchmarks.harness.results import add_output_argument, origin, print_table, write_results
+from benchmarks.training.trainer import NUM_CLASS, Network, make_learner, synthetic_batch
+from pipelines.loader import Batch, build_loader
+from pipelines.parallel.malloc import keep_freed_memory
+from tsam_dali.cli.common import friendly_errors, parser
+from tsam_dali.config import load_config
+from tsam_dali.config.load import Config
+from tsam_dali.model.precision import autocast
+from tsam_dali.runs.folder import RunFolder
+from tsam_dali.runs.run import Run
+from tsam_dali.runs.signals import StopRequest
+from tsam_dali.runs.step_hook import Watch
+from tsam_dali.training.engine import train_one_epoch
+from tsam_dali.training.progress import Progress
+from tsam_dali.training.state import Learner
+
+TARGET = 0.02  # of the bare step
+METHOD = {
+    "bare": "forward, loss, backward, limit of the gradient, optimizer, schedule",
+    "trainer": "tsam_dali.runs.epochs.engine.train_one_epoch, tsam_dali.runs.step_hook.Watch: metrics, checks, "
+    "progress, log every round",
+    "seconds_per_step": "wall time of a round's steps, by their number",
+    "overhead": "trainer by bare of the same round, minus 1",
+    "turn": "steps of one loop before the other one goes on; a GPU is waited for in between",
+    "cpu_overhead": "the same of the CPU time of all threads, which other programs disturb less",
+    "data_wait": "of the trainer on the example's videos, as metrics.jsonl has it, over as many steps as a round has",
+    "warm_up": "one uncounted round",
+    "target": TARGET,
+}
+
+
+class Times(NamedTuple):
+    """Seconds."""
+
+    wall: float
+    cpu: float
+
+
+class Turns:
+    """The batches of all rounds for the trainer, with turns of the bare loop in between; both are timed.
+
+    From one batch to the next is a step of the trainer.
+    """
+
+    def __init__(self, batch: Batch, args: argparse.Namespace, bare: Callable[[], None]):
+        self._batch, self._args, self._bare = batch, args, bare
+        self.times: dict[str, list[Times]] = {"bare step": [], "trainer": []}
+
+    def __len__(self) -> int:
+        return (self._args.rounds + 1) * self._args.steps + 1  # it is asked once more, after the last step
+
+    def __iter__(self) -> Iterator[Batch]:
+        for _ in range((self._args.rounds + 1) * self._args.steps // self._args.turn):
+            with self._timed("bare step"):
+                self._bare()
+            with self._timed("trainer"):
+                yield from itertools.repeat(self._batch, self._args.turn)
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        self._wait()
+        wall, cpu = time.perf_counter(), time.process_time()
+        yield
+        self._wait()
+        self.times[name].append(Times(time.perf_counter() - wall, time.process_time() - cpu))
+
+    def _wait(self) -> None:
+        if self._args.device != "cpu":
+            torch.cuda.synchronize()
+
+
+@friendly_errors
+def main() -> None:
+    args = _arguments()
+    start = origin()
+    pin(choose_cores(args.threads))
+    keep_freed_memory()
+    torch.set_num_threads(args.threads)
+    with tempfile.TemporaryDirectory(prefix="overhead_benchmark_") as folder:
+        times, wait = measure(settings(args, make_example(args, folder), folder), args)
+    figures = [_figure(name, times) for name in times]
+    figures[1] |= {"data_wait": wait}
+    method = METHOD | {name: getattr(args, name) for name in (*SIZES, "arch", "device", "turn")}
+    _print(figures)
+    write_results(args.output, "overhead", method, figures, start)
+    bars = [Bar(f["loop"], **f["seconds_per_step"], ours=f["loop"] == "trainer") for f in figures]
+    cpu = [Bar(f["loop"], **f["cpu_seconds_per_step"], ours=f["loop"] == "trainer") for f in figures]
+    panels = [Panel("Wall time", "seconds per step", bars), Panel("CPU time", "seconds per step", cpu)]
+    plot_bars(args.output.with_suffix(".png"), panels, title=f"What the trainer adds to a step of {args.arch}")
+
+
+SIZES = {"segments": 8, "batch_size": 4, "pixels": 112, "steps": 10, "rounds": 7, "threads": 2}
+
+
+def _arguments() -> argparse.Namespace:
+    command = parser("python -m benchmarks.training.overhead", __doc__)
+    add_numbers(command, **SIZES)
+    command.add_argument("--arch", default="resnet50", help="backbone (default: %(default)s)")
+    kind = "cuda" if torch.cuda.is_available() else "cpu"
+    command.add_argument("--device", default=kind, help="cpu or cuda (default: cuda if there is one)")
+    add_output_argument(command, "overhead")
+    args = command.parse_args()
+    args.turn = 1 if args.device == "cpu" else args.steps
+    return args
+
+
+def make_example(args: argparse.Namespace, folder: str) -> Path:
+    """Clips for an epoch of as many steps as a round has and one; the path of their data file."""
+    data = Path(folder) / "data" / "data.json"
+    run(["tools/make_example.py", str(data.parent), "--training", str((args.steps + 1) * args.batch_size)])
+    run(precompute(data, CONFIG, args.threads, picture_sizes(args)))
+    return data
+
+
+def picture_sizes(args: argparse.Namespace) -> list[str]:
+    """The settings of frames and log-mel pictures."""
+    part, side = "data_augmentation", args.pixels
+    sound = [f"{part}.audio_image_param.n_mels={side}", f"{part}.audio_image_param.spec_size=[3, {side}, {side}]"]
+    return [f"{part}.video_image_param.output_size={side}", *sound]
+
+
+def settings(args: argparse.Namespace, data: Path, folder: str) -> Config:
+    """TSAM's for Kinetics, at the sizes asked for."""
+    changes = {
+        "model.arch": args.arch,
+        "model.video_segments": args.segments,
+        "training_param.batch_size": args.batch_size,
+        "training_param.log_steps": args.steps,
+        "results_folder": folder,
+    }
+    overrides = [*picture_sizes(args), *(f"{key}={value}" for key, value in changes.items())]
+    return load_config(data, CONFIG, overrides)
+
+
+def measure(config: Config, args: argparse.Namespace) -> tuple[dict[str, list[Times]], float]:
+    """Seconds per step of both loops in each round, and the trainer's share of data wait."""
+    learner = make_learner(config, Network(args.arch, 1, args.device, args.threads))
+    batch = synthetic_batch(config, args.pixels, args.device)
+    folder = RunFolder(config, "overhead")
+    folder.create(config, None)
+    trainer = Run(learner, folder, {"training": [], "validation": []}, StopRequest(), None)
+
+    turns = Turns(batch, args, lambda: bare_steps(learner, batch, args.turn))
+    with trainer.reported(), build_loader(config, "training", device=args.device) as loader:
+
+        def train(batches: Iterable[Batch], steps: int | None = None) -> float:
+            progress = Progress(batches, "", clips_per_step=args.batch_size, show=False, steps=steps)
+            train_one_epoch(learner, progress, Watch(trainer, loader, progress, epoch=0))
+            return progress.data_wait
+
+        train(turns)
+        wait = train(loader, args.steps + 1)
+    return {name: _rounds(taken, args)[1:] for name, taken in turns.times.items()}, wait
+
+
+def _rounds(turns: Sequence[Times], args: argparse.Namespace) -> list[Times]:
+    """Seconds per step of each round."""
+    chunks = np.array(turns).reshape(-1, args.steps // args.turn, 2)  # (turns, 2) -> (rounds, turns of a round, 2)
+    return [Times(*(chunk.sum(0) / args.steps)) for chunk in chunks]
+
+
+def bare_steps(learner: Learner, batch: Batch, steps: int) -> None:
+    """So many steps, and nothing else."""
+    parameters = list(learner.network.parameters())
+    options, job = learner.config.training_param, learner.job
+    target = torch.nn.functional.one_hot(batch.label, NUM_CLASS).float()
+    for _ in range(steps):
+        with autocast(options, job.device):
+            logits = learner.model(batch.video, batch.audio)
+        torch.nn.functional.cross_entropy(logits.float(), target).backward()
+        torch.nn.utils.clip_grad_norm_(parameters, learner.config.optimizer_param.gd)
+        learner.optimizer.step()
+        learner.optimizer.zero_grad(set_to_none=True)
+        learner.schedule.step()
+
+
+def _figure(name: str, times: dict[str, list[Times]]) -> dict[str, Any]:
+    pairs = list(zip(times[name], times["bare step"], strict=True))
+    return {
+        "loop": name,
+        "seconds_per_step": quartiles([turn.wall for turn in times[name]]),
+        "cpu_seconds_per_step": quartiles([turn.cpu for turn in times[name]]),
+        "overhead": quartiles([ours.wall / bare.wall - 1 for ours, bare in pairs]),
+        "cpu_overhead": quartiles([ours.cpu / bare.cpu - 1 for ours, bare in pairs]),
+    }
+
+
+def _print(figures: Sequence[dict[str, Any]]) -> None:
+    keys = ("seconds_per_step", "overhead", "cpu_overhead")
+    rows = [(f["loop"], *(number for key in keys for number in f[key].values())) for f in figures]
+    print_table(("loop", "s per step", "q1", "q3", "overhead", "q1", "q3", "CPU overhead", "q1", "q3"), rows)
+    overhead, wait = figures[1]["overhead"]["median"], figures[1]["data_wait"]
+    verdict = "within" if max(overhead, wait) < TARGET else "ABOVE"
+    print(f"the trainer adds {overhead:.2%} and waits for data {wait:.2%} of the time: {verdict} {TARGET:.0%}")
+
+
+if __name__ == "__main__":
+    main()

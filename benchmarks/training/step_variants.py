@@ -1,0 +1,114 @@
+"""One step of training in the manners that `benchmarks.training.step` measures, each in a process of its own. On the
+CPU."""
+
+import resource
+import time
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from benchmarks.baselines.tsam_shift import clone_shift
+from benchmarks.harness.measure import MissingVariantError
+from benchmarks.harness.processes import memory_mb
+from benchmarks.training.trainer import NUM_CLASS, synthetic_batch
+from pipelines.parallel.malloc import keep_freed_memory
+from tsam_dali.config import load_config
+from tsam_dali.config.load import Config
+from tsam_dali.distributed import Job
+from tsam_dali.model import build_model
+from tsam_dali.model.precision import cpu_computes_in
+from tsam_dali.model.shift import TemporalShift
+from tsam_dali.training.engine import train_one_epoch
+from tsam_dali.training.state import build_learner
+
+CONFIG = Path(__file__).resolve().parent.parent.parent / "config"
+
+
+class Manner(NamedTuple):
+    """How a step is done."""
+
+    amp: str = "off"
+    channels_last: bool = False
+    compile: bool = False
+    accumulate: int = 1
+    ours: bool = True  # our shift, and freed memory is kept; else TSAM's shift and malloc as it is
+
+
+class Size(NamedTuple):
+    """What a step works on."""
+
+    arch: str
+    batch_size: int
+    segments: int  # of video; there is one of sound
+    pixels: int
+    threads: int
+
+
+TSAM = "TSAM's way"
+PRECISIONS = {"float32": "off", "bf16": "bf16", "fp16": "fp16"}
+MANNERS = {TSAM: Manner(ours=False)} | {
+    f"{precision}-{layout}-{mode}-{parts}": Manner(
+        PRECISIONS[precision], layout == "channels_last", mode == "compile", parts
+    )
+    for precision, layout, mode, parts in product(
+        PRECISIONS, ("contiguous", "channels_last"), ("eager", "compile"), (1, 2)
+    )
+}
+
+
+class Stepping:
+    """Training of a network from scratch on one synthetic batch, with the trainer's own loop."""
+
+    def __init__(self, manner: Manner, size: Size):
+        if manner.ours:
+            keep_freed_memory()
+        torch.set_num_threads(size.threads)
+        config, job = settings(manner, size), Job(0, 1, 1, torch.device("cpu"))
+        if not cpu_computes_in(manner.amp):
+            raise MissingVariantError(f"not measurable here: this CPU has no instructions for {manner.amp}")
+        torch.manual_seed(0)
+        network = build_model(config, NUM_CLASS)
+        layout = torch.channels_last if manner.channels_last else torch.contiguous_format
+        network.to(memory_format=layout)
+        if not manner.ours:
+            _use_clone_shift(network)
+        self._learner = build_learner(network, config, job, steps_per_epoch=1000)
+        self._batch = synthetic_batch(config, size.pixels)
+
+    def step(self) -> dict[str, float]:
+        """One step: its wall and CPU seconds, and page faults."""
+        before, wall, cpu = _page_faults(), time.perf_counter(), time.process_time()
+        train_one_epoch(self._learner, [self._batch], lambda _step: False)
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        return {"wall": wall, "cpu": cpu, "page_faults": _page_faults() - before}
+
+    def peak_mb(self) -> float:
+        """The largest resident memory of the process so far, in MB."""
+        return memory_mb("self")["peak"]
+
+
+def settings(manner: Manner, size: Size) -> Config:
+    """Those of Kinetics-400, changed to this manner and size."""
+    changed = {
+        "model.arch": size.arch,
+        "model.pretrain": "none",
+        "model.video_segments": size.segments,
+        "training_param.batch_size": size.batch_size,
+        "training_param.amp": manner.amp,
+        "training_param.compile": str(manner.compile).lower(),
+        "training_param.accumulate": manner.accumulate,
+    }
+    overrides = [f"{key}={value}" for key, value in changed.items()]
+    return load_config(CONFIG / "kinetics400_data.json", CONFIG / "kinetics400_config.json", overrides)
+
+
+def _use_clone_shift(network: torch.nn.Module) -> None:
+    for shift in network.modules():
+        if isinstance(shift, TemporalShift):
+            shift.forward = lambda x, s=shift: clone_shift(x, s.segments, s.video_segments, s.f_div, s.depth)
+
+
+def _page_faults() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
