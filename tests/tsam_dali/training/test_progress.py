@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from tsam_dali.runs.epochs import progress
+from tsam_dali.training import progress
 from tsam_dali.training.progress import Progress
 
 
