@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import run
+from tests.helpers.processes import run
 
 # A run in the background of a shell ignores Ctrl-C, and so would all that it starts; the tests that interrupt need it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -11,9 +11,9 @@ from PIL import Image
 from pipelines.dataset.clips import Clip
 from pipelines.loader import build_loader
 from pipelines.sampling import validation_frames
-from tests.decoding import x264, x265
-from tests.loading import SEGMENTS, batches, damage_packet, make_clip, settings
-from tests.media import frame_numbers, numbered_picture
+from tests.helpers.decoding import x264, x265
+from tests.helpers.loading import SEGMENTS, batches, damage_packet, make_clip, settings
+from tests.helpers.media import frame_numbers, numbered_picture
 from tsam_dali.model import build_model
 
 pytestmark = pytest.mark.gpu

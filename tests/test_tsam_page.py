@@ -2,8 +2,8 @@
 
 import re
 
-from tests.networks import CONFIG
-from tests.processes import ROOT
+from tests.helpers.networks import CONFIG
+from tests.helpers.processes import ROOT
 from tsam_dali.config import load_config
 from tsam_dali.config.load import setting_names
 

@@ -20,11 +20,12 @@ from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 
-from pipelines.dataset.clips import ListError
 from pipelines.dataset.list_file import listed_ids
-from pipelines.dataset.media_files import DEMUXERS, find_videos, video_ids
+from pipelines.dataset.media_files import find_videos, video_ids
 from pipelines.dataset.video_index import INDEX_NAME, index_videos
 from pipelines.decode.nvdec import nvdec_decodes, prunable
+from pipelines.files.errors import ListError
+from pipelines.files.formats import DEMUXERS
 from pipelines.files.records import Record
 from pipelines.files.words import counted
 from pipelines.parallel.sandbox import FAULTS, Limits

@@ -5,7 +5,7 @@ the picture betrays nothing of the tone: a network that ignores the order of the
 half.
 
 With --realistic it makes clips to measure with instead, which cost a decoder as much as clips from the web do; their
-labels mean nothing. See tools/realistic_clips.py.
+labels mean nothing. See tools/synthetic/realistic.py.
 
     OUT/videos/training_0000.mp4 ...    H.264 and AAC; sizes, frame rates, lengths, channels and sample rates differ
     OUT/training.txt, validation.txt    lines `ID label`
@@ -26,10 +26,9 @@ from tqdm import tqdm
 from pipelines.files.atomic import unfinished
 
 if __package__:
-    from tools import realistic_clips, square_clips
+    from tools.synthetic import realistic, squares
 else:  # run as a file: its own folder is where Python looks
-    import realistic_clips
-    import square_clips
+    from synthetic import realistic, squares
 
 SPLITS = ("training", "validation")
 RECIPE = 1  # raise it when the same arguments begin to give other clips
@@ -48,9 +47,9 @@ def make_clip(folder, seed, split, i, seconds=None):
     """
     path, number = Path(folder) / f"{clip_id(split, i)}.mp4", (SPLITS.index(split), i)
     if seconds is None:
-        square_clips.make_clip(path, seed, number, label=i % len(square_clips.CLASS_NAMES))
+        squares.make_clip(path, seed, number, label=i % len(squares.CLASS_NAMES))
     else:
-        realistic_clips.make_clip(path, seed, number, seconds)
+        realistic.make_clip(path, seed, number, seconds)
 
 
 def clip_id(split, i):
@@ -78,7 +77,7 @@ def make_example(out, *, training=320, validation=192, seed=0, workers=None, sec
     out = Path(out)
     counts = {"training": training, "validation": validation}
     workers = joblib.cpu_count() if workers is None else workers
-    class_names = square_clips.CLASS_NAMES if seconds is None else REALISTIC_CLASSES
+    class_names = squares.CLASS_NAMES if seconds is None else REALISTIC_CLASSES
     if training < len(class_names) or validation < 1 or seed < 0 or workers < 1:
         raise ExampleError(
             f"got training {training}, validation {validation}, seed {seed}, workers {workers}; "
@@ -88,7 +87,7 @@ def make_example(out, *, training=320, validation=192, seed=0, workers=None, sec
         raise ExampleError(f"got clips of {seconds:g} seconds; expected more than 0")
     made_with = {"recipe": RECIPE, **counts, "seed": seed}
     if seconds is not None:
-        made_with |= {"recipe": realistic_clips.RECIPE, "realistic_seconds": seconds}
+        made_with |= {"recipe": realistic.RECIPE, "realistic_seconds": seconds}
     if _check_free(out, made_with):
         return False
 
@@ -169,7 +168,7 @@ def main(arguments=None):
     parser.add_argument("--seconds", type=float, help="length of realistic clips (default: 10)")
     options = vars(parser.parse_args(arguments))
     if options.pop("realistic"):
-        options["seconds"] = options["seconds"] or realistic_clips.SECONDS
+        options["seconds"] = options["seconds"] or realistic.SECONDS
     elif options["seconds"] is not None:
         parser.error("--seconds needs --realistic")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the temporary folder is removed

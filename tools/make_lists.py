@@ -34,7 +34,7 @@ from pipelines.annotations.paths import PathOptions
 from pipelines.annotations.rows import Listing
 from pipelines.annotations.split import TSAM_SPLITS
 from pipelines.annotations.write import DATA_FILE, MISSING_FILE, write_lists
-from pipelines.dataset.clips import ListError
+from pipelines.files.errors import ListError
 from pipelines.files.words import counted
 from tsam_dali.cli.common import friendly_errors, parser
 

@@ -16,10 +16,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from pipelines.dataset.clips import Dataset, ListError
+from pipelines.dataset.clips import Dataset
 from pipelines.dataset.list_file import listed_ids
 from pipelines.dataset.media_files import find_videos
 from pipelines.dataset.video_index import index_videos
+from pipelines.files.errors import ListError
 from pipelines.files.records import Record, record_writer
 from pipelines.files.storage import is_remote, location
 from pipelines.files.words import counted

@@ -17,19 +17,13 @@ from tqdm import tqdm
 
 from pipelines.audio.log_mel import AudioImage
 from pipelines.audio.mel_file import fingerprint
-from pipelines.audio.mel_records import (
-    Record,
-    read_summary,
-    sound_file,
-    source_states,
-    state,
-    store_sound,
-    summary_writer,
-)
-from pipelines.dataset.clips import Dataset, ListError
+from pipelines.audio.mel_records import Record, read_summary, state, store_sound, summary_writer
+from pipelines.dataset.audio_files import sound_file, source_states
+from pipelines.dataset.clips import Dataset
 from pipelines.dataset.list_file import listed_ids
 from pipelines.dataset.media_files import find_videos
 from pipelines.dataset.tsam_names import explain_cut_names
+from pipelines.files.errors import ListError
 from pipelines.files.shard import Shard
 from pipelines.files.storage import location
 from pipelines.files.words import counted
@@ -57,7 +51,10 @@ def main() -> None:
     sources, failures = _sources(dataset, args.shard)
     known = read_summary(dataset.mels)
     todo = sources if args.force else _not_done(dataset, sources, options, known)
-    jobs = ((dataset, clip_id, source, options, known.get(clip_id, ())) for clip_id, source in todo.items())
+    jobs = (
+        (dataset.mels, dataset.data_dir, clip_id, source, options, known.get(clip_id, ()))
+        for clip_id, source in todo.items()
+    )
     records = in_processes(store_sound, jobs, args.workers, args.dask)
     counts: Counter[str] = Counter()
     try:

@@ -21,12 +21,13 @@ from tqdm import tqdm
 
 from pipelines.audio.decode import sound_stream
 from pipelines.audio.read import NoSoundError, wav_cut_short
-from pipelines.dataset.clips import ListError
-from pipelines.dataset.media_files import DEMUXERS, find_video, video_ids
+from pipelines.dataset.media_files import find_video, video_ids
 from pipelines.decode.container import open_video, video_stream
 from pipelines.decode.demux import demux
 from pipelines.decode.frame_folder import check_template
 from pipelines.files.atomic import fault_of_one, unfinished
+from pipelines.files.errors import ListError
+from pipelines.files.formats import DEMUXERS
 from pipelines.files.storage import is_remote
 from pipelines.files.unicode_names import locale_hint
 from pipelines.transcode.ffmpeg import FfmpegError, passthrough, run_ffmpeg

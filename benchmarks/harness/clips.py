@@ -4,15 +4,15 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.dataset.clips import InputError
-from pipelines.dataset.media_files import DEMUXERS
-from tools.realistic_clips import make_clips
+from pipelines.files.errors import InputError
+from pipelines.files.formats import DEMUXERS
+from tools.synthetic.realistic import make_clips
 from tsam_dali.cli.common import positive
 from tsam_dali.config import load_config
 
 CACHE = Path(__file__).resolve().parent.parent / "clips"
 MADE = "made"
-"""Label of the clips made by tools/realistic_clips.py."""
+"""Label of the clips made by tools/synthetic/realistic.py."""
 
 
 def add_clip_arguments(command: argparse.ArgumentParser, names: Sequence[str] = ("--videos", "--data")) -> None:

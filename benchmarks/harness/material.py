@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from benchmarks.harness.linked_dataset import Repeated
 from benchmarks.harness.preparation import ROOT, copy, extract, index, precompute, run, size_figure, timed_figure
-from pipelines.dataset.clips import InputError
+from pipelines.files.errors import InputError
 
 CONFIG = ROOT / "config" / "kinetics400_config.json"
 OF_COPIES = ("dataset.dir_videos=copies", "dataset.dir_mels=mels_of_copies")

@@ -11,8 +11,8 @@ from pipelines.decode import decode_frames
 from pipelines.decode.frames import VideoError
 from pipelines.decode.probe import probe_video
 from pipelines.parallel.sandbox import Limits, map_limited
-from tests.damage import DAMAGES, damage
-from tests.media import write_video
+from tests.helpers.damage import DAMAGES, damage
+from tests.helpers.media import write_video
 from tsam_dali.weights.checkpoint import CheckpointError, load_checkpoint
 
 LIMITS = Limits(seconds=15, megabytes=4000)

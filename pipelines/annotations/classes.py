@@ -8,7 +8,7 @@ from typing import Any
 
 from pipelines.annotations.published import read_json
 from pipelines.annotations.rows import Listing, class_key, unquoted
-from pipelines.dataset.clips import ListError
+from pipelines.files.errors import ListError
 from pipelines.files.unicode_names import same_form
 
 

@@ -8,8 +8,9 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from pipelines.annotations.rows import SPLITS, Listing, Row, class_key, without_ending
-from pipelines.dataset.clips import Dataset, ListError
-from pipelines.dataset.media_files import DEMUXERS
+from pipelines.dataset.clips import Dataset
+from pipelines.files.errors import ListError
+from pipelines.files.formats import DEMUXERS
 from pipelines.files.unicode_names import name_hint, same_form
 from pipelines.files.words import counted
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from pipelines.annotations.rows import Listing, Row, class_key, unquoted, without_ending
-from pipelines.dataset.media_files import DEMUXERS
+from pipelines.files.formats import DEMUXERS
 
 _ENDINGS = "|".join(re.escape(ending) for ending in DEMUXERS)
 _PATHS = set(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipelines.dataset.list_file import NOT_UTF8, text_lines
-from pipelines.dataset.media_files import DEMUXERS
+from pipelines.files.formats import DEMUXERS
 from pipelines.files.unicode_names import same_form
 
 SPLITS = {

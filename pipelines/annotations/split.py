@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from pipelines.annotations.rows import Row
-from pipelines.dataset.clips import ListError
+from pipelines.files.errors import ListError
 from pipelines.files.words import counted
 
 TSAM_SPLITS = ("training", "validation")

@@ -10,8 +10,9 @@ from typing import Any
 from pipelines.annotations.build import Lists
 from pipelines.annotations.media import MediaFolder
 from pipelines.annotations.rows import Row
-from pipelines.dataset.clips import Dataset, ListError
+from pipelines.dataset.clips import Dataset
 from pipelines.files.atomic import unfinished
+from pipelines.files.errors import ListError
 
 DATA_FILE, MISSING_FILE = "data.json", "missing.txt"
 

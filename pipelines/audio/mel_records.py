@@ -9,7 +9,7 @@ import hashlib
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,14 +20,10 @@ import numpy as np
 from pipelines.audio.log_mel import AudioImage, log_mel_columns
 from pipelines.audio.mel_file import CHANNELS, columns_path, fingerprint, save_columns
 from pipelines.audio.read import NoSoundError, read_sound
-from pipelines.dataset.clips import Dataset, ListError
-from pipelines.dataset.media_files import find_video
 from pipelines.files import storage
 from pipelines.files.atomic import fault_of_one
 from pipelines.files.records import read_records, record_writer
 from pipelines.files.shard import Shard
-from pipelines.files.unicode_names import other_form
-from pipelines.transcode.copy_folder import copy_path, originals
 
 log = logging.getLogger(__name__)
 
@@ -57,42 +53,21 @@ class Record:
         return self.stored or self.id
 
 
-def sound_file(dataset: Dataset, clip_id: str, video: str | Path | None = None) -> str | Path:
-    """Where the sound of a clip comes from: `dir_audios/ID.wav` if there is one, else the video. A clip that has
-    neither, but a frame folder, is silent: that folder stands for its sound.
-
-    Raises:
-        pipelines.dataset.clips.ListError: there is none of the three, or what has its name is no file, or has it in
-        another
-            Unicode form.
-    """
-    wav = dataset.audios / f"{clip_id}.wav"
-    if os.path.isfile(wav):
-        return wav
-    if os.path.lexists(wav):
-        raise ListError([f"{wav}: is a folder, a link that leads nowhere, a FIFO or a device; expected a .wav file"])
-    if hint := other_form(wav):
-        raise ListError([f"{wav}: no such file{hint}"])
-    try:
-        video = video or find_video(dataset, clip_id)
-    except ListError:
-        if os.path.isdir(folder := dataset.frames / clip_id):
-            return folder
-        raise
-    if os.path.isdir(video):  # not a frame folder, which is silent
-        raise ListError([f"{video}: is a folder; expected a video file"])
-    return video
-
-
 def store_sound(
-    dataset: Dataset, clip_id: str, source: str | Path, options: AudioImage, known: Sequence[Record] = ()
+    mels: Path,
+    data_dir: str | Path,
+    clip_id: str,
+    source: str | Path,
+    options: AudioImage,
+    known: Sequence[Record] = (),
 ) -> Record:
     """Compute and store the columns of one file of a clip, unless its sound is stored already; a file that cannot be
     read gives a record that says why.
 
+    mels, data_dir: folders of the store and of the data set.
     known: what the summary says of the clip. Sound of its other files is kept.
     """
-    settings, folder = fingerprint(options), _folder(dataset, source)
+    settings, folder = fingerprint(options), _folder(data_dir, source)
     status, reason, sound, digest, rate, seconds = "ok", "", np.empty((0, 0)), "", 0, 0.0
     size, mtime_ns = 0, 0
     try:
@@ -115,7 +90,7 @@ def store_sound(
     name = clip_id
     if status != "failed":
         name = _name(clip_id, digest, stored, others)
-        path = columns_path(dataset.mels, name)
+        path = columns_path(mels, name)
         try:
             if not any(_is_stored(record, stored, digest, settings, path) for record in others):
                 save_columns(path, log_mel_columns(sound, rate, options) if status == "ok" else None, settings)
@@ -124,7 +99,7 @@ def store_sound(
     if status == "failed":
         for stale in {record.name for record in stored} - {record.name for record in others}:
             with suppress(OSError):
-                columns_path(dataset.mels, stale).unlink()
+                columns_path(mels, stale).unlink()
     return Record(
         id=clip_id,
         status=status,
@@ -141,10 +116,10 @@ def store_sound(
     )
 
 
-def _folder(dataset: Dataset, source: str | Path) -> str:
+def _folder(data_dir: str | Path, source: str | Path) -> str:
     """Where a file lies: relative to the data set, so that this may move; or an address."""
     folder = os.path.dirname(source)
-    return folder if storage.is_remote(folder) else os.path.relpath(folder, dataset.data_dir)
+    return folder if storage.is_remote(folder) else os.path.relpath(folder, data_dir)
 
 
 def _name(clip_id: str, digest: str, known: Sequence[Record], others: Sequence[Record]) -> str:
@@ -181,21 +156,6 @@ def read_summary(folder: Path) -> dict[str, list[Record]]:
         except TypeError:
             log.warning("%s: a damaged line is ignored; its clip counts as missing", path)
     return dict(records)
-
-
-def source_states(dataset: Dataset, sources: Mapping[str, str | Path]) -> dict[str, list[storage.State]]:
-    """The states by which the store may know the sound of each clip: that of its file and, where that is a training
-    copy, that of its original. Nothing where there is no file.
-    """
-    found, videos = storage.states(sources.values()), dataset.videos
-    copies = {} if storage.is_remote(videos) else originals(videos)
-    result = {}
-    for clip_id, source in sources.items():
-        result[clip_id] = [found[source]] if found[source] else []
-        size, original = copies.get(clip_id, (None, None))
-        if result[clip_id] and found[source][0] == size and Path(source) == copy_path(videos, clip_id):
-            result[clip_id].append(original)
-    return result
 
 
 def state(

@@ -1,7 +1,7 @@
 """The log-mel store as training uses it: checked once at the start, then read picture by picture."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -10,8 +10,8 @@ import numpy as np
 
 from pipelines.audio.log_mel import AudioImage, picture, silent_picture
 from pipelines.audio.mel_file import columns_path, fingerprint, load_columns
-from pipelines.audio.mel_records import read_summary, sound_file, source_states, state
-from pipelines.dataset.clips import Dataset, ListError
+from pipelines.audio.mel_records import read_summary, state
+from pipelines.files.storage import State
 from pipelines.files.words import counted
 
 _REMEDY = "make it with: python tools/precompute_audio.py --data D.json --config C.json, and the same --set"
@@ -61,22 +61,15 @@ class MelStore:
             return silent_picture(self.options, audio_segments)
         return picture(columns, self.options, audio_segments, cut)
 
-    def check(self, dataset: Dataset, videos: Iterable[tuple[str, str | Path | None]]) -> Findings:
+    def check(self, states: Mapping[str, Sequence[State]]) -> Findings:
         """Compare the store with the clips that will be asked for; opens nothing but the summary.
 
         Args:
-            dataset: where the clips lie.
-            videos: id and video file of each clip; None: look for it, there may be only a frame folder.
+            states: of each clip, by which the store may know its sound (`storage.state`); the first one counts.
         """
         records, settings = read_summary(self.folder), fingerprint(self.options)
         clips = defaultdict(dict)  # state -> id -> record
-        sources, failed = {}, {}
-        for clip_id, video in dict(videos).items():
-            try:
-                sources[clip_id] = sound_file(dataset, clip_id, video)
-            except ListError as error:
-                failed[clip_id] = str(error)
-        for clip_id, found in source_states(dataset, sources).items():
+        for clip_id, found in states.items():
             kind, record = state(records.get(clip_id, ()), found, self.folder, settings)
             clips[kind][clip_id] = record
 
@@ -88,6 +81,6 @@ class MelStore:
                     text = text.format(found=clips[kind][ids[0]].fingerprint, settings=settings)
                 these = counted(len(ids), f"clip {one}", f"clips {several}")
                 problems.append(f"{self.folder}: {these} {text} (clips: {shown})")
-        failed |= {clip_id: record.reason for clip_id, record in clips["failed"].items()}
+        failed = {clip_id: record.reason for clip_id, record in clips["failed"].items()}
         sounds = {clip_id: record.name for clip_id, record in clips["ok"].items()} | dict.fromkeys(clips["silent"], "")
         return Findings(problems, sounds, failed)

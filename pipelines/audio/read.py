@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 
 from pipelines.audio.decode import Piece, SoundError, decoded_pieces, sound_stream
-from pipelines.dataset.media_files import DEMUXERS
+from pipelines.files.formats import DEMUXERS
 from pipelines.files.storage import is_remote, open_remote
 
 UNKNOWN_LENGTH = 0x7FFF0000

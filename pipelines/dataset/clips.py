@@ -1,26 +1,10 @@
 """What a data set is: its folders, its clips, and the error for what cannot be used of it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from pipelines.files.storage import is_remote
-
-
-class InputError(ValueError):
-    """What a user gave cannot be used. `problems` holds one line of text for each thing that is wrong."""
-
-    def __init__(self, problems: Sequence[str]):
-        super().__init__(list(problems))
-        self.problems = list(problems)
-
-    def __str__(self) -> str:
-        return "\n".join(self.problems)
-
-
-class ListError(InputError):
-    """A list file, or an id in it, that cannot be used."""
 
 
 @dataclass(frozen=True, kw_only=True)

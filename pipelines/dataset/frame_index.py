@@ -12,10 +12,11 @@ from pathlib import Path
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
-from pipelines.dataset.clips import Dataset, ListError
+from pipelines.dataset.clips import Dataset
 from pipelines.dataset.list_file import columns_hint
 from pipelines.dataset.tsam_names import explain_cut_names
 from pipelines.decode.frame_folder import FrameError, check_template, probe_folder
+from pipelines.files.errors import ListError
 from pipelines.files.records import Record, is_whole, read_records, write_records
 from pipelines.files.unicode_names import name_hint
 

@@ -9,7 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from pipelines.dataset.clips import Dataset, ListError
+from pipelines.dataset.clips import Dataset
+from pipelines.files.errors import ListError
 from pipelines.files.unicode_names import name_hint
 from pipelines.files.words import counted
 

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from pipelines.audio.mel_store import MelStore
-from pipelines.dataset.clips import Clip, Dataset, InputError, ListError
+from pipelines.dataset.audio_files import sound_states
+from pipelines.dataset.clips import Clip, Dataset
 from pipelines.dataset.frame_index import index_frames
 from pipelines.dataset.list_file import SPLITS, Entry, check_labels, read_lists
 from pipelines.dataset.tsam_names import explain_cut_names
 from pipelines.dataset.video_index import Record, index_videos
+from pipelines.files.errors import InputError, ListError
 from pipelines.files.storage import is_remote, location
 from pipelines.files.unicode_names import name_hint
 from pipelines.files.words import counted
@@ -172,7 +174,9 @@ def _attach_sound(config: Any, clips: dict[str, list[Clip]]) -> tuple[list[str],
     store = MelStore(config.dataset.mels, config.data_augmentation.audio_image_param)
     from_video = config.pipeline.source == "video"
     videos = {clip.id: clip.path if from_video else None for members in clips.values() for clip in members}
-    problems, sounds, failed = store.check(config.dataset, videos.items())
+    states, without_file = sound_states(config.dataset, videos)
+    problems, sounds, failed = store.check(states)
+    failed |= without_file
     silent = [clip_id for clip_id in videos if sounds.get(clip_id) == ""]  # in the order of the lists
     if not from_video:
         problems += explain_cut_names(config.dataset.audios, ".wav", silent, videos)[0]

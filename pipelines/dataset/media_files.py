@@ -5,34 +5,14 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
-from pipelines.dataset.clips import Dataset, ListError
+from pipelines.dataset.clips import Dataset
 from pipelines.dataset.list_file import columns_hint
+from pipelines.files.errors import ListError
+from pipelines.files.formats import DEMUXERS
 from pipelines.files.storage import is_remote, remote_files, remote_names
 from pipelines.files.unicode_names import name_hint
 
 log = logging.getLogger(__name__)
-
-# File ending -> the demuxer that may open it (FFmpeg's name). Forcing the demuxer keeps a playlist named x.mp4 from
-# being opened as a playlist. The order is the order in which the endings of an id are tried.
-DEMUXERS = {
-    ".mp4": "mp4",
-    ".m4v": "mp4",
-    ".mov": "mov",
-    ".mkv": "matroska",
-    ".webm": "matroska",
-    ".avi": "avi",
-    ".3gp": "mp4",
-    ".3g2": "mp4",
-    ".flv": "flv",
-    ".wmv": "asf",
-    ".asf": "asf",
-    ".ogv": "ogg",
-    ".ts": "mpegts",
-    ".mts": "mpegts",
-    ".m2ts": "mpegts",
-    ".mpg": "mpeg",
-    ".mpeg": "mpeg",
-}
 
 
 def find_video(dataset: Dataset, clip_id: str) -> Path | str:

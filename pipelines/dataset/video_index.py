@@ -14,9 +14,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from pipelines.dataset.clips import Dataset, ListError
+from pipelines.dataset.clips import Dataset
 from pipelines.dataset.media_files import find_videos
 from pipelines.decode.probe import Checked, probe_video
+from pipelines.files.errors import ListError
 from pipelines.files.records import (
     Record,
     append,

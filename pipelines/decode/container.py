@@ -12,7 +12,7 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from pipelines.dataset.media_files import DEMUXERS
+from pipelines.files.formats import DEMUXERS
 from pipelines.files.storage import is_remote, open_remote
 from pipelines.files.unicode_names import name_hint
 

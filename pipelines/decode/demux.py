@@ -13,11 +13,11 @@ from av.codec import CodecContext
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from pipelines.dataset.media_files import DEMUXERS
 from pipelines.decode.bitstream.headers import header_reader
 from pipelines.decode.bitstream.mp4 import SampleTable, sample_table
 from pipelines.decode.bitstream.packets import Fact, Packet, Run, gather_facts, order_shown, select
 from pipelines.decode.container import VideoError, damaged, open_video, video_stream
+from pipelines.files.formats import DEMUXERS
 from pipelines.files.storage import KEEP_BYTES, fetch, is_remote
 from pipelines.files.words import counted
 

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipelines.dataset.clips import InputError
 from pipelines.decode.jpeg import JpegError, check_jpeg
+from pipelines.files.errors import InputError
 
 
 class FrameError(ValueError):

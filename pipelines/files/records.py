@@ -16,8 +16,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pipelines.dataset.clips import InputError
 from pipelines.files.atomic import unfinished
+from pipelines.files.errors import InputError
 from pipelines.files.shard import Shard, part_files
 
 log = logging.getLogger(__name__)

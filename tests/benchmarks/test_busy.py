@@ -3,7 +3,7 @@
 import pytest
 
 from tests.benchmarks.read_results import results
-from tests.processes import run
+from tests.helpers.processes import run
 
 
 @pytest.mark.slow

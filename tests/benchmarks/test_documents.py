@@ -21,7 +21,7 @@ from benchmarks.training.end_to_end_variants import (
     kilobytes_read,
     total,
 )
-from tests.processes import ROOT
+from tests.helpers.processes import ROOT
 
 
 def way(name, segments=16, prepare=1.0, size=1000.0, files=1.0, rate=10.0, cost=100.0, decoded=50.0):

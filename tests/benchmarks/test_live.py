@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.model.live_variants import HEARING, IMAGE, STREAM, WINDOW, Following, Size
 from tests.benchmarks.test_short import results
-from tests.processes import run
+from tests.helpers.processes import run
 
 
 @pytest.mark.parametrize("way", [IMAGE, STREAM, HEARING, WINDOW])

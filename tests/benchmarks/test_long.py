@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks.read_results import results
-from tests.media import write_video
-from tests.processes import run
+from tests.helpers.media import write_video
+from tests.helpers.processes import run
 
 
 @pytest.fixture(scope="module")

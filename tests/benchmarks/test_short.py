@@ -28,10 +28,10 @@ from pipelines.mel import log_mel_picture
 from pipelines.sampling.plan import Colour, Crop, Plan
 from tests.benchmarks.read_results import results
 from tests.benchmarks.variants import Counter, unavailable
-from tests.media import write_video
-from tests.naive_tsam import naive_shift
-from tests.processes import run
-from tests.sound_media import noise
+from tests.helpers.media import write_video
+from tests.helpers.naive_tsam import naive_shift
+from tests.helpers.processes import run
+from tests.helpers.sound_media import noise
 from tsam_dali.cli.provenance import nvidia_driver, provenance
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.loading.startup import make_data
 from pipelines.dataset.load import load_clips
-from tests.processes import run
+from tests.helpers.processes import run
 from tsam_dali.config import load_config
 
 

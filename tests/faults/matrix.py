@@ -45,7 +45,7 @@ playlist named .mp4: not_a_video; the file that it names is not read
 playlist named .mp4: the same for its sound
     pipelines/audio/test_read.py::test_a_file_that_is_something_else
 playlist named .mp4: the same for the ffmpeg program
-    test_video2frames.py::test_failures_are_listed_and_leave_nothing_behind
+    tools/test_video2frames.py::test_failures_are_listed_and_leave_nothing_behind
 no video stream: status no_video
     pipelines/decode/test_container.py::test_sound_alone
 no audio stream: silence, an error or left out, as model.missing_audio says
@@ -85,7 +85,7 @@ FIFO: status not_a_file, never waits
 FIFO: the same for sound
     pipelines/audio/test_read.py::test_a_fifo_is_not_opened
 symlink out of the folder: followed: the owner made it; a list cannot
-    faults/test_security_of_paths.py::test_links_are_the_owners
+    security/test_security_of_paths.py::test_links_are_the_owners
 symlink out of the folder: a link that leads nowhere or in a circle has a status
     pipelines/dataset/test_video_index.py::test_bad_files_have_a_status_each
 tags that are no UTF-8: read
@@ -187,7 +187,7 @@ read-only folder: results: an error before training; data: a warning
 non-finite loss: stops one step later, names the clips
     tsam_dali/training/test_engine.py::test_a_loss_that_is_not_finite_names_its_clips
 non-finite loss: on one of three ranks: all stop at the same step
-    test_learner_ranks.py::test_a_loss_that_is_not_finite_on_one_rank_stops_all_at_the_same_step
+    ranks/test_train_steps.py::test_a_loss_that_is_not_finite_on_one_rank_stops_all_at_the_same_step
 non-finite loss: lasting under fp16: stops after 20 skipped steps
     tsam_dali/training/test_engine.py::test_fp16_stops_where_every_step_is_skipped
 non-finite loss: status failed; no checkpoint is spoilt
@@ -201,7 +201,7 @@ damaged checkpoint: named; the one before takes its place
 damaged checkpoint: a whole run goes on from the one before
     tsam_dali/runs/test_resume.py::test_a_damaged_checkpoint_is_passed_over
 malicious pickle: 16 kinds refused, nothing runs
-    faults/test_malicious_pickles.py::test_refused_and_nothing_runs
+    security/test_malicious_pickles.py::test_refused_and_nothing_runs
 changed settings on resume: refused with each difference, unless --force
     tsam_dali/runs/test_train.py::test_what_differs_from_the_checkpoint_is_shown
 changed settings on resume: every setting that decides what is learned
@@ -209,15 +209,15 @@ changed settings on resume: every setting that decides what is learned
 changed list on resume: refused
     faults/test_runs.py::test_a_list_that_changed_is_refused
 other number of ranks: the same global batches
-    test_distributed.py::test_two_ranks_see_the_global_batches_of_one
+    ranks/test_batches.py::test_two_ranks_see_the_global_batches_of_one
 changed settings on resume: forced, with epochs of another length: the epoch begins anew
     faults/test_runs.py::test_epochs_of_another_length_begin_anew
 changed settings on resume: another network: refused, even if forced
     faults/test_runs.py::test_another_head_is_refused_with_the_tensors_named
 results folder not shared: an error on all ranks
-    test_learner_ranks.py::test_ranks_that_find_different_checkpoints_end_alike
+    ranks/test_train_steps.py::test_ranks_that_find_different_checkpoints_end_alike
 other number of ranks: the same global batches from a step in an epoch on
-    test_distributed.py::test_a_run_that_goes_on_sees_the_global_batches_of_one_rank
+    ranks/test_batches.py::test_a_run_that_goes_on_sees_the_global_batches_of_one_rank
 other number of ranks: a run goes on to its end
     faults/test_runs.py::test_a_run_goes_on_with_another_number_of_ranks
 too many broken clips: an error

@@ -30,7 +30,7 @@ MUTATIONS = [
     ),
     Mutation(
         "checkpoint: written straight to its name",
-        "tsam_dali/weights/checkpoint.py",
+        "pipelines/files/atomic.py",
         "with unfinished(path) as temporary:",
         "for temporary in [path]:",
         "tsam_dali/weights/test_checkpoint.py::test_a_save_that_fails_leaves_the_previous_file",
@@ -40,21 +40,21 @@ MUTATIONS = [
         "tsam_dali/weights/checkpoint.py",
         "weights_only=True",
         "weights_only=False",
-        "faults/test_malicious_pickles.py::test_refused_and_nothing_runs",
+        "security/test_malicious_pickles.py::test_refused_and_nothing_runs",
     ),
     Mutation(
         "weights: pickles run",
         "tsam_dali/weights/read.py",
         "weights_only=True",
         "weights_only=False",
-        "faults/test_malicious_pickles.py::test_refused_and_nothing_runs",
+        "security/test_malicious_pickles.py::test_refused_and_nothing_runs",
     ),
     Mutation(
         "video: the demuxer is not forced",
         "pipelines/decode/container.py",
         'format=demuxer, metadata_errors="replace"',
         'metadata_errors="replace"',
-        "faults/test_security.py::test_every_demuxer_is_forced",
+        "security/test_security.py::test_every_demuxer_is_forced",
     ),
     Mutation(
         "video: the first bytes are not looked at",
@@ -313,6 +313,6 @@ MUTATIONS = [
         "pipelines/transcode/ffmpeg.py",
         "command, cwd=folder, stdin",
         "command, cwd=folder, shell=True, stdin",
-        "faults/test_security.py::test_there_is_no_shell",
+        "security/test_security.py::test_there_is_no_shell",
     ),
 ]

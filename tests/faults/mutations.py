@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from tests.faults.mutation_table import MUTATIONS, Mutation
-from tests.processes import ROOT
+from tests.helpers.processes import ROOT
 from tsam_dali.cli.common import parser
 
 COPIED = ("benchmarks", "config", "docs", "pipelines", "tests", "tools", "tsam_dali")

@@ -9,7 +9,7 @@ from benchmarks.documents.run_results import faults
 from benchmarks.reliability.damaged_files import damaged_checkpoints, mutated_videos
 from benchmarks.reliability.faults import SHORT, judge
 from benchmarks.reliability.killed_runs import same
-from tests.processes import run
+from tests.helpers.processes import run
 from tsam_dali.weights.checkpoint import save_checkpoint
 
 FOUND = [

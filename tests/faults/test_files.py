@@ -13,8 +13,8 @@ from pipelines.decode import decode_frames
 from pipelines.decode.frames import VideoError, probe
 from pipelines.decode.probe import probe_video
 from pipelines.loader import build_loader
-from tests.media import ffmpeg, write_video
-from tests.sound_media import noise, write_clip
+from tests.helpers.media import ffmpeg, write_video
+from tests.helpers.sound_media import noise, write_clip
 from tsam_dali.config.load import Config, config_from_dict
 
 CUTS = 40

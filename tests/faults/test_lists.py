@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.dataset.clips import Dataset, ListError
+from pipelines.dataset.clips import Dataset
 from pipelines.dataset.list_file import Entry, read_list
 from pipelines.dataset.load import DataError, load_clips
 from pipelines.dataset.media_files import find_videos
-from tests.media import write_video
+from pipelines.files.errors import ListError
+from tests.helpers.media import write_video
 from tsam_dali.config.load import config_from_dict
 
 READ = {

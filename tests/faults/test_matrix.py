@@ -8,7 +8,7 @@ import pytest
 from tests.faults.matrix import MATRIX
 from tests.faults.mutation_table import MUTATIONS
 from tests.faults.mutations import broken
-from tests.processes import ROOT
+from tests.helpers.processes import ROOT
 
 COVERED = {
     "files": {

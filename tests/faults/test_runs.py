@@ -9,10 +9,10 @@ import torch
 
 from pipelines.dataset.clips import Clip
 from pipelines.dataset.load import load_clips
-from tests.checkpoints import TINY, checkpoint
-from tests.media import write_video
-from tests.networks import settings
-from tests.processes import TORCHRUN, run
+from tests.helpers.checkpoints import TINY, checkpoint
+from tests.helpers.media import write_video
+from tests.helpers.networks import settings
+from tests.helpers.processes import TORCHRUN, run
 from tests.tsam_dali.runs.test_resume import SMALL, STEPS, assert_same, status
 from tsam_dali.config.load import Config, ConfigError, config_from_dict
 from tsam_dali.distributed import Job

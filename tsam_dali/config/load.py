@@ -14,8 +14,9 @@ from annotated_types import Ge
 
 from pipelines.audio.log_mel import AudioImage
 from pipelines.dali.source import PipelineOptions
-from pipelines.dataset.clips import Dataset, InputError, ListError
+from pipelines.dataset.clips import Dataset
 from pipelines.dataset.list_file import read_text
+from pipelines.files.errors import InputError, ListError
 from pipelines.sampling.plan import AudioAugmentation, VideoAugmentation, VideoImage
 from tsam_dali.config.sections import Model, OptimizerParam, ShiftTemporal, TrainingParam
 

@@ -8,6 +8,11 @@ from annotated_types import Ge, Gt, Interval
 
 EVALUATION_BATCH_SIZE = 16
 """Clips in a step of each rank, in an evaluation."""
+PUBLISHED = {  # as in TSAM's code, https://github.com/aav-antonov/TSAM; no checksums are published
+    "miil_21k": "resnet50_miil_21k.pth",
+    "kinetics400": "resnet50_kinetics400.ckpt.pth.tar",
+    "something_v1": "resnet50_something_v1.tar",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

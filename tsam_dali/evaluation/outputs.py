@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import confusion_matrix
 
+from pipelines.files.atomic import replacing
 from pipelines.files.words import counted
 from tsam_dali.evaluation.evaluator import SPLIT, Evaluation
 from tsam_dali.evaluation.scores import CALIBRATION_BINS, TOP, class_table, top
@@ -24,7 +25,6 @@ from tsam_dali.report.sections import (
     reasons_section,
     settings_section,
 )
-from tsam_dali.weights.checkpoint import replacing
 
 DECIMALS = 6
 """Of the probabilities in the lines."""

@@ -7,9 +7,8 @@ from timm.models import convnext, efficientnet, mobilenetv3, regnet, resnet, res
 from timm.models._efficientnet_blocks import EdgeResidual, InvertedResidual, UniversalInvertedResidual
 from torch import nn
 
-from tsam_dali.config.sections import Model, ShiftTemporal
+from tsam_dali.config.sections import PUBLISHED, Model, ShiftTemporal
 from tsam_dali.model.shift import TemporalShift
-from tsam_dali.weights.tsam_zoo import PUBLISHED
 
 FAMILIES = (resnet, resnetv2, regnet, efficientnet, mobilenetv3, convnext)
 FAMILY_NAMES = (

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
+from torch import Tensor
 
 from pipelines.loader import Batch
-from tsam_dali.report.plots import stretched
 
 SHOWN_MISTAKES = 12
 """On a page."""
@@ -88,3 +88,10 @@ def thumbnails(pictures: torch.Tensor, height: int = THUMBNAIL) -> torch.Tensor:
     size = (round(h * factor), max(1, round(w * factor)))
     small = F.interpolate(pictures.flatten(0, 1).float(), size, mode="bilinear", antialias=True)
     return (small.clamp(0, 1) * 255).round().to(torch.uint8).unflatten(0, pictures.shape[:2])
+
+
+def stretched(pictures: Tensor) -> Tensor:
+    """Each plane of (..., H, W) from its lowest..highest value to 0..1; an even plane is black."""
+    low, high = pictures.aminmax(dim=-1, keepdim=True)
+    low, high = low.amin(-2, keepdim=True), high.amax(-2, keepdim=True)
+    return (pictures - low) / (high - low).where(high > low, 1)

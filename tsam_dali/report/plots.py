@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from pipelines.files.words import counted
+from tsam_dali.report.mistakes import stretched
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from torch import Tensor
 
 DPI = 120
 COLOURS = {"training": "tab:blue", "validation": "tab:orange"}
@@ -178,13 +178,6 @@ def plot_contact_sheet(
         row_axes[0].set_ylabel(literally(titles[row]), rotation=0, ha="right", va="center", fontsize=9)
     figure.savefig(path, dpi=DPI)
     return figure
-
-
-def stretched(pictures: Tensor) -> Tensor:
-    """Each plane of (..., H, W) from its lowest..highest value to 0..1; an even plane is black."""
-    low, high = pictures.aminmax(dim=-1, keepdim=True)
-    low, high = low.amin(-2, keepdim=True), high.amax(-2, keepdim=True)
-    return (pictures - low) / (high - low).where(high > low, 1)
 
 
 def plot_confusion(matrix: np.ndarray, class_names: Sequence[str], path: str | Path | BinaryIO, of: str = "") -> Figure:

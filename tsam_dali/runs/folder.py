@@ -12,13 +12,13 @@ from logging.handlers import MemoryHandler
 from pathlib import Path
 from typing import Any, Self
 
+from pipelines.files.atomic import replacing
 from pipelines.files.records import in_use
 from tsam_dali.cli.common import new_folder
 from tsam_dali.cli.provenance import provenance
 from tsam_dali.config.load import Config, ConfigError
 from tsam_dali.distributed import is_main
 from tsam_dali.runs.signals import Interrupted
-from tsam_dali.weights.checkpoint import replacing
 from tsam_dali.weights.checkpoint_folder import CheckpointFolder
 
 log = logging.getLogger(__name__)

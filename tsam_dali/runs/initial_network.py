@@ -10,6 +10,7 @@ import torch
 from pipelines.dataset.clips import Clip
 from pipelines.files.words import counted
 from tsam_dali.config.load import Config
+from tsam_dali.config.sections import PUBLISHED
 from tsam_dali.distributed import Job
 from tsam_dali.model import build_model
 from tsam_dali.model.backbone import first_weights, timm_name
@@ -24,7 +25,7 @@ from tsam_dali.weights.export_folder import read_state
 from tsam_dali.weights.formats import WeightsError, read_weights
 from tsam_dali.weights.load import LoadReport, load_pretrained, load_weights
 from tsam_dali.weights.timm_zoo import timm_file
-from tsam_dali.weights.tsam_zoo import PUBLISHED, weight_path
+from tsam_dali.weights.tsam_zoo import weight_path
 
 log = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ import math
 from pathlib import Path
 from typing import Any
 
+from pipelines.files.atomic import replacing
 from tsam_dali.config.load import Config
 from tsam_dali.runs.trackers import Guarded, close_trackers, start_trackers
-from tsam_dali.weights.checkpoint import replacing
 
 log = logging.getLogger(__name__)
 

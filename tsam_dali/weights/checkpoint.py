@@ -4,14 +4,12 @@ import hashlib
 import os
 import pickle
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from pipelines.files.atomic import unfinished
+from pipelines.files.atomic import replacing
 from pipelines.files.unicode_names import name_hint
 
 FORMAT = "tsam_dali"
@@ -118,24 +116,3 @@ def _digest_file(path: Path) -> Path:
 def sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path`; what was written there is synced and takes the name `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with unfinished(path) as temporary:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
-
-
-def _sync_folder(path: Path) -> None:
-    """Make names that were given in a folder outlast a loss of power."""
-    folder = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

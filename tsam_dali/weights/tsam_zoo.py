@@ -6,17 +6,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from tsam_dali.weights.checkpoint import replacing, sha256
+from pipelines.files.atomic import replacing
+from tsam_dali.config.sections import PUBLISHED
+from tsam_dali.weights.checkpoint import sha256
 from tsam_dali.weights.read import WeightsError, read_content
 
 ADDRESS = (
     "https://bitbucket.org/AlexeyAntonov74/resnet50_pretrained_weights/raw/cc2bc64184212a0c0b710ab27f78b54ec7c06adb"
 )
-PUBLISHED = {  # as in TSAM's code, https://github.com/aav-antonov/TSAM; no checksums are published
-    "miil_21k": "resnet50_miil_21k.pth",
-    "kinetics400": "resnet50_kinetics400.ckpt.pth.tar",
-    "something_v1": "resnet50_something_v1.tar",
-}
 FOLDER = Path("weights")
 TIMEOUT_SECONDS = 30
 CHUNK = 1 << 20

@@ -3,7 +3,7 @@
 import os
 
 from pipelines.dataset.list_file import read_list
-from tests.processes import called
+from tests.helpers.processes import called
 from tools.make_lists import main
 from tsam_dali.config import load_config
 

@@ -16,8 +16,9 @@ from pipelines.annotations.paths import PathOptions, read_paths, read_tsm
 from pipelines.annotations.rows import Listing, Row, without_ending
 from pipelines.annotations.split import ListedClip, draw_validation
 from pipelines.annotations.write import write_lists
-from pipelines.dataset.clips import Dataset, ListError
+from pipelines.dataset.clips import Dataset
 from pipelines.dataset.list_file import check_labels, id_problem, listed_ids, read_list
+from pipelines.files.errors import ListError
 
 # The characters that matter to a reader of lists, and any others that can be printed.
 NAMES = st.text(st.sampled_from("ab4mp. ,;-_~#'\"0") | st.characters(exclude_characters="/"), min_size=1, max_size=12)

@@ -6,8 +6,8 @@ import soundfile
 
 from pipelines.audio.read import SoundError, read_sound
 from pipelines.decode.frames import probe
-from tests.media import ffmpeg
-from tests.sound_media import tone, without_decoder
+from tests.helpers.media import ffmpeg
+from tests.helpers.sound_media import tone, without_decoder
 
 
 @pytest.mark.parametrize("undecodable", [0, 1])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipelines.audio import log_mel
 from pipelines.audio.log_mel import AudioImage, log_mel_columns, picture, pieces, silent_picture
 from pipelines.mel import log_mel_picture
-from tests.sound_media import noise, tone
+from tests.helpers.sound_media import noise, tone
 
 SMALL = AudioImage(n_mels=32, spec_size=(3, 24, 40))
 

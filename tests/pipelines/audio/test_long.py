@@ -7,7 +7,7 @@ from pipelines.audio import long as module
 from pipelines.audio.decode import Piece
 from pipelines.audio.log_mel import AudioImage, log_mel_columns, picture
 from pipelines.audio.long import long_picture, long_sound
-from tests.processes import run
+from tests.helpers.processes import run
 
 KINDS = [
     (48000, 100_000, {}),

@@ -10,19 +10,13 @@ import soundfile
 
 from pipelines.audio.log_mel import AudioImage
 from pipelines.audio.mel_file import columns_path, fingerprint, load_columns
-from pipelines.audio.mel_records import (
-    SUMMARY_NAME,
-    read_summary,
-    sound_file,
-    source_states,
-    state,
-    store_sound,
-    summary_writer,
-)
+from pipelines.audio.mel_records import SUMMARY_NAME, read_summary, state, store_sound, summary_writer
 from pipelines.audio.mel_store import MelStore
-from pipelines.dataset.clips import Dataset, ListError
+from pipelines.dataset.audio_files import sound_file, sound_states, source_states
+from pipelines.dataset.clips import Dataset
+from pipelines.files.errors import ListError
 from pipelines.mel import log_mel_picture
-from tests.sound_media import noise, tone, write_clip
+from tests.helpers.sound_media import noise, tone, write_clip
 
 OPTIONS = AudioImage(n_mels=16, spec_size=(3, 12, 20))
 
@@ -44,7 +38,7 @@ def store_all(dataset, *clip_ids):
     with summary_writer(dataset.mels) as write:
         for clip_id in clip_ids:
             known = read_summary(dataset.mels).get(clip_id, ())
-            write(store_sound(dataset, clip_id, sound_file(dataset, clip_id), OPTIONS, known))
+            write(store_sound(dataset.mels, dataset.data_dir, clip_id, sound_file(dataset, clip_id), OPTIONS, known))
 
 
 def latest(dataset):
@@ -54,7 +48,7 @@ def latest(dataset):
 
 def check(dataset, *clip_ids, options=OPTIONS):
     videos = [(clip_id, dataset.videos / f"{clip_id}.mp4") for clip_id in clip_ids]
-    return MelStore(dataset.mels, options).check(dataset, videos)
+    return MelStore(dataset.mels, options).check(sound_states(dataset, dict(videos))[0])
 
 
 def test_what_is_stored_and_said(dataset):
@@ -196,9 +190,16 @@ def test_a_frame_folder_is_silent_unless_there_is_a_video_or_wav(dataset):
     store_all(dataset, "video", "sub/wav", "images")
     store = MelStore(dataset.mels, OPTIONS)
     unknown = [(clip_id, None) for clip_id in ("video", "sub/wav", "images")]
-    assert store.check(dataset, unknown) == ([], {"video": "video", "sub/wav": "sub/wav", "images": ""}, {})
+    assert store.check(sound_states(dataset, dict(unknown))[0]) == (
+        [],
+        {"video": "video", "sub/wav": "sub/wav", "images": ""},
+        {},
+    )
     soundfile.write(dataset.audios / "images.wav", noise(0.3, 8000).T, 8000)
-    assert "1 clip has sound in the log-mel store of another file" in store.check(dataset, unknown).problems[0]
+    assert (
+        "1 clip has sound in the log-mel store of another file"
+        in store.check(sound_states(dataset, dict(unknown))[0]).problems[0]
+    )
 
 
 def test_other_sound_of_a_clip_is_stored_beside_and_equal_sound_once(dataset):
@@ -249,6 +250,15 @@ def test_columns_that_were_made_anew_with_other_settings_are_no_longer_those_of_
     store_all(same, "video")
     other = dataclasses.replace(OPTIONS, n_mels=17)
     with summary_writer(dataset.mels) as write:
-        write(store_sound(dataset, "video", dataset.videos / "video.mp4", other, read_summary(dataset.mels)["video"]))
+        write(
+            store_sound(
+                dataset.mels,
+                dataset.data_dir,
+                "video",
+                dataset.videos / "video.mp4",
+                other,
+                read_summary(dataset.mels)["video"],
+            )
+        )
     assert check(dataset, "video", options=other).problems == []
     assert "1 clip has sound in the log-mel store of another file" in check(same, "video").problems[0]

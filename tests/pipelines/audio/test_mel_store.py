@@ -11,7 +11,7 @@ from safetensors.numpy import load_file, save_file
 from pipelines.audio.log_mel import AudioImage, Columns, log_mel_columns, picture, silent_picture
 from pipelines.audio.mel_file import MelError, columns_path, fingerprint, load_columns, save_columns
 from pipelines.audio.mel_store import MelStore
-from tests.sound_media import noise
+from tests.helpers.sound_media import noise
 
 OPTIONS = AudioImage(n_mels=32, spec_size=(3, 24, 40))
 SETTINGS = fingerprint(OPTIONS)

@@ -13,8 +13,8 @@ from pipelines.audio.log_mel import AudioImage
 from pipelines.audio.read import NoSoundError, SoundError, read_sound
 from pipelines.mel import log_mel_picture
 from pipelines.transcode.ffmpeg import run_ffmpeg
-from tests.media import ffmpeg as media_ffmpeg
-from tests.sound_media import damage_sound_packet, noise, tone, write_clip
+from tests.helpers.media import ffmpeg as media_ffmpeg
+from tests.helpers.sound_media import damage_sound_packet, noise, tone, write_clip
 
 
 @pytest.mark.parametrize(("subtype", "step"), [("PCM_16", 2**-15), ("PCM_24", 2**-23), ("FLOAT", 1e-9)])

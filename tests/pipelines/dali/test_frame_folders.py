@@ -14,10 +14,10 @@ from PIL import Image
 from pipelines.dataset.load import DataError, load_clips
 from pipelines.loader import LoaderError, build_loader
 from pipelines.sampling import validation_frames
-from tests.loading import SEGMENTS, batches, expected_video, settings
-from tests.media import frame_numbers, write_video
+from tests.helpers.loading import SEGMENTS, batches, expected_video, settings
+from tests.helpers.media import frame_numbers, write_video
+from tests.helpers.processes import run
 from tests.pipelines.decode.test_jpeg import KINDS, jpeg
-from tests.processes import run
 from tsam_dali.config.load import ConfigError
 
 SIZES = [(96, 128), (128, 96), (90, 160), (112, 112), (144, 176), (64, 96), (100, 140)]

@@ -7,9 +7,9 @@ import pytest
 import soundfile
 from PIL import Image
 
-from tests.media import numbered_picture
-from tests.processes import run
-from tests.sound_media import tone
+from tests.helpers.media import numbered_picture
+from tests.helpers.processes import run
+from tests.helpers.sound_media import tone
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from pipelines.dali.inputs import check_whole
 from pipelines.dataset.clips import Clip
 from pipelines.decode.container import VideoError
 from pipelines.decode.frames import probe
-from tests.media import ffmpeg, write_alt_ref_video, write_video
+from tests.helpers.media import ffmpeg, write_alt_ref_video, write_video
 from tests.pipelines.decode.test_remux import CLOSED, OPEN
 
 

@@ -14,8 +14,18 @@ from pipelines.dataset.clips import Clip
 from pipelines.dataset.load import load_clips
 from pipelines.loader import build_loader
 from pipelines.sampling import validation_frames
-from tests.loading import SEGMENTS, SIDE, SIZES, batches, batches_from, children, expected_video, make_clip, settings
-from tests.media import frame_numbers, write_video
+from tests.helpers.loading import (
+    SEGMENTS,
+    SIDE,
+    SIZES,
+    batches,
+    batches_from,
+    children,
+    expected_video,
+    make_clip,
+    settings,
+)
+from tests.helpers.media import frame_numbers, write_video
 
 
 @pytest.fixture(scope="module", params=["h264", "vp9"])
@@ -118,7 +128,11 @@ def test_sound_is_that_of_the_plan(tmp_path, audio_segments):
     options = config.data_augmentation.audio_image_param
     with summary_writer(config.dataset.mels) as add:
         for i in range(4):
-            add(store_sound(config.dataset, f"clip{i}", tmp_path / f"videos/clip{i}.mp4", options))
+            add(
+                store_sound(
+                    config.dataset.mels, config.dataset.data_dir, f"clip{i}", tmp_path / f"videos/clip{i}.mp4", options
+                )
+            )
     clips = load_clips(config)["training"]
     assert [clip.sound for clip in clips] == ["clip0", "clip1", "clip2", ""]
     store = MelStore(config.dataset.mels, options)

@@ -11,15 +11,7 @@ import torch
 
 from pipelines.dali.inputs import DecodedVideo, WholeVideo
 from pipelines.loader import LoaderError, build_loader
-from tests.loading import (
-    SIZES,
-    batches,
-    batches_from,
-    children,
-    damage_packet,
-    make_clip,
-    settings,
-)
+from tests.helpers.loading import SIZES, batches, batches_from, children, damage_packet, make_clip, settings
 
 
 @pytest.mark.parametrize("workers", [0, 2])

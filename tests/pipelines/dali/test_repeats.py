@@ -10,7 +10,7 @@ from pipelines.decode import frames as decode
 from pipelines.loader import build_loader
 from pipelines.sampling.batch_order import TrainingOrder
 from pipelines.sampling.plan import epoch_order
-from tests.loading import SIZES, batches, batches_from, expected_video, make_clip, settings
+from tests.helpers.loading import SIZES, batches, batches_from, expected_video, make_clip, settings
 from tsam_dali.config.load import ConfigError
 
 LOOK = {"RandomHorizontalFlip": True}

@@ -10,10 +10,10 @@ import pytest
 
 from pipelines.dali.shared_memory import batch_bytes
 from pipelines.loader import build_loader
-from tests.checkpoints import TINY, checkpoint
-from tests.loading import SEGMENTS, SIDE, make_clip, settings
-from tests.media import write_video
-from tests.processes import ROOT
+from tests.helpers.checkpoints import TINY, checkpoint
+from tests.helpers.loading import SEGMENTS, SIDE, make_clip, settings
+from tests.helpers.media import write_video
+from tests.helpers.processes import ROOT
 
 SMALL = 'mount -t tmpfs -o size={} tmpfs /dev/shm && exec "$@"'
 REMEDIES = ("/dev/shm", "--shm-size", "pipeline.workers=0")

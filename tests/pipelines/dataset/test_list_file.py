@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.dataset.clips import Dataset, ListError
+from pipelines.dataset.clips import Dataset
 from pipelines.dataset.list_file import NOT_UTF8, Entry, check_labels, id_problem, read_list
 from pipelines.dataset.media_files import find_video
+from pipelines.files.errors import ListError
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 
 from pipelines.dataset.list_file import SPLITS
 from pipelines.dataset.load import DataError, load_clips, load_data
-from tests.media import write_video
-from tests.processes import ROOT, called, run
+from tests.helpers.media import write_video
+from tests.helpers.processes import ROOT, called, run
 from tsam_dali.config.load import config_from_dict
 from tsam_dali.train import main
 

@@ -14,13 +14,14 @@ from pathlib import Path
 import av
 import pytest
 
-from pipelines.dataset.clips import Dataset, ListError
+from pipelines.dataset.clips import Dataset
 from pipelines.dataset.media_files import find_video, find_videos, video_ids
 from pipelines.dataset.video_index import VERSION, index_videos, index_writer
+from pipelines.files.errors import ListError
 from pipelines.parallel.sandbox import Limits
-from tests import probes
-from tests.media import write_video
-from tests.processes import ROOT
+from tests.helpers import probes
+from tests.helpers.media import write_video
+from tests.helpers.processes import ROOT
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from pipelines.decode.frames import probe
 from pipelines.decode.stream import read_stream
 from pipelines.sampling.plan import Crop, displayed_size, undisplayed
 from pipelines.transcode.training_copy import CopyOptions, write_copy
-from tests.loading import batches, settings
-from tests.media import ffmpeg, write_video
+from tests.helpers.loading import batches, settings
+from tests.helpers.media import ffmpeg, write_video
 from tsam_dali.inference.file_clips import file_clip
 from tsam_dali.inference.live import prepare
 

@@ -12,8 +12,8 @@ import pytest
 from pipelines.decode import decode_frames
 from pipelines.decode.frames import VideoError, probe
 from pipelines.decode.remux import remux
-from tests.damage import DAMAGES, damage
-from tests.media import SOUND_RATE, as_ffmpeg_shows_it, ffmpeg, frame_numbers, write_video
+from tests.helpers.damage import DAMAGES, damage
+from tests.helpers.media import SOUND_RATE, as_ffmpeg_shows_it, ffmpeg, frame_numbers, write_video
 
 FASTSTART = {"movflags": "faststart"}
 FRAGMENTS = {"movflags": "frag_keyframe+empty_moov"}

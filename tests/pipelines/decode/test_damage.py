@@ -6,8 +6,8 @@ import pytest
 
 from pipelines.decode import decode_frames
 from pipelines.decode.frames import VideoError
-from tests.decoding import CLOSED, OPEN, check, demuxed, full_decode, x264, x265
-from tests.media import ffmpeg, frame_numbers, write_video
+from tests.helpers.decoding import CLOSED, OPEN, check, demuxed, full_decode, x264, x265
+from tests.helpers.media import ffmpeg, frame_numbers, write_video
 
 
 @pytest.mark.parametrize("options", [OPEN, x264("keyint=10:intra-refresh=1"), CLOSED])

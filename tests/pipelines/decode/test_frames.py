@@ -6,8 +6,8 @@ import pytest
 
 from pipelines.decode import decode_frames, demux
 from pipelines.decode.frames import VideoError, probe
-from tests.decoding import CLOSED, OPEN, check, demuxed, selected, x264, x265
-from tests.media import ffmpeg, frame_numbers, write_alt_ref_video, write_video
+from tests.helpers.decoding import CLOSED, OPEN, check, demuxed, selected, x264, x265
+from tests.helpers.media import ffmpeg, frame_numbers, write_alt_ref_video, write_video
 
 STREAMS = [
     ("h264", "mp4", CLOSED),

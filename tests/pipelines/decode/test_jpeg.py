@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image, UnidentifiedImageError
 
 from pipelines.decode.jpeg import JpegError, black_jpeg, check_jpeg
-from tests.media import numbered_picture
+from tests.helpers.media import numbered_picture
 
 HEIGHT, WIDTH = 48, 64
 

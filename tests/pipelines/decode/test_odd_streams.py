@@ -10,8 +10,8 @@ import pytest
 from pipelines.decode import decode_frames
 from pipelines.decode.frames import VideoError, probe
 from pipelines.decode.remux import remux
-from tests.decoding import check, demuxed, full_decode, rewrite, x264, x265
-from tests.media import write_video
+from tests.helpers.decoding import check, demuxed, full_decode, rewrite, x264, x265
+from tests.helpers.media import write_video
 from tests.pipelines.decode.bitstream.bits import Bits
 
 CLOSED_HEVC = x265("keyint=10:bframes=4:b-adapt=0:open-gop=0")

@@ -17,7 +17,7 @@ from pipelines.decode.probe import probe_video
 from pipelines.decode.remux import remux
 from pipelines.decode.stream import read_stream
 from pipelines.transcode.training_copy import CopyOptions, write_copy
-from tests.media import as_ffmpeg_shows_it, ffmpeg, write_video
+from tests.helpers.media import as_ffmpeg_shows_it, ffmpeg, write_video
 
 SIZE = (96, 128)
 MATRICES = {

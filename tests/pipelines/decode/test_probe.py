@@ -11,8 +11,8 @@ from pipelines.decode.frames import probe
 from pipelines.decode.nvdec import nvdec_decodes, prunable
 from pipelines.decode.probe import probe_video
 from pipelines.parallel.sandbox import Limits, map_limited
-from tests.damage import DAMAGES, damage
-from tests.media import write_video
+from tests.helpers.damage import DAMAGES, damage
+from tests.helpers.media import write_video
 
 NAMED = {"ok", "empty", "not_a_video", "truncated", "damaged", "no_video", "unsupported", "wrong_count"}
 NAMED |= {"timeout", "out_of_memory"}

@@ -11,8 +11,8 @@ from pipelines.decode import decode_frames
 from pipelines.decode.bitstream.headers import DELIMITER, _unit_finder
 from pipelines.decode.frames import VideoError
 from pipelines.decode.remux import black_video, remux
-from tests.decoding import CLOSED, OPEN, x264, x265
-from tests.media import ffmpeg, frame_numbers, write_alt_ref_video, write_video
+from tests.helpers.decoding import CLOSED, OPEN, x264, x265
+from tests.helpers.media import ffmpeg, frame_numbers, write_alt_ref_video, write_video
 
 
 def read_all(data: bytes) -> tuple[np.ndarray, int]:

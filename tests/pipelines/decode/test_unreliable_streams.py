@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from pipelines.decode.remux import remux
-from tests.decoding import check, demuxed, full_decode, rewrite, x264, x265
-from tests.media import ffmpeg, write_video
+from tests.helpers.decoding import check, demuxed, full_decode, rewrite, x264, x265
+from tests.helpers.media import ffmpeg, write_video
 
 
 def swapped(number: int) -> int:

@@ -11,8 +11,8 @@ import pytest
 from pipelines.dataset.video_index import compact_index, take_in_parts
 from pipelines.files.records import merge_parts, read_records, record_writer
 from pipelines.files.shard import Shard, part_files
-from tests.media import write_video
-from tests.processes import run
+from tests.helpers.media import write_video
+from tests.helpers.processes import run
 
 COUNT = 9
 

@@ -8,15 +8,16 @@ import pytest
 import torch
 
 from pipelines.audio.read import read_sound
-from pipelines.dataset.clips import Dataset, ListError
+from pipelines.dataset.clips import Dataset
 from pipelines.dataset.load import DataError, load_clips
 from pipelines.dataset.media_files import find_videos, video_ids
 from pipelines.decode import decode_frames
 from pipelines.decode.probe import probe_video
 from pipelines.files import storage
+from pipelines.files.errors import ListError
 from pipelines.loader import build_loader
-from tests.media import write_video
-from tests.processes import ROOT, run
+from tests.helpers.media import write_video
+from tests.helpers.processes import ROOT, run
 from tsam_dali.config import load_config
 
 pytest.importorskip("obstore")

@@ -6,14 +6,15 @@ import unicodedata
 
 import pytest
 
-from pipelines.audio.mel_records import sound_file
-from pipelines.dataset.clips import Dataset, InputError
+from pipelines.dataset.audio_files import sound_file
+from pipelines.dataset.clips import Dataset
 from pipelines.dataset.frame_index import index_frames
 from pipelines.dataset.list_file import read_list
 from pipelines.dataset.media_files import find_video, find_videos
+from pipelines.files.errors import InputError
 from pipelines.files.unicode_names import locale_hint, name_hint
-from tests.processes import run
-from tests.sound_media import tone, write_clip
+from tests.helpers.processes import run
+from tests.helpers.sound_media import tone, write_clip
 from tsam_dali.cli.common import check_checkpoint
 from tsam_dali.inference.inputs import find_inputs
 from tsam_dali.inference.outputs import FILE, JsonLines

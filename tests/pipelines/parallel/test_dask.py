@@ -8,8 +8,8 @@ from distributed import LocalCluster
 
 from pipelines.parallel import pool
 from pipelines.parallel.pool import in_processes
-from tests.media import write_video
-from tests.processes import called, run
+from tests.helpers.media import write_video
+from tests.helpers.processes import called, run
 from tools import precompute_audio
 from tsam_dali.cli.common import EXAMPLE_CONFIG
 

@@ -4,7 +4,7 @@ import platform
 
 import pytest
 
-from tests.processes import run
+from tests.helpers.processes import run
 
 COUNT_FAULTS = """
 import resource

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.parallel.processes import STOPPING, deaf_to, no_main_module, serve_parent
-from tests.processes import ROOT
+from tests.helpers.processes import ROOT
 
 
 def work(connection) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.parallel.sandbox import ITEMS_PER_CHILD, Limits, map_limited
-from tests import probes
-from tests.media import write_video
-from tests.processes import ROOT
+from tests.helpers import probes
+from tests.helpers.media import write_video
+from tests.helpers.processes import ROOT
 
 LIMITS = Limits(seconds=1, megabytes=500)
 

@@ -13,8 +13,8 @@ from pipelines.audio.read import SoundError, read_sound
 from pipelines.decode.timestamps import frame_times, probe_times
 from pipelines.sampling import validation_frames
 from pipelines.sampling.windows import Span, WindowViews, span_frames, window_spans
-from tests.media import ffmpeg, write_video
-from tests.sound_media import noise, write_clip
+from tests.helpers.media import ffmpeg, write_video
+from tests.helpers.sound_media import noise, write_clip
 
 SMALL = AudioImage(n_mels=16, spec_size=(3, 24, 24))
 

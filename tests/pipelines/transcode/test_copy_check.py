@@ -11,7 +11,7 @@ from pipelines.decode.frames import probe
 from pipelines.transcode import training_copy
 from pipelines.transcode.copy_check import fault_of_copy, fields
 from pipelines.transcode.training_copy import CopyError, CopyOptions, write_copy
-from tests.media import write_video
+from tests.helpers.media import write_video
 
 
 @pytest.mark.parametrize(

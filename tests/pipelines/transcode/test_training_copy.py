@@ -13,8 +13,8 @@ from pipelines.decode.demux import demux, demux_plain
 from pipelines.decode.frames import probe
 from pipelines.transcode.copy_folder import make_copy, not_made
 from pipelines.transcode.training_copy import CopyError, CopyOptions, copy_size, write_copy
-from tests.media import ffmpeg, frame_numbers, write_video
-from tests.sound_media import damage_sound_packet
+from tests.helpers.media import ffmpeg, frame_numbers, write_video
+from tests.helpers.sound_media import damage_sound_packet
 
 SMALL = CopyOptions(short_side=64, preset="veryfast", crf=20)
 VARIABLE = [0, 40, 80, 160, 170, 300, 340, 600, 610, 700]

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.processes import ROOT
+from tests.helpers.processes import ROOT
 
 HEAVY = ("torch", "nvidia", "librosa", "numba", "timm", "sklearn", "scipy", "matplotlib", "captum", "onnx")
 CALLS = f"""

@@ -9,11 +9,11 @@ import torch
 from pipelines.dataset.clips import Clip
 from pipelines.dataset.list_file import Entry
 from pipelines.dataset.load import Loaded
-from tests.checkpoints import TINY, checkpoint
-from tests.loading import damage_picture
-from tests.media import write_video
-from tests.networks import settings
-from tests.processes import TORCHRUN, called, run
+from tests.helpers.checkpoints import TINY, checkpoint
+from tests.helpers.loading import damage_picture
+from tests.helpers.media import write_video
+from tests.helpers.networks import settings
+from tests.helpers.processes import TORCHRUN, called, run
 from tsam_dali.evaluate import main
 from tsam_dali.evaluation.evaluator import SPLIT, Evaluation
 from tsam_dali.evaluation.outputs import write_evaluation

@@ -16,7 +16,7 @@ from pipelines.dataset.list_file import Entry
 from pipelines.dataset.load import Loaded
 from pipelines.loader import Batch
 from pipelines.sampling.views import Views
-from tests.networks import settings
+from tests.helpers.networks import settings
 from tsam_dali.distributed import Job
 from tsam_dali.evaluation import evaluator as module
 from tsam_dali.evaluation.evaluator import SPLIT, describe, evaluate_videos

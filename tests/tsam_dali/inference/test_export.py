@@ -6,8 +6,8 @@ import warnings
 import pytest
 import torch
 
-from tests.checkpoints import checkpoint
-from tests.networks import one_thread  # noqa: F401 (a fixture)
+from tests.helpers.checkpoints import checkpoint
+from tests.helpers.networks import one_thread  # noqa: F401 (a fixture)
 from tsam_dali import export
 from tsam_dali.inference import export_formats
 from tsam_dali.inference.export_formats import ExportError, read_preprocessing, write_network

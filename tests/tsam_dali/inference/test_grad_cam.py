@@ -7,9 +7,9 @@ import torch
 from PIL import Image
 
 import tsam_dali
-from tests.checkpoints import checkpoint
-from tests.media import write_video
-from tests.networks import network, one_thread  # noqa: F401 (a fixture)
+from tests.helpers.checkpoints import checkpoint
+from tests.helpers.media import write_video
+from tests.helpers.networks import network, one_thread  # noqa: F401 (a fixture)
 from tsam_dali.inference.grad_cam import explain
 from tsam_dali.inference.plots import draw_explanation
 from tsam_dali.predict import main

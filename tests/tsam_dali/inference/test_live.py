@@ -18,11 +18,11 @@ from pipelines.decode import decode_frames
 from pipelines.decode.container import VideoError
 from pipelines.decode.stream import read_stream
 from pipelines.sampling import validation_frames
-from tests.checkpoints import checkpoint
-from tests.media import ffmpeg, frame_numbers, write_video
-from tests.networks import one_thread  # noqa: F401 (a fixture)
-from tests.processes import ROOT
-from tests.sound_media import noise, write_clip
+from tests.helpers.checkpoints import checkpoint
+from tests.helpers.media import ffmpeg, frame_numbers, write_video
+from tests.helpers.networks import one_thread  # noqa: F401 (a fixture)
+from tests.helpers.processes import ROOT
+from tests.helpers.sound_media import noise, write_clip
 from tsam_dali.inference.live import follow, prepare
 from tsam_dali.model.backbone import ModelError
 from tsam_dali.predict import main

@@ -12,14 +12,14 @@ import torch
 from PIL import Image
 
 import tsam_dali
-from pipelines.dataset.clips import InputError
 from pipelines.dataset.load import load_data
 from pipelines.decode.probe import probe_video
+from pipelines.files.errors import InputError
 from pipelines.sampling.views import Views
-from tests.checkpoints import TINY, checkpoint
-from tests.media import write_video
-from tests.networks import one_thread  # noqa: F401 (a fixture)
-from tests.processes import called, run
+from tests.helpers.checkpoints import TINY, checkpoint
+from tests.helpers.media import write_video
+from tests.helpers.networks import one_thread  # noqa: F401 (a fixture)
+from tests.helpers.processes import called, run
 from tsam_dali.distributed import Job
 from tsam_dali.evaluation.evaluator import evaluate_videos
 from tsam_dali.inference.file_clips import probe_files

@@ -11,9 +11,9 @@ from PIL import Image
 
 import tsam_dali
 from pipelines.decode import decoder
-from tests.checkpoints import checkpoint
-from tests.media import ffmpeg, frame_numbers, write_video
-from tests.networks import one_thread  # noqa: F401 (a fixture)
+from tests.helpers.checkpoints import checkpoint
+from tests.helpers.media import ffmpeg, frame_numbers, write_video
+from tests.helpers.networks import one_thread  # noqa: F401 (a fixture)
 from tsam_dali.predict import main
 
 

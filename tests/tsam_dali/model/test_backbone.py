@@ -4,8 +4,8 @@ import pytest
 import timm
 import torch
 
-from tests.naive_tsam import naive_shift
-from tests.networks import network, one_thread, randomize, settings  # noqa: F401 (one_thread: a fixture)
+from tests.helpers.naive_tsam import naive_shift
+from tests.helpers.networks import network, one_thread, randomize, settings  # noqa: F401 (one_thread: a fixture)
 from tsam_dali.model import build_model
 from tsam_dali.model.backbone import ModelError, shifts
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.networks import network
+from tests.helpers.networks import network
 from tsam_dali.config.sections import TrainingParam
 from tsam_dali.distributed import Job
 from tsam_dali.model.backbone import ModelError

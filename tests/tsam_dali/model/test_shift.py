@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from tests.naive_tsam import naive_shift, tsm_shift
-from tests.networks import one_thread  # noqa: F401 (a fixture)
-from tests.processes import TORCHRUN, run
+from tests.helpers.naive_tsam import naive_shift, tsm_shift
+from tests.helpers.networks import one_thread  # noqa: F401 (a fixture)
+from tests.helpers.processes import TORCHRUN, run
 from tsam_dali.model.shift import TemporalShift, temporal_shift
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
@@ -174,7 +174,7 @@ def test_exports_to_operators_that_every_reader_knows(edge, causal, depth):
 @pytest.mark.slow
 def test_ranks_share_the_gradients_of_a_shifted_block(tmp_path):
     """On two ranks under DDP, each with its half of the clips."""
-    done = run(*TORCHRUN, 2, "-m", "tests.rank_shift", tmp_path)
+    done = run(*TORCHRUN, 2, "-m", "tests.ranks.shift", tmp_path)
     assert done.returncode == 0, done.stderr
     block = shifted_block(channels=64)
     block.load_state_dict(torch.load(tmp_path / "weights"))

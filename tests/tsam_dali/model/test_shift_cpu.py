@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.profiler import ProfilerActivity, profile
 
-from tests.naive_tsam import naive_shift
+from tests.helpers.naive_tsam import naive_shift
 from tsam_dali.model import shift_cpu
 from tsam_dali.model.shift import shift_by_slices, temporal_shift, transposed_by_slices
 from tsam_dali.model.shift_cpu import SMALL, shift_by_blocks, takes

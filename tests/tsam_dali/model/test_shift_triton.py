@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from tests.processes import ROOT
+from tests.helpers.processes import ROOT
 from tsam_dali.model.shift import temporal_shift
 
 triton = pytest.importorskip("triton")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.networks import clips, network, one_thread  # noqa: F401
+from tests.helpers.networks import clips, network, one_thread  # noqa: F401
 from tsam_dali.model.backbone import ModelError
 from tsam_dali.model.streaming import Stream
 

@@ -2,8 +2,8 @@
 
 import torch
 
-from tests.networks import one_thread, settings  # noqa: F401 (one_thread: a fixture)
-from tests.processes import run
+from tests.helpers.networks import one_thread, settings  # noqa: F401 (one_thread: a fixture)
+from tests.helpers.processes import run
 from tsam_dali.model import build_model
 from tsam_dali.model.summary import describe
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from tests.naive_tsam import naive_logits, naive_shift, tsm_shift
-from tests.networks import clips, network, one_thread, settings  # noqa: F401 (one_thread: a fixture)
+from tests.helpers.naive_tsam import naive_logits, naive_shift, tsm_shift
+from tests.helpers.networks import clips, network, one_thread, settings  # noqa: F401 (one_thread: a fixture)
 from tsam_dali.model import build_model
 from tsam_dali.model.backbone import ModelError, shifts
 from tsam_dali.model.summary import describe

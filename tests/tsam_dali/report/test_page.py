@@ -13,9 +13,9 @@ import pytest
 from pipelines.sampling.plan import Crop, Plan
 from tests.tsam_dali.runs.test_metrics_log import epoch, settings, window
 from tsam_dali.report.mistakes import Mistake
-from tsam_dali.report.page import write_report
 from tsam_dali.report.sections import FedClip
 from tsam_dali.runs.metrics_log import RunLog
+from tsam_dali.runs.report import write_report
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 NASTY = "<script>alert('x')</script>&\"name\""

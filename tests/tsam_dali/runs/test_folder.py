@@ -12,8 +12,8 @@ import time
 
 import pytest
 
-from tests.networks import settings
-from tests.processes import ROOT
+from tests.helpers.networks import settings
+from tests.helpers.processes import ROOT
 from tsam_dali.config.load import ConfigError
 from tsam_dali.runs.folder import RunFolder
 from tsam_dali.runs.signals import Interrupted
@@ -56,7 +56,7 @@ def test_runs_that_begin_in_the_same_second_have_folders_of_their_own(config, tm
 
 START = """
 import sys
-from tests.networks import settings
+from tests.helpers.networks import settings
 from tsam_dali.runs.folder import RunFolder
 config = settings(f"results_folder={sys.argv[1]}")
 sys.stdin.readline()
@@ -123,7 +123,7 @@ def test_a_file_system_without_locks_is_no_reason_to_stop(config, monkeypatch):
 HOLD = """
 import multiprocessing, subprocess, sys, time
 from pathlib import Path
-from tests.networks import settings
+from tests.helpers.networks import settings
 from tsam_dali.runs.folder import RunFolder
 if __name__ == "__main__":
     config = settings(f"results_folder={sys.argv[1]}")

@@ -11,7 +11,7 @@ import time
 import pytest
 import torch
 
-from tests.processes import ROOT, TORCHRUN, left_in_shared_memory, run
+from tests.helpers.processes import ROOT, TORCHRUN, left_in_shared_memory, run
 from tsam_dali.weights.checkpoint import load_checkpoint
 
 STEPS = 12  # of the whole run: 3 epochs of 24 clips in batches of 6

@@ -11,7 +11,7 @@ import torch.multiprocessing as mp
 
 from pipelines.dataset.clips import Clip
 from pipelines.loader import Batch, Loader
-from tests.networks import settings
+from tests.helpers.networks import settings
 from tsam_dali.runs import metrics_log
 from tsam_dali.runs.folder import RunFolder
 from tsam_dali.runs.metrics_log import read_records

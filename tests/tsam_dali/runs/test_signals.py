@@ -10,7 +10,7 @@ import time
 import pytest
 
 from pipelines.parallel.processes import STOPPING
-from tests.processes import ROOT
+from tests.helpers.processes import ROOT
 from tsam_dali.runs.signals import Interrupted, StopRequest
 
 

@@ -7,7 +7,7 @@ import shutil
 import pytest
 import torch
 
-from tests.processes import ROOT, TORCHRUN, called, run
+from tests.helpers.processes import ROOT, TORCHRUN, called, run
 from tsam_dali.runs.signals import Interrupted
 from tsam_dali.train import main
 from tsam_dali.weights.checkpoint import load_checkpoint

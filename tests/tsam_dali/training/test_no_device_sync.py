@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.training.overhead import bare_steps
 from benchmarks.training.trainer import Network, make_learner, synthetic_batch
-from tests.networks import one_thread, settings
+from tests.helpers.networks import one_thread, settings
 from tsam_dali.runs.folder import RunFolder
 from tsam_dali.runs.run import Run
 from tsam_dali.runs.signals import StopRequest

@@ -7,7 +7,8 @@ import sys
 import pytest
 import torch
 
-from tsam_dali.weights.checkpoint import CheckpointError, copy_checkpoint, load_checkpoint, replacing, save_checkpoint
+from pipelines.files.atomic import replacing
+from tsam_dali.weights.checkpoint import CheckpointError, copy_checkpoint, load_checkpoint, save_checkpoint
 from tsam_dali.weights.export_folder import read_folder, write_folder
 
 STATE = {

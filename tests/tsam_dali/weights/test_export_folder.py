@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from tests.checkpoints import TINY, checkpoint
-from tests.networks import one_thread  # noqa: F401 (a fixture)
-from tests.processes import called
+from tests.helpers.checkpoints import TINY, checkpoint
+from tests.helpers.networks import one_thread  # noqa: F401 (a fixture)
+from tests.helpers.processes import called
 from tsam_dali import evaluate, export, predict, train
 
 DEAF = ("model.audio_segments=0", "pipeline.workers=0")

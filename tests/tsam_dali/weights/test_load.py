@@ -11,8 +11,8 @@ import torchvision
 from torch import nn
 
 from pipelines.files.words import counted
-from tests.naive_tsam import naive_logits, naive_shift, tsm_shift
-from tests.networks import clips, network, one_thread, randomize, settings  # noqa: F401 (one_thread: a fixture)
+from tests.helpers.naive_tsam import naive_logits, naive_shift, tsm_shift
+from tests.helpers.networks import clips, network, one_thread, randomize, settings  # noqa: F401 (one_thread: a fixture)
 from tests.tsam_dali.weights.weight_files import (
     TSM,
     mmaction_file,

@@ -12,7 +12,7 @@ import timm
 import torch
 from torch import nn
 
-from tests.networks import network, one_thread  # noqa: F401 (one_thread: a fixture)
+from tests.helpers.networks import network, one_thread  # noqa: F401 (one_thread: a fixture)
 from tests.tsam_dali.weights.weight_files import tsam_file, video_network
 from tsam_dali.weights import load_weights
 from tsam_dali.weights.checkpoint import save_checkpoint

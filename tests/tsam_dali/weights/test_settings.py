@@ -4,7 +4,7 @@ import pytest
 import timm
 import torch
 
-from tests.networks import network, one_thread, settings  # noqa: F401 (one_thread: a fixture)
+from tests.helpers.networks import network, one_thread, settings  # noqa: F401 (one_thread: a fixture)
 from tests.tsam_dali.weights.weight_files import tsam_file, tsm_file, video_network
 from tsam_dali.weights import load_weights
 from tsam_dali.weights.checkpoint import save_checkpoint

@@ -5,8 +5,8 @@ from argparse import Namespace
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from tests.networks import settings
-from tests.processes import run
+from tests.helpers.networks import settings
+from tests.helpers.processes import run
 from tsam_dali.runs.initial_network import weight_file
 from tsam_dali.weights import timm_zoo
 from tsam_dali.weights.read import WeightsError
@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 import safetensors.torch
 import timm
-from tests.networks import settings
+from tests.helpers.networks import settings
 from tsam_dali.model import build_model
 from tsam_dali.weights import WeightsError, load_pretrained
 

@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 
-from tests.checkpoints import HISTORY, TINY, checkpoint, pictures
-from tests.networks import one_thread, settings  # noqa: F401 (one_thread: a fixture)
+from tests.helpers.checkpoints import HISTORY, TINY, checkpoint, pictures
+from tests.helpers.networks import one_thread, settings  # noqa: F401 (one_thread: a fixture)
 from tsam_dali.config.load import ConfigError
 from tsam_dali.model import build_model
 from tsam_dali.weights import load_weights

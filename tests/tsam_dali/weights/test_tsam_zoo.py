@@ -11,16 +11,17 @@ import pytest
 import timm
 import torch
 
-from tests.networks import CONFIG, settings
-from tests.processes import run
+from tests.helpers.networks import CONFIG, settings
+from tests.helpers.processes import run
 from tsam_dali.config import load_config
 from tsam_dali.config.load import change_config
+from tsam_dali.config.sections import PUBLISHED
 from tsam_dali.model import build_model
 from tsam_dali.model.backbone import first_weights
 from tsam_dali.runs.initial_network import first_network, weight_file
 from tsam_dali.weights import tsam_zoo
 from tsam_dali.weights.read import WeightsError
-from tsam_dali.weights.tsam_zoo import PUBLISHED, weight_path
+from tsam_dali.weights.tsam_zoo import weight_path
 
 FILE = PUBLISHED["kinetics400"]
 

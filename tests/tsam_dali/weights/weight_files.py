@@ -7,7 +7,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from tests.networks import randomize, settings
+from tests.helpers.networks import randomize, settings
 from tsam_dali.model import build_model
 
 TSM = ("shift_temporal.f_div=8", "shift_temporal.shift_depth=1", "shift_temporal.edge=zero", "model.normalize=backbone")

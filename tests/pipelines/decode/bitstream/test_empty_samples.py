@@ -15,8 +15,8 @@ from pipelines.decode.remux import remux
 from pipelines.decode.stream import read_stream
 from pipelines.decode.timestamps import frame_times
 from pipelines.transcode.training_copy import CopyOptions, write_copy
-from tests.decoding import X265
-from tests.media import as_ffmpeg_shows_it, frame_numbers, write_video
+from tests.helpers.decoding import X265
+from tests.helpers.media import as_ffmpeg_shows_it, frame_numbers, write_video
 from tests.pipelines.dali.test_inputs import clip_of
 from tests.pipelines.decode.test_remux import read_all
 

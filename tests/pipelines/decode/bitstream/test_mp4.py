@@ -9,8 +9,8 @@ import pytest
 
 from pipelines.decode import decode_frames
 from pipelines.decode.bitstream.mp4 import SampleTable, sample_table
-from tests.decoding import check, demuxed
-from tests.media import ffmpeg, frame_numbers, write_video
+from tests.helpers.decoding import check, demuxed
+from tests.helpers.media import ffmpeg, frame_numbers, write_video
 
 
 def table_of(path: Path) -> SampleTable | None:

@@ -4,8 +4,8 @@ import pytest
 
 from pipelines.decode.bitstream.hevc import SliceReader
 from pipelines.decode.bitstream.sei import T35, alters_pictures, messages
-from tests.decoding import check, demuxed, full_decode, rewrite, x264, x265
-from tests.media import ffmpeg, write_video
+from tests.helpers.decoding import check, demuxed, full_decode, rewrite, x264, x265
+from tests.helpers.media import ffmpeg, write_video
 from tests.pipelines.decode.bitstream.bits import Bits
 
 HEADS = {"h264": bytes([6]), "hevc": bytes([39 << 1, 1])}

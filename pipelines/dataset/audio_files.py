@@ -1,0 +1,73 @@
+"""Where the sound of each clip comes from."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from pipelines.dataset.clips import Dataset
+from pipelines.dataset.media_files import find_video
+from pipelines.files import storage
+from pipelines.files.errors import ListError
+from pipelines.files.unicode_names import other_form
+from pipelines.transcode.copy_folder import copy_path, originals
+
+
+def sound_file(dataset: Dataset, clip_id: str, video: str | Path | None = None) -> str | Path:
+    """Where the sound of a clip comes from: `dir_audios/ID.wav` if there is one, else the video. A clip that has
+    neither, but a frame folder, is silent: that folder stands for its sound.
+
+    Raises:
+        pipelines.files.errors.ListError: there is none of the three, or what has its name is no file, or has it in
+        another
+            Unicode form.
+    """
+    wav = dataset.audios / f"{clip_id}.wav"
+    if os.path.isfile(wav):
+        return wav
+    if os.path.lexists(wav):
+        raise ListError([f"{wav}: is a folder, a link that leads nowhere, a FIFO or a device; expected a .wav file"])
+    if hint := other_form(wav):
+        raise ListError([f"{wav}: no such file{hint}"])
+    try:
+        video = video or find_video(dataset, clip_id)
+    except ListError:
+        if os.path.isdir(folder := dataset.frames / clip_id):
+            return folder
+        raise
+    if os.path.isdir(video):  # not a frame folder, which is silent
+        raise ListError([f"{video}: is a folder; expected a video file"])
+    return video
+
+
+def source_states(dataset: Dataset, sources: Mapping[str, str | Path]) -> dict[str, list[storage.State]]:
+    """The states by which the store may know the sound of each clip: that of its file and, where that is a training
+    copy, that of its original. Nothing where there is no file.
+    """
+    found, videos = storage.states(sources.values()), dataset.videos
+    copies = {} if storage.is_remote(videos) else originals(videos)
+    result = {}
+    for clip_id, source in sources.items():
+        result[clip_id] = [found[source]] if found[source] else []
+        size, original = copies.get(clip_id, (None, None))
+        if result[clip_id] and found[source][0] == size and Path(source) == copy_path(videos, clip_id):
+            result[clip_id].append(original)
+    return result
+
+
+def sound_states(
+    dataset: Dataset, videos: Mapping[str, str | Path | None]
+) -> tuple[dict[str, list[storage.State]], dict[str, str]]:
+    """The states by which the log-mel store may know the sound of each clip, see `source_states`; and for each clip
+    that has no file, why.
+
+    Args:
+        dataset: where the clips lie.
+        videos: video file of each clip; None: look for it, there may be only a frame folder.
+    """
+    sources, missing = {}, {}
+    for clip_id, video in videos.items():
+        try:
+            sources[clip_id] = sound_file(dataset, clip_id, video)
+        except ListError as error:
+            missing[clip_id] = str(error)
+    return source_states(dataset, sources), missing

@@ -1,0 +1,61 @@
+"""Running the project's commands: as a user does, or in this process where a start of its own adds nothing."""
+
+import io
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from pipelines.parallel.processes import STOPPING
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node")
+
+
+def run(*command: object, cwd: Path = ROOT, timeout: float = 240) -> subprocess.CompletedProcess:
+    """Run `python ...` to its end; stdout and stderr as text."""
+    arguments = [sys.executable, *map(str, command)]
+    return subprocess.run(arguments, cwd=cwd, capture_output=True, text=True, timeout=timeout, check=False)
+
+
+def left_in_shared_memory() -> set[str]:
+    """Names in /dev/shm that no living process has open or in its memory; those of joblib name their process."""
+    processes, held = list(Path("/proc").glob("[0-9]*")), []
+    for process in processes:
+        with suppress(OSError):  # it has ended meanwhile
+            held += [line.split()[-1] for line in (process / "maps").read_text().splitlines()]
+            held += map(os.readlink, (process / "fd").iterdir())
+    pids = {process.name for process in processes}
+    names = {name for name in os.listdir("/dev/shm") if not pids & set(re.split("[-_]", name))}
+    return names - {os.path.basename(path) for path in held if path.startswith("/dev/shm/")}
+
+
+def called(main: Callable[[], None], *arguments: object) -> SimpleNamespace:
+    """Run a command's `main` in this process: its exit code and what it said, as from `run`.
+
+    It spares the seconds that torch takes to be imported. Each command is also started as a user does in some test.
+    """
+    output, errors, code = io.StringIO(), io.StringIO(), 0
+    handler = logging.StreamHandler(errors)
+    signals = {number: signal.getsignal(number) for number in STOPPING}
+    logging.getLogger().addHandler(handler)
+    try:
+        with redirect_stdout(output), redirect_stderr(errors), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", ["command", *map(str, arguments)])
+            main()
+    except SystemExit as end:
+        code = end.code or 0
+    finally:
+        logging.getLogger().removeHandler(handler)
+        for number, action in signals.items():
+            signal.signal(number, action)
+    return SimpleNamespace(returncode=code, stdout=output.getvalue(), stderr=errors.getvalue())

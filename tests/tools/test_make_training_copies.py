@@ -1,0 +1,212 @@
+"""tools/make_training_copies.py as its users run it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from pipelines.decode.frames import probe
+from tests.helpers.media import write_video
+from tests.helpers.processes import ROOT, run
+
+AWKWARD = "sub folder/-i $(touch x) 100%d a:b.c"
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A data set with an awkward name; data.json beside it."""
+    folder = tmp_path / "data"
+    (folder / "videos/sub folder").mkdir(parents=True)
+    for name in ("a.mp4", f"{AWKWARD}.mkv", "c.avi"):
+        write_video(folder / "videos" / name, 30, sound=True)
+    (folder / "training.txt").write_text(f"a 0\n{AWKWARD} 1\n")
+    (folder / "validation.txt").write_text("c 0\n")
+    (tmp_path / "data.json").write_text(json.dumps({"dataset": {"data_dir": str(folder)}}))
+    return folder
+
+
+def command(folder, *more):
+    quick = ("--short_side", "64", "--preset", "ultrafast", "--workers", "2")
+    return ("tools/make_training_copies.py", "--data", str(folder.parent / "data.json"), *quick, *more)
+
+
+def copies(folder):
+    """Every copy with the time of its last change."""
+    found = (path for path in (folder / "videos_64").rglob("*.mp4") if not path.name.startswith("."))  # being written
+    return {str(path.relative_to(folder / "videos_64")): path.stat().st_mtime_ns for path in found}
+
+
+def test_copies_are_made_once(data):
+    originals = {path: path.stat().st_mtime_ns for path in (data / "videos").rglob("*") if path.is_file()}
+    done = run(*command(data))
+    assert done.returncode == 0, done.stderr
+    assert "3 copies made" in done.stdout
+    assert "--set dataset.dir_videos=videos_64" in done.stdout
+    first = copies(data)
+    assert set(first) == {"a.mp4", f"{AWKWARD}.mp4", "c.mp4"}
+    assert all(probe(data / "videos_64" / name).frames == 30 for name in first)
+    assert {path: path.stat().st_mtime_ns for path in originals} == originals
+
+    (data / "videos_64/c.mp4").write_bytes(b"cut")  # what is not as it was made is made anew
+    write_video(data / "videos/a.mp4", 20)  # and so is what was made of another file
+    again = run(*command(data))
+    assert "2 copies made" in again.stdout, again.stderr
+    assert "1 was there already" in again.stdout
+    changed = {name for name, time in copies(data).items() if time != first[name]}
+    assert changed == {"a.mp4", "c.mp4"}
+    assert probe(data / "videos_64/a.mp4").frames == 20
+
+    other = run(*command(data, "--crf", "30"))
+    assert "3 copies made" in other.stdout, other.stderr
+    assert not (ROOT / "x").exists()
+
+
+def test_failures_are_listed(data):
+    broken = data / "videos/c.avi"
+    content = broken.read_bytes()
+    broken.write_bytes(content[: len(content) // 2])
+    done = run(*command(data))
+    assert done.returncode == 1
+    assert "2 copies made" in done.stdout
+    assert "1 failed" in done.stdout
+    assert "c.avi" in done.stderr
+    broken.write_bytes(content)
+    done = run(*command(data))
+    assert done.returncode == 0, done.stderr
+    assert "1 copy made" in done.stdout
+
+
+def test_a_clip_costs_no_more_than_itself(data):
+    long = "東京" * 41  # 246 bytes
+    os.link(data / "videos/a.mp4", data / f"videos/{long}.mp4")
+    os.link(data / "videos/a.mp4", data / "videos/in the way.mp4")
+    too_long = "é" * 126  # 252 bytes: a name with .ts, not with .mp4
+    write_video(data / f"videos/{too_long}.ts", 30)
+    (data / "videos_64/in the way.mp4").mkdir(parents=True)
+    text = "".join(f"{clip_id} 0\n" for clip_id in ("a", long, too_long, "in the way", "nothing"))
+    (data / "training.txt").write_text(text, encoding="utf-8")
+    done = run(*command(data))
+    assert done.returncode == 1
+    assert "3 copies made" in done.stdout
+    assert "0 were there already, 3 failed" in done.stdout
+    failed = done.stderr.partition("failed:\n")[2].splitlines()
+    for name, reason in (("nothing", "no video"), ("in the way", "Is a directory"), (too_long, "File name too long")):
+        assert sum(name in line and reason in line for line in failed) == 1, failed
+    assert probe(data / f"videos_64/{long}.mp4").frames == 30
+
+
+@pytest.fixture
+def data_beside_lists(tmp_path):
+    """Two originals that lie in data_dir itself, one of them in a folder of its own."""
+    folder = tmp_path / "data"
+    (folder / "b").mkdir(parents=True)
+    for name in ("a.mp4", "b/a.mp4"):
+        write_video(folder / name, 10)
+    (folder / "training.txt").write_text("a 0\n")
+    (folder / "validation.txt").write_text("b/a 0\n")
+    settings = {"dataset": {"data_dir": str(folder), "dir_videos": "."}}
+    (tmp_path / "data.json").write_text(json.dumps(settings))
+    return folder
+
+
+@pytest.mark.parametrize("name", ["b", "link"])
+@pytest.mark.parametrize("more", [[], ["--shard", "0/2"], ["--shard", "1/2"]])
+def test_no_copy_takes_the_place_of_an_original(data_beside_lists, name, more):
+    (data_beside_lists / "link").symlink_to("b")
+    originals = {path: path.read_bytes() for path in data_beside_lists.rglob("*.mp4")}
+    done = run(*command(data_beside_lists, "--folder", name, *more))
+    assert done.returncode == 2
+    assert f"--folder {name}: {data_beside_lists / name}/a.mp4 is an original; choose another folder" in done.stderr
+    assert {path: path.read_bytes() for path in data_beside_lists.rglob("*.mp4")} == originals
+    assert not (data_beside_lists / "index.jsonl").exists()  # nothing was begun
+
+
+@pytest.mark.parametrize("where", [".", ""])
+def test_copies_of_originals_beside_the_lists_have_a_folder_of_their_own(data_beside_lists, where):
+    settings = {"dataset": {"data_dir": str(data_beside_lists), "dir_videos": where}}
+    (data_beside_lists.parent / "data.json").write_text(json.dumps(settings))
+    for done in (run(*command(data_beside_lists)), run(*command(data_beside_lists, "--force"))):
+        assert done.returncode == 0, done.stderr
+        assert "2 copies made" in done.stdout
+        assert "--set dataset.dir_videos=videos_64" in done.stdout
+    assert sorted(str(path.relative_to(data_beside_lists)) for path in data_beside_lists.rglob("*.mp4")) == [
+        *("a.mp4", "b/a.mp4", "videos_64/a.mp4", "videos_64/b/a.mp4"),
+    ]
+
+
+def test_copies_may_lie_anywhere(data, tmp_path):
+    done = run(*command(data, "--folder", tmp_path / "fast"))
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "fast").rglob("*.mp4"))) == 3
+    assert f"--set dataset.dir_videos={tmp_path / 'fast'}" in done.stdout
+
+
+def test_a_video_that_is_too_narrow_is_named(data):
+    write_video(data / "videos/c.mp4", 2, (4500, 16))
+    done = run(*command(data))
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        f"{data}/videos/c.mp4: is too narrow, its copy would have 18000 x 64 pixels (at most 16384); "
+        "choose a smaller --short_side or leave it out of the list"
+    )
+
+
+SIGINT = pytest.param(signal.SIGINT, marks=pytest.mark.slow)
+
+
+def ends(group: int) -> bool:
+    """Whether the processes of a group are gone within 20 seconds."""
+    for _ in range(200):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, SIGINT])
+def test_an_interrupted_run_goes_on(data, number):
+    for i in range(20):
+        write_video(data / f"videos/more{i}.mp4", 60, (240, 320))
+    (data / "training.txt").write_text("a 0\n" + "".join(f"more{i} 1\n" for i in range(20)))
+    options = {"cwd": ROOT, "stderr": subprocess.DEVNULL, "start_new_session": True}
+    process = subprocess.Popen([sys.executable, *command(data)], **options)
+    while len(copies(data)) < 4 and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(number)
+    assert process.wait(timeout=60) in (-signal.SIGKILL, 130)
+    assert ends(process.pid)
+    finished = copies(data)
+    assert len(finished) < 22
+    assert all(probe(data / "videos_64" / name).frames in (30, 60) for name in finished)
+    done = run(*command(data))
+    assert done.returncode == 0, done.stderr
+    assert "0 failed" in done.stdout
+    assert "0 were there already" not in done.stdout
+    assert len(copies(data)) == 22
+    assert not list((data / "videos_64").glob(".*.mp4"))  # of copies that were begun
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--short_side", "100"), "error: --short_side: expected a multiple of 16 pixels, up to 16384, got 100"),
+        (("--crf", "90"), "--crf: Input should be less than or equal to 51"),
+        (("--folder", "videos"), "is the folder of the originals"),
+        (("--folder", "videos/sub folder"), "lies inside the folder of the originals"),
+        (("--folder", "."), "lies inside the folder of the originals or around it"),
+        (("--fps", "inf"), "--fps: "),
+        (("--short_side", "16000000"), "--short_side: expected a multiple of 16 pixels"),
+        (("--preset", "quick"), "--preset: invalid choice: 'quick'"),
+    ],
+)
+def test_wrong_arguments(data, arguments, message):
+    done = run(*command(data, *arguments))
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
