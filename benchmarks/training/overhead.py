@@ -47,8 +47,8 @@ from tsam_dali.training.state import Learner
 TARGET = 0.02  # of the bare step
 METHOD = {
     "bare": "forward, loss, backward, limit of the gradient, optimizer, schedule",
-    "trainer": "tsam_dali.runs.epochs.engine.train_one_epoch, tsam_dali.runs.step_hook.Watch: metrics, checks, "
-    "progress, log every round",
+    "trainer": "tsam_dali.training.engine.train_one_epoch, tsam_dali.runs.step_hook.Watch: metrics, "
+    "checks, progress, log every round",
     "seconds_per_step": "wall time of a round's steps, by their number",
     "overhead": "trainer by bare of the same round, minus 1",
     "turn": "steps of one loop before the other one goes on; a GPU is waited for in between",

@@ -182,7 +182,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_spoils_no_checkpoint(command
 
 STOP_IN = """
 import os, runpy, signal, sys
-import tsam_dali.weights.checkpoint_folder, tsam_dali.runs.epochs.engine, tsam_dali.model, tsam_dali.runs.report
+import tsam_dali.weights.checkpoint_folder, tsam_dali.training.engine, tsam_dali.model, tsam_dali.runs.report
 (module, name), last = sys.argv[1].rsplit(".", 1), int(sys.argv[2])
 module = sys.modules[module]
 function, calls = getattr(module, name), []
@@ -201,9 +201,9 @@ NO_OTHER_SAVES = (  # but those at the end of an epoch of four steps; and a reco
 )
 PHASES = {  # function and call of it in which the signal comes -> steps done then, and epochs
     "building the network": ("tsam_dali.model.build_model", 1, 0, 0),
-    "training": ("tsam_dali.runs.epochs.engine.clip_losses", 6, 6, 1),
+    "training": ("tsam_dali.training.engine.clip_losses", 6, 6, 1),
     "saving": ("tsam_dali.weights.checkpoint_folder.save_checkpoint", 2, 9, 2),
-    "validation": ("tsam_dali.runs.epochs.engine.evaluate", 2, 8, 1),
+    "validation": ("tsam_dali.training.engine.evaluate", 2, 8, 1),
     "the report": ("tsam_dali.runs.report.write_run_report", 1, 5, 1),
 }
 

@@ -15,7 +15,7 @@ from tsam_dali.training.state import Learner
 
 
 class Watch:
-    """The `after_step` of `tsam_dali.runs.epochs.engine.train_one_epoch`, for one epoch."""
+    """The `after_step` of `tsam_dali.training.engine.train_one_epoch`, for one epoch."""
 
     def __init__(self, run: Run, training: Loader, progress: Progress, epoch: int):
         self._run, self._training, self._progress, self._epoch = run, training, progress, epoch
