@@ -9,12 +9,12 @@ import torch
 from nvidia.dali.plugin.base_iterator import LastBatchPolicy
 from nvidia.dali.plugin.pytorch import DALIGenericIterator
 
-from pipelines.audio.from_video import FileSound
+from pipelines.audio.from_video import FileAudio
 from pipelines.audio.mel_store import MelStore
-from pipelines.dali.bad_clips import find_culprits
+from pipelines.dali.bad_clips import find_bad_clips
 from pipelines.dali.color_jitter import change_look
 from pipelines.dali.graph import Tail, build_pipeline
-from pipelines.dali.inputs import choose_way_in
+from pipelines.dali.inputs import choose_input
 from pipelines.dali.resources import dali_threads, decode_workers, gpu_number
 from pipelines.dali.shared_memory import SharedMemoryError, batch_bytes, check_shared_memory, worker_ends
 from pipelines.dali.source import ClipSource
@@ -23,7 +23,7 @@ from pipelines.dataset.list_file import SPLITS
 from pipelines.dataset.load import load_clips
 from pipelines.files.words import counted
 from pipelines.parallel.malloc import return_freed_memory
-from pipelines.parallel.processes import STOPPING, deaf_to, no_main_module
+from pipelines.parallel.processes import STOPPING, block_signals, no_main_module
 from pipelines.sampling.batch_order import EvaluationOrder, TrainingOrder
 from pipelines.sampling.views import Views
 
@@ -57,7 +57,7 @@ def build_loader(
     views: Views | None = None,
     rank_batch: int | None = None,
     once: bool = False,
-    mels: MelStore | FileSound | None = None,
+    mels: MelStore | FileAudio | None = None,
 ) -> "Loader":
     """The batches of one rank.
 
@@ -70,7 +70,7 @@ def build_loader(
         views: of each video in a validation, one a pass; default: the centre clip alone.
         rank_batch: clips per rank in a validation step; default: this rank's part of batch_size.
         once: a validation takes each view once; what is prepared ahead is not read anew then.
-        mels: where the sound comes from; default: the data set's log-mel store.
+        mels: where the audio comes from; default: the data set's log-mel store.
 
     Raises:
         ValueError: another split, or a batch that is larger than the training list.
@@ -96,7 +96,7 @@ def build_loader(
         training=split == "training",
         repeats=repeats,
         seed=seed,
-        way_in=choose_way_in(config.pipeline.source, config.pipeline.decode, config.dataset.frames_tmpl, clips),
+        video_input=choose_input(config.pipeline.source, config.pipeline.decode, config.dataset.frames_tmpl, clips),
         num_segments=config.model.video_segments,
         video=images.video_augmentation,
         audio=images.audio_augmentation,
@@ -113,7 +113,7 @@ def build_loader(
         tail,
         device=device,
         workers=workers,
-        threads=config.pipeline.threads or dali_threads(source.way_in, workers, device),
+        threads=config.pipeline.threads or dali_threads(source.video_input, workers, device),
         prefetch=config.pipeline.prefetch,
         max_bad_fraction=config.pipeline.max_bad_fraction,
     )
@@ -193,13 +193,13 @@ class Loader:
                     raise
                 log.warning("the data pipeline failed at step %d and is started again: %s", self.step, ends or error)
                 if not ends:  # else no clip is to blame
-                    self._leave_out_culprits()
+                    self._leave_out_bad_clips()
         raise AssertionError("not reached")
 
-    def _leave_out_culprits(self) -> None:
+    def _leave_out_bad_clips(self) -> None:
         """Black instead of the clips that make the pipeline fail. If no clip is to blame, black fails as well."""
-        culprits = find_culprits(self.source, self._tail, self.step, device_id=self._device_id)
-        self.source.bad = {**self.source.bad, **culprits}
+        bad_clips = find_bad_clips(self.source, self._tail, self.step, device_id=self._device_id)
+        self.source.bad = {**self.source.bad, **bad_clips}
 
     def _start(self) -> DALIGenericIterator:
         return_freed_memory()  # what an earlier pipeline held
@@ -211,7 +211,7 @@ class Loader:
             self.source, self._tail, batch_size=order.rank_batch, device_id=self._device_id, **how
         )
         others = set(multiprocessing.active_children())
-        with no_main_module(), deaf_to(*STOPPING):
+        with no_main_module(), block_signals(*STOPPING):
             pipeline.build()
         self._processes = [process for process in multiprocessing.active_children() if process not in others]
         return DALIGenericIterator(

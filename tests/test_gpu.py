@@ -123,7 +123,7 @@ def jpeg_clip(folder, i, size) -> Clip:
     for number in range(12):
         picture = Image.fromarray(numbered_picture(number, size))
         picture.save(path / f"{number + 1:05d}.jpg", quality=92, progressive=i % 2 == 1)
-    return Clip(f"clip{i}", i % 3, str(path), 12, *size, sound="")
+    return Clip(f"clip{i}", i % 3, str(path), 12, *size, audio="")
 
 
 @pytest.mark.parametrize("decode", ["cpu", "gpu"])

@@ -1,7 +1,7 @@
 """Find out what each video of a data set holds, and which cannot be used, before training needs them.
 
 For each clip of both lists, index.jsonl in data_dir receives a line: frames, frame rate, size, turn, codec, pixel
-format, whether the rate varies, sound, size and time of the file, and a status: ok, or what is wrong. Training does the
+format, whether the rate varies, audio, size and time of the file, and a status: ok, or what is wrong. Training does the
 same when it starts, so this tool is for doing it earlier, further (--decode), for all files (--all), or with other
 limits.
 
@@ -30,7 +30,7 @@ from pipelines.files.records import Record
 from pipelines.files.words import counted
 from pipelines.parallel.sandbox import FAULTS, Limits
 from tsam_dali.cli.cluster import add_cluster_arguments, chosen, reachable
-from tsam_dali.cli.common import EXAMPLE_DATA, friendly_errors, heed_sigterm, parser, printable
+from tsam_dali.cli.common import EXAMPLE_DATA, friendly_errors, parser, printable, sigterm_as_interrupt
 from tsam_dali.cli.example import ensure_example
 from tsam_dali.config import load_config
 
@@ -40,7 +40,7 @@ LARGEST_LIMIT = 10**6  # seconds or MB: far beyond any file, and within what the
 
 @friendly_errors
 def main() -> None:
-    heed_sigterm()
+    sigterm_as_interrupt()
     args = parse_arguments()
     dataset = load_config(args.data, args.data).dataset  # the data file says all that is needed here
     ensure_example(dataset)
@@ -81,7 +81,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--all", action="store_true", help="every video in dir_videos, in place of those in the lists")
     decode = (
         "decode all pictures strictly, which takes far longer but finds damage that the packets do not show, and "
-        "confirms the number of frames; sound is not decoded"
+        "confirms the number of frames; audio is not decoded"
     )
     add("--decode", action="store_true", help=decode)
     add_cluster_arguments(command)

@@ -1,7 +1,7 @@
-"""Makes a small data set in which the order of the frames and the sound each decide half of the class.
+"""Makes a small data set in which the order of the frames and the audio each decide half of the class.
 
 A bright square moves left or right over a low or a high tone: four classes. No single frame betrays the motion, and
-the picture betrays nothing of the tone: a network that ignores the order of the frames, or the sound, stays near one
+the picture betrays nothing of the tone: a network that ignores the order of the frames, or the audio, stays near one
 half.
 
 With --realistic it makes clips to measure with instead, which cost a decoder as much as clips from the web do; their
@@ -23,7 +23,7 @@ from pathlib import Path
 import joblib
 from tqdm import tqdm
 
-from pipelines.files.atomic import unfinished
+from pipelines.files.atomic import temporary_path
 
 if __package__:
     from tools.synthetic import realistic, squares
@@ -91,7 +91,7 @@ def make_example(out, *, training=320, validation=192, seed=0, workers=None, sec
     if _check_free(out, made_with):
         return False
 
-    with unfinished(out) as folder:
+    with temporary_path(out) as folder:
         try:
             (folder / "videos").mkdir(parents=True)
         except OSError as error:

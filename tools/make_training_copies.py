@@ -1,12 +1,12 @@
 """Make training copies of all clips of both lists: small videos from which single frames are cheap to take.
 
 Each copy is H.264 in MP4, upright, of square pixels, with a short side of 256 pixels, both sides multiples of 16, and
-with the sound of the original. Frame i of a copy is frame i of the original; with --fps, the frames are kept that are,
+with the audio of the original. Frame i of a copy is frame i of the original; with --fps, the frames are kept that are,
 for some whole j, the first one that is shown j / fps seconds after the first frame, or later; none is kept twice. The
 originals are only read. Every copy is decoded after it has been written.
 
 The copies lie in data_dir/FOLDER/ID.mp4: train on them with --set dataset.dir_videos=FOLDER; they are heard with the
-stored sound of their originals. What is done already is skipped: run it again after an interruption. Videos that cannot
+stored audio of their originals. What is done already is skipped: run it again after an interruption. Videos that cannot
 be copied are listed at the end with the reason, and tried again next time; the exit status is then 1.
 """
 
@@ -28,7 +28,7 @@ from pipelines.parallel.pool import in_processes
 from pipelines.transcode.copy_folder import RECORDS_NAME, Sources, copy_path, make_copy, not_made
 from pipelines.transcode.training_copy import CopyOptions
 from tsam_dali.cli.cluster import add_cluster_arguments, chosen, reachable
-from tsam_dali.cli.common import EXAMPLE_DATA, friendly_errors, heed_sigterm, parser, printable
+from tsam_dali.cli.common import EXAMPLE_DATA, friendly_errors, parser, printable, sigterm_as_interrupt
 from tsam_dali.cli.dataclass_options import add_option_arguments, options_of
 from tsam_dali.cli.example import ensure_example
 from tsam_dali.config import load_config
@@ -36,7 +36,7 @@ from tsam_dali.config import load_config
 
 @friendly_errors
 def main() -> None:
-    heed_sigterm()
+    sigterm_as_interrupt()
     command = parser("make_training_copies.py", __doc__)
     command.epilog = "example: python tools/make_training_copies.py --data D.json --fps 10 --workers 16"
     add = command.add_argument

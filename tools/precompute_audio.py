@@ -1,9 +1,9 @@
-"""Turn the sound of all clips into log-mel columns, once, so that training only reads and resizes them.
+"""Turn the audio of all clips into log-mel columns, once, so that training only reads and resizes them.
 
-For each clip of both lists, the sound of dir_audios/ID.wav (or of the video itself, where there is no .wav) is stored
-in dir_mels/ID.safetensors, about 0.7 MB per channel for ten seconds. Other sound, of another file of the same clip, is
+For each clip of both lists, the audio of dir_audios/ID.wav (or of the video itself, where there is no .wav) is stored
+in dir_mels/ID.safetensors, about 0.7 MB per channel for ten seconds. Other audio, of another file of the same clip, is
 stored beside it; training copies have that of their originals. What is done already is skipped: run it again after an
-interruption, or after files or settings have changed. Clips without sound are stored as silent, also those
+interruption, or after files or settings have changed. Clips without audio are stored as silent, also those
 that have only a folder of frames. Clips that failed are listed at the end with the reason, and tried again next time;
 the exit status is then 1.
 """
@@ -17,8 +17,8 @@ from tqdm import tqdm
 
 from pipelines.audio.log_mel import AudioImage
 from pipelines.audio.mel_file import fingerprint
-from pipelines.audio.mel_records import Record, read_summary, state, store_sound, summary_writer
-from pipelines.dataset.audio_files import sound_file, source_states
+from pipelines.audio.mel_records import Record, read_summary, state, store_audio, summary_writer
+from pipelines.dataset.audio_files import audio_file, source_states
 from pipelines.dataset.clips import Dataset
 from pipelines.dataset.list_file import listed_ids
 from pipelines.dataset.media_files import find_videos
@@ -29,14 +29,14 @@ from pipelines.files.storage import location
 from pipelines.files.words import counted
 from pipelines.parallel.pool import in_processes
 from tsam_dali.cli.cluster import add_cluster_arguments, chosen, reachable
-from tsam_dali.cli.common import add_config_arguments, friendly_errors, heed_sigterm, parser, printable
+from tsam_dali.cli.common import add_config_arguments, friendly_errors, parser, printable, sigterm_as_interrupt
 from tsam_dali.cli.example import ensure_example
 from tsam_dali.config import load_config
 
 
 @friendly_errors
 def main() -> None:
-    heed_sigterm()
+    sigterm_as_interrupt()
     command = parser("precompute_audio.py", __doc__)
     command.epilog = "example: python tools/precompute_audio.py --data D.json --config C.json --workers 16"
     add_config_arguments(command)
@@ -55,7 +55,7 @@ def main() -> None:
         (dataset.mels, dataset.data_dir, clip_id, source, options, known.get(clip_id, ()))
         for clip_id, source in todo.items()
     )
-    records = in_processes(store_sound, jobs, args.workers, args.dask)
+    records = in_processes(store_audio, jobs, args.workers, args.dask)
     counts: Counter[str] = Counter()
     try:
         with summary_writer(dataset.mels, args.shard) as write:
@@ -80,7 +80,7 @@ def main() -> None:
 
 
 def _sources(dataset: Dataset, shard: Shard | None) -> tuple[dict[str, str | Path], list[str]]:
-    """Where the sound of each clip of this run comes from, and what is wrong with ids that have no file of their
+    """Where the audio of each clip of this run comes from, and what is wrong with ids that have no file of their
     name.
     """
     sources, failures = {}, []
@@ -89,7 +89,7 @@ def _sources(dataset: Dataset, shard: Shard | None) -> tuple[dict[str, str | Pat
     for clip_id in clip_ids:
         video = location(dataset.data_dir, videos[clip_id]) if clip_id in videos else None
         try:
-            sources[clip_id] = sound_file(dataset, clip_id, video)
+            sources[clip_id] = audio_file(dataset, clip_id, video)
         except ListError as error:
             failures += error.problems
     without = [clip_id for clip_id, source in sources.items() if os.path.isdir(source)]

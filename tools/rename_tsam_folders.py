@@ -1,7 +1,7 @@
 """Give frame folders and .wav files that TSAM extracted the full names of their clips.
 
 TSAM cut every '.', 'm', 'p' and '4' off the end of an id: the frames of clip abc_000044 lie in dir_frames/abc_0000,
-its sound in dir_audios/abc_0000.wav. For each clip of both lists that has nothing under its own name, this renames what
+its audio in dir_audios/abc_0000.wav. For each clip of both lists that has nothing under its own name, this renames what
 lies under the shorter one, unless another clip of the lists, or another video in dir_videos, would have been cut to the
 same name: then nothing tells whose it is. Such are listed, for you to remove and to extract again; the exit status is
 then 1.

@@ -1,8 +1,8 @@
-"""Extract JPEG frames, or with --audio the sound, of every video in dir_videos, with ffmpeg.
+"""Extract JPEG frames, or with --audio the audio, of every video in dir_videos, with ffmpeg.
 
 Without --audio, dir_frames/ID/ receives the frames, 256 pixels high, under the names that frames_tmpl gives, counted
-from 1. With --audio, dir_audios/ID.wav receives the sound: 16-bit PCM at the video's own rate and channels. The videos
-are only read. What exists already is skipped. Videos without sound are listed. Videos that failed are listed with
+from 1. With --audio, dir_audios/ID.wav receives the audio: 16-bit PCM at the video's own rate and channels. The videos
+are only read. What exists already is skipped. Videos without audio are listed. Videos that failed are listed with
 ffmpeg's reason; the exit status is then 1.
 """
 
@@ -19,19 +19,19 @@ import ffmpeg
 import joblib
 from tqdm import tqdm
 
-from pipelines.audio.decode import sound_stream
-from pipelines.audio.read import NoSoundError, wav_cut_short
+from pipelines.audio.decode import audio_stream
+from pipelines.audio.read import NoAudioError, wav_cut_short
 from pipelines.dataset.media_files import find_video, video_ids
 from pipelines.decode.container import open_video, video_stream
 from pipelines.decode.demux import demux
 from pipelines.decode.frame_folder import check_template
-from pipelines.files.atomic import fault_of_one, unfinished
+from pipelines.files.atomic import fault_of_one, temporary_path
 from pipelines.files.errors import ListError
 from pipelines.files.formats import DEMUXERS
 from pipelines.files.storage import is_remote
 from pipelines.files.unicode_names import locale_hint
 from pipelines.transcode.ffmpeg import FfmpegError, passthrough, run_ffmpeg
-from tsam_dali.cli.common import EXAMPLE_DATA, friendly_errors, heed_sigterm, parser, positive, printable
+from tsam_dali.cli.common import EXAMPLE_DATA, friendly_errors, parser, positive, printable, sigterm_as_interrupt
 from tsam_dali.cli.example import ensure_example
 from tsam_dali.config import load_config
 
@@ -42,18 +42,18 @@ class Result(NamedTuple):
     """What became of one video."""
 
     id: str
-    state: str  # "extracted", "existed", "no sound" or "failed"
+    state: str  # "extracted", "existed", "no audio" or "failed"
     reason: str = ""
 
 
 @friendly_errors
 def main() -> None:
-    heed_sigterm()
+    sigterm_as_interrupt()
     command = parser("video2frames.py", __doc__)
     command.epilog = "example: python tools/video2frames.py --data D.json --audio"
     add = command.add_argument
     add("--data", metavar="FILE", default=EXAMPLE_DATA, help="JSON file of the data set (default: %(default)s)")
-    add("--audio", action="store_true", help="extract the sound instead of frames")
+    add("--audio", action="store_true", help="extract the audio instead of frames")
     add("--fps", type=float, default=10.0, help="frames per second; 0: every frame (default: %(default)g)")
     workers = "ffmpeg processes at a time (default: one per core)"
     add("--workers", type=positive, default=joblib.cpu_count(), help=workers)
@@ -76,11 +76,11 @@ def main() -> None:
         try:
             video = Path(find_video(dataset, clip_id)).absolute()
             if args.audio:
-                extract_sound(video, target)
+                extract_audio(video, target)
             else:
                 extract_frames(video, target, args.fps, dataset.frames_tmpl)
-        except NoSoundError:
-            return Result(clip_id, "no sound")
+        except NoAudioError:
+            return Result(clip_id, "no audio")
         except UnicodeEncodeError:  # ffmpeg-python's
             return Result(clip_id, "failed", f"its name is no UTF-8 text; rename it{locale_hint(clip_id)}")
         except Exception as error:  # whatever a file holds, and however it is called
@@ -90,7 +90,7 @@ def main() -> None:
     clip_ids = video_ids(dataset)
     if not clip_ids:
         raise ListError([f"{dataset.videos}: no video with one of the endings {' '.join(DEMUXERS)}"])
-    title = "extracting sound" if args.audio else "extracting frames"
+    title = "extracting audio" if args.audio else "extracting frames"
     results = defaultdict(list)
     try:
         for result in tqdm(_in_threads(extract, clip_ids, args.workers), total=len(clip_ids), desc=title, unit="video"):
@@ -98,9 +98,9 @@ def main() -> None:
     except KeyboardInterrupt:
         print("interrupted; what is extracted is kept: run it again to go on", file=sys.stderr)
         sys.exit(130)
-    print(", ".join(f"{len(results[state])} {state}" for state in ("extracted", "existed", "no sound", "failed")))
-    for result in sorted(results["no sound"]):
-        print(f"no sound: {printable(result.id)}")
+    print(", ".join(f"{len(results[state])} {state}" for state in ("extracted", "existed", "no audio", "failed")))
+    for result in sorted(results["no audio"]):
+        print(f"no audio: {printable(result.id)}")
     if results["failed"]:
         print(
             "failed:",
@@ -124,26 +124,26 @@ def _in_threads(extract: Callable[[str], Result], clip_ids: list[str], workers: 
             pool.shutdown(cancel_futures=True)
 
 
-def extract_sound(video: Path, target: Path) -> None:
-    """Write the sound of a video as 16-bit PCM to the file `target`, as a whole or not at all.
+def extract_audio(video: Path, target: Path) -> None:
+    """Write the audio of a video as 16-bit PCM to the file `target`, as a whole or not at all.
 
     Raises:
         FfmpegError: ffmpeg failed, or could not write all of it.
-        NoSoundError: there is no sound.
-        SoundError: there is no decoder for it.
+        NoAudioError: there is no audio.
+        AudioError: there is no decoder for it.
         VideoError: see `open_video`.
     """
-    with open_video(video) as container:  # ffmpeg would take the sound of a file that is cut short
-        stream = sound_stream(video, container)
+    with open_video(video) as container:  # ffmpeg would take the audio of a file that is cut short
+        stream = audio_stream(video, container)
         if stream is None:
-            raise NoSoundError(f"{video}: has no sound")
+            raise NoAudioError(f"{video}: has no audio")
         track = stream.index
     target.parent.mkdir(parents=True, exist_ok=True)
-    with unfinished(target) as temporary:
+    with temporary_path(target) as temporary:
         # Not with -xerror, by which damage of a single packet would count as a failure.
         run_ffmpeg(_input(video, track).output(str(temporary), format="wav", acodec="pcm_s16le"))
         if cut := wav_cut_short(temporary):  # FFmpeg 5 calls it a success
-            raise FfmpegError(f"its sound was {cut}; is the disk full?")
+            raise FfmpegError(f"its audio was {cut}; is the disk full?")
         temporary.replace(target)
 
 
@@ -167,7 +167,7 @@ def extract_frames(video: Path, target: Path, fps: float, frames_tmpl: str) -> N
     # may lack what they were predicted from.
     decoder, stops = ({"err_detect": "explode"}, ["-xerror"]) if strict else ({}, [])
     target.parent.mkdir(parents=True, exist_ok=True)
-    with unfinished(target) as temporary:
+    with temporary_path(target) as temporary:
         temporary.mkdir()
         scale = f"scale=-1:{HEIGHT}"
         rate = {"vf": f"{scale},fps={fps:g}"} if fps else {"vf": scale, **passthrough()}

@@ -1,4 +1,4 @@
-"""Video classification with sound. `tsam_dali.load(path).predict(video)` uses a trained network."""
+"""Video classification with audio. `tsam_dali.load(path).predict(video)` uses a trained network."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def is_main() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def tells(text: str) -> bool:
+def should_report(text: str) -> bool:
     """Whether this rank is the one to print an error with which it ends.
 
     Rank 0 is, and another rank unless rank 0 ends with the same one. They tell each other through the job's store, as

@@ -6,7 +6,7 @@ examples:
   torchrun --nproc_per_node 4 -m tsam_dali.evaluate --checkpoint CKPT --data my_data.json --protocol tsm-dense --crops 3
       ten dense clips with three crops each, as published for Kinetics, on four GPUs
   python -m tsam_dali.evaluate --checkpoint CKPT --no_audio
-      with silence in place of the sound, and what the sound contributes
+      with silence in place of the audio, and what the audio contributes
 
 protocols:
   tsam       N clips (model_validation): the middle frames and the centre crop, then drawn frames and crops, which TSAM
@@ -21,7 +21,7 @@ results:
   summary.json       scores, also after 1..N clips; videos that cannot be read, or not in all views; settings, versions
   classes.csv        videos expected and scored, recall, precision and F1 of each class
   confusion.png, report.html
-Each of them says whether the network heard the sound. With more than five classes there is a top-5 accuracy, too.
+Each of them says whether the network heard the audio. With more than five classes there is a top-5 accuracy, too.
 Videos that cannot be read are left out of the scores and listed, however many there are.
 """
 
@@ -77,7 +77,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--crops", type=int, choices=[1, 3], help=three)
     average = "what is averaged over the views of a video (default: %(default)s)"
     add("--average", choices=["logits", "probabilities"], default="logits", help=average)
-    add("--no_audio", action="store_true", help="silence in place of the sound; also scored: with sound")
+    add("--no_audio", action="store_true", help="silence in place of the audio; also scored: with audio")
     add("--output", metavar="DIR", help="folder of the results (default: CKPT_evaluation)")
     change = "change a setting, e.g. pipeline.decode=gpu; may be repeated"
     add("--set", metavar="SECTION.KEY=VALUE", action="append", default=[], help=change)

@@ -1,4 +1,4 @@
-"""Say which classes a trained network sees in videos, whatever made them; their sound is taken from the files.
+"""Say which classes a trained network sees in videos, whatever made them; their audio is taken from the files.
 
 examples:
   python -m tsam_dali.predict --checkpoint results/first/checkpoints/balanced_best video.mp4
@@ -8,9 +8,9 @@ examples:
   python -m tsam_dali.predict --checkpoint CKPT my_videos/ --output predictions.jsonl --pictures pictures/
       and a PNG for each file: what the network saw, and the bars of its classes
   python -m tsam_dali.predict --checkpoint CKPT long.mp4 --window 10 --stride 5 --output t.jsonl --pictures plots/
-      the classes of every ten seconds, each heard with its own sound, and a PNG with their probabilities over time
+      the classes of every ten seconds, each heard with its own audio, and a PNG with their probabilities over time
   python -m tsam_dali.predict --checkpoint CKPT my_videos/ --explain maps/
-      and a PNG for each file: where in the frames and in the sound the network found its first class (Grad-CAM)
+      and a PNG for each file: where in the frames and in the audio the network found its first class (Grad-CAM)
   python -m tsam_dali.predict --checkpoint CKPT --live /dev/video0 --fps 4
       a line after every frame that is fed, while a camera runs; CKPT was trained with shift_temporal.causal=true
   ffmpeg -i rtsp://ADDRESS -f matroska - | python -m tsam_dali.predict --checkpoint CKPT --live -
@@ -30,10 +30,10 @@ windows:
 live:
   Fed are the frames shown at (k + 1/2) / FPS seconds, k = 0, 1, ...; the probabilities are the mean over the last S of
   them (model.video_segments), or over all before there are S. FPS should be that of the training: S by the seconds of a
-  training clip. A network with sound also hears the last S / FPS seconds of the source's sound; a camera is silent. So
-  of a file it never hears the whole sound, as a prediction of the file does, and the probabilities differ: at the start
+  training clip. A network with audio also hears the last S / FPS seconds of the source's audio; a camera is silent. So
+  of a file it never hears the whole audio, as a prediction of the file does, and the probabilities differ: at the start
   little has come, and what follows the last frame that is fed is not heard. At most twice a second the
-  sound is heard anew, which costs as much as one or two more images (model.audio_segments) and a log-mel of S / FPS
+  audio is heard anew, which costs as much as one or two more images (model.audio_segments) and a log-mel of S / FPS
   seconds.
 """
 
@@ -66,7 +66,7 @@ from tsam_dali.inference.outputs import FILE, MOMENT, TIMELINE, Csv, JsonLines
 from tsam_dali.inference.results import Unreadable
 
 if TYPE_CHECKING:
-    from tsam_dali.inference.predictor import Predictor, Seen
+    from tsam_dali.inference.predictor import Predictor, SeenClip
     from tsam_dali.inference.timeline import SeenTimeline
 
 LONGEST_NAME = 240  # bytes; file systems take 255
@@ -86,7 +86,7 @@ def main() -> None:
     distributed.check_alone()
     predictor = Predictor(args.checkpoint, distributed.start(args.device).device)
     if args.live:
-        watch(predictor, args)
+        follow_live(predictor, args)
         return
     for folder in filter(None, (args.pictures, args.explain)):
         make_folder(folder)
@@ -102,14 +102,14 @@ def main() -> None:
                 output.write(found)
                 continue
             output.write(found[0])
-            silent += not found[0].has_sound
+            silent += not found[0].has_audio
             # Numbered, as files of several folders may have the same name.
             try:
                 draw(predictor, found, args, f"{number:04d}_{_cut(Path(found[0].path).stem)}.png")
             except Exception as error:  # it is the fault of one video, and its prediction is written
                 undrawn.append(f"{found[0].path}: {fault_of_one(error)}")
     hears = predictor.config.model.audio_segments > 0
-    unheard = f", {silent} of them without sound: heard as silence" if hears and silent else ""
+    unheard = f", {silent} of them without audio: heard as silence" if hears and silent else ""
     print(f"{len(paths) - len(unreadable)} of {counted(len(paths), 'video')} read{unheard}", file=sys.stderr)
     for file in unreadable:
         print(f"not read: {printable(file.error)}", file=sys.stderr)
@@ -135,7 +135,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--topk", metavar="K", type=positive, default=5, help=topk)
     output = "ends in .jsonl (a line per video) or .csv (a row per class); default: JSON lines on the terminal"
     add("--output", metavar="FILE", type=named(*WRITERS), help=output)
-    pictures = "a PNG per video: frames, sound and the bars of its classes; with --window, their course"
+    pictures = "a PNG per video: frames, audio and the bars of its classes; with --window, their course"
     add("--pictures", metavar="DIR", type=Path, help=pictures)
     add("--explain", metavar="DIR", type=Path, help="a PNG per video: what spoke for its first class, and where")
     add("--window", metavar="SECONDS", type=positive_number, help="predict windows of this length, see above")
@@ -180,7 +180,7 @@ def open_output(path: Path | None, columns: tuple[str, ...]) -> Iterator[JsonLin
         yield WRITERS[path.suffix](file, columns)
 
 
-def draw(predictor: Predictor, found: Seen | SeenTimeline, args: argparse.Namespace, name: str) -> None:
+def draw(predictor: Predictor, found: SeenClip | SeenTimeline, args: argparse.Namespace, name: str) -> None:
     """The pictures that were asked for. Imported here: most calls do without matplotlib and captum."""
     if args.window:
         if args.pictures:
@@ -203,7 +203,7 @@ def draw(predictor: Predictor, found: Seen | SeenTimeline, args: argparse.Namesp
         draw_explanation(found, explanation, predictor.class_names, args.explain / name)
 
 
-def watch(predictor: Predictor, args: argparse.Namespace) -> None:
+def follow_live(predictor: Predictor, args: argparse.Namespace) -> None:
     """A line after each frame of a stream, until it ends or Ctrl-C."""
     with open_output(args.output, MOMENT) as output, contextlib.suppress(KeyboardInterrupt):
         for moment in predictor.live(args.live, args.fps, args.topk):

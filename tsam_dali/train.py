@@ -1,4 +1,4 @@
-"""Train TSAM on MP4 files with sound.
+"""Train TSAM on MP4 files with audio.
 
 examples:
   python -m tsam_dali.train
@@ -33,7 +33,7 @@ from tsam_dali.cli.common import (
     friendly_errors,
     parser,
 )
-from tsam_dali.cli.example import ensure_example, ensure_example_sound
+from tsam_dali.cli.example import ensure_example, ensure_example_audio
 from tsam_dali.config.load import Config, load_config
 from tsam_dali.runs.signals import EXIT_CODE, Interrupted, StopRequest
 
@@ -88,7 +88,7 @@ def prepare_example(args: argparse.Namespace, config: Config) -> None:
     """Make the example's data, if they are asked for and not there."""
     ensure_example(config.dataset)
     if config.model.audio_segments:
-        ensure_example_sound(config.dataset, config_arguments(args))
+        ensure_example_audio(config.dataset, config_arguments(args))
 
 
 def parse_arguments(about: str) -> argparse.Namespace:

@@ -1,7 +1,7 @@
 """Videos read by another library in a torch DataLoader, as a careful user of that library would write it.
 
-The frames are cropped before they become float tensors, and torchvision's newer functions (v2) resize and colour them,
-both of which is faster than TSAM's way; the sound comes from the same log-mel store as ours. So a row differs from ours
+The frames are cropped before they become float tensors, and torchvision's newer functions (v2) resize and color them,
+both of which is faster than TSAM's way; the audio comes from the same log-mel store as ours. So a row differs from ours
 in decoder, augmentation and loader.
 """
 
@@ -43,16 +43,16 @@ class PeerClips(Dataset):
         if self._decode is None:
             self._decode = DECODERS[self.decoder]().decode
         clip, model, images = self.clips[row], self.config.model, self.config.data_augmentation
-        size, looks = images.video_image_param.output_size, (images.video_augmentation, images.audio_augmentation)
+        size, scores = images.video_image_param.output_size, (images.video_augmentation, images.audio_augmentation)
         shape = (clip.frames, clip.height, clip.width, model.video_segments)
-        plan = training_plan(*shape, *looks, seed=self.config.training_param.seed, epoch=epoch, row=row)
+        plan = training_plan(*shape, *scores, seed=self.config.training_param.seed, epoch=epoch, row=row)
         frames = self._decode(clip.path, tuple(plan.frames.tolist()))  # uint8 (S, H, W, 3)
         y, x, height, width = plan.crop
         cropped = torch.from_numpy(frames)[:, y : y + height, x : x + width].permute(0, 3, 1, 2)
         video = cropped.contiguous().float() / 255
         video = augmented(video, plan._replace(crop=Crop(0, 0, height, width)), size, functional)
-        sound = torch.from_numpy(self.mels.picture(clip.sound or clip.id, model.audio_segments, plan.sound_cut))
-        return video, sound, clip.label
+        audio = torch.from_numpy(self.mels.picture(clip.audio or clip.id, model.audio_segments, plan.audio_cut))
+        return video, audio, clip.label
 
 
 def peer_batches(config: Any, device: torch.device, decoder: str) -> Iterator[Batch]:

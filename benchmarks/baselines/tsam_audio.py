@@ -22,11 +22,11 @@ def log_mel(path: Path, options: AudioImage, cut: tuple[float, float], filters: 
 
     See `pipelines.audio.log_mel.log_mel_columns` for what is computed.
     """
-    sound, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    first, last = round(cut[0] * rate), len(sound) - round(cut[1] * rate)
+    audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    first, last = round(cut[0] * rate), len(audio) - round(cut[1] * rate)
     if last - first > SHORTEST_CUT:
-        sound = sound[first:last]
-    channel = torch.from_numpy(np.ascontiguousarray(sound[:, 0]))
+        audio = audio[first:last]
+    channel = torch.from_numpy(np.ascontiguousarray(audio[:, 0]))
     planes = []
     for window_ms, hop_ms in zip(options.window_sizes, options.hop_sizes, strict=True):
         window, hop = round(window_ms * rate / 1000), round(hop_ms * rate / 1000)

@@ -1,7 +1,7 @@
 """TSAM's augmentation as TSAM computes it: torchvision on float tensors, one draw for all frames of a clip.
 
 The draws come from `pipelines.sampling.plan`, so that all loaders of a benchmark see the same frames, crops and
-colours.
+colors.
 """
 
 from functools import partial
@@ -10,13 +10,13 @@ from types import ModuleType
 import torchvision.transforms.functional as first_functions
 from torch import Tensor
 
-from pipelines.sampling.plan import Colour, Plan
+from pipelines.sampling.plan import Color, Plan
 
 BLUR_KERNEL = 9  # pixels
 
 
 def augmented(pictures: Tensor, plan: Plan, size: int, functions: ModuleType = first_functions) -> Tensor:
-    """Crop, resize (linear, antialias), mirror, colour and blur: float32 (S, 3, H, W), 0..1 -> (S, 3, size, size).
+    """Crop, resize (linear, antialias), mirror, color and blur: float32 (S, 3, H, W), 0..1 -> (S, 3, size, size).
 
     Args:
         pictures: all frames of a clip.
@@ -28,22 +28,22 @@ def augmented(pictures: Tensor, plan: Plan, size: int, functions: ModuleType = f
     pictures = functions.resize(pictures, [size, size], antialias=True)
     if plan.flip:
         pictures = functions.hflip(pictures)
-    return recoloured(pictures, plan, functions)
+    return recolored(pictures, plan, functions)
 
 
-def recoloured(pictures: Tensor, plan: Plan, functions: ModuleType = first_functions) -> Tensor:
-    """Colour, grey and blur: float32 (S, 3, H, W), 0..1 -> the same."""
-    colour = plan.colour
-    if colour[:4] != Colour()[:4]:
+def recolored(pictures: Tensor, plan: Plan, functions: ModuleType = first_functions) -> Tensor:
+    """Color, grey and blur: float32 (S, 3, H, W), 0..1 -> the same."""
+    color = plan.color
+    if color[:4] != Color()[:4]:
         changes = (
-            partial(functions.adjust_brightness, brightness_factor=colour.brightness),
-            partial(functions.adjust_contrast, contrast_factor=colour.contrast),
-            partial(functions.adjust_saturation, saturation_factor=colour.saturation),
-            partial(functions.adjust_hue, hue_factor=colour.hue / 360),
+            partial(functions.adjust_brightness, brightness_factor=color.brightness),
+            partial(functions.adjust_contrast, contrast_factor=color.contrast),
+            partial(functions.adjust_saturation, saturation_factor=color.saturation),
+            partial(functions.adjust_hue, hue_factor=color.hue / 360),
         )
-        for number in colour.order:
+        for number in color.order:
             pictures = changes[number](pictures)
-    if colour.grey:
+    if color.grey:
         pictures = functions.rgb_to_grayscale(pictures, num_output_channels=3)
     if plan.blur_sigma:
         pictures = functions.gaussian_blur(pictures, [BLUR_KERNEL, BLUR_KERNEL], [plan.blur_sigma, plan.blur_sigma])

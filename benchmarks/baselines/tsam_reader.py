@@ -2,8 +2,8 @@
 on float tensors and log-mel pictures on the fly, in a torch DataLoader.
 
 It does what TSAM's data set does, in its order: every frame is decoded as a whole and made a float tensor as a whole;
-the stack of all frames is cropped, resized, mirrored and coloured by torchvision
-(`benchmarks.baselines.tsam_augmentation`); the sound is read as a whole, cut, and transformed with three windows at its
+the stack of all frames is cropped, resized, mirrored and colored by torchvision
+(`benchmarks.baselines.tsam_augmentation`); the audio is read as a whole, cut, and transformed with three windows at its
 own rate. What differs: the draws are those of this project, seeded, from the same distributions; torch's own short-time
 Fourier transform stands for torchaudio's, which calls it. TSAM makes the mel filters anew for every clip; here they may
 be kept, too.
@@ -49,13 +49,13 @@ class TSAMClips(Dataset):
         epoch, row = key
         entry, images, dataset = self.entries[row], self.config.data_augmentation, self.config.dataset
         shape = (self.num_frames[row], *self.sizes[row], self.config.model.video_segments)
-        looks = images.video_augmentation, images.audio_augmentation
-        plan = training_plan(*shape, *looks, seed=self.config.training_param.seed, epoch=epoch, row=row)
+        scores = images.video_augmentation, images.audio_augmentation
+        plan = training_plan(*shape, *scores, seed=self.config.training_param.seed, epoch=epoch, row=row)
         folder = dataset.frames / entry.id
         frames = [read_frame(folder / dataset.frames_tmpl.format(frame + 1)) for frame in plan.frames.tolist()]
         video = augmented(torch.stack(frames), plan, images.video_image_param.output_size)
-        sound = log_mel(dataset.audios / f"{entry.id}.wav", images.audio_image_param, plan.sound_cut, self.filters)
-        return video, sound, entry.label
+        audio = log_mel(dataset.audios / f"{entry.id}.wav", images.audio_image_param, plan.audio_cut, self.filters)
+        return video, audio, entry.label
 
 
 def read_frame(path: Path) -> Tensor:

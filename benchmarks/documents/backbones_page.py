@@ -39,7 +39,7 @@ def page(results: Results) -> str:
         )
         pixels, batch = method["pixels"], f"{method['batch_size']} clip{'s' * (method['batch_size'] > 1)}"
         blocks[1:] = [
-            f"A clip is {method['segments']} frames and one picture of sound of {pixels} x {pixels} pixels. GFLOPs are "
+            f"A clip is {method['segments']} frames and one picture of audio of {pixels} x {pixels} pixels. GFLOPs are "
             "those of a clip's forward pass; a multiplication and its addition count as one operation. Parameters "
             f"include a last layer for {method['num_class']} classes. A step is forward, backward and optimizer on "
             f"{batch}, float32, channels-last; MB is the largest memory of its process. Medians of {method['rounds']} "

@@ -18,7 +18,7 @@ GPUS = (1, 8, 64)
 IMAGES_PER_SECOND = (3000, 5000, 8000)
 SEGMENTS = 16
 IMAGES = SEGMENTS + 1
-"""Of a clip: the frames, and the sound as one more."""
+"""Of a clip: the frames, and the audio as one more."""
 SERVER_CORES, SERVER_GPUS = 192, 8
 """A usual server for training."""
 CORES_PER_GPU = SERVER_CORES // SERVER_GPUS
@@ -36,7 +36,7 @@ NVDEC_WAYS = (VIDEOS_OURS, COPIES_OURS)
 INTRODUCTION = (
     "Written by `python -m benchmarks.documents.capacity` from the files in benchmarks/results; "
     "arithmetic, not a measurement. A "
-    f"clip is {SEGMENTS} frames and the sound, {IMAGES} images for the network, so a GPU that trains on N images per "
+    f"clip is {SEGMENTS} frames and the audio, {IMAGES} images for the network, so a GPU that trains on N images per "
     f"second takes N / {IMAGES} clips. Such GPUs are assumed: with ResNet-50, 3 000 images/s is NVIDIA's stock PyTorch "
     "script on an H200 (3 079, Lambda's benchmark), 8 000 the best published training on one (7 950, MLPerf Training "
     "4.0)."
@@ -86,7 +86,7 @@ def _cores(ways: Mapping[str, Mapping[str, Any]]) -> list[str]:
         rows.append((way, 1000 * cost, *(images / IMAGES * cost * gpus for gpus, images in _cases())))
     return [
         "## Cores",
-        "To decode, augment and hand over on the CPU. The CPU cost of a clip includes crop, resize and colour, which a "
+        "To decode, augment and hand over on the CPU. The CPU cost of a clip includes crop, resize and color, which a "
         "GPU takes over where it is there: an upper bound there, and not measured on one.",
         table(("way", "CPU ms per clip", *_headings()), rows),
     ]

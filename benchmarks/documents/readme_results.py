@@ -98,7 +98,7 @@ def _copies(results: Mapping[str, Any]) -> str:
     copies, jpegs = figures["copies as made by default"], figures["JPEG frames, 10 fps, height 256"]
     part = copies["bytes_relative"] / jpegs["bytes_relative"]
     return (
-        f"Training copies take {copies['bytes_relative']:.0%} of the videos' bytes, sound included, and {part:.0%} of "
+        f"Training copies take {copies['bytes_relative']:.0%} of the videos' bytes, audio included, and {part:.0%} of "
         f"those of JPEG frames at 10 a second; one takes {shown(copies['cpu_seconds_to_make'])} CPU seconds to make "
         f"({link('copies')} compares the settings of the encoder)."
     )
@@ -109,7 +109,7 @@ def _audio(results: Mapping[str, Any]) -> str:
     store = next(figure for figure in results["figures"] if figure["kind"] == "store")
     stored, tsam = ways["log-mel store"], ways["TSAM's way, on the fly"]
     return (
-        f"Sound ({link('audio')}): a picture from the log-mel store costs {shown(median(stored, 'cpu_ms_per_clip'))} "
+        f"Audio ({link('audio')}): a picture from the log-mel store costs {shown(median(stored, 'cpu_ms_per_clip'))} "
         f"CPU ms a clip, made on the fly in TSAM's way {shown(median(tsam, 'cpu_ms_per_clip'))}. The store takes "
         f"{shown(store['bytes_per_clip_second'] / 1000)} kB for a second of a clip and is made at "
         f"{shown(store['files_per_second'])} files/s on {store['workers']} processes; its pictures differ from "
@@ -128,7 +128,7 @@ def _loader(results: Mapping[str, Any]) -> str:
     )
     return (
         f"The loader alone on {results['method']['cores']} cores, {results['method']['segments']} frames and the "
-        f"sound, where TSAM's way (JPEG frames and .wav files) loads 1: {rates} ({link('loader')})."
+        f"audio, where TSAM's way (JPEG frames and .wav files) loads 1: {rates} ({link('loader')})."
     )
 
 
@@ -147,7 +147,7 @@ def _shift(results: Mapping[str, Any]) -> str:
 def _step(results: Mapping[str, Any]) -> str:
     best = max(results["figures"], key=lambda figure: median(figure, "wall_speedup"))
     method = results["method"]
-    size = f"{method['batch_size']} clips of {method['segments']} frames and the sound"
+    size = f"{method['batch_size']} clips of {method['segments']} frames and the audio"
     return (
         f"A step of training, {method['arch']}, {size} ({link('step')}): "
         f"{shown(median(best, 'wall_speedup'))} times as fast as in TSAM's way with `{best['variant']}`."

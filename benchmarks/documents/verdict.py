@@ -46,7 +46,7 @@ def verdict(ways: Mapping[str, Mapping[str, Any]], segments: int) -> str:
             raise VerdictError(f"the figures do not bear out that {claim}: rewrite benchmarks/documents/verdict.py")
     return (
         f"**MP4 files as they are win in a training of up to {soonest - 1} epochs**, and where nothing may be added to "
-        f"the disk: only the sound is prepared, in {shown(prepare[id(videos)])} CPU seconds a clip, and a clip of "
+        f"the disk: only the audio is prepared, in {shown(prepare[id(videos)])} CPU seconds a clip, and a clip of "
         f"{segments} frames then costs {shown(median(videos, 'loader_cpu_ms_per_clip'))} CPU ms each time, where "
         f"TSAM's way takes {shown(median(tsam, 'loader_cpu_ms_per_clip'))}; JPEG frames have saved the CPU time that "
         f"they cost after {epochs['frames']} epochs, training copies after {epochs['copies']}. "

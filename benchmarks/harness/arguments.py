@@ -6,7 +6,7 @@ from tsam_dali.cli.common import positive
 
 MEANINGS = {
     "rounds": "rounds to measure",
-    "segments": "frames of each clip; beside them there is one segment of sound",
+    "segments": "frames of each clip; beside them there is one segment of audio",
     "batch_size": "clips in a batch",
     "batches": "batches to measure in each round",
     "cores": "cores of all processes of a variant, and its loader processes",

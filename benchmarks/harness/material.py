@@ -1,4 +1,4 @@
-"""The data that loaders are measured on - videos, training copies, JPEG frames, sound - and what it took to make it."""
+"""The data that loaders are measured on - videos, training copies, JPEG frames, audio - and what it took to make it."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -66,7 +66,7 @@ def prefetched(processes: int) -> int:
 
 
 def loader_settings(segments: int, batch_size: int, cores: int) -> list[str]:
-    """Settings of every loader: frames and one segment of sound, on so many processes."""
+    """Settings of every loader: frames and one segment of audio, on so many processes."""
     settings = {
         "model.video_segments": segments,
         "model.audio_segments": 1,

@@ -29,7 +29,7 @@ from benchmarks.harness.processes import choose_cores
 from benchmarks.harness.results import add_output_argument, origin, print_table, write_results
 from benchmarks.loading.audio_variants import Pictures, direct_picture, librosa_picture, stored_picture, tsam_picture
 from pipelines.audio.mel_store import MelStore
-from pipelines.audio.read import read_sound
+from pipelines.audio.read import read_audio
 from tsam_dali.cli.common import friendly_errors, parser
 from tsam_dali.config import load_config
 
@@ -113,8 +113,8 @@ def difference(pictures: Sequence[np.ndarray], reference: Sequence[np.ndarray]) 
 
 
 def _seconds(wavs: Sequence[Path]) -> float:
-    """Mean length of the sounds."""
-    return float(np.mean([sound.shape[1] / rate for sound, rate in map(read_sound, wavs)]))
+    """Mean length of the audio."""
+    return float(np.mean([audio.shape[1] / rate for audio, rate in map(read_audio, wavs)]))
 
 
 def _store_figure(stored: Mapping[str, Any], seconds: float, workers: int) -> dict[str, Any]:
@@ -123,7 +123,7 @@ def _store_figure(stored: Mapping[str, Any], seconds: float, workers: int) -> di
         "kind": "store",
         "workers": workers,
         "files_per_second": round(1 / stored["seconds_per_clip"], 1),
-        "sound_seconds_per_clip": round(seconds, 2),
+        "audio_seconds_per_clip": round(seconds, 2),
         "bytes_per_clip_second": round(1000 * stored["kilobytes_per_clip"] / seconds),
     }
 
@@ -140,7 +140,7 @@ def _print(figures: Sequence[Mapping[str, Any]]) -> None:
     print(
         f"store: {store['files_per_second']} files/s on {store['workers']} processes, "
         f"{store['cpu_seconds_per_clip']} CPU s and {store['kilobytes_per_clip']} kB per clip, "
-        f"{store['bytes_per_clip_second']} bytes per second of sound"
+        f"{store['bytes_per_clip_second']} bytes per second of audio"
     )
 
 
@@ -150,7 +150,7 @@ def _plot(figures: Sequence[Mapping[str, Any]], path: Path) -> None:
         Panel("Cost in every epoch: less is better", "CPU ms per clip", _bars(ways, "cpu_ms_per_clip")),
         Panel("Difference from librosa in double precision", "mean, in ln(power)", _bars(ways, "mean_difference")),
     ]
-    plot_bars(path, panels, title="The sound of a clip: from the file to the picture")
+    plot_bars(path, panels, title="The audio of a clip: from the file to the picture")
 
 
 def _bars(ways: Sequence[Mapping[str, Any]], key: str) -> list[Bar]:

@@ -1,5 +1,5 @@
-"""The ways from a sound to its log-mel picture that `benchmarks.loading.audio` compares, each in a process of its
-own."""
+"""The ways from an audio track to its log-mel spectrogram that `benchmarks.loading.audio` compares, each in a process
+of its own."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 from benchmarks.baselines.tsam_audio import Filters, log_mel
 from pipelines.audio.log_mel import N_FFT, AudioImage
 from pipelines.audio.mel_store import MelStore
-from pipelines.audio.read import read_sound
+from pipelines.audio.read import read_audio
 from pipelines.mel import log_mel_picture
 
 
@@ -50,13 +50,13 @@ def tsam_picture(options: AudioImage, filters: Filters, wav: Path) -> np.ndarray
 
 def librosa_picture(options: AudioImage, wav: Path) -> np.ndarray:
     """The picture from librosa's mel spectrogram, in double precision, resized by torch: float64 (3, H, W)."""
-    sound, rate = read_sound(wav)
+    audio, rate = read_audio(wav)
     planes = []
     for window_ms, hop_ms in zip(options.window_sizes, options.hop_sizes, strict=True):
         window, hop = round(window_ms * rate / 1000), round(hop_ms * rate / 1000)
         transform = {"n_fft": max(N_FFT, window), "hop_length": hop, "win_length": window, "pad_mode": "reflect"}
         bands = {"n_mels": options.n_mels, "htk": True, "norm": None, "dtype": np.float64}
-        power = librosa.feature.melspectrogram(y=sound[0].astype(np.float64), sr=rate, **transform, **bands)
+        power = librosa.feature.melspectrogram(y=audio[0].astype(np.float64), sr=rate, **transform, **bands)
         plane = from_numpy(np.log(power + options.eps))[None, None]
         planes.append(interpolate(plane, options.spec_size[1:], mode="bilinear", antialias=True)[0, 0].numpy())
     return np.stack(planes)

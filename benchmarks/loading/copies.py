@@ -55,7 +55,7 @@ METHOD = {
     "cpu_ms": "CPU time to decode the drawn frames of a clip, mean of all clips and draws in a round; median and "
     "quartiles over the rounds",
     "psnr_db": "of 8 frames of each copy against the original's, scaled by Pillow (bicubic), RGB",
-    "bytes_relative": "with the sound (JPEG frames: without), by the originals'",
+    "bytes_relative": "with the audio (JPEG frames: without), by the originals'",
     "warm_up": "one uncounted round",
     "file_cache": "warm",
     "order": "one process on one core; the variants take turns",

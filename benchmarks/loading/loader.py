@@ -1,4 +1,4 @@
-"""Measure the whole loader on two cores, files to batches of clips with sound, beside TSAM's way.
+"""Measure the whole loader on two cores, files to batches of clips with audio, beside TSAM's way.
 
 Ours reads the videos as they are (also with several samples of each, as training_param.repeats has it; rates count
 samples), training copies of them, and JPEG frames. TSAM's way reads JPEG frames and .wav files and makes its log-mel
@@ -142,7 +142,7 @@ def _plot(figures: Sequence[Mapping[str, Any]], path: Path, args: argparse.Names
             ("Cost: less is better", "CPU ms per clip, all processes", "cpu_ms_per_clip"),
         )
     ]
-    plot_bars(path, panels, title=f"From files to batches: {args.segments} frames and the sound of each clip")
+    plot_bars(path, panels, title=f"From files to batches: {args.segments} frames and the audio of each clip")
 
 
 if __name__ == "__main__":

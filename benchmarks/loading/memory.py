@@ -32,7 +32,7 @@ from pipelines.dataset.list_file import SPLITS
 from pipelines.dataset.load import load_clips
 from pipelines.loader import build_loader
 from tsam_dali.cli.common import add_config_arguments, friendly_errors, parser
-from tsam_dali.cli.example import ensure_example, ensure_example_sound
+from tsam_dali.cli.example import ensure_example, ensure_example_audio
 from tsam_dali.config import load_config
 from tsam_dali.config.load import Config
 
@@ -55,7 +55,7 @@ def main() -> None:
     args = _arguments()
     config = load_config(args.data, args.config, [*args.set, f"pipeline.workers={args.workers}"])
     ensure_example(config.dataset)
-    ensure_example_sound(config.dataset, ["--data", args.data, "--config", args.config])
+    ensure_example_audio(config.dataset, ["--data", args.data, "--config", args.config])
     videos = [path for paths in clip_groups(args).values() for path in paths]
     start = origin()
     series = watch_epochs(config, args.epochs)
@@ -109,7 +109,7 @@ def _workers(purpose: str, before: Sequence[multiprocessing.Process]) -> dict[st
 
 
 def peak_of_workers(videos: Sequence[Path], args: argparse.Namespace) -> list[dict[str, Any]]:
-    """The memory of decode workers that read large clips with their sound, one figure for each worker and quantity."""
+    """The memory of decode workers that read large clips with their audio, one figure for each worker and quantity."""
     with tempfile.TemporaryDirectory(prefix="memory_benchmark_") as folder:
         repeats = -(-(2 * args.batch_size + 1) // len(videos))
         data = Repeated([path.stem for path in videos], repeats).make(Path(folder) / "large", {"videos": videos})
@@ -170,9 +170,9 @@ def plot_series(series: Series, path: Path) -> None:
     for axes, (title, unit, chosen) in zip(figure.subplots(1, 3), panels, strict=True):
         for (name, quantity), values in series.items():
             if chosen(name, quantity):
-                colour = {"main": INK, "training": OURS}.get(name.split(",")[0], OTHERS)
+                color = {"main": INK, "training": OURS}.get(name.split(",")[0], OTHERS)
                 dashed = "--" if name.endswith("2") else "-"
-                axes.plot(range(1, len(values) + 1), values, dashed, label=name, color=colour, linewidth=1.8)
+                axes.plot(range(1, len(values) + 1), values, dashed, label=name, color=color, linewidth=1.8)
         axes.set_title(title, loc="left", fontsize=10, color=INK)
         axes.set_xlabel("epoch", color=INK, fontsize=9)
         axes.set_ylabel(unit, color=INK, fontsize=9)

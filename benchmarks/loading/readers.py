@@ -1,4 +1,4 @@
-"""Loaders that can be measured: each gives endless batches of clips with sound, in a process of its own."""
+"""Loaders that can be measured: each gives endless batches of clips with audio, in a process of its own."""
 
 import time
 from collections.abc import Callable, Iterator

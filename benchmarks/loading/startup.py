@@ -38,7 +38,7 @@ METHOD = {
     "import": "s, the modules of the trainer",
     "settings": "s, both JSON files",
     "data": "s, both lists, all folders, the index; what a training checks before it starts",
-    "first batch": "s, workers start and decode; eight frames of one small video, without sound",
+    "first batch": "s, workers start and decode; eight frames of one small video, without audio",
     "epoch order": "s, the permutation of one epoch",
     "last batch": "s, which clips the last batch of that epoch holds, and their frames and crops",
     "start": "s, the first four together",
@@ -138,10 +138,10 @@ def plot(figures: Sequence[Mapping[str, Any]], path: Path) -> None:
     figure = Figure(figsize=(12, 4.2), layout="constrained")
     figure.suptitle("Starting a training with long lists", fontsize=13, color=INK, fontweight="bold")
     for axes, (title, unit, names) in zip(figure.subplots(1, 3), panels, strict=True):
-        for name, colour in zip(names, (OURS, INK, OTHERS), strict=False):
+        for name, color in zip(names, (OURS, INK, OTHERS), strict=False):
             medians = [entry[name]["median"] for entry in figures]
             label = "lists, folders, index" if name == "data" else name
-            axes.plot([entry["clips"] for entry in figures], medians, "o-", label=label, color=colour)
+            axes.plot([entry["clips"] for entry in figures], medians, "o-", label=label, color=color)
         axes.set_xscale("log")
         axes.set_ylim(bottom=0)
         axes.set_title(title, loc="left", fontsize=10, color=INK)

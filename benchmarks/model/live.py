@@ -1,6 +1,6 @@
 """Predict after every frame of a stream: with cached activations, and by running the window again; one image beside.
 
-On the CPU, with new weights and random pictures; once with sound, of which ten seconds are heard anew with every frame
+On the CPU, with new weights and random pictures; once with audio, of which ten seconds are heard anew with every frame
 (`tsam_dali.inference.live` does so twice a second). One image: the same backbone without shift or cache, as a
 classifier of single pictures would run it.
 

@@ -10,15 +10,15 @@ import torch
 from pipelines.decode.stream import StreamFrame
 from pipelines.parallel.malloc import keep_freed_memory
 from tsam_dali.config import load_config
-from tsam_dali.inference.live import CLIP_SECONDS, Ear
+from tsam_dali.inference.live import CLIP_SECONDS, AudioFeed
 from tsam_dali.model import build_model
 from tsam_dali.model.streaming import Stream
 
 CONFIG = Path(__file__).resolve().parent.parent.parent / "config"
 NUM_CLASS = 400
-IMAGE, STREAM, HEARING, WINDOW = "one image", "stream", "stream, sound heard anew", "window again"
+IMAGE, STREAM, HEARING, WINDOW = "one image", "stream", "stream, audio heard anew", "window again"
 RATE = 44_100
-"""Samples of sound per second."""
+"""Samples of audio per second."""
 
 
 class Size(NamedTuple):
@@ -31,7 +31,7 @@ class Size(NamedTuple):
 
 
 class Following:
-    """A network with new weights and one way to predict after every frame; there is sound in one of them only."""
+    """A network with new weights and one way to predict after every frame; there is audio in one of them only."""
 
     def __init__(self, way: str, size: Size):
         keep_freed_memory()
@@ -50,9 +50,9 @@ class Following:
         self._network = build_model(config, NUM_CLASS).to(memory_format=torch.channels_last).eval()
         self._way = way
         self._frames = torch.rand(size.segments, 3, size.pixels, size.pixels)
-        self._ear = Ear(config, torch.device("cpu"))
+        self._ear = AudioFeed(config, torch.device("cpu"))
         self._stream = Stream(self._network, self._ear(None)) if way in (STREAM, HEARING) else None
-        self._sound = np.random.default_rng(0).standard_normal((1, round(CLIP_SECONDS * RATE))).astype(np.float32)
+        self._audio = np.random.default_rng(0).standard_normal((1, round(CLIP_SECONDS * RATE))).astype(np.float32)
         self._next = 0
 
     def frames(self, count: int) -> list[tuple[float, float]]:
@@ -67,7 +67,7 @@ class Following:
         cpu, wall = time.process_time(), time.perf_counter()
         if self._stream:
             if self._way == HEARING:
-                self._stream.hear(self._ear(StreamFrame(0.0, np.empty(0, np.uint8), self._sound, RATE)))
+                self._stream.hear(self._ear(StreamFrame(0.0, np.empty(0, np.uint8), self._audio, RATE)))
             self._stream.push(newest)
         elif self._way == IMAGE:
             self._network(newest[None, None])

@@ -1,6 +1,6 @@
 """Shift one activation forward and backward: ours, TSAM's way, and a plain copy of the same tensor as the floor.
 
-On the CPU. The activation is that of a stage of ResNet-50 for clips of 8 video segments and one of sound.
+On the CPU. The activation is that of a stage of ResNet-50 for clips of 8 video segments and one of audio.
 
 example:
   python -m benchmarks.model.shift --rounds 7

@@ -17,7 +17,7 @@ from tsam_dali import train
 
 PLACES = {
     "start-up": ("tsam_dali.runs.initial_network", "build_model"),
-    "training": ("tsam_dali.training.state:Learner", "update"),
+    "training": ("tsam_dali.training.state:TrainState", "update"),
     "validation": ("tsam_dali.report.mistakes:WorstMistakes", "add"),
     "saving": ("torch", "save"),  # the file is written, but does not have its name yet
 }

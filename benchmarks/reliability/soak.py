@@ -81,7 +81,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _make(folder: Path, args: argparse.Namespace) -> Path:
-    """Make videos and sound; the path of the data file."""
+    """Make videos and audio; the path of the data file."""
     sizes = ["--training", str(args.training), "--validation", str(args.validation)]
     run(["tools/make_example.py", str(folder / "data"), *sizes])
     data = folder / "data" / "data.json"
@@ -182,8 +182,8 @@ def plot(figures: Sequence[Mapping[str, Any]], path: Path) -> None:
     for axes, (quantity, unit) in zip(figure.subplots(1, 3), units.items(), strict=True):
         for found in figures:
             if found["quantity"] == quantity:
-                colour = OURS if found["process"] == ROLES[0] else OTHERS
-                axes.plot(found["minutes"], found["values"], label=found["process"], color=colour, linewidth=1.8)
+                color = OURS if found["process"] == ROLES[0] else OTHERS
+                axes.plot(found["minutes"], found["values"], label=found["process"], color=color, linewidth=1.8)
         axes.set_title(unit, loc="left", fontsize=10, color=INK)
         axes.set_xlabel("minutes", color=INK, fontsize=9)
         axes.set_ylim(0, 1.35 * axes.get_ylim()[1])

@@ -26,7 +26,7 @@ from benchmarks.harness.results import add_output_argument, origin, print_table,
 from pipelines.files.words import counted
 from tools.demo import LEARNT, accuracies
 from tsam_dali.cli.common import add_config_arguments, config_arguments, friendly_errors, parser
-from tsam_dali.cli.example import ensure_example, ensure_example_sound
+from tsam_dali.cli.example import ensure_example, ensure_example_audio
 from tsam_dali.config import load_config
 from tsam_dali.model.precision import cpu_computes_in
 
@@ -63,7 +63,7 @@ def main() -> None:
     args = _arguments()
     config, start = load_config(args.data, args.config, args.set), origin()
     ensure_example(config.dataset)
-    ensure_example_sound(config.dataset, config_arguments(args))
+    ensure_example_audio(config.dataset, config_arguments(args))
     figures: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as results:
         for threads, trainings in _by_threads(_trainings(args)).items():

@@ -67,11 +67,11 @@ def decoded_frames(name: str, material: Material, settings: Sequence[str]) -> tu
     where the library does not tell."""
     way = WAYS[name]
     config = load_config(getattr(material, way.data), CONFIG, [*settings, *way.settings])
-    clips, looks = load_clips(config)["training"], config.data_augmentation
+    clips, scores = load_clips(config)["training"], config.data_augmentation
     wanted = []
     for row, clip in enumerate(clips):
         shape = (clip.frames, clip.height, clip.width, config.model.video_segments)
-        plan = training_plan(*shape, looks.video_augmentation, looks.audio_augmentation, seed=0, epoch=0, row=row)
+        plan = training_plan(*shape, scores.video_augmentation, scores.audio_augmentation, seed=0, epoch=0, row=row)
         wanted.append((clip.path, tuple(plan.frames.tolist())))
     useful = mean(len(set(frames)) for _, frames in wanted)
     if way.data == "frames":

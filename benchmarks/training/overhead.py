@@ -3,7 +3,7 @@
 Bare: forward, loss, backward, limit of the gradient, optimizer, as in a loop written for nothing else. Trainer: the
 loop of `tsam_dali.train` with all that happens after a step - metrics, checks for numbers that are not finite,
 progress, figures into metrics.jsonl and TensorBoard every `log_steps` steps. Both train the same network in one process
-and take turns, on a CPU after every step. Then the trainer alone reads the example's videos with sound, decoded on the
+and take turns, on a CPU after every step. Then the trainer alone reads the example's videos with audio, decoded on the
 same cores. benchmarks/README.md describes the method.
 
 example:
@@ -29,7 +29,7 @@ from benchmarks.harness.plots import Bar, Panel, plot_bars
 from benchmarks.harness.preparation import precompute, run
 from benchmarks.harness.processes import choose_cores, pin
 from benchmarks.harness.results import add_output_argument, origin, print_table, write_results
-from benchmarks.training.trainer import NUM_CLASS, Network, make_learner, synthetic_batch
+from benchmarks.training.trainer import NUM_CLASS, Network, make_train_state, synthetic_batch
 from pipelines.loader import Batch, build_loader
 from pipelines.parallel.malloc import keep_freed_memory
 from tsam_dali.cli.common import friendly_errors, parser
@@ -39,10 +39,10 @@ from tsam_dali.model.precision import autocast
 from tsam_dali.runs.folder import RunFolder
 from tsam_dali.runs.run import Run
 from tsam_dali.runs.signals import StopRequest
-from tsam_dali.runs.step_hook import Watch
+from tsam_dali.runs.step_hook import StepHook
 from tsam_dali.training.engine import train_one_epoch
 from tsam_dali.training.progress import Progress
-from tsam_dali.training.state import Learner
+from tsam_dali.training.state import TrainState
 
 TARGET = 0.02  # of the bare step
 METHOD = {
@@ -145,8 +145,8 @@ def make_example(args: argparse.Namespace, folder: str) -> Path:
 def picture_sizes(args: argparse.Namespace) -> list[str]:
     """The settings of frames and log-mel pictures."""
     part, side = "data_augmentation", args.pixels
-    sound = [f"{part}.audio_image_param.n_mels={side}", f"{part}.audio_image_param.spec_size=[3, {side}, {side}]"]
-    return [f"{part}.video_image_param.output_size={side}", *sound]
+    audio = [f"{part}.audio_image_param.n_mels={side}", f"{part}.audio_image_param.spec_size=[3, {side}, {side}]"]
+    return [f"{part}.video_image_param.output_size={side}", *audio]
 
 
 def settings(args: argparse.Namespace, data: Path, folder: str) -> Config:
@@ -164,18 +164,18 @@ def settings(args: argparse.Namespace, data: Path, folder: str) -> Config:
 
 def measure(config: Config, args: argparse.Namespace) -> tuple[dict[str, list[Times]], float]:
     """Seconds per step of both loops in each round, and the trainer's share of data wait."""
-    learner = make_learner(config, Network(args.arch, 1, args.device, args.threads))
+    train_state = make_train_state(config, Network(args.arch, 1, args.device, args.threads))
     batch = synthetic_batch(config, args.pixels, args.device)
     folder = RunFolder(config, "overhead")
     folder.create(config, None)
-    trainer = Run(learner, folder, {"training": [], "validation": []}, StopRequest(), None)
+    trainer = Run(train_state, folder, {"training": [], "validation": []}, StopRequest(), None)
 
-    turns = Turns(batch, args, lambda: bare_steps(learner, batch, args.turn))
+    turns = Turns(batch, args, lambda: bare_steps(train_state, batch, args.turn))
     with trainer.reported(), build_loader(config, "training", device=args.device) as loader:
 
         def train(batches: Iterable[Batch], steps: int | None = None) -> float:
             progress = Progress(batches, "", clips_per_step=args.batch_size, show=False, steps=steps)
-            train_one_epoch(learner, progress, Watch(trainer, loader, progress, epoch=0))
+            train_one_epoch(train_state, progress, StepHook(trainer, loader, progress, epoch=0))
             return progress.data_wait
 
         train(turns)
@@ -189,19 +189,19 @@ def _rounds(turns: Sequence[Times], args: argparse.Namespace) -> list[Times]:
     return [Times(*(chunk.sum(0) / args.steps)) for chunk in chunks]
 
 
-def bare_steps(learner: Learner, batch: Batch, steps: int) -> None:
+def bare_steps(train_state: TrainState, batch: Batch, steps: int) -> None:
     """So many steps, and nothing else."""
-    parameters = list(learner.network.parameters())
-    options, job = learner.config.training_param, learner.job
+    parameters = list(train_state.network.parameters())
+    options, job = train_state.config.training_param, train_state.job
     target = torch.nn.functional.one_hot(batch.label, NUM_CLASS).float()
     for _ in range(steps):
         with autocast(options, job.device):
-            logits = learner.model(batch.video, batch.audio)
+            logits = train_state.model(batch.video, batch.audio)
         torch.nn.functional.cross_entropy(logits.float(), target).backward()
-        torch.nn.utils.clip_grad_norm_(parameters, learner.config.optimizer_param.gd)
-        learner.optimizer.step()
-        learner.optimizer.zero_grad(set_to_none=True)
-        learner.schedule.step()
+        torch.nn.utils.clip_grad_norm_(parameters, train_state.config.optimizer_param.gd)
+        train_state.optimizer.step()
+        train_state.optimizer.zero_grad(set_to_none=True)
+        train_state.schedule.step()
 
 
 def _figure(name: str, times: dict[str, list[Times]]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from benchmarks.harness.material import CONFIG
 from benchmarks.harness.measure import Variant, running
-from benchmarks.training.trainer import Network, make_learner, synthetic_batch
+from benchmarks.training.trainer import Network, make_train_state, synthetic_batch
 from pipelines.parallel.malloc import keep_freed_memory
 from tsam_dali.config import load_config
 from tsam_dali.distributed import Job
@@ -52,7 +52,7 @@ class Rank:
         ]
         config = load_config(CONFIG.with_name("kinetics400_data.json"), CONFIG, overrides)
         self._rank, self._mode, self._meeting = rank, mode, meeting
-        self._learner = make_learner(config, Network(arch, 1, "cpu", 1))
+        self._train_state = make_train_state(config, Network(arch, 1, "cpu", 1))
         self._batch = synthetic_batch(config, sizes["pixels"])
 
     def join(self) -> None:
@@ -61,13 +61,13 @@ class Rank:
             return
         world = self._mode.processes
         dist.init_process_group("gloo", init_method=f"file://{self._meeting}", rank=self._rank, world_size=world)
-        self._learner.job = Job(self._rank, world, world, torch.device("cpu"))
-        self._learner.model = DistributedDataParallel(self._learner.network)
+        self._train_state.job = Job(self._rank, world, world, torch.device("cpu"))
+        self._train_state.model = DistributedDataParallel(self._train_state.network)
 
     def steps(self, count: int) -> float:
         """Wall seconds of a step."""
         begin = time.perf_counter()
-        train_one_epoch(self._learner, [self._batch] * count, lambda _step: False)
+        train_one_epoch(self._train_state, [self._batch] * count, lambda _step: False)
         return (time.perf_counter() - begin) / count
 
     def close(self) -> None:

@@ -71,7 +71,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _data(root: Path, videos: Sequence[Path], args: argparse.Namespace) -> Path:
-    """A data set of training copies with their sound."""
+    """A data set of training copies with their audio."""
     data = Repeated([path.stem for path in videos], args.repeats).make(root / "data", {"videos": videos})
     run(copy(data, args.cores, "copies"))
     run(precompute(data, CONFIG, args.cores, OF_COPIES))

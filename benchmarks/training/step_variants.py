@@ -21,7 +21,7 @@ from tsam_dali.model import build_model
 from tsam_dali.model.precision import cpu_computes_in
 from tsam_dali.model.shift import TemporalShift
 from tsam_dali.training.engine import train_one_epoch
-from tsam_dali.training.state import build_learner
+from tsam_dali.training.state import build_train_state
 
 CONFIG = Path(__file__).resolve().parent.parent.parent / "config"
 
@@ -41,7 +41,7 @@ class Size(NamedTuple):
 
     arch: str
     batch_size: int
-    segments: int  # of video; there is one of sound
+    segments: int  # of video; there is one of audio
     pixels: int
     threads: int
 
@@ -74,13 +74,13 @@ class Stepping:
         network.to(memory_format=layout)
         if not manner.ours:
             _use_clone_shift(network)
-        self._learner = build_learner(network, config, job, steps_per_epoch=1000)
+        self._train_state = build_train_state(network, config, job, steps_per_epoch=1000)
         self._batch = synthetic_batch(config, size.pixels)
 
     def step(self) -> dict[str, float]:
         """One step: its wall and CPU seconds, and page faults."""
         before, wall, cpu = _page_faults(), time.perf_counter(), time.process_time()
-        train_one_epoch(self._learner, [self._batch], lambda _step: False)
+        train_one_epoch(self._train_state, [self._batch], lambda _step: False)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         return {"wall": wall, "cpu": cpu, "page_faults": _page_faults() - before}
 

@@ -19,7 +19,7 @@ from tsam_dali.config.load import Config
 from tsam_dali.distributed import Job
 from tsam_dali.model import build_model
 from tsam_dali.training.engine import train_one_epoch
-from tsam_dali.training.state import Learner, build_learner
+from tsam_dali.training.state import TrainState, build_train_state
 
 NUM_CLASS = 400
 
@@ -55,7 +55,7 @@ class Training:
         keep_freed_memory()
         self.reader, self.network = make_reader(), network
         torch.set_num_threads(network.threads)  # last: some libraries change it
-        self.learner = make_learner(self.reader.config, network)
+        self.train_state = make_train_state(self.reader.config, network)
 
     def read(self, skip: int, count: int) -> dict[str, float]:
         """The reader alone."""
@@ -76,20 +76,20 @@ class Training:
     def _train(self, steps: int) -> float:
         """Seconds that the loop waited for batches."""
         batches = Waiting(self.reader.batches, steps, self.network.pool)
-        train_one_epoch(self.learner, batches, lambda _step: False)
+        train_one_epoch(self.train_state, batches, lambda _step: False)
         if self.network.device != "cpu":
             torch.cuda.synchronize()
         return batches.seconds
 
 
-def make_learner(config: Config, network: Network) -> Learner:
+def make_train_state(config: Config, network: Network) -> TrainState:
     """A network with new weights and everything around it."""
     torch.manual_seed(0)
     model = build_model(config, NUM_CLASS)
     layout = torch.channels_last if config.training_param.channels_last else torch.contiguous_format
     device = torch.device(network.device)
     model.to(device, memory_format=layout)
-    return build_learner(model, config, Job(0, 1, 1, device), steps_per_epoch=1000)
+    return build_train_state(model, config, Job(0, 1, 1, device), steps_per_epoch=1000)
 
 
 def pooled(batch: Batch, pool: int) -> Batch:

@@ -11,7 +11,7 @@ from pipelines.annotations.build import Lists
 from pipelines.annotations.media import MediaFolder
 from pipelines.annotations.rows import Row
 from pipelines.dataset.clips import Dataset
-from pipelines.files.atomic import unfinished
+from pipelines.files.atomic import temporary_path
 from pipelines.files.errors import ListError
 
 DATA_FILE, MISSING_FILE = "data.json", "missing.txt"
@@ -50,7 +50,7 @@ def write_lists(out: Path, lists: Lists, media: MediaFolder, *, name: str, force
 def _write_all(out: Path, texts: Mapping[str, str]) -> None:
     """Write all files under temporary names, then give them their names: no list without the others."""
     with ExitStack() as stack:
-        temporary = {file: stack.enter_context(unfinished(out / file)) for file in texts}
+        temporary = {file: stack.enter_context(temporary_path(out / file)) for file in texts}
         for file, text in texts.items():
             temporary[file].write_text(text, encoding="utf-8")
         for file, path in temporary.items():

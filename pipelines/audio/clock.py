@@ -1,4 +1,4 @@
-"""A sound on the clock of its file: every sample at its time, and silence where nothing was recorded."""
+"""An audio track on the clock of its file: every sample at its time, and silence where nothing was recorded."""
 
 from collections import deque
 
@@ -10,12 +10,12 @@ TOLERANCE = 0.1
 """Seconds by which the times of a file may differ from its count of samples: Matroska and others round them, and clocks
 drift. What comes so early or late still follows what was before."""
 RESTART = 1.0
-"""Seconds. A sound that is said to begin so long before the end of what has come is no overlap, but a clock that was
+"""Seconds. Audio that is said to begin so long before the end of what has come is no overlap, but a clock that was
 set anew: the rest is joined."""
 
 
 class Tape:
-    """The latest part of a sound. Times are seconds on the clock of the file."""
+    """The latest part of an audio track. Times are seconds on the clock of the file."""
 
     def __init__(self) -> None:
         self.rate = 0  # samples per second; 0: nothing has come
@@ -26,7 +26,7 @@ class Tape:
         self._channels = 1
 
     def add(self, piece: Piece) -> None:
-        """The next piece of the sound."""
+        """The next piece of the audio."""
         samples, at = piece.samples, self._stop
         if piece.time is not None:
             at = round(piece.time * piece.rate) + self._shift

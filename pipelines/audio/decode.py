@@ -1,4 +1,4 @@
-"""The sound in an open file: which of its tracks is heard, and its samples with the times at which they are heard."""
+"""The audio in an open file: which of its tracks is heard, and its samples with the times at which they are heard."""
 
 import re
 from collections.abc import Iterator
@@ -12,24 +12,24 @@ from av.container import InputContainer
 FULL_SCALE = 2**15  # of the 16 bit that a .wav file extracted by ffmpeg has
 
 
-class SoundError(ValueError):
-    """The file, or the sound in it, cannot be read."""
+class AudioError(ValueError):
+    """The file, or the audio in it, cannot be read."""
 
 
 class Piece(NamedTuple):
-    """Some of a sound."""
+    """Some of an audio track."""
 
     samples: np.ndarray  # float32 (channels, samples), of which the largest and smallest are those of 16 bit
     rate: int  # samples per second
     time: float | None  # of the first sample, in seconds on the clock of the file; None: right after those before
 
 
-def sound_stream(path: object, container: InputContainer) -> av.AudioStream | None:
+def audio_stream(path: object, container: InputContainer) -> av.AudioStream | None:
     """The track that is heard, of those that can be decoded: as the ffmpeg program chooses, a default one, else the one
-    with the most channels, else the first; None where there is no sound.
+    with the most channels, else the first; None where there is no audio.
 
     Raises:
-        SoundError: there is sound, but no decoder for any of it.
+        AudioError: there is audio, but no decoder for any of it.
     """
     tracks, default = container.streams.audio, av.stream.Disposition.default
     decodable = [track for track in tracks if track.codec_context is not None and track.rate]
@@ -37,12 +37,12 @@ def sound_stream(path: object, container: InputContainer) -> av.AudioStream | No
         return max(decodable, key=lambda track: (bool(track.disposition & default), track.channels))
     if any(track.codec_context is None for track in tracks):
         remedy = "convert it to AAC, or put a .wav into dir_audios"
-        raise SoundError(f"{path}: the sound cannot be read (no decoder for {_codecs(container)}); {remedy}")
+        raise AudioError(f"{path}: the audio cannot be read (no decoder for {_codecs(container)}); {remedy}")
     return None
 
 
 def _codecs(container: InputContainer) -> str:
-    """What the file calls the formats of its sound; FFmpeg names them in its description of the file only."""
+    """What the file calls the formats of its audio; FFmpeg names them in its description of the file only."""
     level = av.logging.get_level()
     av.logging.set_level(av.logging.INFO)
     try:
@@ -55,7 +55,7 @@ def _codecs(container: InputContainer) -> str:
 
 
 class Converter:
-    """Decoded frames -> samples as a .wav of 16 bit would hold them, at the rate and channels that the sound begins
+    """Decoded frames -> samples as a .wav of 16 bit would hold them, at the rate and channels that the audio begins
     with, whatever it changes to on the way."""
 
     def __init__(self) -> None:
@@ -100,9 +100,9 @@ def decoded_pieces(container: InputContainer, stream: av.AudioStream) -> Iterato
 
 
 def _end(container: InputContainer, stream: av.AudioStream) -> int | None:
-    """Where an MP4 file says that its sound ends, within the last frame, which its encoder had to fill.
+    """Where an MP4 file says that its audio ends, within the last frame, which its encoder had to fill.
 
-    The ffmpeg program heeds that from version 8 on (not of fragments, of sound that begins late, and of Opus), its
+    The ffmpeg program heeds that from version 8 on (not of fragments, of audio that begins late, and of Opus), its
     libraries here do not.
     """
     told = {"mov", "mp4"} & set(container.format.name.split(",")) and stream.frames and stream.start_time == 0

@@ -1,4 +1,4 @@
-"""The sound of videos straight from their files, in place of the log-mel store: of a whole file, or of each window of a
+"""The audio of videos straight from their files, in place of the log-mel store: of a whole file, or of each window of a
 long one."""
 
 from collections.abc import Iterator, Sequence
@@ -9,20 +9,20 @@ import numpy as np
 
 from pipelines.audio.clock import Tape
 from pipelines.audio.log_mel import AudioImage, log_mel_columns, picture, silent_picture
-from pipelines.audio.long import long_picture, long_sound
-from pipelines.audio.read import sound_pieces
+from pipelines.audio.long import long_audio, long_picture
+from pipelines.audio.read import audio_pieces
 from pipelines.sampling.windows import Span
 
 
 @dataclass(frozen=True)
-class FileSound:
+class FileAudio:
     """Stands where `pipelines.audio.mel_store.MelStore` does, for clips whose id is the path of their file. Plain data:
     it travels to the decode workers."""
 
     options: AudioImage
 
     def picture(self, path: str, audio_segments: int, cut: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
-        """The picture of a video's own sound, float32 (A, 3, H, W); silence where it has none.
+        """The picture of a video's own audio, float32 (A, 3, H, W); silence where it has none.
 
         Args:
             path: the file.
@@ -30,14 +30,14 @@ class FileSound:
             cut: of training; a file is heard whole.
 
         Raises:
-            pipelines.audio.read.SoundError: the sound cannot be read.
+            pipelines.audio.read.AudioError: the audio cannot be read.
         """
         if cut != (0.0, 0.0):
-            raise ValueError(f"cut {cut}: expected none, the sound of a file is heard whole")
-        with long_sound(sound_pieces(path), audio_segments) as sound:
-            if sound is None:
+            raise ValueError(f"cut {cut}: expected none, the audio of a file is heard whole")
+        with long_audio(audio_pieces(path), audio_segments) as audio:
+            if audio is None:
                 return silent_picture(self.options, audio_segments)
-            return long_picture(sound, self.options, audio_segments)
+            return long_picture(audio, self.options, audio_segments)
 
 
 def window_pictures(
@@ -48,21 +48,21 @@ def window_pictures(
     first_frame: float | None = None,
     overhang: float = 0.0,
 ) -> Iterator[np.ndarray]:
-    """The picture of the sound that is heard while the frames of each window are shown, float32 (A, 3, H, W).
+    """The picture of the audio that is heard while the frames of each window are shown, float32 (A, 3, H, W).
 
-    It is silent where nothing was recorded: before a sound that begins late, in its gaps, behind its end.
+    It is silent where nothing was recorded: before audio that begins late, in its gaps, behind its end.
 
     Args:
         path: a video.
         spans: in the order of their starts.
         options, audio_segments: as for `pipelines.mel.log_mel_picture`.
-        first_frame: when the first frame is shown, in seconds on the clock of the file; None: when the sound begins.
-        overhang: seconds for which a sound that goes on behind the end of a window is still heard.
+        first_frame: when the first frame is shown, in seconds on the clock of the file; None: when the audio begins.
+        overhang: seconds for which audio that goes on behind the end of a window is still heard.
 
     Raises:
-        pipelines.audio.read.SoundError: the sound cannot be read.
+        pipelines.audio.read.AudioError: the audio cannot be read.
     """
-    tape, pieces = Tape(), sound_pieces(path)
+    tape, pieces = Tape(), audio_pieces(path)
     for span in spans:
         start, end = span
         if first_frame is not None:
@@ -76,8 +76,8 @@ def window_pictures(
                 start, end = start + first_frame, end + first_frame
             tape.add(piece)
         tape.forget(start)
-        sound = tape.cut(start, max(end, min(tape.end, end + overhang)))
-        if not sound.any():
+        audio = tape.cut(start, max(end, min(tape.end, end + overhang)))
+        if not audio.any():
             yield silent_picture(options, audio_segments)
             continue
-        yield picture(log_mel_columns(sound[:audio_segments], tape.rate, options), options, audio_segments)
+        yield picture(log_mel_columns(audio[:audio_segments], tape.rate, options), options, audio_segments)

@@ -1,7 +1,7 @@
-"""Sound -> log-mel columns -> the picture that the network sees.
+"""Audio -> log-mel columns -> the picture that the network sees.
 
-Three windows look at the same sound: the shorter the window, the finer in time and the coarser in frequency. Their
-log-mel spectrograms, resized to the size of a video frame, are the three colour planes of one picture.
+Three windows look at the same audio: the shorter the window, the finer in time and the coarser in frequency. Their
+log-mel spectrograms, resized to the size of a video frame, are the three color planes of one picture.
 """
 
 from collections.abc import Iterator
@@ -14,15 +14,15 @@ import numpy as np
 from annotated_types import Ge, Gt
 from PIL import Image
 
-from pipelines.audio.read import read_sound
+from pipelines.audio.read import read_audio
 
 N_FFT = 4800
-"""Samples of each Fourier transform, at the sound's own rate."""
+"""Samples of each Fourier transform, at the audio's own rate."""
 
 SHORTEST_CUT = 4800
 """A cut that would leave no more samples than this is not made (TSAM's rule; 0.1 s at 48 kHz)."""
 
-_BLOCK = 2048  # columns transformed at a time: bounds the memory that a long sound takes
+_BLOCK = 2048  # columns transformed at a time: bounds the memory that a long audio takes
 
 Milliseconds = Annotated[float, Gt(0)]
 Pixels = Annotated[int, Ge(1)]
@@ -30,45 +30,45 @@ Pixels = Annotated[int, Ge(1)]
 
 @dataclass(frozen=True, kw_only=True)
 class AudioImage:
-    """The log-mel picture of the sound: section `data_augmentation.audio_image_param`."""
+    """The log-mel picture of the audio: section `data_augmentation.audio_image_param`."""
 
     window_sizes: tuple[Milliseconds, Milliseconds, Milliseconds] = (25.0, 50.0, 100.0)
-    """Length of the window of each colour plane, in milliseconds."""
+    """Length of the window of each color plane, in milliseconds."""
     hop_sizes: tuple[Milliseconds, Milliseconds, Milliseconds] = (10.0, 25.0, 50.0)
-    """Time from one column to the next in each colour plane, in milliseconds."""
+    """Time from one column to the next in each color plane, in milliseconds."""
     n_mels: Annotated[int, Ge(1)] = 224
     """Mel bands from 0 Hz to half the sample rate."""
     eps: Annotated[float, Ge(1e-30)] = 1e-6
     """Added to the power of each band before the logarithm."""
     spec_size: tuple[Literal[3], Pixels, Pixels] = (3, 224, 224)
-    """Colour planes, height and width of the picture."""
+    """Color planes, height and width of the picture."""
     num_segments: Annotated[int, Ge(1)] = 1
-    """Overlapping pieces into which the sound is cut, each with a picture of its own."""
+    """Overlapping pieces into which the audio is cut, each with a picture of its own."""
     m_segments: Annotated[int, Ge(1)] = 1
-    """Neighbouring pieces share 1/m_segments of their length; 1: every piece is the whole sound."""
+    """Neighbouring pieces share 1/m_segments of their length; 1: every piece is the whole audio."""
 
 
 class Columns(NamedTuple):
-    """The log-mel spectrograms of one sound."""
+    """The log-mel spectrograms of one audio."""
 
     windows: list[np.ndarray]  # per window a float array (channels, n_mels, columns); column j is centred at j hops
-    rate: int  # samples per second of the sound
-    samples: int  # length of the sound
+    rate: int  # samples per second of the audio
+    samples: int  # length of the audio
 
 
 def log_mel_picture(wav_path: str | Path, options: AudioImage, audio_segments: int) -> np.ndarray:
-    """The picture of a .wav file or of a video's own sound, float32 (A, 3, H, W).
+    """The picture of a .wav file or of a video's own audio, float32 (A, 3, H, W).
 
     A = audio_segments * num_segments, all pieces of the first channel before those of the second. One audio segment
-    shows the first channel, two show left and right; a sound of one channel is shown twice. Band 0 is the top row, time
+    shows the first channel, two show left and right; audio of one channel is shown twice. Band 0 is the top row, time
     runs along the width.
 
     Raises:
-        pipelines.audio.read.NoSoundError: the file has no sound.
-        pipelines.audio.read.SoundError: the file cannot be read.
+        pipelines.audio.read.NoAudioError: the file has no audio.
+        pipelines.audio.read.AudioError: the file cannot be read.
     """
-    sound, rate = read_sound(wav_path)
-    return picture(log_mel_columns(sound[:audio_segments], rate, options), options, audio_segments)
+    audio, rate = read_audio(wav_path)
+    return picture(log_mel_columns(audio[:audio_segments], rate, options), options, audio_segments)
 
 
 def silent_picture(options: AudioImage, audio_segments: int) -> np.ndarray:
@@ -77,23 +77,23 @@ def silent_picture(options: AudioImage, audio_segments: int) -> np.ndarray:
     return np.full(shape, np.log(options.eps), np.float32)
 
 
-def log_mel_columns(sound: np.ndarray, rate: int, options: AudioImage) -> Columns:
+def log_mel_columns(audio: np.ndarray, rate: int, options: AudioImage) -> Columns:
     """Log-mel spectrograms of all channels for each window, float32.
 
     Each column is the power spectrum of a periodic Hann window that stands in the middle of N_FFT samples (of its own
-    length, where that is longer: 100 ms above 48 kHz), in HTK's mel bands without normalisation; the sound is
+    length, where that is longer: 100 ms above 48 kHz), in HTK's mel bands without normalisation; the audio is
     reflected at both ends. These are torchaudio's defaults for MelSpectrogram, so weights trained on its pictures fit.
 
     Args:
-        sound: float32 (channels, samples), at least one sample; samples that are no longer than the reflection needs
+        audio: float32 (channels, samples), at least one sample; samples that are no longer than the reflection needs
             are reflected back and forth.
         rate: samples per second.
     """
     windows = [
-        np.stack([log_mel(channel, rate, window, hop, options) for channel in sound])
+        np.stack([log_mel(channel, rate, window, hop, options) for channel in audio])
         for window, hop in zip(options.window_sizes, options.hop_sizes, strict=True)
     ]
-    return Columns(windows, rate, sound.shape[1])
+    return Columns(windows, rate, audio.shape[1])
 
 
 def margin(window_ms: float, rate: int) -> int:
@@ -136,7 +136,7 @@ def picture(
 ) -> np.ndarray:
     """Log-mel columns -> float32 (A, 3, H, W), as in `log_mel_picture`.
 
-    The columns are cut, not the sound before them as TSAM does. So a cut begins at the nearest column of the longest
+    The columns are cut, not the audio before them as TSAM does. So a cut begins at the nearest column of the longest
     hop (every 50 ms), where TSAM's begins at any sample; then only the columns within half a window of a cut differ:
     they look beyond it, where TSAM's see the reflected end of the piece. Pieces begin where TSAM's do, up to half a hop
     aside of their columns. Hops that do not divide the longest one are also up to half a hop aside.
@@ -166,7 +166,7 @@ def picture(
 
 
 def pieces(samples: int, num_segments: int, m_segments: int) -> Iterator[tuple[int, int]]:
-    """The sample ranges [start, stop) of a sound's overlapping pieces, as TSAM cuts them.
+    """The sample ranges [start, stop) of an audio track's overlapping pieces, as TSAM cuts them.
 
     12 samples, num_segments 2, m_segments 2: pieces of 8 samples that share 4, [0, 8) and [4, 12).
     """

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from pipelines.audio.log_mel import N_FFT, AudioImage, Columns
-from pipelines.files.atomic import unfinished
+from pipelines.files.atomic import temporary_path
 
 CHANNELS = 2
 """Channels that are stored at most: left and right."""
@@ -40,7 +40,7 @@ def save_columns(path: Path, columns: Columns | None, settings: str) -> None:
 
     Args:
         path: its folder is made.
-        columns: what to store as float16; None for a clip without sound.
+        columns: what to store as float16; None for a clip without audio.
         settings: the fingerprint of the options that the columns were made with.
 
     Raises:
@@ -52,7 +52,7 @@ def save_columns(path: Path, columns: Columns | None, settings: str) -> None:
         metadata |= {"silent": "no", "rate": str(columns.rate), "samples": str(columns.samples)}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished(path) as temporary:
+        with temporary_path(path) as temporary:
             temporary.write_bytes(save(arrays, metadata))  # safetensors itself would make it unreadable for others
             os.replace(temporary, path)
     except (OSError, SafetensorError) as error:
@@ -68,7 +68,7 @@ def load_columns(path: Path, settings: str, channels: int = CHANNELS) -> Columns
         channels: how many to read at most.
 
     Returns:
-        The columns as float16, or None for a clip without sound.
+        The columns as float16, or None for a clip without audio.
 
     Raises:
         MelError: the file is missing, damaged or made with other settings.

@@ -1,8 +1,8 @@
-"""`dir_mels/mels.jsonl`: one line for each file whose sound is in the log-mel store, so that a large store is checked
+"""`dir_mels/mels.jsonl`: one line for each file whose audio is in the log-mel store, so that a large store is checked
 in seconds.
 
-A clip may have several such files, as a .wav, a video and a training copy of it. Equal sound is stored once, other
-sound beside it. Lines are only ever added; the last one of a file counts.
+A clip may have several such files, as a .wav, a video and a training copy of it. Equal audio is stored once, other
+audio beside it. Lines are only ever added; the last one of a file counts.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ import numpy as np
 
 from pipelines.audio.log_mel import AudioImage, log_mel_columns
 from pipelines.audio.mel_file import CHANNELS, columns_path, fingerprint, save_columns
-from pipelines.audio.read import NoSoundError, read_sound
+from pipelines.audio.read import NoAudioError, read_audio
 from pipelines.files import storage
 from pipelines.files.atomic import fault_of_one
 from pipelines.files.records import read_records, record_writer
@@ -29,23 +29,24 @@ log = logging.getLogger(__name__)
 
 SUMMARY_NAME = "mels.jsonl"
 _KEY = ("id", "size", "mtime_ns")
+_OLD_NAME_OF_DIGEST = "sound"  # in stores that were made before the field got its name
 
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What is known of the stored sound of one file of a clip: a line of the summary."""
+    """What is known of the stored audio of one file of a clip: a line of the summary."""
 
     id: str
     status: Literal["ok", "silent", "failed"]
-    source: str  # name of the file that the sound came from, without its folder
+    source: str  # name of the file that the audio came from, without its folder
     size: int  # of that file, in bytes
     mtime_ns: int | str  # of that file; of an object: its ETag
     fingerprint: str
     reason: str = ""  # why it failed
-    channels: int = 0  # stored; a sound whose left and right are equal is stored once
+    channels: int = 0  # stored; audio whose left and right are equal is stored once
     seconds: float = 0.0
     folder: str = ""  # of that file, relative to data_dir; "": not known
-    sound: str = ""  # digest of the samples; "": not known
+    digest: str = ""  # SHA-256 of the samples; "": not known
     stored: str = ""  # name in the store, without its ending; "": the id
 
     @property
@@ -53,7 +54,7 @@ class Record:
         return self.stored or self.id
 
 
-def store_sound(
+def store_audio(
     mels: Path,
     data_dir: str | Path,
     clip_id: str,
@@ -61,26 +62,26 @@ def store_sound(
     options: AudioImage,
     known: Sequence[Record] = (),
 ) -> Record:
-    """Compute and store the columns of one file of a clip, unless its sound is stored already; a file that cannot be
+    """Compute and store the columns of one file of a clip, unless its audio is stored already; a file that cannot be
     read gives a record that says why.
 
     mels, data_dir: folders of the store and of the data set.
-    known: what the summary says of the clip. Sound of its other files is kept.
+    known: what the summary says of the clip. Audio of its other files is kept.
     """
     settings, folder = fingerprint(options), _folder(data_dir, source)
-    status, reason, sound, digest, rate, seconds = "ok", "", np.empty((0, 0)), "", 0, 0.0
+    status, reason, audio, digest, rate, seconds = "ok", "", np.empty((0, 0)), "", 0, 0.0
     size, mtime_ns = 0, 0
     try:
         size, mtime_ns = storage.state(source)  # before reading: what changes meanwhile is then seen as outdated
         try:
-            sound, rate = read_sound(source)
-            sound = sound[:CHANNELS]
-            if np.array_equal(sound[0], sound[-1]):
-                sound = sound[:1]  # many clips hold one channel twice
-            samples = np.ascontiguousarray(sound).tobytes()
-            digest = hashlib.sha256(f"{rate} {sound.shape}".encode() + samples).hexdigest()
-            seconds = sound.shape[1] / rate
-        except NoSoundError:
+            audio, rate = read_audio(source)
+            audio = audio[:CHANNELS]
+            if np.array_equal(audio[0], audio[-1]):
+                audio = audio[:1]  # many clips hold one channel twice
+            samples = np.ascontiguousarray(audio).tobytes()
+            digest = hashlib.sha256(f"{rate} {audio.shape}".encode() + samples).hexdigest()
+            seconds = audio.shape[1] / rate
+        except NoAudioError:
             status, digest = "silent", "none"
     except Exception as error:  # whatever a file holds, and however it is called
         status, reason = "failed", fault_of_one(error)
@@ -93,7 +94,7 @@ def store_sound(
         path = columns_path(mels, name)
         try:
             if not any(_is_stored(record, stored, digest, settings, path) for record in others):
-                save_columns(path, log_mel_columns(sound, rate, options) if status == "ok" else None, settings)
+                save_columns(path, log_mel_columns(audio, rate, options) if status == "ok" else None, settings)
         except Exception as error:  # its name may be too long
             status, reason = "failed", fault_of_one(error)
     if status == "failed":
@@ -108,10 +109,10 @@ def store_sound(
         mtime_ns=mtime_ns,
         fingerprint=settings,
         reason=reason,
-        channels=len(sound),
+        channels=len(audio),
         seconds=seconds,
         folder=folder,
-        sound=digest,
+        digest=digest,
         stored=name if name != clip_id else "",
     )
 
@@ -123,21 +124,21 @@ def _folder(data_dir: str | Path, source: str | Path) -> str:
 
 
 def _name(clip_id: str, digest: str, known: Sequence[Record], others: Sequence[Record]) -> str:
-    """Where a sound is stored: where it is already, else in the place that no other file of the clip needs."""
+    """Where audio is stored: where it is already, else in the place that no other file of the clip needs."""
     for record in known:
-        if record.sound == digest:
+        if record.digest == digest:
             return record.name
     return clip_id if clip_id not in {record.name for record in others} else f"{clip_id}.{digest[:8]}"
 
 
 def _is_stored(record: Record, known: Sequence[Record], digest: str, settings: str, path: Path) -> bool:
-    return (record.sound, record.fingerprint) == (digest, settings) and _holds(record, known) and os.path.isfile(path)
+    return (record.digest, record.fingerprint) == (digest, settings) and _holds(record, known) and os.path.isfile(path)
 
 
 def _holds(record: Record, known: Sequence[Record]) -> bool:
     """Whether the columns of a record have not been replaced since: the last line that names them counts."""
     last = [other for other in known if other.name == record.name and other.status != "failed"][-1:]
-    return not last or (last[0].sound, last[0].fingerprint) == (record.sound, record.fingerprint)
+    return not last or (last[0].digest, last[0].fingerprint) == (record.digest, record.fingerprint)
 
 
 @contextmanager
@@ -152,6 +153,7 @@ def read_summary(folder: Path) -> dict[str, list[Record]]:
     records, path = defaultdict(list), folder / SUMMARY_NAME
     for record in read_records(path, _KEY).values():
         try:
+            record["digest"] = record.pop(_OLD_NAME_OF_DIGEST, record.get("digest", ""))
             records[record["id"]].append(Record(**record))
         except TypeError:
             log.warning("%s: a damaged line is ignored; its clip counts as missing", path)
@@ -161,7 +163,7 @@ def read_summary(folder: Path) -> dict[str, list[Record]]:
 def state(
     records: Sequence[Record], sources: Sequence[storage.State], folder: Path, settings: str
 ) -> tuple[str, Record | None]:
-    """How usable a clip's stored sound is, and the record that says so.
+    """How usable a clip's stored audio is, and the record that says so.
 
     Args:
         records: what the summary knows of the clip.
@@ -170,7 +172,7 @@ def state(
         settings: the fingerprint of the wanted options.
 
     Returns:
-        "ok" or "silent"; or what is wrong: "missing", "other settings", "outdated" (the sound comes from another file
+        "ok" or "silent"; or what is wrong: "missing", "other settings", "outdated" (the audio comes from another file
         now, or the file has changed) or "failed".
     """
     if not records:

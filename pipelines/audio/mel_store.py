@@ -16,14 +16,14 @@ from pipelines.files.words import counted
 
 _REMEDY = "make it with: python tools/precompute_audio.py --data D.json --config C.json, and the same --set"
 _PROBLEMS = {
-    "missing": ("has", "have", f"no sound in the log-mel store; {_REMEDY}"),
+    "missing": ("has", "have", f"no audio in the log-mel store; {_REMEDY}"),
     "other settings": (
         *("is", "are"),
         "in the log-mel store with other settings: {found}; expected {settings}; " + _REMEDY,
     ),
     "outdated": (
         *("has", "have"),
-        f"sound in the log-mel store of another file, or of the same before it changed; {_REMEDY}",
+        f"audio in the log-mel store of another file, or of the same before it changed; {_REMEDY}",
     ),
 }
 """What a clip does, what several do, and the rest of the sentence."""
@@ -33,13 +33,13 @@ class Findings(NamedTuple):
     """What `MelStore.check` found."""
 
     problems: list[str]  # one line of text for each kind, with examples and what to do
-    sounds: dict[str, str]  # ids of the clips that can be used -> name of their sound in the store; "": silent
-    failed: dict[str, str]  # ids of the clips whose sound could not be read -> why
+    stored: dict[str, str]  # ids of the clips that can be used -> name of their audio in the store; "": silent
+    failed: dict[str, str]  # ids of the clips whose audio could not be read -> why
 
 
 @dataclass(frozen=True)
 class MelStore:
-    """The stored sound of a data set. Plain data: it travels to the decode workers."""
+    """The stored audio of a data set. Plain data: it travels to the decode workers."""
 
     folder: Path
     options: AudioImage
@@ -49,7 +49,7 @@ class MelStore:
         silent clip.
 
         Args:
-            name: of its sound in the store, see `check`.
+            name: of its audio in the store, see `check`.
             audio_segments: 1 for the first channel, 2 for left and right.
             cut: seconds left out at the start and at the end.
 
@@ -65,7 +65,7 @@ class MelStore:
         """Compare the store with the clips that will be asked for; opens nothing but the summary.
 
         Args:
-            states: of each clip, by which the store may know its sound (`storage.state`); the first one counts.
+            states: of each clip, by which the store may know its audio (`storage.state`); the first one counts.
         """
         records, settings = read_summary(self.folder), fingerprint(self.options)
         clips = defaultdict(dict)  # state -> id -> record
@@ -82,5 +82,5 @@ class MelStore:
                 these = counted(len(ids), f"clip {one}", f"clips {several}")
                 problems.append(f"{self.folder}: {these} {text} (clips: {shown})")
         failed = {clip_id: record.reason for clip_id, record in clips["failed"].items()}
-        sounds = {clip_id: record.name for clip_id, record in clips["ok"].items()} | dict.fromkeys(clips["silent"], "")
-        return Findings(problems, sounds, failed)
+        stored = {clip_id: record.name for clip_id, record in clips["ok"].items()} | dict.fromkeys(clips["silent"], "")
+        return Findings(problems, stored, failed)

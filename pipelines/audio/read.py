@@ -1,4 +1,4 @@
-"""The sound of a file, decoded: .wav through libsndfile, videos through FFmpeg's libraries."""
+"""The audio of a file, decoded: .wav through libsndfile, videos through FFmpeg's libraries."""
 
 import io
 import os
@@ -10,7 +10,7 @@ import av
 import numpy as np
 import soundfile
 
-from pipelines.audio.decode import Piece, SoundError, decoded_pieces, sound_stream
+from pipelines.audio.decode import AudioError, Piece, audio_stream, decoded_pieces
 from pipelines.files.formats import DEMUXERS
 from pipelines.files.storage import is_remote, open_remote
 
@@ -18,50 +18,50 @@ UNKNOWN_LENGTH = 0x7FFF0000
 """Bytes; a .wav file that claims more was written to a pipe, by a program that could not go back to its head."""
 
 
-class NoSoundError(ValueError):
-    """The file holds no sound at all: no audio stream, or one without samples."""
+class NoAudioError(ValueError):
+    """The file holds no audio at all: no audio stream, or one without samples."""
 
 
-def read_sound(path: str | Path) -> tuple[np.ndarray, int]:
-    """Decode the sound of a .wav file or of a video at its own sample rate.
+def read_audio(path: str | Path) -> tuple[np.ndarray, int]:
+    """Decode the audio of a .wav file or of a video at its own sample rate.
 
     A video gives the samples of the .wav of 16 bit that the ffmpeg program extracts from it: clipped and rounded alike,
     without the priming samples of AAC, and all that was recorded joined, also where it begins late or has gaps
-    (`sound_pieces` tells the times). A packet that cannot be decoded is passed over. A sound whose rate or channels
+    (`audio_pieces` tells the times). A packet that cannot be decoded is passed over. Audio whose rate or channels
     change on the way keeps those that it begins with. A .wav whose head was never finished is read to its end.
 
     Returns:
         float32 array (channels, samples), at least 1 x 1, full scale at -1 and 1; samples per second.
 
     Raises:
-        NoSoundError: there is no sound in the file, or it is a frame folder.
-        SoundError: naming the file and the reason.
+        NoAudioError: there is no audio in the file, or it is a frame folder.
+        AudioError: naming the file and the reason.
     """
     if os.path.isdir(path):
-        raise NoSoundError(f"{path}: a frame folder has no sound")
+        raise NoAudioError(f"{path}: a frame folder has no audio")
     try:
-        sound, rate = _read_wav(path) if _ending(path) == ".wav" else _read_video(path)
-    except soundfile.SoundFileError as error:
-        raise SoundError(f"{path}: the sound cannot be read ({_reason(error)})") from error
-    if sound.size == 0:
-        raise NoSoundError(f"{path}: has no sound")
-    return sound, rate
+        audio, rate = _read_wav(path) if _ending(path) == ".wav" else _read_video(path)
+    except soundfile.AudioFileError as error:
+        raise AudioError(f"{path}: the audio cannot be read ({_reason(error)})") from error
+    if audio.size == 0:
+        raise NoAudioError(f"{path}: has no audio")
+    return audio, rate
 
 
-def sound_pieces(path: str | Path) -> Iterator[Piece]:
-    """The sound of a video as `read_sound` gives it, piece by piece, with the times at which it is heard; none where
-    there is no sound.
+def audio_pieces(path: str | Path) -> Iterator[Piece]:
+    """The audio of a video as `read_audio` gives it, piece by piece, with the times at which it is heard; none where
+    there is no audio.
 
     Raises:
-        SoundError: naming the file and the reason.
+        AudioError: naming the file and the reason.
     """
     try:
         with _open(path) as container:
-            stream = sound_stream(path, container)
+            stream = audio_stream(path, container)
             if stream is not None:
                 yield from decoded_pieces(container, stream)
     except av.FFmpegError as error:
-        raise SoundError(f"{path}: the sound cannot be read ({_reason(error)})") from error
+        raise AudioError(f"{path}: the audio cannot be read ({_reason(error)})") from error
 
 
 def _ending(path: str | Path) -> str:
@@ -69,14 +69,14 @@ def _ending(path: str | Path) -> str:
 
 
 def _read_wav(path: str | Path) -> tuple[np.ndarray, int]:
-    sound, rate = soundfile.read(path, dtype="float32", always_2d=True)  # (samples, channels)
+    audio, rate = soundfile.read(path, dtype="float32", always_2d=True)  # (samples, channels)
     if cut := wav_cut_short(path):  # libsndfile gives what is there
-        raise SoundError(f"{path}: {cut}; extract it again")
-    if not len(sound):
-        sound = _unfinished_wav(path, sound)
-    if not np.isfinite(sound).all():
-        raise SoundError(f"{path}: the sound holds values that are no finite numbers; extract it again")
-    return np.ascontiguousarray(sound.T), rate
+        raise AudioError(f"{path}: {cut}; extract it again")
+    if not len(audio):
+        audio = _wav_without_size(path, audio)
+    if not np.isfinite(audio).all():
+        raise AudioError(f"{path}: the audio holds values that are no finite numbers; extract it again")
+    return np.ascontiguousarray(audio.T), rate
 
 
 def wav_cut_short(path: str | Path) -> str:
@@ -105,12 +105,12 @@ def _wav_data(file: BinaryIO) -> tuple[int, int]:
     return start, 0
 
 
-def _unfinished_wav(path: str | Path, nothing: np.ndarray) -> np.ndarray:
-    """The sound of a .wav file whose head speaks of none: `nothing`, or all that follows if its head was never
+def _wav_without_size(path: str | Path, nothing: np.ndarray) -> np.ndarray:
+    """The audio of a .wav file whose head speaks of none: `nothing`, or all that follows if its head was never
     finished; (samples, channels).
 
     Raises:
-        SoundError: something follows that is no sound.
+        AudioError: something follows that is no audio.
     """
     content = bytearray(Path(path).read_bytes())
     with open(path, "rb") as file:
@@ -118,11 +118,11 @@ def _unfinished_wav(path: str | Path, nothing: np.ndarray) -> np.ndarray:
     if not start or len(content) <= start or _are_chunks(content[start:]):
         return nothing
     content[start - 4 : start] = b"\xff" * 4  # "unknown": read to the end of the file
-    sound = soundfile.read(io.BytesIO(content), dtype="float32", always_2d=True)[0] if length == 0 else nothing
-    if not len(sound):
+    audio = soundfile.read(io.BytesIO(content), dtype="float32", always_2d=True)[0] if length == 0 else nothing
+    if not len(audio):
         found = f"its head speaks of no samples, but {len(content) - start} bytes follow"
-        raise SoundError(f"{path}: {found}; extract it again")
-    return sound
+        raise AudioError(f"{path}: {found}; extract it again")
+    return audio
 
 
 def _are_chunks(content: bytes) -> bool:
@@ -138,20 +138,20 @@ def _open(path: str | Path) -> av.container.InputContainer:
     """Open a video with the demuxer of its ending, so that no other kind of file is read in its place."""
     demuxer = DEMUXERS.get(_ending(path))
     if demuxer is None:
-        raise SoundError(f"{path}: unknown ending; expected .wav or a video: {' '.join(DEMUXERS)}")
+        raise AudioError(f"{path}: unknown ending; expected .wav or a video: {' '.join(DEMUXERS)}")
     if is_remote(path):
         try:
             return av.open(open_remote(path), format=demuxer, metadata_errors="replace")
         except OSError as error:
-            raise SoundError(f"{path}: cannot be read ({error})") from error
+            raise AudioError(f"{path}: cannot be read ({error})") from error
     if os.path.exists(path) and not os.path.isfile(path):  # opening a FIFO would wait for a writer
-        raise SoundError(f"{path}: is a folder, FIFO or device; expected a video file")
+        raise AudioError(f"{path}: is a folder, FIFO or device; expected a video file")
     # file: a name like "concat:a" is no protocol. replace: tags need not be UTF-8.
     return av.open(f"file:{os.path.abspath(path)}", format=demuxer, metadata_errors="replace")
 
 
 def _read_video(path: str | Path) -> tuple[np.ndarray, int]:
-    pieces = list(sound_pieces(path))
+    pieces = list(audio_pieces(path))
     if not pieces:
         return np.empty((0, 0), np.float32), 0
     return np.concatenate([piece.samples for piece in pieces], axis=1), pieces[0].rate

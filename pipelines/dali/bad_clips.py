@@ -20,7 +20,7 @@ class OneByOne:
         return self.order.position(self.step, min(step, self.order.rank_batch - 1))
 
 
-def find_culprits(source: ClipSource, tail: Tail, step: int, *, device_id: int | None) -> dict[int, str]:
+def find_bad_clips(source: ClipSource, tail: Tail, step: int, *, device_id: int | None) -> dict[int, str]:
     """The rows of the clips that fail also alone, each with DALI's reason.
 
     Args:
@@ -29,7 +29,7 @@ def find_culprits(source: ClipSource, tail: Tail, step: int, *, device_id: int |
         step: the one that failed.
         device_id: the GPU; None: the CPU.
     """
-    culprits: dict[int, str] = {}
+    bad_clips: dict[int, str] = {}
     pipeline = None
     one_by_one = replace(source, order=OneByOne(source.order, step))
     for place in range(source.order.rank_batch):
@@ -39,9 +39,9 @@ def find_culprits(source: ClipSource, tail: Tail, step: int, *, device_id: int |
         try:
             pipeline.run()
         except Exception as error:  # DALI raises plain exceptions
-            culprits[source.order.position(step, place).row] = _reason(error)
+            bad_clips[source.order.position(step, place).row] = _reason(error)
             pipeline = None
-    return culprits
+    return bad_clips
 
 
 def _start(source: ClipSource, tail: Tail, device_id: int | None) -> Any:

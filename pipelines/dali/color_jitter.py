@@ -1,4 +1,4 @@
-"""Changes of colour, then blur, as TSAM makes them with torchvision: in place, on the batch that the graph gave.
+"""Changes of color, then blur, as TSAM makes them with torchvision: in place, on the batch that the graph gave.
 
 DALI's color_twist turns contrast about mid grey and hue in YIQ, in a fixed order; on the CPU it and the blur are slow.
 There a compiled loop makes them, `pipelines.dali.color_loop`.
@@ -19,22 +19,22 @@ BLUR_RADIUS = 4
 
 
 def change_look(video: Tensor, look: Tensor) -> None:
-    """Change colours, each change cut off at 0 and 1, then make grey, then blur.
+    """Change colors, each change cut off at 0 and 1, then make grey, then blur.
 
     Args:
         video: float32 (B, S, 3, H, W), 0..1, contiguous.
         look: one row for each clip, on the CPU, (B, 10); see `pipelines.sampling.plan.Plan.look`.
     """
-    changes = change_colours_on_gpu if video.is_cuda else change_colours_on_cpu
+    changes = change_colors_on_gpu if video.is_cuda else change_colors_on_cpu
     changes(video.flatten(3), look)
     for clip, sigma in zip(video, look[:, SIGMA].tolist(), strict=True):
         if sigma:
             clip.copy_(_blurred(clip, sigma))
 
 
-def change_colours_on_cpu(frames: Tensor, look: Tensor) -> None:
+def change_colors_on_cpu(frames: Tensor, look: Tensor) -> None:
     """See `change_look`; frames (B, S, 3, H*W). In one thread: the other cores decode meanwhile."""
-    # numba takes a while to import, and many processes change no colour
+    # numba takes a while to import, and many processes change no color
     from pipelines.dali.color_loop import change_clip
 
     for clip, row in zip(frames.numpy(), look.numpy(), strict=True):
@@ -45,7 +45,7 @@ def change_colours_on_cpu(frames: Tensor, look: Tensor) -> None:
         change_clip(clip, factors, row[ORDER].astype(np.int64), bool(row[GREYS]))
 
 
-def change_colours_on_gpu(frames: Tensor, look: Tensor) -> None:
+def change_colors_on_gpu(frames: Tensor, look: Tensor) -> None:
     """See `change_look`; frames (B, S, 3, H*W), on any device. One pass for each place in the order, for all clips."""
     factors, order = look[:, CHANGES], look[:, ORDER].long()
     for kinds in order.T:

@@ -52,7 +52,7 @@ def _in_plane(value, chroma, place):
 
 @_compiled
 def change_clip(frames, factors, order, grey):
-    """Change the colours of a clip in place.
+    """Change the colors of a clip in place.
 
     Contrast needs the mean of what went before it: first all changes before it are made and added up, then the others.
 
@@ -60,7 +60,7 @@ def change_clip(frames, factors, order, grey):
         frames: float32 (S, 3, H*W), 0..1.
         factors: of brightness, contrast and saturation; a turn of the hue in sixths of a circle; float32 (4,).
         order: of these four, int64 (4,).
-        grey: whether the clip loses its colour in the end.
+        grey: whether the clip loses its color in the end.
     """
     pixels = frames.shape[2]
     place = 0

@@ -30,7 +30,7 @@ class Tail(NamedTuple):
     """What is done to all frames, whatever the way in."""
 
     output_size: int  # height and width of the result, pixels
-    look: bool = False  # whether plans change colours, or blur; done to the batch, see `color_jitter.py`
+    look: bool = False  # whether plans change colors, or blur; done to the batch, see `color_jitter.py`
 
 
 def build_pipeline(
@@ -47,7 +47,7 @@ def build_pipeline(
 
     Outputs: video float32 (B, S, 3, size, size), 0..1, and, with audio segments, audio float32 (B, A, 3, H, W),
     both on the GPU if `device_id` is given; on the CPU meta int64 (B, 3), reason uint8 (B, REASON_BYTES) and, if plans
-    change colours or blur, look float32 (B, 10).
+    change colors or blur, look float32 (B, 10).
     """
     parallel = {"prefetch_queue_depth": prefetch, "parallel": True} if workers else {}
     pipeline = Pipeline(
@@ -58,7 +58,7 @@ def build_pipeline(
         py_start_method="spawn",
         prefetch_queue_depth=prefetch,
     )
-    kinds = {"video": _FRAMES if isinstance(source.way_in, DecodedVideo) else _BYTES} | _INPUTS
+    kinds = {"video": _FRAMES if isinstance(source.video_input, DecodedVideo) else _BYTES} | _INPUTS
     unused = _unused(source, tail)
     fields = tuple(name for name in Sample._fields if name not in unused)
     dtypes, ndims, layouts = zip(*(kinds[name] for name in fields), strict=True)
@@ -86,7 +86,7 @@ def build_pipeline(
 
 def _unused(source: ClipSource, tail: Tail) -> set[str]:
     """What the graph does not ask the workers for."""
-    decoded = isinstance(source.way_in, DecodedVideo)
+    decoded = isinstance(source.video_input, DecodedVideo)
     unneeded = {
         "frames": decoded,
         "crop_start": decoded,  # the workers pass on no more than the crop
@@ -103,12 +103,12 @@ def decode(sample: Sample, source: ClipSource, on_gpu: bool):
     Videos are decoded on NVDEC, JPEG files by nvJPEG if the settings say so. Without a GPU the same graphs run on
     DALI's CPU decoders, of which the one for videos takes VP8, VP9 and MJPEG only.
     """
-    if isinstance(source.way_in, DecodedVideo):
+    if isinstance(source.video_input, DecodedVideo):
         return sample.video
-    if isinstance(source.way_in, JpegFrames):
-        device = "mixed" if on_gpu and source.way_in.nvjpeg else "cpu"
+    if isinstance(source.video_input, JpegFrames):
+        device = "mixed" if on_gpu and source.video_input.nvjpeg else "cpu"
         return fn.stack(*(_decode_jpeg(sample, i, device) for i in range(source.num_segments)))
-    whole = isinstance(source.way_in, WholeVideo)
+    whole = isinstance(source.video_input, WholeVideo)
     encoded = fn.io.file.read(sample.video, dont_use_mmap=True) if whole else sample.video
     # Without pad_mode="none" a frame beyond the end would silently be black.
     return fn.decoders.video(encoded, device="mixed" if on_gpu else "cpu", frames=sample.frames, pad_mode="none")

@@ -79,10 +79,10 @@ class JpegFrames:
         return np.frombuffer(black_jpeg() * num_segments, np.uint8), ends.astype(np.int32)
 
 
-WayIn = DecodedVideo | PrunedVideo | WholeVideo | JpegFrames
+VideoInput = DecodedVideo | PrunedVideo | WholeVideo | JpegFrames
 
 
-def choose_way_in(source: str, decode: str, frames_tmpl: str, clips: Sequence[Clip]) -> WayIn:
+def choose_input(source: str, decode: str, frames_tmpl: str, clips: Sequence[Clip]) -> VideoInput:
     """The way in that the settings `pipeline.source`, `pipeline.decode` and `dataset.frames_tmpl` ask for."""
     if source == "frames":
         return JpegFrames(frames_tmpl, nvjpeg=decode == "gpu")

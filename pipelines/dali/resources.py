@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from pipelines.dali.inputs import PrunedVideo, WayIn, WholeVideo
+from pipelines.dali.inputs import PrunedVideo, VideoInput, WholeVideo
 
 
 def decode_workers(config: Any, local_world: int) -> int:
@@ -18,9 +18,9 @@ def decode_workers(config: Any, local_world: int) -> int:
     return max(1, min(config.training_param.num_workers, cores) // local_world)
 
 
-def dali_threads(way_in: WayIn, workers: int, device: torch.device) -> int:
+def dali_threads(video_input: VideoInput, workers: int, device: torch.device) -> int:
     """Threads of DALI: `pipeline.threads`'s default."""
-    on_nvdec = device.type == "cuda" and isinstance(way_in, PrunedVideo | WholeVideo)
+    on_nvdec = device.type == "cuda" and isinstance(video_input, PrunedVideo | WholeVideo)
     return max(workers, 8 if on_nvdec else 1)
 
 

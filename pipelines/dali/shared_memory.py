@@ -33,12 +33,12 @@ def batch_bytes(source: ClipSource) -> int:
     places = [
         order.position(source.first_step + step, place) for step, place in product(steps, range(order.rank_batch))
     ]
-    sound = silent_picture(source.mels.options, source.audio_segments).nbytes
+    audio = silent_picture(source.mels.options, source.audio_segments).nbytes
     frames = 0.0
-    if isinstance(source.way_in, DecodedVideo):
+    if isinstance(source.video_input, DecodedVideo):
         crops = [source.plan(place).crop for place in places if place.row >= 0]
         frames = 3 * source.num_segments * sum(crop.height * crop.width for crop in crops) / len(places)
-    return round(order.rank_batch * (frames + sound))
+    return round(order.rank_batch * (frames + audio))
 
 
 def check_shared_memory(needs: Sequence[int], ranks: int = 1) -> None:

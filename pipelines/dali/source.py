@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal, NamedTuple
 import numpy as np
 from annotated_types import Ge, Interval
 
-from pipelines.audio.from_video import FileSound
+from pipelines.audio.from_video import FileAudio
 from pipelines.audio.log_mel import silent_picture
 from pipelines.audio.mel_store import MelStore
-from pipelines.dali.inputs import WayIn
+from pipelines.dali.inputs import VideoInput
 from pipelines.dataset.clips import Clip
 from pipelines.parallel.processes import serve_parent
 from pipelines.sampling import plan as sampling
@@ -48,12 +48,12 @@ class PipelineOptions:
 class Sample(NamedTuple):
     """The arrays of one sample, in the order in which the graph takes them."""
 
-    video: np.ndarray  # frames, uint8 (S, H, W, 3), or what the graph decodes, uint8 (bytes,); see `ways_in`
+    video: np.ndarray  # frames, uint8 (S, H, W, 3), or what the graph decodes, uint8 (bytes,); see `inputs`
     frames: np.ndarray  # which frames of that file, or where each of the JPEG files ends, int32 (S,)
     crop_start: np.ndarray  # y, x in pixels, of frames that are not cropped yet, int32 (2,)
     crop_shape: np.ndarray  # height, width in pixels, int32 (2,)
     flip: np.ndarray  # 0 or 1, int32 ()
-    look: np.ndarray  # changes of colour, and blur, float32 (10,); see `sampling.Plan.look`
+    look: np.ndarray  # changes of color, and blur, float32 (10,); see `sampling.Plan.look`
     audio: np.ndarray  # log-mel pictures, float32 (A, 3, H, W)
     meta: np.ndarray  # label, row, ok, int64 (3,)
     reason: np.ndarray  # why ok is 0: UTF-8 text filled up with zeros, uint8 (REASON_BYTES,)
@@ -68,12 +68,12 @@ class ClipSource:
     training: bool
     repeats: int = 1  # samples of a video in a training batch
     seed: int
-    way_in: WayIn
+    video_input: VideoInput
     num_segments: int
     video: sampling.VideoAugmentation
     audio: sampling.AudioAugmentation
     audio_segments: int
-    mels: MelStore | FileSound
+    mels: MelStore | FileAudio
     views: Views = field(default_factory=Views)  # of an evaluation
     first_step: int = 0  # at which the pipeline starts
     bad: Mapping[int, str] = field(default_factory=dict)  # rows that are not to be read -> why
@@ -120,8 +120,8 @@ class ClipSource:
 
     def _read(self, position: Position) -> Sample:
         clip, plan = self.clips[position.row], self.plan(position)
-        video, frames = self.way_in.read(clip, plan, self._together(position))
-        return _sample(video, frames, plan, self._sound(clip, plan), (clip.label, position.row, 1), "")
+        video, frames = self.video_input.read(clip, plan, self._together(position))
+        return _sample(video, frames, plan, self._audio(clip, plan), (clip.label, position.row, 1), "")
 
     def _together(self, position: Position) -> frozenset[int]:
         """The frames that all samples want of the video at this position, if there are several."""
@@ -130,13 +130,13 @@ class ClipSource:
         plans = (self.plan(position._replace(repeat=repeat)) for repeat in range(self.repeats))
         return frozenset(frame for plan in plans for frame in plan.frames.tolist())
 
-    def _sound(self, clip: Clip, plan: sampling.Plan) -> np.ndarray:
-        if not clip.sound or not self.audio_segments:
+    def _audio(self, clip: Clip, plan: sampling.Plan) -> np.ndarray:
+        if not clip.audio or not self.audio_segments:
             return silent_picture(self.mels.options, self.audio_segments)
-        return self.mels.picture(clip.sound, self.audio_segments, plan.sound_cut)
+        return self.mels.picture(clip.audio, self.audio_segments, plan.audio_cut)
 
     def _black(self, position: Position, reason: str) -> Sample:
-        video, frames = self.way_in.black(self.num_segments)
+        video, frames = self.video_input.black(self.num_segments)
         plan = sampling.Plan(frames=frames, crop=sampling.Crop(0, 0, 1, 1))
         label = self.clips[position.row].label if position.row >= 0 else 0
         silence = silent_picture(self.mels.options, self.audio_segments)

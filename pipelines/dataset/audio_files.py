@@ -1,4 +1,4 @@
-"""Where the sound of each clip comes from."""
+"""Where the audio of each clip comes from."""
 
 import os
 from collections.abc import Mapping
@@ -12,9 +12,9 @@ from pipelines.files.unicode_names import other_form
 from pipelines.transcode.copy_folder import copy_path, originals
 
 
-def sound_file(dataset: Dataset, clip_id: str, video: str | Path | None = None) -> str | Path:
-    """Where the sound of a clip comes from: `dir_audios/ID.wav` if there is one, else the video. A clip that has
-    neither, but a frame folder, is silent: that folder stands for its sound.
+def audio_file(dataset: Dataset, clip_id: str, video: str | Path | None = None) -> str | Path:
+    """Where the audio of a clip comes from: `dir_audios/ID.wav` if there is one, else the video. A clip that has
+    neither, but a frame folder, is silent: that folder stands for its audio.
 
     Raises:
         pipelines.files.errors.ListError: there is none of the three, or what has its name is no file, or has it in
@@ -40,7 +40,7 @@ def sound_file(dataset: Dataset, clip_id: str, video: str | Path | None = None) 
 
 
 def source_states(dataset: Dataset, sources: Mapping[str, str | Path]) -> dict[str, list[storage.State]]:
-    """The states by which the store may know the sound of each clip: that of its file and, where that is a training
+    """The states by which the store may know the audio of each clip: that of its file and, where that is a training
     copy, that of its original. Nothing where there is no file.
     """
     found, videos = storage.states(sources.values()), dataset.videos
@@ -54,10 +54,10 @@ def source_states(dataset: Dataset, sources: Mapping[str, str | Path]) -> dict[s
     return result
 
 
-def sound_states(
+def audio_states(
     dataset: Dataset, videos: Mapping[str, str | Path | None]
 ) -> tuple[dict[str, list[storage.State]], dict[str, str]]:
-    """The states by which the log-mel store may know the sound of each clip, see `source_states`; and for each clip
+    """The states by which the log-mel store may know the audio of each clip, see `source_states`; and for each clip
     that has no file, why.
 
     Args:
@@ -67,7 +67,7 @@ def sound_states(
     sources, missing = {}, {}
     for clip_id, video in videos.items():
         try:
-            sources[clip_id] = sound_file(dataset, clip_id, video)
+            sources[clip_id] = audio_file(dataset, clip_id, video)
         except ListError as error:
             missing[clip_id] = str(error)
     return source_states(dataset, sources), missing

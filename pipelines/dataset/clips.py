@@ -67,5 +67,5 @@ class Clip(NamedTuple):
     frames: int  # that a full decode yields
     height: int  # pixels, as shown (turned)
     width: int
-    sound: str  # name of its sound in the log-mel store; "": it has none
+    audio: str  # name of its audio in the log-mel store; "": it has none
     pixel_aspect: float = 1.0  # width of a pixel over its height, as shown

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from pipelines.audio.mel_store import MelStore
-from pipelines.dataset.audio_files import sound_states
+from pipelines.dataset.audio_files import audio_states
 from pipelines.dataset.clips import Clip, Dataset
 from pipelines.dataset.frame_index import index_frames
 from pipelines.dataset.list_file import SPLITS, Entry, check_labels, read_lists
@@ -84,8 +84,8 @@ def load_data(config: Any, splits: Sequence[str]) -> Loaded:
         ]
     reasons = {clip_id: record["reason"] for clip_id, record in records.items() if record["status"] != "ok"}
     if config.model.audio_segments:
-        found, without_sound = _attach_sound(config, clips)
-        problems, reasons = problems + found, reasons | without_sound
+        found, without_audio = _attach_audio(config, clips)
+        problems, reasons = problems + found, reasons | without_audio
     if problems:
         raise DataError(problems)
     left_out = {
@@ -161,42 +161,42 @@ def _clip(dataset: Dataset, entry: Entry, record: Record) -> Clip:
         frames=record["frames"],
         height=record["height"],
         width=record["width"],
-        sound="",
+        audio="",
         pixel_aspect=record.get("pixel_aspect", 1.0),  # of JPEG files nothing is known
     )
 
 
-def _attach_sound(config: Any, clips: dict[str, list[Clip]]) -> tuple[list[str], dict[str, str]]:
-    """Says of each clip whether the log-mel store has sound for it, and leaves out what has to be; in place.
+def _attach_audio(config: Any, clips: dict[str, list[Clip]]) -> tuple[list[str], dict[str, str]]:
+    """Says of each clip whether the log-mel store has audio for it, and leaves out what has to be; in place.
 
     Returns the problems, and why each clip was left out.
     """
     store = MelStore(config.dataset.mels, config.data_augmentation.audio_image_param)
     from_video = config.pipeline.source == "video"
     videos = {clip.id: clip.path if from_video else None for members in clips.values() for clip in members}
-    states, without_file = sound_states(config.dataset, videos)
-    problems, sounds, failed = store.check(states)
+    states, without_file = audio_states(config.dataset, videos)
+    problems, stored, failed = store.check(states)
     failed |= without_file
-    silent = [clip_id for clip_id in videos if sounds.get(clip_id) == ""]  # in the order of the lists
+    silent = [clip_id for clip_id in videos if stored.get(clip_id) == ""]  # in the order of the lists
     if not from_video:
         problems += explain_cut_names(config.dataset.audios, ".wav", silent, videos)[0]
     missing_audio = config.model.missing_audio
     if silent:
         have = counted(len(silent), "clip has", "clips have")
-        log.warning("%s no sound, the first is %s (model.missing_audio: %s)", have, silent[0], missing_audio)
+        log.warning("%s no audio, the first is %s (model.missing_audio: %s)", have, silent[0], missing_audio)
     if missing_audio == "error":
-        problems += _shortened([f"{clip_id}: has no sound, and model.missing_audio is error" for clip_id in silent])
+        problems += _shortened([f"{clip_id}: has no audio, and model.missing_audio is error" for clip_id in silent])
     left_out = dict(failed)
     if missing_audio == "drop":
-        left_out |= dict.fromkeys(silent, "has no sound, and model.missing_audio is drop")
+        left_out |= dict.fromkeys(silent, "has no audio, and model.missing_audio is drop")
     for split, members in clips.items():
-        remedy = "repair it, or put a .wav into dir_audios, and precompute the sound again"
+        remedy = "repair it, or put a .wav into dir_audios, and precompute the audio again"
         reasons = [f"{clip.id}: {failed[clip.id]}; {remedy}" for clip in members if clip.id in failed]
-        what = f"clips of the {split} list have sound that cannot be read"
+        what = f"clips of the {split} list have audio that cannot be read"
         problems += _leave_out(what, reasons, len(members), config.pipeline.max_bad_fraction)
-        clips[split] = [clip._replace(sound=sounds.get(clip.id, "")) for clip in members if clip.id not in left_out]
+        clips[split] = [clip._replace(audio=stored.get(clip.id, "")) for clip in members if clip.id not in left_out]
         if members and not clips[split] and not problems:
-            problems.append(f"no clip of the {split} list has sound, and model.missing_audio is drop")
+            problems.append(f"no clip of the {split} list has audio, and model.missing_audio is drop")
     return problems, left_out
 
 

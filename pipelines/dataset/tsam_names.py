@@ -31,7 +31,7 @@ def find_cut_names(folder: Path, ending: str, missing: Iterable[str], clip_ids: 
 
     Args:
         folder: dir_frames or dir_audios.
-        ending: of the names: "" for frame folders, ".wav" for sound.
+        ending: of the names: "" for frame folders, ".wav" for audio.
         missing: ids that have nothing under their own name.
         clip_ids: all ids of the data set.
     """

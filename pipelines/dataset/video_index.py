@@ -35,7 +35,7 @@ from pipelines.parallel.pool import map_limited_on_dask
 from pipelines.parallel.sandbox import FAULTS, Fault, Limits, map_limited
 
 INDEX_NAME = "index.jsonl"
-VERSION = 2
+VERSION = 3
 """Of what is found out about a file. Records of another version are made anew."""
 
 ADVICE = {

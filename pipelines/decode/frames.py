@@ -15,7 +15,7 @@ from av.codec import CodecContext
 from av.container import InputContainer
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
-from pipelines.audio.decode import SoundError, sound_stream
+from pipelines.audio.decode import AudioError, audio_stream
 from pipelines.decode.container import VideoError, open_video, video_stream
 from pipelines.decode.decoder import all_pictures, selected_pictures, wanted_pictures
 from pipelines.decode.demux import Demuxed, demux
@@ -37,8 +37,8 @@ class VideoInfo:
     codec: str  # FFmpeg's name of the format
     pix_fmt: str  # FFmpeg's name of the pixel format
     variable_rate: bool  # the time from frame to frame differs
-    sound_rate: int  # samples per second; 0: no sound; -1: sound without a decoder
-    sound_channels: int
+    audio_rate: int  # samples per second; 0: no audio; -1: audio without a decoder
+    audio_channels: int
 
 
 def decode_frames(path: str | Path, frames: Sequence[int]) -> np.ndarray:
@@ -116,7 +116,7 @@ def probe(path: str | Path) -> VideoInfo:
         stream = video_stream(path, container)
         demuxed = demux(path, container, stream)
         first, frames = _first_and_count(demuxed, stream.codec_context)
-        sound_rate, sound_channels = _sound(path, container)
+        audio_rate, audio_channels = _audio(path, container)
         height, width = shown_size(first)
         how = orientation(first)
         return VideoInfo(
@@ -130,16 +130,16 @@ def probe(path: str | Path) -> VideoInfo:
             codec=stream.codec_context.codec.canonical_name,
             pix_fmt=first.format.name,
             variable_rate=_variable_rate(demuxed),
-            sound_rate=sound_rate,
-            sound_channels=sound_channels,
+            audio_rate=audio_rate,
+            audio_channels=audio_channels,
         )
 
 
-def _sound(path: str | Path, container: InputContainer) -> tuple[int, int]:
-    """Rate and channels of the sound, as `VideoInfo` has them."""
+def _audio(path: str | Path, container: InputContainer) -> tuple[int, int]:
+    """Rate and channels of the audio, as `VideoInfo` has them."""
     try:
-        track = sound_stream(path, container)
-    except SoundError:
+        track = audio_stream(path, container)
+    except AudioError:
         return -1, 0
     return (track.rate, track.channels) if track else (0, 0)
 
@@ -168,7 +168,7 @@ class RGBConverter:
             format="rgb24",
             src_colorspace=Colorspace.ITU601,
             dst_colorspace=Colorspace.ITU601,
-            src_color_range=colour_range(picture),
+            src_color_range=color_range(picture),
             dst_color_range=ColorRange.JPEG,
             threads=1,
         )
@@ -178,7 +178,7 @@ class RGBConverter:
         return orientation(picture).shown(pixels)
 
 
-def colour_range(picture: av.VideoFrame) -> ColorRange:
+def color_range(picture: av.VideoFrame) -> ColorRange:
     """Full range if the stream says so, else limited range."""
     full = picture.color_range == ColorRange.JPEG or picture.format.name.startswith("yuvj")
     return ColorRange.JPEG if full else ColorRange.MPEG

@@ -68,7 +68,7 @@ def _write(output: io.BytesIO, demuxed: Demuxed, stream: VideoStream, wanted: se
     place = {chosen[k][1]: new_number for new_number, k in enumerate(order)}  # packet -> place in the order shown
     delay = max(k - place[i] for k, (_, i) in enumerate(chosen))  # nothing is shown before it is decoded
     extradata = stream.codec_context.extradata or b""
-    joints = {run.packets[0] for run in runs[1:]}
+    cuts = {run.packets[0] for run in runs[1:]}
     mend = AT_JOINTS.get(stream.codec_context.codec.canonical_name, lambda data, extradata: data)
     packets = demuxed.packets(i for _, i in chosen)
     with av.open(output, "w", format="mp4", options={"use_editlist": "0"}) as target:
@@ -78,7 +78,7 @@ def _write(output: io.BytesIO, demuxed: Demuxed, stream: VideoStream, wanted: se
             if not (demuxed.facts[i].frame or packet.is_discard):
                 raise _not_prunable(demuxed.path)  # pictures that no frame shows would be counted
             data = bytes(packet)
-            new = av.Packet(mend(data, extradata) if i in joints else data)
+            new = av.Packet(mend(data, extradata) if i in cuts else data)
             new.stream, new.time_base, new.duration = copy, TICK, 1
             new.dts, new.pts = dts, place[i] + delay
             new.is_keyframe = demuxed.facts[i].start

@@ -1,4 +1,4 @@
-"""Frames and sound of a video as they come: from a file, a pipe or a camera."""
+"""Frames and audio of a video as they come: from a file, a pipe or a camera."""
 
 import logging
 import math
@@ -14,7 +14,7 @@ import numpy as np
 from av.container import InputContainer
 
 from pipelines.audio.clock import Tape
-from pipelines.audio.decode import Converter, sound_stream
+from pipelines.audio.decode import Converter, audio_stream
 from pipelines.decode.container import VideoError, damaged, decodable, open_video, video_stream
 from pipelines.decode.frames import RGBConverter, shown_size
 from pipelines.decode.orientation import LastingMatrix, orientation, pixel_aspect
@@ -27,9 +27,9 @@ PIPE_FORMATS = "matroska,webm,mpegts"
 """Containers that may come through a pipe; all can be read without going back."""
 CAMERA_FORMAT = "v4l2"
 AHEAD = 60.0
-"""Seconds of sound that are kept of what comes before the frames that it belongs to."""
+"""Seconds of audio that are kept of what comes before the frames that it belongs to."""
 LATE = 1.0
-"""Seconds by which sound may come later than its frames; then nothing was recorded: it is silent."""
+"""Seconds by which audio may come later than its frames; then nothing was recorded: it is silent."""
 ROUNDING = 1e-6
 """Seconds by which a sum of times may be off."""
 
@@ -39,12 +39,12 @@ class StreamFrame(NamedTuple):
 
     time: float  # seconds from the stream's first frame
     picture: np.ndarray  # uint8 (H, W, 3): the centre crop, square as it is shown
-    sound: np.ndarray  # float32 (channels, samples): what was heard until then; no samples where there is none
-    rate: int  # of the sound, samples per second; 0: there is none
+    audio: np.ndarray  # float32 (channels, samples): what was heard until then; no samples where there is none
+    rate: int  # of the audio, samples per second; 0: there is none
 
 
 def read_stream(source: str, fps: float, seconds: float) -> Iterator[StreamFrame]:
-    """The frames that are shown at (k + 1/2) / fps seconds, k = 0, 1, ..., each with the sound of the `seconds` before,
+    """The frames that are shown at (k + 1/2) / fps seconds, k = 0, 1, ..., each with the audio of the `seconds` before,
     as far as it has come, on the clock of the source: silence where nothing was recorded.
 
     These are the middles of equal parts, as in a validation: with fps = S / duration, the S frames of a file. A source
@@ -53,22 +53,22 @@ def read_stream(source: str, fps: float, seconds: float) -> Iterator[StreamFrame
     Args:
         source: a video file; "-", a pipe or a FIFO with one of PIPE_FORMATS; or a camera such as /dev/video0.
         fps: frames per second that are wanted.
-        seconds: of sound that are kept; 0: the sound is not read.
+        seconds: of audio that are kept; 0: the audio is not read.
 
     Raises:
-        SoundError: there is no decoder for its sound.
+        AudioError: there is no decoder for its audio.
         VideoError: it cannot be opened, or gives no frame.
     """
     with _open(source) as container:
         video = video_stream(source, container)
         rate = float(video.average_rate or video.guessed_rate or 0)
-        audio = sound_stream(source, container) if seconds else None
-        sound, oriented, to_rgb = _Sound(seconds), LastingMatrix(), RGBConverter()
+        audio = audio_stream(source, container) if seconds else None
+        tape, oriented, to_rgb = _Audio(seconds), LastingMatrix(), RGBConverter()
         count, due, first = 0, 0.5 / fps, None
         for packet in _packets(source, container, [stream for stream in (video, audio) if stream]):
             for frame in _decoded(packet):
                 if packet.stream is audio:
-                    sound.add(frame)
+                    tape.add(frame)
                     continue
                 frame = oriented(frame)
                 time = frame.time if frame.time is not None else count / (rate or fps)
@@ -81,14 +81,14 @@ def read_stream(source: str, fps: float, seconds: float) -> Iterator[StreamFrame
                 displayed = displayed_size(*size, pixel_aspect(video, orientation(frame)))
                 crop = undisplayed(centre_crop(*displayed), displayed, size)
                 part = to_rgb(frame)[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width]
-                heard = sound.until(frame.time, first)
+                heard = tape.until(frame.time, first)
                 yield StreamFrame(time - first, np.ascontiguousarray(part), *heard)
         if not count:
             raise VideoError("no_video", f"{source}: gives no frame that can be decoded")
 
 
-class _Sound:
-    """The latest seconds of a sound."""
+class _Audio:
+    """The latest seconds of an audio track."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -102,8 +102,8 @@ class _Sound:
     def until(self, time: float | None, first: float) -> tuple[np.ndarray, int]:
         """What has come of the seconds before a frame, and its rate.
 
-        time: when the frame is shown, on the clock of the source; None: it has none, the latest sound will do.
-        first: when the first frame was shown; the sound begins there, or earlier if it was heard before.
+        time: when the frame is shown, on the clock of the source; None: it has none, the latest audio will do.
+        first: when the first frame was shown; the audio begins there, or earlier if it was heard before.
         """
         tape = self._tape
         if not tape.rate:

@@ -20,7 +20,7 @@ _numbers = itertools.count()
 
 
 @contextmanager
-def unfinished(target: Path) -> Iterator[Path]:
+def temporary_path(target: Path) -> Iterator[Path]:
     """A hidden name beside `target` for the file or folder that this process is about to write.
 
     To be renamed when it is whole; else it is removed. So is, when a process first writes to a folder, what processes
@@ -81,7 +81,7 @@ def _remove(path: Path) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary name beside `path`; what was written there is synced and takes the name `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with unfinished(path) as temporary:
+    with temporary_path(path) as temporary:
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())

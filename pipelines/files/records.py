@@ -16,7 +16,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pipelines.files.atomic import unfinished
+from pipelines.files.atomic import temporary_path
 from pipelines.files.errors import InputError
 from pipelines.files.shard import Shard, part_files
 
@@ -175,7 +175,7 @@ def encoded(record: Record) -> bytes:
 def write_records(path: Path, records: Iterable[Record]) -> None:
     """Write the file as a whole or not at all; where that cannot be, a warning is all there is."""
     try:
-        with unfinished(path) as temporary:
+        with temporary_path(path) as temporary:
             with temporary.open("w", encoding="utf-8") as file:
                 file.writelines(json.dumps(record) + "\n" for record in records)
             os.replace(temporary, path)

@@ -59,15 +59,16 @@ def serve_parent() -> None:
 
     It ends when its parent ends, however that happens: one that waits for work would not notice. And it ends on SIGTERM
     from its parent, but not when a launcher signals all processes of a job: the parent may still need it to come to a
-    good end, and would wait for ever in a condition that a worker died in. Start it `deaf_to` the `STOPPING` signals.
+    good end, and would wait for ever in a condition that a worker died in. Start it with the
+    `STOPPING` signals blocked (`block_signals`).
     """
     parent = multiprocessing.parent_process()
     if parent is not None:
         end_with_parent()
-        threading.Thread(target=_heed, args=(parent.pid,), daemon=True).start()
+        threading.Thread(target=_end_on_sigterm_of, args=(parent.pid,), daemon=True).start()
 
 
-def _heed(parent: int) -> None:
+def _end_on_sigterm_of(parent: int) -> None:
     """End this process at the first SIGTERM that `parent` sends; take the other signals away."""
     while True:
         found = signal.sigwaitinfo(STOPPING)
@@ -76,7 +77,7 @@ def _heed(parent: int) -> None:
 
 
 @contextmanager
-def deaf_to(*signals: signal.Signals) -> Iterator[None]:
+def block_signals(*signals: signal.Signals) -> Iterator[None]:
     """Start worker processes that do not get these signals.
 
     Ctrl-C goes to all processes of a terminal, a launcher's SIGTERM to all of a job; the parent decides what they mean.

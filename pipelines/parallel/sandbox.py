@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from joblib import Parallel, delayed
 
-from pipelines.parallel.processes import children_allowed, deaf_to, end_with_parent, no_main_module
+from pipelines.parallel.processes import block_signals, children_allowed, end_with_parent, no_main_module
 
 ITEMS_PER_CHILD = 200  # a fork costs about as much as reading the packets of some files
 
@@ -113,7 +113,7 @@ class _Server:
         self._connection, theirs = multiprocessing.Pipe()
         arguments = (theirs, self._function, self._limits)
         self._process = multiprocessing.get_context("spawn").Process(target=_serve, args=arguments, daemon=True)
-        with children_allowed(), no_main_module(), deaf_to(signal.SIGINT):
+        with children_allowed(), no_main_module(), block_signals(signal.SIGINT):
             self._process.start()
         theirs.close()
 

@@ -1,4 +1,4 @@
-"""Which frames, crop, colours and sound window a sample gets: pure arithmetic on seeds, numpy only.
+"""Which frames, crop, colors and audio window a sample gets: pure arithmetic on seeds, numpy only.
 
 Every draw is a function of (seed, epoch, row), so a sample is the same with any number of workers or ranks, on CPU and
 GPU, and after a restart at any step.
@@ -17,7 +17,7 @@ EVALUATION_SCALES = tuple(1 - i / 100 for i in range(11))
 """Crop scales of the second and later clips of a multi-clip evaluation."""
 
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
-"""The changes of colour, as `Colour.order` names them."""
+"""The changes of color, as `Color.order` names them."""
 GREY = (0.2989, 0.587, 0.114)
 """Weights of red, green and blue in a grey value, as torchvision has them."""
 
@@ -44,17 +44,17 @@ class VideoAugmentation:
     """Vary brightness (0.8 to 1.2), contrast and saturation (0.75 to 1.25) and hue (up to 0.05 of a turn), in an order
     that is drawn, too."""
     RandomGrayscale: Annotated[float, Interval(ge=0, le=1)] = 0.0
-    """Part of the clips that lose their colour."""
+    """Part of the clips that lose their color."""
     GaussianBlur: bool = False
-    """Blur every clip with a 9 x 9 kernel, sigma 0.5 to 2 pixels, after all changes of colour."""
+    """Blur every clip with a 9 x 9 kernel, sigma 0.5 to 2 pixels, after all changes of color."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AudioAugmentation:
-    """How training sound is varied."""
+    """How training audio is varied."""
 
     status: bool = True
-    """Whether the sound is varied at all."""
+    """Whether the audio is varied at all."""
     random_shift_waveform: tuple[Annotated[float, Ge(0)], Annotated[float, Ge(0)]] = (1.0, 1.0)
     """Up to so many seconds are cut from the start and from the end."""
 
@@ -68,7 +68,7 @@ class Crop(NamedTuple):
     width: int
 
 
-class Colour(NamedTuple):
+class Color(NamedTuple):
     """Factors of brightness, contrast and saturation, and a turn of the hue in degrees: what `order` says comes first.
 
     Contrast turns about the mean grey of the frame as it then is; hue is that of HSV. What is `grey` becomes so last.
@@ -88,14 +88,14 @@ class Plan(NamedTuple):
     frames: np.ndarray  # (S,) indices counted from 0
     crop: Crop
     flip: bool = False
-    colour: Colour = Colour()
+    color: Color = Color()
     blur_sigma: float = 0.0  # pixels; 0: none
-    sound_cut: tuple[float, float] = (0.0, 0.0)  # seconds off the start and off the end
+    audio_cut: tuple[float, float] = (0.0, 0.0)  # seconds off the start and off the end
 
     @property
     def look(self) -> np.ndarray:
-        """What is done to the colours (four factors, grey, four places of the order), and the blur: float32 (10,)."""
-        return np.hstack([*self.colour, self.blur_sigma]).astype(np.float32)
+        """What is done to the colors (four factors, grey, four places of the order), and the blur: float32 (10,)."""
+        return np.hstack([*self.color, self.blur_sigma]).astype(np.float32)
 
 
 def epoch_order(num_clips: int, seed: int, epoch: int) -> np.ndarray:
@@ -183,28 +183,28 @@ def training_plan(
         frames=training_frames(num_frames, num_segments, rng),
         crop=random_crop(height, width, video.scales, rng),
         flip=bool(rng.random() < 0.5) and video.RandomHorizontalFlip,
-        colour=_colour(video, rng),
+        color=_color(video, rng),
         blur_sigma=float(rng.uniform(0.5, 2)) if video.GaussianBlur else 0.0,
-        sound_cut=tuple(rng.uniform(0, audio.random_shift_waveform).tolist()) if audio.status else (0.0, 0.0),
+        audio_cut=tuple(rng.uniform(0, audio.random_shift_waveform).tolist()) if audio.status else (0.0, 0.0),
     )
     if not video.ColorJitter:
         return plan
-    return plan._replace(colour=plan.colour._replace(order=tuple(rng.permutation(4).tolist())))
+    return plan._replace(color=plan.color._replace(order=tuple(rng.permutation(4).tolist())))
 
 
-def _colour(video: VideoAugmentation, rng: np.random.Generator) -> Colour:
-    colour = Colour()
+def _color(video: VideoAugmentation, rng: np.random.Generator) -> Color:
+    color = Color()
     if video.ColorJitter:
         low, high = (0.8, 0.75, 0.75, -18.0), (1.2, 1.25, 1.25, 18.0)  # hue: 0.05 of a turn is 18 degrees
-        colour = Colour(*rng.uniform(low, high).tolist())
-    return colour._replace(grey=bool(rng.random() < video.RandomGrayscale))
+        color = Color(*rng.uniform(low, high).tolist())
+    return color._replace(grey=bool(rng.random() < video.RandomGrayscale))
 
 
 def evaluation_plan(num_frames: int, height: int, width: int, num_segments: int, *, seed: int, row: int, view: int):
     """The draws of clip number `view` of an evaluation.
 
     View 0 takes the middle frames and the centre crop and draws nothing; later views draw frames as in training and a
-    crop of at least 0.9 of the short side, never a flip or a colour. The epoch plays no part.
+    crop of at least 0.9 of the short side, never a flip or a color. The epoch plays no part.
     """
     if view == 0:
         return Plan(frames=validation_frames(num_frames, num_segments), crop=centre_crop(height, width))

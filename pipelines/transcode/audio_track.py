@@ -1,4 +1,4 @@
-"""The sound of a video on its way into an MP4 file: packet by packet, decoded only where MP4 cannot hold its format."""
+"""The audio of a video on its way into an MP4 file: packet by packet, decoded only where MP4 cannot hold its format."""
 
 import struct
 from collections.abc import Iterator
@@ -10,20 +10,20 @@ import numpy as np
 from av.container import InputContainer, OutputContainer
 
 from pipelines.audio.clock import TOLERANCE
-from pipelines.audio.decode import FULL_SCALE, decoded_pieces, sound_stream
+from pipelines.audio.decode import FULL_SCALE, audio_stream, decoded_pieces
 
 COPIED = ("aac", "ac3", "alac", "eac3", "flac", "mp2", "mp3", "opus", "vorbis")
 """Formats (FFmpeg's names) that an MP4 file holds as they are. Of others, and of plain samples, FLAC keeps 16 bit."""
 LOSSLESS = "flac"
 
 
-def sound_start(path: str | Path, source: InputContainer) -> Fraction | None:
-    """When the sound begins to be heard, in seconds on the clock of `source`; None: there is none.
+def audio_start(path: str | Path, source: InputContainer) -> Fraction | None:
+    """When the audio begins to be heard, in seconds on the clock of `source`; None: there is none.
 
     Raises:
-        SoundError: see `sound_stream`.
+        AudioError: see `audio_stream`.
     """
-    stream = sound_stream(path, source)
+    stream = audio_stream(path, source)
     for packet in source.demux(stream) if stream else ():
         if packet.pts is not None:
             return packet.pts * packet.time_base + Fraction(_primed(packet), stream.rate or 1)
@@ -36,20 +36,20 @@ def _primed(packet: av.Packet) -> int:
     return struct.unpack_from("<I", data)[0] if len(data) >= 4 else 0
 
 
-class SoundTrack:
-    """The sound of one file, and a track for it in another."""
+class AudioTrack:
+    """The audio of one file, and a track for it in another."""
 
     def __init__(self, path: str | Path, source: InputContainer, target: OutputContainer, start: Fraction):
-        """Add a track to `target` if `source`, the file `path`, has sound.
+        """Add a track to `target` if `source`, the file `path`, has audio.
 
         start: time in seconds, on the clock of `source`, that becomes 0.
 
         Raises:
-            SoundError: see `sound_stream`.
+            AudioError: see `audio_stream`.
         """
         self.packets = 0  # passed on so far
         self._waiting = iter(())
-        if stream := sound_stream(path, source):
+        if stream := audio_stream(path, source):
             packets = _as_they_are if stream.codec_context.codec.canonical_name in COPIED else _encoded
             self._waiting = packets(source, stream, target, start)
         self._next = next(self._waiting, None)  # adds the track

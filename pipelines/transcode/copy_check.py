@@ -6,7 +6,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from pipelines.audio.decode import sound_stream
+from pipelines.audio.decode import audio_stream
 from pipelines.decode.container import VideoError, open_video, video_stream
 from pipelines.decode.decoder import all_pictures
 from pipelines.decode.demux import demux
@@ -30,13 +30,13 @@ def fields(picture: av.VideoFrame) -> np.ndarray:
     return pixels.reshape(down, picture.height // down, across, -1).mean(axis=(1, 3))
 
 
-def fault_of_copy(path: Path, written: list[np.ndarray], sound_packets: int, crf: float) -> str:
+def fault_of_copy(path: Path, written: list[np.ndarray], audio_packets: int, crf: float) -> str:
     """What is wrong with a copy, as the rest of a sentence; empty: nothing.
 
     Args:
         path: the copy.
         written: the fields of each picture that went in.
-        sound_packets: how many went in.
+        audio_packets: how many went in.
         crf: rate factor of the encoder.
     """
     tolerance = TOLERANCE * 2 ** max(0.0, (crf - USUAL) / COARSER)
@@ -49,8 +49,8 @@ def fault_of_copy(path: Path, written: list[np.ndarray], sound_packets: int, crf
             if np.abs(fields(picture) - expected).max() > tolerance:
                 return f"has another picture at frame {number} than was written; try a lower crf than {crf:g}"
         with open_video(path) as container:
-            stream = sound_stream(path, container)
+            stream = audio_stream(path, container)
             found = sum(packet.size > 0 for packet in container.demux(stream)) if stream else 0
     except VideoError as error:
         return f"cannot be read back ({error.status})"
-    return "" if found == sound_packets else f"has {found} packets of sound, but {sound_packets} were written"
+    return "" if found == audio_packets else f"has {found} packets of audio, but {audio_packets} were written"

@@ -1,4 +1,4 @@
-"""One training copy of a video: small, upright, of square pixels, with its sound, and cheap to take single frames from.
+"""One training copy of a video: small, upright, of square pixels, with its audio, and cheap to take single frames from.
 
 A copy is H.264 in MP4, 8 bit 4:2:0, both sides multiples of 16 (so that NVDEC can use a decoder again). Few pictures
 depend on each other, so that a wanted frame needs few others, and what costs a decoder time (loop filter, arithmetic
@@ -21,15 +21,15 @@ from av.video.frame import PictureType
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from av.video.stream import VideoStream
 
-from pipelines.audio.decode import SoundError
+from pipelines.audio.decode import AudioError
 from pipelines.decode.container import VideoError, open_video, video_stream
 from pipelines.decode.decoder import all_pictures
 from pipelines.decode.demux import Demuxed, demux
-from pipelines.decode.frames import colour_range, shown_size
+from pipelines.decode.frames import color_range, shown_size
 from pipelines.decode.orientation import Orientation, levelled, orientation, pixel_aspect
-from pipelines.files.atomic import unfinished
+from pipelines.files.atomic import temporary_path
 from pipelines.sampling.plan import displayed_size
-from pipelines.transcode.audio_track import SoundTrack, sound_start
+from pipelines.transcode.audio_track import AudioTrack, audio_start
 from pipelines.transcode.copy_check import fault_of_copy, fields
 
 MULTIPLE = 16  # of both sides, in pixels
@@ -90,7 +90,7 @@ def write_copy(source: str | Path, target: str | Path, options: CopyOptions) -> 
 
     Frame i of the copy is frame i of the original (`pipelines.decode.frames` says how frames are counted). With `fps`,
     those are kept that are, for some whole j, the first one shown j / fps seconds after the first frame or later; none
-    twice. Times stay as they are, but begin at 0. The sound is kept; what MP4 cannot hold becomes FLAC.
+    twice. Times stay as they are, but begin at 0. The audio is kept; what MP4 cannot hold becomes FLAC.
 
     Raises:
         CopyError: the original is damaged, or the copy is not as it should be.
@@ -99,14 +99,14 @@ def write_copy(source: str | Path, target: str | Path, options: CopyOptions) -> 
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with unfinished(target) as temporary:
-            written, sound_packets = _write(source, temporary, options)
-            if fault := fault_of_copy(temporary, written, sound_packets, options.crf):
+        with temporary_path(target) as temporary:
+            written, audio_packets = _write(source, temporary, options)
+            if fault := fault_of_copy(temporary, written, audio_packets, options.crf):
                 raise CopyError(f"{source}: its copy {fault}")
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
             os.replace(temporary, target)
-    except (VideoError, SoundError) as error:
+    except (VideoError, AudioError) as error:
         raise CopyError(str(error)) from error
     except av.FFmpegError as error:
         raise CopyError(f"{source}: no copy could be made ({error.strerror})") from error
@@ -114,7 +114,7 @@ def write_copy(source: str | Path, target: str | Path, options: CopyOptions) -> 
 
 
 def _write(source: str | Path, temporary: Path, options: CopyOptions) -> tuple[list[np.ndarray], int]:
-    """Write the copy; the fields of its pictures as they went in, and the number of its packets of sound."""
+    """Write the copy; the fields of its pictures as they went in, and the number of its packets of audio."""
     written: list[np.ndarray] = []
     with open_video(source) as container, open_video(source) as heard, _new_file(temporary) as output:
         stream = video_stream(source, container)
@@ -132,19 +132,19 @@ def _write(source: str | Path, temporary: Path, options: CopyOptions) -> tuple[l
                 first = (ticks if demuxed.shown else stream.start_time or 0) * stream.time_base
                 before = (first - _start(source, first)) / tick  # from what becomes 0 to the first frame
                 before = round(before) if demuxed.shown else math.ceil(before)  # the latter are long
-                sound, zero = SoundTrack(source, heard, output, first - before * tick), ticks - before
+                audio, zero = AudioTrack(source, heard, output, first - before * tick), ticks - before
             if shown_size(picture) != size:
                 raise CopyError(f"{source}: its pictures change their size; cut it into files of one size each")
             small = _small(picture, video.height, video.width)
             written.append(fields(small))
             small.pts, small.time_base = ticks - zero, tick
             small.pict_type = PictureType.NONE  # the encoder chooses
-            _mux(output, video.encode(small), sound)
+            _mux(output, video.encode(small), audio)
         if video is None:
             raise CopyError(f"{source}: holds no picture")
-        _mux(output, video.encode(None), sound)
-        output.mux(list(sound.until(float("inf"))))
-    return written, sound.packets
+        _mux(output, video.encode(None), audio)
+        output.mux(list(audio.until(float("inf"))))
+    return written, audio.packets
 
 
 def _check_size(source: str | Path, height: int, width: int) -> None:
@@ -165,10 +165,10 @@ def _tick(demuxed: Demuxed, stream: VideoStream) -> Fraction:
 
 
 def _start(source: str | Path, first_frame: Fraction) -> Fraction:
-    """What becomes 0, in seconds: the first frame, or the sound, if that is heard before it."""
+    """What becomes 0, in seconds: the first frame, or the audio, if that is heard before it."""
     with open_video(source) as container:
-        sound = sound_start(source, container)
-    return first_frame if sound is None else min(first_frame, sound)
+        audio = audio_start(source, container)
+    return first_frame if audio is None else min(first_frame, audio)
 
 
 def _kept(demuxed: Demuxed, tick: Fraction, fps: float) -> Iterator[tuple[int, av.VideoFrame]]:
@@ -189,7 +189,7 @@ def _video_track(
     track = output.add_stream("libx264", rate=stream.average_rate or round(1 / tick), options=options.encoder())
     track.pix_fmt = "yuv420p"
     track.codec_context.time_base = tick
-    if not picture.format.is_rgb:  # brightness and colours stay as they are, and so does the name of their matrix
+    if not picture.format.is_rgb:  # brightness and colors stay as they are, and so does the name of their matrix
         track.codec_context.colorspace = picture.colorspace
     return track
 
@@ -203,7 +203,7 @@ def _small(picture: av.VideoFrame, height: int, width: int) -> av.VideoFrame:
         format="yuv420p",
         src_colorspace=Colorspace.ITU601,  # the same on both sides: nothing is converted but RGB
         dst_colorspace=Colorspace.ITU601,
-        src_color_range=colour_range(picture),
+        src_color_range=color_range(picture),
         dst_color_range=ColorRange.MPEG,
         interpolation=Interpolation.BICUBIC,
         threads=1,
@@ -215,15 +215,15 @@ def _turned(picture: av.VideoFrame, how: Orientation) -> av.VideoFrame:
     """A 4:2:0 picture as shown."""
     if how == Orientation():
         return picture
-    stacked, height = picture.to_ndarray(), picture.height  # (H * 3 / 2, W): brightness above the two colour planes
-    colours = stacked[height:].reshape(2, height // 2, picture.width // 2)
-    planes = [how.shown(plane) for plane in (stacked[:height], *colours)]
+    stacked, height = picture.to_ndarray(), picture.height  # (H * 3 / 2, W): brightness above the two color planes
+    colors = stacked[height:].reshape(2, height // 2, picture.width // 2)
+    planes = [how.shown(plane) for plane in (stacked[:height], *colors)]
     turned = np.concatenate([plane.reshape(-1, planes[0].shape[1]) for plane in planes])
     return av.VideoFrame.from_ndarray(np.ascontiguousarray(turned), format="yuv420p")
 
 
-def _mux(output: OutputContainer, packets: list[av.Packet], sound: SoundTrack) -> None:
-    """Write packets of the video track, each after the sound before it."""
+def _mux(output: OutputContainer, packets: list[av.Packet], audio: AudioTrack) -> None:
+    """Write packets of the video track, each after the audio before it."""
     for packet in packets:
-        output.mux(list(sound.until(float(packet.dts * packet.time_base))))
+        output.mux(list(audio.until(float(packet.dts * packet.time_base))))
         output.mux(packet)

@@ -176,7 +176,7 @@ def test_what_nvidia_smi_says_is_averaged():
     assert mean_use("") == {}
 
 
-def test_the_script_for_gpus_is_sound_and_says_where_there_is_none(tmp_path):
+def test_the_script_for_gpus_is_audio_and_says_where_there_is_none(tmp_path):
     script = ROOT / "benchmarks" / "gpu.sh"
     assert subprocess.run(["bash", "-n", script]).returncode == 0
     limits = [int(line.split()[2]) for line in script.read_text().splitlines() if line.startswith("part ")]

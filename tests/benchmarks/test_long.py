@@ -13,7 +13,7 @@ from tests.helpers.processes import run
 def videos(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("videos")
     for name in ("one", "two"):
-        write_video(folder / f"{name}.mp4", 30, sound=True)
+        write_video(folder / f"{name}.mp4", 30, audio=True)
     return folder
 
 

@@ -25,13 +25,13 @@ from benchmarks.loading.decode import difference
 from pipelines.audio.log_mel import AudioImage
 from pipelines.decode import decode_frames
 from pipelines.mel import log_mel_picture
-from pipelines.sampling.plan import Colour, Crop, Plan
+from pipelines.sampling.plan import Color, Crop, Plan
 from tests.benchmarks.read_results import results
 from tests.benchmarks.variants import Counter, unavailable
+from tests.helpers.audio_media import noise
 from tests.helpers.media import write_video
 from tests.helpers.naive_tsam import naive_shift
 from tests.helpers.processes import run
-from tests.helpers.sound_media import noise
 from tsam_dali.cli.provenance import nvidia_driver, provenance
 
 
@@ -39,7 +39,7 @@ from tsam_dali.cli.provenance import nvidia_driver, provenance
 def videos(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("videos")
     for name in ("one", "two"):
-        write_video(folder / f"{name}.mp4", 30, sound=True)
+        write_video(folder / f"{name}.mp4", 30, audio=True)
     return folder
 
 
@@ -101,12 +101,12 @@ def test_other_pixels_are_seen(videos):
 
 
 def test_the_baseline_sees_what_ours_sees(tmp_path):
-    """Crop, mirroring and sound are ours, but for rounding; colours are torchvision's."""
-    sound = tmp_path / "a.wav"
-    soundfile.write(sound, noise(2.0, 16000, channels=2).T, 16000)
-    ours = log_mel_picture(sound, AudioImage(), 1)
-    assert np.abs(log_mel(sound, AudioImage(), (0, 0), mel_filters).numpy() - ours).mean() < 1e-3
-    assert np.abs(log_mel(sound, AudioImage(), (0.5, 0.2), mel_filters).numpy() - ours).mean() > 1e-2
+    """Crop, mirroring and audio are ours, but for rounding; colors are torchvision's."""
+    audio = tmp_path / "a.wav"
+    soundfile.write(audio, noise(2.0, 16000, channels=2).T, 16000)
+    ours = log_mel_picture(audio, AudioImage(), 1)
+    assert np.abs(log_mel(audio, AudioImage(), (0, 0), mel_filters).numpy() - ours).mean() < 1e-3
+    assert np.abs(log_mel(audio, AudioImage(), (0.5, 0.2), mel_filters).numpy() - ours).mean() > 1e-2
 
     rng = np.random.default_rng(0)
     picture = rng.integers(0, 256, (60, 80, 3), np.uint8)
@@ -114,12 +114,12 @@ def test_the_baseline_sees_what_ours_sees(tmp_path):
     video = read_frame(tmp_path / "a.png").repeat(2, 1, 1, 1)
     plan = Plan(frames=np.zeros(2), crop=Crop(y=10, x=20, height=32, width=32), flip=True)
     expected = picture[10:42, 20:52][:, ::-1].transpose(2, 0, 1)
-    coloured = plan._replace(colour=Colour(1.1, 0.9, 1.2, 3.0), blur_sigma=1.0)
-    grey = plan._replace(colour=Colour(1.1, 0.9, 1.2, 3.0, grey=True, order=(3, 1, 0, 2)))
+    colored = plan._replace(color=Color(1.1, 0.9, 1.2, 3.0), blur_sigma=1.0)
+    grey = plan._replace(color=Color(1.1, 0.9, 1.2, 3.0, grey=True, order=(3, 1, 0, 2)))
     for functions in (transforms, transforms_v2):
         assert np.allclose(augmented(video, plan, 32, functions)[1] * 255, expected, atol=1e-3)
         assert np.ptp(augmented(video, grey, 32, functions).numpy(), axis=1).max() == 0
-    both = [augmented(video, coloured, 32, functions) for functions in (transforms, transforms_v2)]
+    both = [augmented(video, colored, 32, functions) for functions in (transforms, transforms_v2)]
     torch.testing.assert_close(*both, atol=1e-3, rtol=0)
     assert (both[0] - augmented(video, plan, 32)).abs().mean() > 0.01
 

@@ -42,14 +42,14 @@ HTML named .mp4: status not_a_video
     pipelines/decode/test_container.py::test_text
 playlist named .mp4: not_a_video; the file that it names is not read
     pipelines/decode/test_container.py::test_text
-playlist named .mp4: the same for its sound
+playlist named .mp4: the same for its audio
     pipelines/audio/test_read.py::test_a_file_that_is_something_else
 playlist named .mp4: the same for the ffmpeg program
     tools/test_video2frames.py::test_failures_are_listed_and_leave_nothing_behind
 no video stream: status no_video
-    pipelines/decode/test_container.py::test_sound_alone
+    pipelines/decode/test_container.py::test_audio_alone
 no audio stream: silence, an error or left out, as model.missing_audio says
-    pipelines/dataset/test_load.py::test_clips_whose_sound_cannot_be_read_or_is_not_there
+    pipelines/dataset/test_load.py::test_clips_whose_audio_cannot_be_read_or_is_not_there
 no audio stream: stored as silence
     pipelines/audio/test_mel_records.py::test_what_is_stored_and_said
 variable frame rate: frames by their number, exactly
@@ -82,7 +82,7 @@ unreadable: status unreadable, says to check permissions
     faults/test_files.py::test_a_file_without_the_right_to_read_it
 FIFO: status not_a_file, never waits
     pipelines/decode/test_container.py::test_not_a_file
-FIFO: the same for sound
+FIFO: the same for audio
     pipelines/audio/test_read.py::test_a_fifo_is_not_opened
 symlink out of the folder: followed: the owner made it; a list cannot
     security/test_security_of_paths.py::test_links_are_the_owners

@@ -78,14 +78,14 @@ MUTATIONS = [
         "pipelines/decode/test_container.py::test_not_a_file",
     ),
     Mutation(
-        "sound: a name is a protocol",
+        "audio: a name is a protocol",
         "pipelines/audio/read.py",
         'f"file:{os.path.abspath(path)}"',
         "str(path)",
         "pipelines/audio/test_read.py::test_odd_names_are_only_names",
     ),
     Mutation(
-        "sound: tags must be UTF-8",
+        "audio: tags must be UTF-8",
         "pipelines/audio/read.py",
         'abspath(path)}", format=demuxer, metadata_errors="replace"',
         'abspath(path)}", format=demuxer',

@@ -13,8 +13,8 @@ from pipelines.decode import decode_frames
 from pipelines.decode.frames import VideoError, probe
 from pipelines.decode.probe import probe_video
 from pipelines.loader import build_loader
+from tests.helpers.audio_media import noise, write_clip
 from tests.helpers.media import ffmpeg, write_video
-from tests.helpers.sound_media import noise, write_clip
 from tsam_dali.config.load import Config, config_from_dict
 
 CUTS = 40
@@ -72,7 +72,7 @@ ODD = {
     "ten_bit": {"pix_fmt": "yuv420p10le"},
     "one_frame": {"frames": 1},
     "three_frames": {"frames": 3},
-    "with_sound": {"sound": True},
+    "with_audio": {"audio": True},
 }
 
 
@@ -108,10 +108,10 @@ def test_whatever_cannot_be_read_is_named_and_left_out(tmp_path):
     for name, content in contents.items():
         (videos / f"{name}.mp4").write_bytes(content)
     write_clip(tmp_path / "both.mp4", noise(0.2, 16000), 16000)
-    ffmpeg("-i", tmp_path / "both.mp4", "-vn", "-c", "copy", videos / "sound_alone.mp4")
+    ffmpeg("-i", tmp_path / "both.mp4", "-vn", "-c", "copy", videos / "audio_alone.mp4")
     os.mkfifo(videos / "fifo.mp4")
     (videos / "nowhere.mp4").symlink_to("gone.mp4")
-    bad = [*contents, "sound_alone", "fifo", "nowhere"]
+    bad = [*contents, "audio_alone", "fifo", "nowhere"]
     write_lists(tmp_path, ["good", "other", *bad], ["good", "other"])
     with pytest.raises(DataError) as caught:
         load_clips(settings(tmp_path, max_bad_fraction=0.5))

@@ -11,8 +11,8 @@ from pipelines.audio.log_mel import AudioImage, log_mel_columns
 from pipelines.audio.mel_file import MelError, columns_path, fingerprint, load_columns, save_columns
 from pipelines.audio.mel_records import SUMMARY_NAME, Record, read_summary, summary_writer
 from pipelines.files.errors import InputError
+from tests.helpers.audio_media import noise
 from tests.helpers.processes import run
-from tests.helpers.sound_media import noise
 
 OPTIONS = AudioImage(n_mels=4, spec_size=(3, 8, 8))
 SETTINGS = fingerprint(OPTIONS)

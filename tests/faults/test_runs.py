@@ -17,7 +17,7 @@ from tests.tsam_dali.runs.test_resume import SMALL, STEPS, assert_same, status
 from tsam_dali.config.load import Config, ConfigError, config_from_dict
 from tsam_dali.distributed import Job
 from tsam_dali.runs.folder import RunFolder
-from tsam_dali.runs.initial_network import first_network
+from tsam_dali.runs.initial_network import initial_network
 from tsam_dali.runs.metrics_log import read_records
 from tsam_dali.runs.resume import FREE, ResumeError, check_resume, fingerprints, fit_epochs
 from tsam_dali.weights.checkpoint import CheckpointError, load_checkpoint
@@ -109,9 +109,9 @@ def test_another_head_is_refused_with_the_tensors_named(tmp_path):
     state = load_checkpoint(checkpoint(tmp_path / "four"))
     config = settings(*TINY)
     arguments = (None, config, Job(0, 1, 1, torch.device("cpu")))
-    first_network(*arguments, 4, state)
+    initial_network(*arguments, 4, state)
     with pytest.raises(CheckpointError, match=r"head.weight \(4, 512\) -> \(3, 512\), 2 tensors .* --fine_tune"):
-        first_network(*arguments, 3, state)
+        initial_network(*arguments, 3, state)
 
 
 @pytest.mark.parametrize("split", ["training", "validation"])

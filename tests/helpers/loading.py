@@ -21,7 +21,7 @@ SEGMENTS, SIDE = 5, 48
 def make_clip(folder, i, size, codec="h264", frames=None, options=None) -> Clip:
     path = write_video(folder / f"clip{i}.mp4", frames or 20 + i, size, codec=codec, options=options or {"g": "8"})
     info = probe(path)
-    return Clip(f"clip{i}", i % 3, str(path), info.frames, info.height, info.width, sound="")
+    return Clip(f"clip{i}", i % 3, str(path), info.frames, info.height, info.width, audio="")
 
 
 def settings(folder="none", *, workers=0, batch_size=3, look=None, **sections):

@@ -27,7 +27,7 @@ ENCODERS = {
 }
 """Codec name -> encoder and its options."""
 
-SOUND_RATE = 48000
+AUDIO_RATE = 48000
 
 ROWS, COLUMNS = 3, 4
 """The picture is a grid of squares, one for each bit of the frame number (the highest at the top left)."""
@@ -42,7 +42,7 @@ def write_video(
     options: dict[str, str] | None = None,
     *,
     pix_fmt: str = "yuv420p",
-    sound: bool = False,
+    audio: bool = False,
     pts: Sequence[int] | None = None,
     rotation: int = 0,
     first_number: int = 0,
@@ -51,7 +51,7 @@ def write_video(
 ) -> Path:
     """Write `frames` numbered pictures of `size` (height, width); the ending of `path` chooses the container.
 
-    options: of the encoder, added to those of ENCODERS. sound: adds a tone, 440 Hz, stereo, 48 kHz.
+    options: of the encoder, added to those of ENCODERS. audio: adds a tone, 440 Hz, stereo, 48 kHz.
     pts: time of each frame in ms (growing) instead of i / fps; in MP4 and MOV an edit list hides frames before 0.
     rotation: degrees counter-clockwise by which a player turns the pictures. first_number: that of the first picture.
     """
@@ -68,7 +68,7 @@ def write_video(
             stream.set_display_rotation(rotation)
         if pts is not None:
             stream.codec_context.time_base = Fraction(1, 1000)
-        tone = _add_sound_stream(container, path.suffix) if sound else None
+        tone = _add_audio_stream(container, path.suffix) if audio else None
         reformatter = VideoReformatter()
         for i in range(frames):
             frame = av.VideoFrame.from_ndarray(numbered_picture(first_number + i, size), format="rgb24")
@@ -119,7 +119,7 @@ def as_ffmpeg_shows_it(path: Path, height: int, width: int) -> np.ndarray:
 
 
 def numbered_picture(number: int, size: tuple[int, int] = (96, 128)) -> np.ndarray:
-    """RGB picture, uint8 (H, W, 3): the bits of `number` as dark and light squares under a coloured moving pattern."""
+    """RGB picture, uint8 (H, W, 3): the bits of `number` as dark and light squares under a colored moving pattern."""
     height, width = size
     bits = (number >> np.arange(ROWS * COLUMNS)[::-1]) & 1
     squares = bits.reshape(ROWS, COLUMNS)[
@@ -148,9 +148,9 @@ def frame_numbers(frames: np.ndarray) -> np.ndarray:
     return bits @ (1 << np.arange(ROWS * COLUMNS)[::-1])
 
 
-def _add_sound_stream(container, ending: str):
+def _add_audio_stream(container, ending: str):
     encoder = {".webm": "libopus", ".avi": "pcm_s16le"}.get(ending, "aac")
-    return container.add_stream(encoder, rate=SOUND_RATE, layout="stereo")
+    return container.add_stream(encoder, rate=AUDIO_RATE, layout="stereo")
 
 
 def _add_tone(container, stream, seconds: float) -> None:

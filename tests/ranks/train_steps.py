@@ -21,7 +21,7 @@ from tsam_dali.runs.initial_network import resumed_state
 from tsam_dali.training.engine import train_one_epoch
 from tsam_dali.training.nan_guard import NonFiniteError
 from tsam_dali.training.progress import Progress
-from tsam_dali.training.state import Learner, build_learner
+from tsam_dali.training.state import TrainState, build_train_state
 from tsam_dali.weights.checkpoint import CheckpointError, save_checkpoint
 
 CLIPS = 12  # of a global batch
@@ -58,42 +58,42 @@ def batches(job: Job, steps: range) -> list[Batch]:
     return found
 
 
-def train(learner: Learner, steps: range) -> dict[str, Any]:
+def train(train_state: TrainState, steps: range) -> dict[str, Any]:
     """The state after these steps."""
-    own = batches(learner.job, steps)
-    train_one_epoch(learner, Progress(own, "", clips_per_step=CLIPS, show=False), lambda step: False)
-    more = {"epoch_sums": learner.metrics.reduced().state_dict(), "config": learner.config.to_dict()}
-    return learner.state_dict() | more
+    own = batches(train_state.job, steps)
+    train_one_epoch(train_state, Progress(own, "", clips_per_step=CLIPS, show=False), lambda step: False)
+    more = {"epoch_sums": train_state.metrics.reduced().state_dict(), "config": train_state.config.to_dict()}
+    return train_state.state_dict() | more
 
 
-def learner_of(job: Job, config: Config, state: dict[str, Any] | None = None) -> Learner:
+def train_state_of(job: Job, config: Config, state: dict[str, Any] | None = None) -> TrainState:
     network = Network()
     if state:
         network.load_state_dict(state["model"])
-    return build_learner(network, config, job, steps_per_epoch=5, state=state)
+    return build_train_state(network, config, job, steps_per_epoch=5, state=state)
 
 
 def continued(job: Job, config: Config) -> dict[str, Any]:
     """The state after 5 steps of which the last 2 are made by another learner."""
-    state = train(learner_of(job, config), range(3))
-    return train(learner_of(job, config, state), range(3, 5))
+    state = train(train_state_of(job, config), range(3))
+    return train(train_state_of(job, config, state), range(3, 5))
 
 
 def stopped(job: Job) -> tuple[int, str, list[int]]:
     """Steps done, the error and its rows, where a clip of rank 1 is not finite."""
-    learner, own = learner_of(job, settings()), batches(job, range(5))
+    train_state, own = train_state_of(job, settings()), batches(job, range(5))
     step, row = SPOILED
     own[step].video[own[step].row == row] = float("nan")
 
-    def watch(step):
-        learner.finite.add(learner.step - 1, step.norm, step.losses, step.batch.row)
+    def step_hook(step):
+        train_state.finite.add(train_state.step - 1, step.norm, step.losses, step.batch.row)
         return False
 
     try:
-        train_one_epoch(learner, Progress(own, "", clips_per_step=CLIPS, show=False), watch)
+        train_one_epoch(train_state, Progress(own, "", clips_per_step=CLIPS, show=False), step_hook)
     except NonFiniteError as error:
-        return learner.step, str(error), error.rows
-    return learner.step, "", []
+        return train_state.step, str(error), error.rows
+    return train_state.step, "", []
 
 
 def not_shared(job: Job, out: Path, state: dict[str, Any]) -> list[str]:
@@ -121,9 +121,9 @@ def main() -> None:
     job = distributed.start("cpu")
     whole, in_parts = settings(), settings(accumulate=2)
     found = {
-        "whole": train(learner_of(job, whole), range(5)),
+        "whole": train(train_state_of(job, whole), range(5)),
         "continued": continued(job, whole),
-        "in_parts": train(learner_of(job, in_parts), range(5)),
+        "in_parts": train(train_state_of(job, in_parts), range(5)),
         "in_parts_continued": continued(job, in_parts),
     }
     found |= {"stopped": stopped(job), "not_shared": not_shared(job, out, found["whole"])}

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import pipelines
 import tsam_dali
 from pipelines.audio.mel_file import columns_path
-from pipelines.audio.read import read_sound
+from pipelines.audio.read import read_audio
 from pipelines.dataset.clips import Dataset
 from pipelines.dataset.list_file import id_problem
 from tests.helpers.media import write_video
@@ -112,10 +112,10 @@ def test_every_id_that_a_list_may_hold_stays_inside_the_folders(clip_id):
 
 
 @pytest.mark.parametrize("name", ["concat:a|b.mp4", "-i.mp4", "$(touch x).mp4", "data:,x.mp4", "a b\n.mp4"])
-def test_odd_names_of_files_with_sound_are_only_names(tmp_path, monkeypatch, name):
-    write_video(tmp_path / "a.mp4", 10, sound=True).rename(tmp_path / name)
+def test_odd_names_of_files_with_audio_are_only_names(tmp_path, monkeypatch, name):
+    write_video(tmp_path / "a.mp4", 10, audio=True).rename(tmp_path / name)
     monkeypatch.chdir(tmp_path)
-    assert len(read_sound(Path(name))[0]) == 2
+    assert len(read_audio(Path(name))[0]) == 2
     assert os.listdir(tmp_path) == [name]
 
 

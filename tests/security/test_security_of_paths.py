@@ -20,7 +20,7 @@ def data(tmp_path):
     """A data set whose clips have names that programs could take for options."""
     folder = tmp_path / "data"
     (folder / "videos").mkdir(parents=True)
-    video = write_video(tmp_path / "v.mp4", 4, (48, 64), sound=True)
+    video = write_video(tmp_path / "v.mp4", 4, (48, 64), audio=True)
     for name in OPTIONS:
         os.link(video, folder / f"videos/{name}.mp4")
     lines = "".join(f"{name} {i}\n" for i, name in enumerate(OPTIONS))

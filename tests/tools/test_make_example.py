@@ -59,7 +59,7 @@ def test_same_seed_same_bytes_however_many_clips_and_workers(made, tmp_path):
     assert all(first[name] != other[name] for name in first)
 
 
-def test_clips_are_h264_and_aac_and_move_and_sound_as_their_label_says(made):
+def test_clips_are_h264_and_aac_and_move_and_are_heard_as_their_label_says(made):
     for line in (made / "training.txt").read_text().splitlines():
         clip, label = line.split()
         moves_right, high_tone = divmod(int(label), 2)
@@ -72,23 +72,23 @@ def test_clips_are_h264_and_aac_and_move_and_sound_as_their_label_says(made):
             frames = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video)])
             rate = video.average_rate
         with av.open(str(made / "videos" / f"{clip}.mp4")) as container:
-            sound = np.concatenate([frame.to_ndarray().mean(0) for frame in container.decode(audio=0)])
+            samples = np.concatenate([frame.to_ndarray().mean(0) for frame in container.decode(audio=0)])
         assert 1.4 < len(frames) / rate < 2.6
-        assert len(sound) / audio.rate == pytest.approx(float(len(frames) / rate), abs=0.2)  # AAC pads
+        assert len(samples) / audio.rate == pytest.approx(float(len(frames) / rate), abs=0.2)  # AAC pads
         moved = np.diff(square_centres(frames))
         assert (moved > 0).mean() == moves_right  # every single step goes the way of the label
-        loudest = np.abs(np.fft.rfft(sound)).argmax() * audio.rate / len(sound)
+        loudest = np.abs(np.fft.rfft(samples)).argmax() * audio.rate / len(samples)
         assert loudest == pytest.approx(squares.TONES[high_tone], rel=0.2)
 
 
 def test_sizes_rates_and_channels_differ():
     draws = [np.random.default_rng(i) for i in range(40)]
     pictures = [squares.draw_frames(rng, moves_right=False) for rng in draws]
-    sounds = [squares.draw_sound(rng, 1, Fraction(2)) for rng in draws]
+    audios = [squares.draw_audio(rng, 1, Fraction(2)) for rng in draws]
     assert {frames.shape[1:3] for frames, _ in pictures} == set(squares.SIZES)
     assert {rate for _, rate in pictures} == set(squares.FRAME_RATES)
-    assert {len(sound) for sound, _ in sounds} == {1, 2}
-    assert {rate for _, rate in sounds} == set(squares.SAMPLE_RATES)
+    assert {len(samples) for samples, _ in audios} == {1, 2}
+    assert {rate for _, rate in audios} == set(squares.SAMPLE_RATES)
 
 
 def test_only_the_order_of_the_frames_betrays_the_direction():

@@ -22,7 +22,7 @@ def data(tmp_path):
     folder = tmp_path / "data"
     (folder / "videos/sub folder").mkdir(parents=True)
     for name in ("a.mp4", f"{AWKWARD}.mkv", "c.avi"):
-        write_video(folder / "videos" / name, 30, sound=True)
+        write_video(folder / "videos" / name, 30, audio=True)
     (folder / "training.txt").write_text(f"a 0\n{AWKWARD} 1\n")
     (folder / "validation.txt").write_text("c 0\n")
     (tmp_path / "data.json").write_text(json.dumps({"dataset": {"data_dir": str(folder)}}))

@@ -15,11 +15,11 @@ import soundfile
 from pipelines.audio.log_mel import AudioImage
 from pipelines.audio.mel_records import read_summary
 from pipelines.audio.mel_store import MelStore
-from pipelines.dataset.audio_files import sound_states
+from pipelines.dataset.audio_files import audio_states
 from pipelines.dataset.clips import Dataset
 from pipelines.mel import log_mel_picture
+from tests.helpers.audio_media import noise, tone, write_clip
 from tests.helpers.processes import ROOT, run
-from tests.helpers.sound_media import noise, tone, write_clip
 
 OPTIONS = AudioImage(n_mels=16, spec_size=(3, 12, 20))
 SPACED = "sub folder/-a $(touch x) %d"
@@ -71,7 +71,7 @@ def test_clips_of_both_lists_are_stored_once_and_skipped_afterwards(data):
     dataset, store = Dataset(data_dir=str(data)), MelStore(data / "mels", OPTIONS)
     assert (
         store.check(
-            sound_states(dataset, {name: data / f"videos/{name}.mp4" for name in ("a", "b", SPACED)})[0]
+            audio_states(dataset, {name: data / f"videos/{name}.mp4" for name in ("a", "b", SPACED)})[0]
         ).problems
         == []
     )
@@ -104,8 +104,8 @@ def test_failures_are_listed_and_the_rest_is_stored(data):
     listed = done.stderr.splitlines()[-3:]
     assert "not_there: no video with one of the endings" in listed[0]
     assert listed[1].startswith("a: ")
-    assert "a.mp4: the sound cannot be read (" in listed[1]
-    assert "b.wav: the sound cannot be read (" in listed[2]
+    assert "a.mp4: the audio cannot be read (" in listed[1]
+    assert "b.wav: the audio cannot be read (" in listed[2]
     assert "Traceback" not in done.stderr
     assert {name: records[-1].status for name, records in read_summary(data / "mels").items()} == {
         "a": "failed",
@@ -183,7 +183,7 @@ def test_a_killed_worker_stops_the_run_with_a_reason(long_data):
     assert_is_kept(long_data)
 
 
-def test_training_copies_are_heard_with_the_sound_of_their_originals(data):
+def test_training_copies_are_heard_with_the_audio_of_their_originals(data):
     """The README's commands: nothing is computed anew, and nothing that earlier checkpoints need is replaced."""
     (data / "audios/b.wav").unlink()
     precompute(data)
@@ -192,7 +192,7 @@ def test_training_copies_are_heard_with_the_sound_of_their_originals(data):
     assert made.returncode == 0, made.stderr
     copies = ("--set", "dataset.dir_videos=videos_48")
     assert "0 clips stored, 0 stored as silent, 4 were done already" in precompute(data, *copies).stdout
-    assert "4 clips stored" not in precompute(data, *copies, "--force").stdout  # 3 with sound
+    assert "4 clips stored" not in precompute(data, *copies, "--force").stdout  # 3 with audio
     assert {clip_id: first[clip_id] for clip_id in stored(data)} == first
     assert "0 clips stored, 0 stored as silent, 4 were done already" in precompute(data).stdout
 

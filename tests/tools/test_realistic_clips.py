@@ -4,11 +4,11 @@ import av
 import numpy as np
 import pytest
 
-from pipelines.audio.read import read_sound
+from pipelines.audio.read import read_audio
 from pipelines.decode import decode_frames
 from pipelines.decode.frames import probe
 from tests.helpers.processes import run
-from tools.synthetic.realistic import SIZES, draw_sound, make_clips, texture
+from tools.synthetic.realistic import SIZES, draw_audio, make_clips, texture
 
 
 @pytest.fixture(scope="module")
@@ -23,10 +23,10 @@ def test_clips_are_what_they_promise(clips):
         assert 25 <= info.fps <= 30
         assert info.frames == round(0.6 * info.fps)
         assert (info.codec, info.pix_fmt, info.variable_rate) == ("h264", "yuv420p", False)
-        sound, rate = read_sound(path)
-        assert (len(sound), rate) == (2, 44100)
-        assert sound.shape[1] / rate == pytest.approx(info.frames / info.fps, abs=0.03)
-        assert 0.02 < np.abs(sound).mean() < 0.5
+        audio, rate = read_audio(path)
+        assert (len(audio), rate) == (2, 44100)
+        assert audio.shape[1] / rate == pytest.approx(info.frames / info.fps, abs=0.03)
+        assert 0.02 < np.abs(audio).mean() < 0.5
         assert b"keyint=250" in path.read_bytes()
         assert b"bframes=3" in path.read_bytes()
 
@@ -61,12 +61,12 @@ def test_amplitudes_fall_with_frequency():
     assert -1.8 < slope < -0.8
 
 
-def test_the_sound_is_that_of_a_voice():
+def test_the_audio_is_that_of_a_voice():
     """Its energy lies where speech has it, and it comes and goes several times a second."""
-    sound = draw_sound(np.random.default_rng(0), 4.0)[0].astype(float)
-    power, frequency = np.abs(np.fft.rfft(sound)) ** 2, np.fft.rfftfreq(sound.size, 1 / 44100)
+    audio = draw_audio(np.random.default_rng(0), 4.0)[0].astype(float)
+    power, frequency = np.abs(np.fft.rfft(audio)) ** 2, np.fft.rfftfreq(audio.size, 1 / 44100)
     assert power[(frequency > 80) & (frequency < 4000)].sum() > 0.8 * power.sum()
-    loudness = np.sqrt((sound.reshape(-1, 2205) ** 2).mean(axis=1))  # of 50 ms each
+    loudness = np.sqrt((audio.reshape(-1, 2205) ** 2).mean(axis=1))  # of 50 ms each
     assert loudness.max() > 5 * loudness.min()
     swings = np.abs(np.fft.rfft(loudness - loudness.mean()))
     assert 2 < np.fft.rfftfreq(loudness.size, 0.05)[swings.argmax()] < 6  # syllables a second

@@ -12,19 +12,19 @@ import pytest
 import soundfile
 from PIL import Image
 
-from pipelines.audio.read import read_sound
+from pipelines.audio.read import read_audio
 from pipelines.decode.frames import probe
+from tests.helpers.audio_media import noise, tone, write_clip
 from tests.helpers.decoding import X265
 from tests.helpers.media import frame_numbers, write_video
 from tests.helpers.processes import ROOT, run
-from tests.helpers.sound_media import noise, tone, write_clip
 
 AWKWARD = "sub folder/-i $(touch x) 100%d 'a:b"
 
 
 @pytest.fixture
 def data(tmp_path):
-    """A data set in `tmp_path/data` with an awkward name and a video without sound; data.json beside it."""
+    """A data set in `tmp_path/data` with an awkward name and a video without audio; data.json beside it."""
     folder = tmp_path / "data"
     (folder / "videos" / "sub folder").mkdir(parents=True)
     write_clip(folder / "videos/a.mp4", noise(0.5, 22050), 22050)
@@ -44,25 +44,25 @@ def files(folder):
     return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
 
-def test_sound(data):
+def test_audio(data):
     videos = files(data / "videos")
     done = extract(data, "--audio")
     assert done.returncode == 0, done.stderr
-    assert "2 extracted, 0 existed, 1 no sound, 0 failed" in done.stdout
-    assert "no sound: silent" in done.stdout.splitlines()
+    assert "2 extracted, 0 existed, 1 no audio, 0 failed" in done.stdout
+    assert "no audio: silent" in done.stdout.splitlines()
     assert set(files(data / "audios")) == {"a.wav", f"{AWKWARD}.wav"}
     for video, rate, channels in (("a.mp4", 22050, 1), (f"{AWKWARD}.mkv", 48000, 2)):
         wav = (data / "audios" / video).with_suffix(".wav")
         info = soundfile.info(wav)
         assert (info.samplerate, info.channels, info.subtype) == (rate, channels, "PCM_16")
-        extracted, own = read_sound(wav)[0], read_sound(data / "videos" / video)[0]
+        extracted, own = read_audio(wav)[0], read_audio(data / "videos" / video)[0]
         np.testing.assert_allclose(extracted, own[:, : extracted.shape[1]], atol=1.01 * 2**-15)
     assert files(data / "videos") == videos
     assert not (ROOT / "x").exists()
 
     before = files(data / "audios")
     (data / "audios/a.wav").unlink()
-    assert "1 extracted, 1 existed, 1 no sound, 0 failed" in extract(data, "--audio").stdout
+    assert "1 extracted, 1 existed, 1 no audio, 0 failed" in extract(data, "--audio").stdout
     after = files(data / "audios")
     assert {name for name in before if before[name] != after[name]} == {"a.wav"}
 
@@ -70,7 +70,7 @@ def test_sound(data):
 def test_frames(data):
     done = extract(data)
     assert done.returncode == 0, done.stderr
-    assert "3 extracted, 0 existed, 0 no sound, 0 failed" in done.stdout
+    assert "3 extracted, 0 existed, 0 no audio, 0 failed" in done.stdout
     names = {f"{i:05d}.jpg" for i in range(1, 6)}  # 5 frames at 10 frames per second
     assert {path.name for path in (data / "frames").iterdir()} == {"a", "silent", "sub folder"}
     for clip_id in ("a", "silent", AWKWARD):
@@ -131,7 +131,7 @@ def test_a_name_that_is_no_text_is_named_and_ends_nothing(data, what):
     done = extract(data, *what)
     if what:  # nothing is written for it
         assert done.returncode == 0
-        assert "no sound: \\udcff\\n" in done.stdout.splitlines()
+        assert "no audio: \\udcff\\n" in done.stdout.splitlines()
     else:
         assert done.returncode == 1
         assert done.stderr.splitlines()[-1] == "\\udcff\\n: its name is no UTF-8 text; rename it"
@@ -156,7 +156,7 @@ def test_a_single_frame_is_extracted_at_any_rate(data):
     assert sorted(files(data / "frames/one")) == ["00001.jpg"]
 
 
-def test_a_sound_that_ffmpeg_cannot_decode(data):
+def test_a_audio_that_ffmpeg_cannot_decode(data):
     """The container opens, but there is no decoder."""
     video = data / "videos/a.mp4"
     video.write_bytes(video.read_bytes().replace(b"mp4a", b"zzzz").replace(b"esds", b"free"))

@@ -8,13 +8,13 @@ import pytest
 import soundfile
 from PIL import Image
 
-from pipelines.audio.read import read_sound
+from pipelines.audio.read import read_audio
 from pipelines.decode import decode_frames
 from pipelines.decode.frames import probe
-from pipelines.files.atomic import unfinished
+from pipelines.files.atomic import temporary_path
+from tests.helpers.audio_media import damage_audio_packet, noise, tone, write_clip
 from tests.helpers.media import ffmpeg, frame_numbers, write_video
 from tests.helpers.processes import called
-from tests.helpers.sound_media import damage_sound_packet, noise, tone, write_clip
 from tools.video2frames import main
 
 
@@ -30,22 +30,22 @@ def extract(data, *more):
     return called(main, "--data", data.parent / "data.json", "--workers", "2", *more)
 
 
-def test_sound_for_which_the_disk_has_no_room(data):
+def test_audio_for_which_the_disk_has_no_room(data):
     write_clip(data / "videos/a.mp4", tone(440, 0.1, 16000), 16000)
     (data / "audios").mkdir()
-    with unfinished(data / "audios/a.wav") as temporary:
+    with temporary_path(data / "audios/a.wav") as temporary:
         start, _, number = temporary.stem.rpartition("-")
         following = temporary.with_name(f"{start}-{int(number) + 1}.wav")
-        following.symlink_to("/dev/full")  # to which the sound is then written
+        following.symlink_to("/dev/full")  # to which the audio is then written
         done = extract(data, "--audio")
     assert done.returncode == 2
     assert "No space left on device" in done.stderr.splitlines()[-1]
     assert not list((data / "audios").iterdir())
 
 
-def test_sound_of_which_a_packet_is_damaged_is_extracted(data):
+def test_audio_of_which_a_packet_is_damaged_is_extracted(data):
     clip = write_clip(data / "videos/a.mp4", noise(1.0, 16000), 16000)
-    damage_sound_packet(clip, 5)
+    damage_audio_packet(clip, 5)
     assert "1 extracted" in extract(data, "--audio").stdout
     assert soundfile.info(data / "audios/a.wav").frames > 12000
 
@@ -73,8 +73,8 @@ def test_one_of_several_tracks_is_chosen_as_everywhere(data, tmp_path):
     """ffmpeg would choose the largest pictures and the most channels."""
     small = write_video(tmp_path / "small.mp4", frames=10, fps=10)
     large = write_video(tmp_path / "large.mp4", frames=10, fps=10, size=(192, 256), first_number=1000)
-    for name, sound in (("one", tone(440, 1, 48000)), ("two", tone(880, 1, 22050, 2))):
-        soundfile.write(tmp_path / f"{name}.wav", sound.T, 48000 if name == "one" else 22050)
+    for name, audio in (("one", tone(440, 1, 48000)), ("two", tone(880, 1, 22050, 2))):
+        soundfile.write(tmp_path / f"{name}.wav", audio.T, 48000 if name == "one" else 22050)
     inputs = [word for name in ("one.wav", "two.wav") for word in ("-i", tmp_path / name)]
     maps = ["-map", "0", "-map", "1", "-map", "2", "-map", "3", "-c:v", "copy", "-disposition:a:0", "default"]
     clip = data / "videos/a.mkv"
@@ -83,9 +83,9 @@ def test_one_of_several_tracks_is_chosen_as_everywhere(data, tmp_path):
     with Image.open(data / "frames/a/00003.jpg") as picture:
         shown = frame_numbers(np.asarray(picture)[None]).tolist()
     assert shown == frame_numbers(decode_frames(clip, [2])).tolist() == [2]
-    extracted, own, known = soundfile.info(data / "audios/a.wav"), read_sound(clip), probe(clip)
+    extracted, own, known = soundfile.info(data / "audios/a.wav"), read_audio(clip), probe(clip)
     assert (extracted.samplerate, extracted.channels) == (own[1], len(own[0]))
-    assert (extracted.samplerate, extracted.channels) == (known.sound_rate, known.sound_channels)
+    assert (extracted.samplerate, extracted.channels) == (known.audio_rate, known.audio_channels)
 
 
 def test_names_of_frames_without_a_number(data):
@@ -121,7 +121,7 @@ def test_a_clip_costs_no_more_than_itself(data, what):
         (data / "frames/in the way").touch()
     done = extract(data, *what)
     assert done.returncode == 1
-    assert "3 extracted, 0 existed, 0 no sound, 3 failed" in done.stdout
+    assert "3 extracted, 0 existed, 0 no audio, 3 failed" in done.stdout
     names = [line.partition(":")[0] for line in done.stderr.partition("failed:\n")[2].splitlines()]
     assert names == ["in the way", "leads nowhere", long]
     made = data / ("audios" if what else "frames")

@@ -3,7 +3,7 @@
 Ten seconds each, 340x256 to 1280x720, 25 to 30 frames per second; H.264 with x264's defaults (keyframes up to 250
 frames apart) and AAC, both interleaved. What they show has the statistics of natural pictures: textures with a 1/f
 spectrum under a camera that pans, zooms and shakes, objects that move in front, a cut here and there, grain. Their
-sound is like speech: a buzz whose pitch wanders, formants that change with every syllable, pauses, noise behind it.
+audio is like speech: a buzz whose pitch wanders, formants that change with every syllable, pauses, noise behind it.
 
 What clip number i of a seed shows depends on nothing else. Clips that are there already are left alone.
 """
@@ -19,13 +19,13 @@ import numpy as np
 from PIL import Image, ImageFilter
 from tqdm import tqdm
 
-from pipelines.files.atomic import unfinished
+from pipelines.files.atomic import temporary_path
 
 RECIPE = 3  # stands in the names; raise it when a number and a seed begin to give another clip
 SECONDS = 10.0
 SIZES = ((256, 340), (360, 480), (360, 640), (480, 854), (720, 1280), (288, 352))  # (height, width) in pixels
 RATES = (Fraction(25), Fraction(30), Fraction(30000, 1001))  # frames per second
-SOUND_RATE = 44100  # Hz
+AUDIO_RATE = 44100  # Hz
 MARGIN = 1.5  # the background is so many times as large as the picture: room for the camera
 
 
@@ -52,8 +52,8 @@ def make_clip(path: Path, seed: int, number: tuple[int, ...], seconds: float) ->
     cuts = np.sort(rng.uniform(0.15, 0.85, rng.integers(0, 3)))  # none, one or two
     count = max(1, round(seconds * rate))
     ends = [*(cuts * count).astype(int), count]
-    with unfinished(path) as temporary:
-        encode(temporary, draw_pictures(rng, size, ends), size, rate, draw_sound(rng, count / rate))
+    with temporary_path(path) as temporary:
+        encode(temporary, draw_pictures(rng, size, ends), size, rate, draw_audio(rng, count / rate))
         temporary.replace(path)
 
 
@@ -127,9 +127,9 @@ def texture(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
     spectrum = np.fft.rfft2(rng.standard_normal((3, height, width))) / frequency ** rng.uniform(1.1, 1.4)
     planes = np.fft.irfft2(spectrum, s=size)
     planes /= planes.std(axis=(1, 2), keepdims=True)
-    light, *tints = planes  # colours vary much less than the light does
-    colour = np.stack([light + 0.3 * tints[0], light, light + 0.3 * tints[1]], axis=-1)
-    return (rng.uniform(90, 150, 3) + rng.uniform(30, 50) * colour).clip(0, 255).astype(np.uint8)
+    light, *tints = planes  # colors vary much less than the light does
+    color = np.stack([light + 0.3 * tints[0], light, light + 0.3 * tints[1]], axis=-1)
+    return (rng.uniform(90, 150, 3) + rng.uniform(30, 50) * color).clip(0, 255).astype(np.uint8)
 
 
 def _path(rng: np.random.Generator, count: int, dimensions: int) -> np.ndarray:
@@ -139,9 +139,9 @@ def _path(rng: np.random.Generator, count: int, dimensions: int) -> np.ndarray:
     return np.sin(2 * np.pi * (cycles * time + phase)).mean(axis=1)
 
 
-def draw_sound(rng: np.random.Generator, seconds: float) -> np.ndarray:
+def draw_audio(rng: np.random.Generator, seconds: float) -> np.ndarray:
     """A voice that speaks in syllables, over pink noise: float32 (2, samples), -1..1."""
-    count = round(SOUND_RATE * seconds)
+    count = round(AUDIO_RATE * seconds)
     spectrum = np.fft.rfft(rng.standard_normal((2, count))) / np.sqrt(np.arange(1, count // 2 + 2))
     noise = np.fft.irfft(spectrum, n=count)
     voice = _voice(rng, count)
@@ -151,7 +151,7 @@ def draw_sound(rng: np.random.Generator, seconds: float) -> np.ndarray:
 
 def _voice(rng: np.random.Generator, count: int) -> np.ndarray:
     """The harmonics of a wandering pitch, each as loud as the formants of its syllable make it: (samples,)."""
-    time = np.arange(count) / SOUND_RATE
+    time = np.arange(count) / AUDIO_RATE
     syllable = time * rng.uniform(3, 5)  # which one, and how far in it
     which, within = syllable.astype(int), syllable % 1
     formants = rng.uniform((250, 800, 2200), (900, 2200, 3200), (which[-1] + 1, 3))[which].T  # Hz, (3, samples)
@@ -159,7 +159,7 @@ def _voice(rng: np.random.Generator, count: int) -> np.ndarray:
     spoken[0] = True
     loud = spoken[which] * np.sin(np.pi * within) ** 2
     pitch = rng.uniform(90, 220) * 2 ** (0.3 * _path(rng, count, 1)[:, 0])  # Hz
-    phase = 2 * np.pi * np.cumsum(pitch) / SOUND_RATE
+    phase = 2 * np.pi * np.cumsum(pitch) / AUDIO_RATE
     voice = np.zeros(count)
     for harmonic in range(1, 26):
         strength = np.exp(-(((harmonic * pitch - formants) / 150) ** 2)).sum(axis=0) + 0.02
@@ -167,8 +167,8 @@ def _voice(rng: np.random.Generator, count: int) -> np.ndarray:
     return loud * voice
 
 
-def encode(path: Path, pictures: Iterator[np.ndarray], size: tuple[int, int], rate: Fraction, sound: np.ndarray):
-    """Write pictures and sound (2, samples) as MP4, the sound of each second after its pictures."""
+def encode(path: Path, pictures: Iterator[np.ndarray], size: tuple[int, int], rate: Fraction, audio: np.ndarray):
+    """Write pictures and audio (2, samples) as MP4, the audio of each second after its pictures."""
     with av.open(str(path), "w") as container:
         # No macroblock tree: it gives varying results under AVX-512.
         options = {"preset": "medium", "crf": "23", "g": "250", "mbtree": "0"}
@@ -176,20 +176,20 @@ def encode(path: Path, pictures: Iterator[np.ndarray], size: tuple[int, int], ra
         video.height, video.width = size
         video.pix_fmt = "yuv420p"
         video.thread_count = 1  # clips are made in parallel
-        audio = container.add_stream("aac", rate=SOUND_RATE, layout="stereo")
-        audio.bit_rate = 128_000
+        track = container.add_stream("aac", rate=AUDIO_RATE, layout="stereo")
+        track.bit_rate = 128_000
         done = 0
         for number, picture in enumerate(pictures, 1):
             container.mux(video.encode(av.VideoFrame.from_ndarray(picture)))
-            due = round(number / rate * SOUND_RATE)
-            if due - done >= SOUND_RATE or due >= sound.shape[1]:
-                container.mux(audio.encode(_sound_frame(sound[:, done:due], done)))
+            due = round(number / rate * AUDIO_RATE)
+            if due - done >= AUDIO_RATE or due >= audio.shape[1]:
+                container.mux(track.encode(_audio_frame(audio[:, done:due], done)))
                 done = due
-        for stream in (video, audio):
+        for stream in (video, track):
             container.mux(stream.encode(None))
 
 
-def _sound_frame(samples: np.ndarray, first: int) -> av.AudioFrame:
+def _audio_frame(samples: np.ndarray, first: int) -> av.AudioFrame:
     frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout="stereo")
-    frame.sample_rate, frame.pts, frame.time_base = SOUND_RATE, first, Fraction(1, SOUND_RATE)
+    frame.sample_rate, frame.pts, frame.time_base = AUDIO_RATE, first, Fraction(1, AUDIO_RATE)
     return frame

@@ -1,4 +1,4 @@
-"""Clips in which the order of the frames and the sound each decide half of the class.
+"""Clips in which the order of the frames and the audio each decide half of the class.
 
 A bright square moves left or right over a low or a high tone: four classes. No single frame betrays the motion, and
 the picture betrays nothing of the tone.
@@ -29,8 +29,8 @@ def make_clip(path, seed, number, label):
     rng = np.random.default_rng([seed, *number])
     moves_right, high_tone = divmod(label, 2)
     frames, frame_rate = draw_frames(rng, moves_right)
-    sound, sample_rate = draw_sound(rng, high_tone, len(frames) / frame_rate)
-    encode(Path(path), frames, frame_rate, sound, sample_rate)
+    audio, sample_rate = draw_audio(rng, high_tone, len(frames) / frame_rate)
+    encode(Path(path), frames, frame_rate, audio, sample_rate)
 
 
 def draw_frames(rng, moves_right):
@@ -43,7 +43,7 @@ def draw_frames(rng, moves_right):
     rate = FRAME_RATES[rng.integers(len(FRAME_RATES))]
     n = round(rng.uniform(1.5, 2.5) * rate)
 
-    # Background: a dark colour with a few faint plane waves, the same in all frames of the clip.
+    # Background: a dark color with a few faint plane waves, the same in all frames of the clip.
     y, x = np.mgrid[:height, :width].astype(np.float32)
     cycles_y, cycles_x, phase = rng.uniform((-4, -4, 0), (4, 4, 1), (4, 3)).T[:, :, None, None]
     waves = np.sin(2 * np.pi * (cycles_y * y / height + cycles_x * x / width + phase))  # (4, H, W)
@@ -58,8 +58,8 @@ def draw_frames(rng, moves_right):
     left = start + travel * np.linspace(0, 1, n)[:: 1 if moves_right else -1]  # (N,)
     rows, columns = _covered(height, top, side), _covered(width, left[:, None], side)  # (H,), (N, W)
     cover = (columns[:, None, :] * rows[:, None])[..., None].astype(np.float32)  # (N, H, W, 1)
-    colour = rng.uniform(190, 255, 3)
-    frames = ground.astype(np.float32) * (1 - cover) + colour.astype(np.float32) * cover
+    color = rng.uniform(190, 255, 3)
+    frames = ground.astype(np.float32) * (1 - cover) + color.astype(np.float32) * cover
 
     frames += rng.uniform(1, 4) * rng.standard_normal(cover.shape, dtype=np.float32)  # grain, new in every frame
     return frames.clip(0, 255).round().astype(np.uint8), rate
@@ -71,8 +71,8 @@ def _covered(pixels, start, length):
     return (np.minimum(i + 1, start + length) - np.maximum(i, start)).clip(0, 1)
 
 
-def draw_sound(rng, high_tone, seconds):
-    """Draws the sound of a clip -> (float32 array (channels, samples) in -1..1, samples per second)."""
+def draw_audio(rng, high_tone, seconds):
+    """Draws the audio of a clip -> (float32 array (channels, samples) in -1..1, samples per second)."""
     rate = SAMPLE_RATES[rng.integers(len(SAMPLE_RATES))]
     channels = rng.integers(1, 3)
     time = np.arange(round(seconds * rate)) / rate
@@ -82,28 +82,28 @@ def draw_sound(rng, high_tone, seconds):
     # cancel the tone. It is soft: with eps = 1 the log-mel picture then has the range of the frames (0..1), with which
     # it shares the batch statistics of the network. A picture with a much wider range would drown the frames.
     loudness = 10 ** rng.uniform(-2.3, -1.8)
-    sound = rng.uniform(0.5, 1, (channels, 1)) * tone + rng.uniform(0.2, 0.5) * rng.standard_normal(
+    audio = rng.uniform(0.5, 1, (channels, 1)) * tone + rng.uniform(0.2, 0.5) * rng.standard_normal(
         (channels, time.size)
     )
-    return (loudness * sound).clip(-1, 1).astype(np.float32), rate
+    return (loudness * audio).clip(-1, 1).astype(np.float32), rate
 
 
-def encode(path, frames, frame_rate, sound, sample_rate):
-    """Writes frames (N, H, W, 3) and sound (channels, samples) as H.264 and AAC into an MP4 file."""
+def encode(path, frames, frame_rate, audio, sample_rate):
+    """Writes frames (N, H, W, 3) and audio (channels, samples) as H.264 and AAC into an MP4 file."""
     with av.open(str(path), "w", format="mp4") as container:
         video = container.add_stream("libx264", rate=frame_rate)
         video.height, video.width = frames.shape[1:3]
         video.pix_fmt = "yuv420p"
         # For equal bytes in every run: one thread, and no macroblock tree, which gives varying results under AVX-512.
         video.options = {"preset": "veryfast", "crf": "23", "threads": "1", "mbtree": "0", "g": str(round(frame_rate))}
-        audio = container.add_stream("aac", rate=sample_rate, layout="mono" if len(sound) == 1 else "stereo")
-        audio.options = {"cutoff": str(sample_rate // 2)}  # keeps the whole band: no empty rows in the log-mel picture
+        track = container.add_stream("aac", rate=sample_rate, layout="mono" if len(audio) == 1 else "stereo")
+        track.options = {"cutoff": str(sample_rate // 2)}  # keeps the whole band: no empty rows in the log-mel picture
 
-        samples = av.AudioFrame.from_ndarray(sound, format="fltp", layout=audio.layout.name)
+        samples = av.AudioFrame.from_ndarray(audio, format="fltp", layout=track.layout.name)
         samples.sample_rate = sample_rate
         for stream, pieces in (
             (video, (av.VideoFrame.from_ndarray(frame) for frame in frames)),
-            (audio, [samples]),
+            (track, [samples]),
         ):
             for piece in pieces:
                 container.mux(stream.encode(piece))

@@ -89,7 +89,7 @@ def printable(text: str) -> str:
     return text.replace("\n", "\\n").encode(errors="backslashreplace").decode()
 
 
-def heed_sigterm() -> None:
+def sigterm_as_interrupt() -> None:
     """SIGTERM ends the command as Ctrl-C does: it says what is done, and leaves no process behind."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
@@ -153,6 +153,6 @@ def _speaker(text: str) -> str | None:
     """What stands before the lines of an error of this rank; None: another rank prints them."""
     from tsam_dali import distributed  # takes seconds: not for tools
 
-    if not distributed.tells(text):
+    if not distributed.should_report(text):
         return None
     return "" if distributed.is_main() else f"rank {os.environ['RANK']}: "

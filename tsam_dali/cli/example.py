@@ -19,10 +19,10 @@ def ensure_example(dataset: Dataset) -> None:
         _run("make_example.py", dataset.data_dir)
 
 
-def ensure_example_sound(dataset: Dataset, arguments: Sequence[str]) -> None:
+def ensure_example_audio(dataset: Dataset, arguments: Sequence[str]) -> None:
     """The same for its log-mel store; `arguments` are those of tools/precompute_audio.py."""
     if _is_example(dataset) and not dataset.mels.exists():
-        print(f"{dataset.mels} does not exist: turning the sound into log-mel pictures", flush=True)
+        print(f"{dataset.mels} does not exist: turning the audio into log-mel pictures", flush=True)
         _run("precompute_audio.py", *arguments)
 
 

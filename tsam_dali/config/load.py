@@ -27,7 +27,7 @@ class ConfigError(InputError):
 
 @dataclass(frozen=True, kw_only=True)
 class DataAugmentation:
-    """What is done to pictures and sound: section `data_augmentation`."""
+    """What is done to pictures and audio: section `data_augmentation`."""
 
     video_image_param: VideoImage = field(default_factory=VideoImage)
     video_augmentation: VideoAugmentation = field(default_factory=VideoAugmentation)
@@ -231,7 +231,7 @@ def _contradictions(config: Config) -> Iterator[str]:
     if config.model.audio_segments and spec != (3, size, size):
         yield (
             f"data_augmentation.audio_image_param.spec_size: {list(spec)} does not fit video_image_param.output_size "
-            f"{size}; sound and frames pass through the same backbone, so it must be [3, {size}, {size}]"
+            f"{size}; audio and frames pass through the same backbone, so it must be [3, {size}, {size}]"
         )
     if config.pipeline.source == "frames" and config.pipeline.decode == "gpu_whole":
         yield (

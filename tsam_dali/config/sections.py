@@ -22,7 +22,7 @@ class Model:
     video_segments: Annotated[int, Ge(1)] = 8
     """Frames taken from each clip, S."""
     audio_segments: Annotated[int, Interval(ge=0, le=2)] = 0
-    """Sound segments: 0 none, 1 the first channel, 2 left and right (a mono file twice)."""
+    """Audio segments: 0 none, 1 the first channel, 2 left and right (a mono file twice)."""
     arch: str = "resnet50"
     """Backbone: a timm name; `resnet50_timm` means `resnet50`, with TSAM's first weights."""
     pretrain: str = "imagenet"
@@ -38,7 +38,7 @@ class Model:
     dropout: Annotated[float, Interval(ge=0, lt=1)] = 0.5
     """Dropout of each segment's features, before their mean."""
     missing_audio: Literal["silence", "error", "drop"] = "silence"
-    """What becomes of clips without sound: heard as silence, refused at the start, or left out."""
+    """What becomes of clips without audio: heard as silence, refused at the start, or left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ class TrainingParam:
     batch_size: Annotated[int, Ge(1)] = 64
     """Samples in a step of the whole job, whatever the number of ranks."""
     repeats: Annotated[int, Ge(1)] = 1
-    """Samples of each video in a batch, with frames, crop and colours of their own, for which it is decoded once
+    """Samples of each video in a batch, with frames, crop and colors of their own, for which it is decoded once
     (repeated augmentation): of raw clips on a CPU, 2 give nearly twice as many samples a second. A step then has
     batch_size / repeats videos, an epoch `repeats` times as many steps. NVDEC (`gpu`, `gpu_whole`) and `frames` decode
     each sample all the same."""
@@ -93,7 +93,7 @@ class TrainingParam:
     class_weights: Literal["none", "balanced"] = "none"
     """`balanced`: clips of rare classes count more in the loss, clips / (classes * clips of the class)."""
     mixup: Annotated[float, Ge(0)] = 0.0
-    """Blend pairs of clips, sound and labels alike; alpha of the Beta distribution of the share. 0: no mixup. Pairs are
+    """Blend pairs of clips, audio and labels alike; alpha of the Beta distribution of the share. 0: no mixup. Pairs are
     made within a rank's part of the batch: they change with the number of ranks, and one clip a rank has no partner."""
     ema_decay: Annotated[float, Interval(ge=0, lt=1)] = 0.0
     """Validate, and keep beside the weights, their moving average with this decay per step, e.g. 0.9998. 0: none."""

@@ -37,13 +37,13 @@ class Evaluation:
     """What an evaluation found. Rows are those of `data.clips`."""
 
     data: Loaded
-    sound: bool  # whether the network heard the sound of the videos
+    audio: bool  # whether the network heard the audio of the videos
     label: np.ndarray  # int (N,)
     unreadable: dict[str, str]  # id -> why, of the videos without a score, in the order of the list
     partly_unreadable: dict[str, str]  # the same of those that are scored from some of their views only
     found: VideoProbabilities
     after: list[dict[str, Any]]  # scores after 1, 2, ... clips; see `tsam_dali.evaluation.scores.score`
-    with_sound: dict[str, Any] | None  # scores with sound after all clips, where `found` is without
+    with_audio: dict[str, Any] | None  # scores with audio after all clips, where `found` is without
     mistakes: list[Mistake]  # the worst of `found`, on rank 0, with the pictures of the last view
 
     @property
@@ -52,8 +52,8 @@ class Evaluation:
 
     @property
     def heard(self) -> str:
-        """What to say of the scores: with or without sound."""
-        return heard(self.sound)
+        """What to say of the scores: with or without audio."""
+        return heard(self.audio)
 
     def scored_videos(self) -> tuple[np.ndarray, np.ndarray]:
         """Probabilities (n, C) and labels (n,) of the videos with a score."""
@@ -65,9 +65,9 @@ class Evaluation:
         return self.data.entries[SPLIT]
 
 
-def heard(sound: bool) -> str:
+def heard(audio: bool) -> str:
     """What to say of scores."""
-    return "with sound" if sound else "without sound"
+    return "with audio" if audio else "without audio"
 
 
 def choose_views(protocol: Protocol, config: Config, clips: int | None = None, crops: int | None = None) -> Views:
@@ -99,14 +99,14 @@ def evaluate_videos(
         network: on the job's device.
         data: what `pipelines.dataset.load.load_data` found; videos that turn out unreadable now are listed as well.
         average: what is averaged over the views of a video.
-        no_audio: the network hears silence (log(eps) everywhere, as of a clip without sound); it is scored with sound
+        no_audio: the network hears silence (log(eps) everywhere, as of a clip without audio); it is scored with audio
             too.
         batch_size: clips in a step of each rank, at most as many as there are videos; the number of ranks must not
             change it.
         tell: called on rank 0 with a line of text after each clip.
 
     Raises:
-        ValueError: a label that the network does not know, a network without sound, or no video can be read.
+        ValueError: a label that the network does not know, a network without audio, or no video can be read.
     """
     num_class = network.head.out_features
     _check(config, data, num_class, no_audio)
@@ -114,7 +114,7 @@ def evaluate_videos(
     batch_size = min(batch_size, len(clips))
     label = np.array([clip.label for clip in clips])
     sums = [VideoScores(len(clips), num_class, average, job.device) for _ in range(1 + no_audio)]
-    sound = bool(config.model.audio_segments) and not no_audio
+    audio = bool(config.model.audio_segments) and not no_audio
     silence = math.log(config.data_augmentation.audio_image_param.eps)
     place = {"device": job.device, "rank": job.rank, "world": job.world, "local_world": job.local_world}
     after, worst = [], WorstMistakes(SHOWN_MISTAKES)
@@ -128,22 +128,22 @@ def evaluate_videos(
                 is_last = (clip + 1, crop + 1) == (views.clips, views.crops)
                 evaluate(network, batches, config, job, _adder(sums, worst if is_last else None))
             found, *other = [videos.result() for videos in sums]
-            after.append(_scores(found, label, expected, sound))
+            after.append(_scores(found, label, expected, audio))
             if job.is_main:
-                tell(f"{counted(clip + 1, 'clip')}, {heard(sound)}: {describe(after[-1])}")
+                tell(f"{counted(clip + 1, 'clip')}, {heard(audio)}: {describe(after[-1])}")
         bad = merged_over_ranks(loader.bad)
     reasons = {clips[row].id: bad[row] for row in sorted(bad)}
     scored = {clip.id for clip, views_read in zip(clips, found.views, strict=True) if views_read}
     lost = data.left_out[SPLIT] | {clip_id: reason for clip_id, reason in reasons.items() if clip_id not in scored}
     return Evaluation(
         data=data,
-        sound=sound,
+        audio=audio,
         label=label,
         unreadable={entry.id: lost[entry.id] for entry in data.entries[SPLIT] if entry.id in lost},
         partly_unreadable={clip_id: reason for clip_id, reason in reasons.items() if clip_id in scored},
         found=found,
         after=after,
-        with_sound=_scores(other[0], label, expected, sound=True) if no_audio else None,
+        with_audio=_scores(other[0], label, expected, audio=True) if no_audio else None,
         mistakes=worst.gather(),
     )
 
@@ -169,7 +169,7 @@ def _check(config: Config, data: Loaded, num_class: int, no_audio: bool) -> None
 
 
 def _silent_then_heard(batches: Iterable[Batch], silence: float) -> Iterator[Batch]:
-    """Each batch twice: with silent pictures in place of its sound, and as it is."""
+    """Each batch twice: with silent pictures in place of its audio, and as it is."""
     for batch in batches:
         yield batch._replace(audio=torch.full_like(batch.audio, silence))
         yield batch
@@ -195,7 +195,7 @@ def _scored(found: VideoProbabilities, label: np.ndarray) -> tuple[np.ndarray, n
     return found.probabilities[found.views > 0], label[found.views > 0]
 
 
-def _scores(found: VideoProbabilities, label: np.ndarray, expected: int, sound: bool) -> dict[str, Any]:
+def _scores(found: VideoProbabilities, label: np.ndarray, expected: int, audio: bool) -> dict[str, Any]:
     if not found.views.any():
         raise ValueError(f"none of the {expected} videos of the validation list can be read")
-    return score(*_scored(found, label), expected) | {"sound": sound}
+    return score(*_scored(found, label), expected) | {"audio": audio}

@@ -48,7 +48,7 @@ def write_evaluation(
     _write(folder / "summary.json", json.dumps(record, indent=4, ensure_ascii=False) + "\n")
     probabilities, label = evaluation.scored_videos()
     table = class_table(probabilities, label, [entry.label for entry in evaluation.entries], names)
-    table = [row | {"sound": evaluation.sound} for row in table]
+    table = [row | {"audio": evaluation.audio} for row in table]
     rows = io.StringIO(newline="")
     writer = csv.DictWriter(rows, table[0].keys())
     writer.writeheader()
@@ -79,12 +79,12 @@ def _sections(
             for count, after in enumerate(evaluation.after, 1)
         ]
         yield numbers_section("Accuracy after 1, 2, ... clips", clips, evaluation.heard)
-    if evaluation.with_sound:
+    if evaluation.with_audio:
         parts = (
-            (f"{name.replace('_', ' ')} with sound", evaluation.with_sound[name]) for name in accuracies(evaluation)
+            (f"{name.replace('_', ' ')} with audio", evaluation.with_audio[name]) for name in accuracies(evaluation)
         )
         yield numbers_section(
-            "With sound", [(name, f"{share:.1%}") for name, share in parts], _videos(evaluation.with_sound)
+            "With audio", [(name, f"{share:.1%}") for name, share in parts], _videos(evaluation.with_audio)
         )
     if evaluation.unreadable:
         yield reasons_section("Not scored", evaluation.unreadable, "videos without any view that can be read")
@@ -106,19 +106,19 @@ def _videos(scores: dict[str, Any]) -> str:
 
 
 def summary(evaluation: Evaluation) -> dict[str, Any]:
-    """The scores, those after 1..N clips, what the sound contributes, and the videos that cannot be read, or not all of
+    """The scores, those after 1..N clips, what the audio contributes, and the videos that cannot be read, or not all of
     their views."""
     record = {"scores": evaluation.scores, "calibration_bins": CALIBRATION_BINS, "after_clips": evaluation.after}
-    if evaluation.with_sound:
-        gain = {name: evaluation.with_sound[name] - evaluation.scores[name] for name in accuracies(evaluation)}
-        record["with_sound"] = evaluation.with_sound
-        record["sound_contributes"] = gain
+    if evaluation.with_audio:
+        gain = {name: evaluation.with_audio[name] - evaluation.scores[name] for name in accuracies(evaluation)}
+        record["with_audio"] = evaluation.with_audio
+        record["audio_contributes"] = gain
     return record | {"unreadable": evaluation.unreadable, "partly_unreadable": evaluation.partly_unreadable}
 
 
 def accuracies(evaluation: Evaluation) -> list[str]:
     """Names of the scores that are shares of videos."""
-    return [name for name in evaluation.scores if name not in ("scored", "expected", "calibration_error", "sound")]
+    return [name for name in evaluation.scores if name not in ("scored", "expected", "calibration_error", "audio")]
 
 
 def prediction_lines(evaluation: Evaluation, names: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -127,7 +127,7 @@ def prediction_lines(evaluation: Evaluation, names: Sequence[str]) -> Iterator[d
     best = top(evaluation.found.probabilities, TOP)
     these = f"top{TOP}" if len(names) > TOP else "classes"
     for entry in evaluation.entries:
-        record = {"id": entry.id, "label": entry.label, "name": names[entry.label], "sound": evaluation.sound}
+        record = {"id": entry.id, "label": entry.label, "name": names[entry.label], "audio": evaluation.audio}
         if entry.id in evaluation.unreadable:
             yield record | {"prediction": None, "unreadable": evaluation.unreadable[entry.id]}
             continue

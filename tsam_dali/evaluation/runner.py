@@ -79,9 +79,9 @@ def _summarize(evaluation: Evaluation, folder: Path) -> None:
         f"{evaluation.heard}: {describe(scores)}\nmean class accuracy {scores['mean_class_accuracy']:.2%}, "
         f"calibration error (ECE) {scores['calibration_error']:.2%}, on the same videos {evaluation.heard}"
     )
-    if evaluation.with_sound:
-        gain = evaluation.with_sound["accuracy"] - scores["accuracy"]
-        print(f"with sound: {describe(evaluation.with_sound)}; the sound contributes {100 * gain:+.2f} points")
+    if evaluation.with_audio:
+        gain = evaluation.with_audio["accuracy"] - scores["accuracy"]
+        print(f"with audio: {describe(evaluation.with_audio)}; the audio contributes {100 * gain:+.2f} points")
     for clip_id, reason in evaluation.unreadable.items():
         print(f"not scored: {clip_id}: {reason}")
     for clip_id, reason in evaluation.partly_unreadable.items():

@@ -1,6 +1,6 @@
 """A network as one file that runs without this project: ONNX for onnxruntime, .pt2 for PyTorch.
 
-Both take `video` (B, S, 3, H, W) and, for a network with sound, `audio` (B, A, 3, H, W), float32, for any number B of
+Both take `video` (B, S, 3, H, W) and, for a network with audio, `audio` (B, A, 3, H, W), float32, for any number B of
 clips, and give `logits` (B, classes). What the inputs must be is kept in the file, see `read_preprocessing`.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipelines.files.atomic import unfinished
+from pipelines.files.atomic import temporary_path
 from pipelines.files.words import counted
 
 ONNX, PT2 = ".onnx", ".pt2"
@@ -48,7 +48,7 @@ def write_network(path: Path, network: nn.Module, about: dict[str, Any]) -> floa
     write, load = (_write_onnx, _load_onnx) if path.suffix == ONNX else (_write_pt2, _load_pt2)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished(path) as temporary, warnings.catch_warnings():
+        with temporary_path(path) as temporary, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the exporters to themselves: what the file computes is compared below
             write(temporary, _program(network, about), json.dumps(about))
             difference = _compare(path, network, load(temporary), about)

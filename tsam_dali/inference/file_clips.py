@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from pipelines.audio.from_video import FileSound
+from pipelines.audio.from_video import FileAudio
 from pipelines.dali.resources import decode_workers
 from pipelines.dali.shared_memory import SharedMemoryError, check_shared_memory
 from pipelines.dataset.clips import Clip
@@ -26,7 +26,7 @@ BATCH_SIZE = 8
 """Clips in a step."""
 
 
-class Look(NamedTuple):
+class ClipScores(NamedTuple):
     """One clip that went through the network, or (`error`) could not be read."""
 
     probabilities: Tensor  # float32 (C,)
@@ -57,18 +57,18 @@ def probe_files(
 
 def file_clip(path: str, record: dict[str, Any]) -> Clip:
     size = {key: record[key] for key in ("frames", "height", "width", "pixel_aspect")}
-    return Clip(id=path, label=0, path=path, sound=path if record["sound_rate"] else "", **size)
+    return Clip(id=path, label=0, path=path, audio=path if record["audio_rate"] else "", **size)
 
 
 @torch.no_grad()
-def look_at(
+def score_clips(
     network: nn.Module,
     config: Config,
     device: torch.device,
     clips: list[Clip],
     views: Views | None = None,
-    sounds: Iterator[np.ndarray] | None = None,
-) -> Iterator[Look]:
+    spectrograms: Iterator[np.ndarray] | None = None,
+) -> Iterator[ClipScores]:
     """What a network in evaluation mode says of each clip, in their order.
 
     Args:
@@ -77,28 +77,28 @@ def look_at(
         device: where it runs.
         clips: their ids are the paths of their files.
         views: what is seen of each; default: the middle frames and the centre crop.
-        sounds: heard in place of the files' own sound, one array (A, 3, H, W) for each clip.
+        spectrograms: heard in place of the files' own audio, one array (A, 3, H, W) for each clip.
     """
     if not clips:
         return
     size = min(BATCH_SIZE, len(clips))
     changes = [f"pipeline.workers={min(decode_workers(config, 1), size)}"]
-    if sounds is not None:
+    if spectrograms is not None:
         changes.append("model.audio_segments=0")
     options = {"device": device, "rank_batch": size, "views": views, "once": True}
-    options["mels"] = FileSound(config.data_augmentation.audio_image_param)
+    options["mels"] = FileAudio(config.data_augmentation.audio_image_param)
     with _fitting_loader(change_config(config, overrides=changes), clips, options) as loader:
         for batch in loader:
             rows = [row for row in batch.row.tolist() if row >= 0]  # padding stands last
             video, audio = batch.video[: len(rows)], None if batch.audio is None else batch.audio[: len(rows)]
-            if sounds is not None:
-                audio = torch.from_numpy(np.stack([next(sounds) for _ in rows])).to(device)
+            if spectrograms is not None:
+                audio = torch.from_numpy(np.stack([next(spectrograms) for _ in rows])).to(device)
             with autocast(config.training_param, device):
                 logits = network(video, audio)
             found = logits.float().softmax(1).cpu()
             for place, row in enumerate(rows):
                 heard = None if audio is None else audio[place].cpu()
-                yield Look(found[place], video[place].cpu(), heard, loader.bad.get(row, ""))
+                yield ClipScores(found[place], video[place].cpu(), heard, loader.bad.get(row, ""))
 
 
 def _fitting_loader(config: Config, clips: list[Clip], options: dict[str, Any]) -> Loader:

@@ -1,4 +1,4 @@
-"""Where a network looked: Grad-CAM (https://arxiv.org/abs/1610.02391) for every frame and for the sound.
+"""Where a network looked: Grad-CAM (https://arxiv.org/abs/1610.02391) for every frame and for the audio.
 
 S video segments, A audio segments, T = S + A.
 """
@@ -15,7 +15,7 @@ CELLS = 4
 
 
 class Explanation(NamedTuple):
-    """What speaks for a class, and where: maps 0..1, the frames on one scale and the sound on its own."""
+    """What speaks for a class, and where: maps 0..1, the frames on one scale and the audio on its own."""
 
     label: int
     video: Tensor  # float32 (S, H, W)

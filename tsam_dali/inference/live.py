@@ -17,10 +17,10 @@ from tsam_dali.model.streaming import Stream
 CLIP_SECONDS = 10.0
 """What S frames span where nobody says how many frames a second there are: the length of a clip of Kinetics."""
 HEAR_SECONDS = 0.5
-"""The sound is heard anew after so long: its pictures and their features cost some three frames."""
+"""The audio is heard anew after so long: its pictures and their features cost some three frames."""
 
 
-class Heard(NamedTuple):
+class LiveScores(NamedTuple):
     """What a network says after a frame."""
 
     time: float  # seconds from the first frame of the stream
@@ -29,11 +29,11 @@ class Heard(NamedTuple):
 
 def follow(
     network: nn.Module, config: Config, device: torch.device, source: str, fps: float | None = None
-) -> Iterator[Heard]:
+) -> Iterator[LiveScores]:
     """Probabilities after each frame that is fed; see `pipelines.decode.stream.read_stream`.
 
-    A network with sound hears the sound of the time that S frames span, as far as it has come, anew with a frame that
-    comes HEAR_SECONDS or more after it did so last; where the source has no sound, silence.
+    A network with audio hears the audio of the time that S frames span, as far as it has come, anew with a frame that
+    comes HEAR_SECONDS or more after it did so last; where the source has no audio, silence.
 
     Args:
         network: causal, on `device`, in evaluation mode.
@@ -45,11 +45,11 @@ def follow(
     Raises:
         tsam_dali.model.backbone.ModelError: the network needs later frames.
         pipelines.decode.container.VideoError: the source cannot be read.
-        pipelines.audio.read.SoundError: there is no decoder for its sound.
+        pipelines.audio.read.AudioError: there is no decoder for its audio.
     """
     segments, size = config.model.video_segments, config.data_augmentation.video_image_param.output_size
     fps = fps or segments / CLIP_SECONDS
-    hear = Ear(config, device)
+    hear = AudioFeed(config, device)
     stream, due = Stream(network, hear(None)), 0.0
     heard = segments / fps if config.model.audio_segments else 0.0
     for frame in read_stream(source, fps, heard):
@@ -58,7 +58,7 @@ def follow(
                 stream.hear(hear(frame))
                 due = frame.time + HEAR_SECONDS
             logits = stream.push(prepare(frame.picture, size).to(device))
-        yield Heard(frame.time, logits.float().softmax(0).cpu())
+        yield LiveScores(frame.time, logits.float().softmax(0).cpu())
 
 
 def prepare(picture: np.ndarray, size: int) -> Tensor:
@@ -71,8 +71,8 @@ def prepare(picture: np.ndarray, size: int) -> Tensor:
     return resized[0].round().clamp(0, 255) / 255
 
 
-class Ear:
-    """The pictures of the sound that a frame comes with, (1, A, 3, H, W), or None for a network without sound."""
+class AudioFeed:
+    """The pictures of the audio that a frame comes with, (1, A, 3, H, W), or None for a network without audio."""
 
     def __init__(self, config: Config, device: torch.device) -> None:
         self._options, self._segments = config.data_augmentation.audio_image_param, config.model.audio_segments
@@ -81,9 +81,9 @@ class Ear:
     def __call__(self, frame: StreamFrame | None) -> Tensor | None:
         if not self._segments:
             return None
-        if frame is None or frame.sound.shape[1] < SHORTEST_CUT:
+        if frame is None or frame.audio.shape[1] < SHORTEST_CUT:
             heard = silent_picture(self._options, self._segments)
         else:
-            columns = log_mel_columns(frame.sound[: self._segments], frame.rate, self._options)
+            columns = log_mel_columns(frame.audio[: self._segments], frame.rate, self._options)
             heard = picture(columns, self._options, self._segments)
         return torch.from_numpy(heard)[None].to(self._device)

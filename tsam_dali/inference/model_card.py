@@ -15,8 +15,8 @@ def model_card(trained: Trained, about: dict[str, Any]) -> str:
         about: as from `tsam_dali.inference.preprocessing.preprocessing`.
     """
     model, settings = trained.config.model, without_places(trained.config.to_dict())
-    sound = (
-        f" and {counted(about['audio']['shape'][1], 'picture')} of the sound" if about["audio"] else ", without sound"
+    audio = (
+        f" and {counted(about['audio']['shape'][1], 'picture')} of the audio" if about["audio"] else ", without audio"
     )
     frames = counted(model.video_segments, "frame")
     lists = "".join(f"- List of {split}: {text}\n" for split, text in trained.lists.items())
@@ -24,7 +24,7 @@ def model_card(trained: Trained, about: dict[str, Any]) -> str:
     classes = "\n".join(f"{label}. {name}" for label, name in enumerate(trained.class_names))
     return f"""# {model.arch} with temporal shift, {counted(len(trained.class_names), "class", "classes")}
 
-A network for video classification (TSAM), trained with tsam_dali. It looks at {frames}{sound}.
+A network for video classification (TSAM), trained with tsam_dali. It looks at {frames}{audio}.
 
 ## Data
 

@@ -11,9 +11,9 @@ from tsam_dali.inference.results import Classes, Moment, Prediction, Timeline, U
 
 Found = Prediction | Timeline | Moment | Unreadable
 
-FILE = ("path", "rank", "label", "name", "probability", "has_sound", "error")
+FILE = ("path", "rank", "label", "name", "probability", "has_audio", "error")
 """Columns of the CSV, which has a row for each class of a file; rank 1 is the most probable one."""
-TIMELINE = ("path", "start", "end", "rank", "label", "name", "probability", "has_sound", "error")
+TIMELINE = ("path", "start", "end", "rank", "label", "name", "probability", "has_audio", "error")
 """Of that for timelines, with a row for each class of a window."""
 MOMENT = ("time", "frame", "rank", "label", "name", "probability")
 """Of that for streams, with a row for each class at a time."""
@@ -50,10 +50,10 @@ def _rows(found: Found) -> list[dict[str, Any]]:
         case Moment():
             return _ranked(found.classes, {"time": found.time, "frame": found.frame})
         case Prediction():
-            return _ranked(found.classes, {"path": found.path, "has_sound": found.has_sound})
+            return _ranked(found.classes, {"path": found.path, "has_audio": found.has_audio})
     rows = []
     for window in found.windows:
-        about = {"path": found.path, "start": window.start, "end": window.end, "has_sound": found.has_sound}
+        about = {"path": found.path, "start": window.start, "end": window.end, "has_audio": found.has_audio}
         rows += [about | {"error": window.error}] if window.error else _ranked(window.classes, about)
     return rows
 

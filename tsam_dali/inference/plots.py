@@ -9,7 +9,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.image import AxesImage
 
 from tsam_dali.inference.grad_cam import Explanation
-from tsam_dali.inference.predictor import Seen
+from tsam_dali.inference.predictor import SeenClip
 from tsam_dali.inference.timeline import SeenTimeline
 from tsam_dali.report.plots import DPI, literally
 
@@ -24,11 +24,11 @@ SHOWN = 8
 """Classes, those that are most probable anywhere."""
 
 
-def draw_prediction(seen: Seen, path: str | Path) -> Figure:
-    """Draw a prediction as a PNG; only the middle one of the three windows of the sound is shown.
+def draw_prediction(seen: SeenClip, path: str | Path) -> Figure:
+    """Draw a prediction as a PNG; only the middle one of the three windows of the audio is shown.
 
     Args:
-        seen: what `Predictor.predict_all` found; without sound segments there is no picture of the sound.
+        seen: what `Predictor.predict_all` found; without audio segments there is no picture of the audio.
         path: PNG file to write.
     """
     frames = seen.video.clamp(0, 1).permute(0, 2, 3, 1).numpy()  # (S, 3, H, W) -> (S, H, W, 3)
@@ -42,12 +42,12 @@ def draw_prediction(seen: Seen, path: str | Path) -> Figure:
         axes.axis("off")
         if number < len(frames):
             axes.imshow(frames[number])
-    sounds = [] if seen.audio is None else list(seen.audio[:, 1].numpy())  # each (H, W)
-    *left, bars = np.atleast_1d(below.subplots(1, len(sounds) + 1))
-    for number, (axes, sound) in enumerate(zip(left, sounds, strict=True), 1):
-        axes.imshow(sound, origin="lower", aspect="auto", cmap="magma")
-        silent = "" if seen.prediction.has_sound else ", silent"
-        axes.set(title=f"sound {number}{silent}", xlabel="time", ylabel="mel band", xticks=[], yticks=[])
+    spectrograms = [] if seen.audio is None else list(seen.audio[:, 1].numpy())  # each (H, W)
+    *left, bars = np.atleast_1d(below.subplots(1, len(spectrograms) + 1))
+    for number, (axes, audio) in enumerate(zip(left, spectrograms, strict=True), 1):
+        axes.imshow(audio, origin="lower", aspect="auto", cmap="magma")
+        silent = "" if seen.prediction.has_audio else ", silent"
+        axes.set(title=f"audio {number}{silent}", xlabel="time", ylabel="mel band", xticks=[], yticks=[])
     classes = seen.prediction.classes[::-1]
     percent, names = [100 * one.probability for one in classes], [literally(one.name) for one in classes]
     drawn = bars.barh(range(len(classes)), percent, color="tab:blue", tick_label=names)
@@ -57,10 +57,10 @@ def draw_prediction(seen: Seen, path: str | Path) -> Figure:
     return figure
 
 
-def draw_explanation(seen: Seen, explanation: Explanation, names: Sequence[str], path: str | Path) -> Figure:
-    """Draw as a PNG: heat over the grey frames and over the middle one of the sound's three windows.
+def draw_explanation(seen: SeenClip, explanation: Explanation, names: Sequence[str], path: str | Path) -> Figure:
+    """Draw as a PNG: heat over the grey frames and over the middle one of the audio's three windows.
 
-    Frames have one scale and the sound its own; the numbers say how much of all that speaks for the class is where.
+    Frames have one scale and the audio its own; the numbers say how much of all that speaks for the class is where.
 
     Args:
         seen: what `Predictor.predict_all` found.
@@ -69,13 +69,13 @@ def draw_explanation(seen: Seen, explanation: Explanation, names: Sequence[str],
         path: PNG file to write.
     """
     frames = seen.video.clamp(0, 1).mean(1).numpy()  # (S, 3, H, W) -> (S, H, W)
-    sounds = np.empty((0, 1, 1)) if seen.audio is None else seen.audio[:, 1].numpy()  # (A, H, W)
+    spectrograms = np.empty((0, 1, 1)) if seen.audio is None else seen.audio[:, 1].numpy()  # (A, H, W)
     columns = min(IN_A_ROW, len(frames))
     rows = -(-len(frames) // columns)
-    figure = Figure(figsize=(13, 1.5 + 1.8 * rows * 8 / columns + 3.2 * bool(len(sounds))), layout="constrained")
+    figure = Figure(figsize=(13, 1.5 + 1.8 * rows * 8 / columns + 3.2 * bool(len(spectrograms))), layout="constrained")
     figure.suptitle(literally(_title(seen, explanation, names)))
-    figure.supxlabel(_legend(explanation, bool(len(sounds))), fontsize=9)
-    heights = [1.8 * rows * 8 / columns, *([3.2] if len(sounds) else [])]
+    figure.supxlabel(_legend(explanation, bool(len(spectrograms))), fontsize=9)
+    heights = [1.8 * rows * 8 / columns, *([3.2] if len(spectrograms) else [])]
     above, *below = np.atleast_1d(figure.subfigures(len(heights), 1, height_ratios=heights))
     grid = above.subplots(rows, columns, squeeze=False)
     for number, axes in enumerate(grid.flat):
@@ -85,28 +85,28 @@ def draw_explanation(seen: Seen, explanation: Explanation, names: Sequence[str],
             heat = _heat(axes, explanation.video[number].numpy())
             axes.set_title(f"frame {number + 1}{_share(explanation, number)}", fontsize=9)
     _bar(above, heat, grid, "frames")
-    row = below[0].subplots(1, len(sounds), squeeze=False)[0] if below else ()
+    row = below[0].subplots(1, len(spectrograms), squeeze=False)[0] if below else ()
     for number, axes in enumerate(row):
-        axes.imshow(sounds[number], origin="lower", aspect="auto", cmap="gray")
+        axes.imshow(spectrograms[number], origin="lower", aspect="auto", cmap="gray")
         heat = _heat(axes, explanation.audio[number].numpy(), origin="lower", aspect="auto")
-        silent = "" if seen.prediction.has_sound else ", silent"
+        silent = "" if seen.prediction.has_audio else ", silent"
         share = _share(explanation, len(frames) + number)
-        axes.set(title=f"sound {number + 1}{silent}{share}", xlabel="time", ylabel="mel band", xticks=[], yticks=[])
+        axes.set(title=f"audio {number + 1}{silent}{share}", xlabel="time", ylabel="mel band", xticks=[], yticks=[])
     if below:
-        _bar(below[0], heat, row, "sound")
+        _bar(below[0], heat, row, "audio")
     figure.savefig(path, dpi=DPI)
     return figure
 
 
-def _title(seen: Seen, explanation: Explanation, names: Sequence[str]) -> str:
+def _title(seen: SeenClip, explanation: Explanation, names: Sequence[str]) -> str:
     file, label = Path(seen.prediction.path).name, explanation.label
     what = "nothing speaks" if explanation.is_empty else "what speaks"
     return f"{file}: {what} for {names[label]!r} ({seen.probabilities[label]:.1%})"
 
 
-def _legend(explanation: Explanation, has_sound: bool) -> str:
-    """What the colours and the numbers mean."""
-    pictures = "log-mel pictures (middle window; light: loud)" if has_sound else ""
+def _legend(explanation: Explanation, has_audio: bool) -> str:
+    """What the colors and the numbers mean."""
+    pictures = "log-mel pictures (middle window; light: loud)" if has_audio else ""
     grey = " and ".join(filter(None, ("grey: the frames", pictures)))
     if explanation.is_empty:
         return f"{grey}. No heat: no place raises the logit of the class (Grad-CAM is zero everywhere)."
@@ -118,7 +118,7 @@ def _share(explanation: Explanation, segment: int) -> str:
 
 
 def _bar(figure: SubFigure, heat: AxesImage, grid: np.ndarray, what: str) -> None:
-    """The scale of the heat, which the frames have in common and the sound has for itself."""
+    """The scale of the heat, which the frames have in common and the audio has for itself."""
     bar = figure.colorbar(heat, ax=grid, label=f"heat: clear is 0, 1 the\nstrongest place of the {what}", shrink=0.9)
     bar.set_ticks([0, 0.5, 1])
 
@@ -138,7 +138,7 @@ def draw_timeline(seen: SeenTimeline, names: tuple[str, ...], path: str | Path) 
     timeline = seen.timeline
     middles = [(window.start + window.end) / 2 for window in timeline.windows]
     figure = Figure(figsize=(12, 5.6), layout="constrained")
-    silent = "" if timeline.has_sound else ", silent"
+    silent = "" if timeline.has_audio else ", silent"
     title = f"{Path(timeline.path).name}{silent}: windows of {timeline.window:g} s every {timeline.stride:g} s"
     figure.suptitle(literally(title))
     above, below = figure.subfigures(2, 1, height_ratios=[1.4, 4.2])

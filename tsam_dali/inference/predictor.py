@@ -1,4 +1,4 @@
-"""A trained network that takes video files: the same frames, crop and sound picture as in a validation.
+"""A trained network that takes video files: the same frames, crop and audio picture as in a validation.
 
 predictor = tsam_dali.load("results/first/checkpoints/balanced_best")
 print(predictor.predict("a.mp4").classes[0])
@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from pipelines.audio.read import SoundError
+from pipelines.audio.read import AudioError
 from pipelines.decode.probe import probe_video
 from pipelines.decode.timestamps import probe_times
 from tsam_dali.config.load import change_config
-from tsam_dali.inference.file_clips import file_clip, look_at, probe_files
+from tsam_dali.inference.file_clips import file_clip, probe_files, score_clips
 from tsam_dali.inference.live import follow
 from tsam_dali.inference.results import Moment, Prediction, PredictionError, Timeline, Unreadable, best_classes
 from tsam_dali.inference.timeline import SeenTimeline, make_timeline
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 SETTINGS = ("pipeline.source=video", "pipeline.decode=cpu", "pipeline.max_bad_fraction=1")
 
 
-class Seen(NamedTuple):
+class SeenClip(NamedTuple):
     """A prediction and what the network saw."""
 
     prediction: Prediction
@@ -58,26 +58,26 @@ class Predictor:
             raise PredictionError(found.error)
         return found.prediction
 
-    def predict_all(self, paths: Sequence[str | Path], topk: int = 5) -> Iterator[Seen | Unreadable]:
+    def predict_all(self, paths: Sequence[str | Path], topk: int = 5) -> Iterator[SeenClip | Unreadable]:
         """The same for many videos, in their order, each once; what cannot be read is no error here."""
         names = list(dict.fromkeys(map(str, paths)))
         records, errors = probe_files(probe_video, names)
         clips = [file_clip(name, record) for name, record in records.items()]
-        looks = zip(clips, look_at(self.network, self.config, self.device, clips), strict=True)
+        scores = zip(clips, score_clips(self.network, self.config, self.device, clips), strict=True)
         for name in names:
             if name in errors:
                 yield Unreadable(path=name, error=errors[name])
                 continue
-            clip, look = next(looks)
+            clip, look = next(scores)
             if look.error:
                 yield Unreadable(path=name, error=look.error)
                 continue
             classes = best_classes(look.probabilities, self.class_names, topk)
-            prediction = Prediction(path=name, classes=classes, has_sound=bool(clip.sound))
-            yield Seen(prediction, look.video, look.audio, look.probabilities)
+            prediction = Prediction(path=name, classes=classes, has_audio=bool(clip.audio))
+            yield SeenClip(prediction, look.video, look.audio, look.probabilities)
 
     def timeline(self, path: str | Path, window: float, stride: float, topk: int = 5) -> Timeline:
-        """The classes of a long video, window by window; each window is heard with its own sound.
+        """The classes of a long video, window by window; each window is heard with its own audio.
 
         Args:
             path: a video.
@@ -109,7 +109,7 @@ class Predictor:
                 continue
             try:
                 yield make_timeline(*own, name, records[name], window=window, stride=stride, topk=topk)
-            except (SoundError, PredictionError) as error:
+            except (AudioError, PredictionError) as error:
                 yield Unreadable(path=name, error=str(error))
 
     def live(self, source: str | Path, fps: float | None = None, topk: int = 5) -> Iterator[Moment]:
@@ -130,8 +130,8 @@ class Predictor:
         for frame, (time, probabilities) in enumerate(heard, 1):
             yield Moment(time=round(time, 3), frame=frame, classes=best_classes(probabilities, self.class_names, topk))
 
-    def explain(self, seen: Seen, label: int | None = None) -> "Explanation":
-        """Where in the frames and in the sound of a prediction a class (default: the first one) was found.
+    def explain(self, seen: SeenClip, label: int | None = None) -> "Explanation":
+        """Where in the frames and in the audio of a prediction a class (default: the first one) was found.
 
         Raises:
             ValueError: there is no such class.

@@ -1,4 +1,4 @@
-"""What must be done to a video and its sound before an exported network sees them, as plain values for JSON."""
+"""What must be done to a video and its audio before an exported network sees them, as plain values for JSON."""
 
 import dataclasses
 from typing import Any
@@ -11,17 +11,17 @@ from tsam_dali.weights.trained import Trained
 FRAMES = "the middle of each of S equal parts: frame int(n / S / 2 + n / S * s) of n, counted from 0, s = 0..S-1"
 CROP = "the square in the middle with the frame's short side as its side"
 RESIZE = "to H x W, bilinear with antialias"
-SOUND = (
-    "power of Hann windows (periodic, centred in n_fft samples or their own length if longer, sound reflected at both "
+AUDIO = (
+    "power of Hann windows (periodic, centred in n_fft samples or their own length if longer, audio reflected at both "
     "ends), HTK mel bands from 0 Hz to half the sample rate without normalisation, log(power + eps); one window per "
-    "colour plane; band 0 is the top row, time runs along the width; resized bilinearly with antialias to spec_size. "
-    "The sound is cut into num_segments pieces that overlap by 1 / m_segments of their length; all pieces of the first "
+    "color plane; band 0 is the top row, time runs along the width; resized bilinearly with antialias to spec_size. "
+    "The audio is cut into num_segments pieces that overlap by 1 / m_segments of their length; all pieces of the first "
     "channel come before those of the second, one channel alone is shown twice"
 )
 
 
 def preprocessing(trained: Trained, network: nn.Module) -> dict[str, Any]:
-    """Inputs, classes and shift of a trained network; `audio` is None for one without sound segments."""
+    """Inputs, classes and shift of a trained network; `audio` is None for one without audio segments."""
     config = trained.config
     size = config.data_augmentation.video_image_param.output_size
     video = {
@@ -29,21 +29,21 @@ def preprocessing(trained: Trained, network: nn.Module) -> dict[str, Any]:
         "frames": FRAMES,
         "crop": CROP,
         "resize": RESIZE,
-        "colour_order": "RGB",
+        "color_order": "RGB",
         "pixel_range": [0.0, 1.0],
         "normalisation": _normalisation(network),
     }
-    sound = None
+    audio = None
     if network.audio_segments:
         options = config.data_augmentation.audio_image_param
-        sound = {
+        audio = {
             "shape": ["batch", network.audio_segments, *options.spec_size],
             "channels": config.model.audio_segments,
-            "log_mel": _lists(dataclasses.asdict(options)) | {"n_fft": N_FFT, "rule": SOUND},
+            "log_mel": _lists(dataclasses.asdict(options)) | {"n_fft": N_FFT, "rule": AUDIO},
         }
     return {
         "video": video,
-        "audio": sound,
+        "audio": audio,
         "output": {"name": "logits", "shape": ["batch", len(trained.class_names)], "probabilities": "softmax"},
         "class_names": list(trained.class_names),
         "shift_temporal": dataclasses.asdict(config.shift_temporal),

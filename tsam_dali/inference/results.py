@@ -35,8 +35,8 @@ class Prediction:
 
     path: str
     classes: Classes
-    has_sound: bool
-    """Whether the file has a sound track; one without is heard as silence."""
+    has_audio: bool
+    """Whether the file has an audio track track; one without is heard as silence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class Timeline:
     `pipelines.sampling.windows.window_spans`."""
     stride: float
     """Seconds from the start of a window to that of the next."""
-    has_sound: bool
+    has_audio: bool
     windows: tuple[Window, ...]
 
 

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from pipelines.audio.from_video import window_pictures
 from pipelines.sampling.windows import Span, WindowViews, span_frames, window_spans
 from tsam_dali.config.load import Config
-from tsam_dali.inference.file_clips import file_clip, look_at
+from tsam_dali.inference.file_clips import file_clip, score_clips
 from tsam_dali.inference.results import PredictionError, Timeline, Window, best_classes
 
 STILLS = 10
 """Windows of a timeline of which a frame is kept, for its picture."""
 OVERHANG = 1.0
-"""Seconds for which the sound of a video of one window is still heard behind its last frame: encoders fill theirs."""
+"""Seconds for which the audio of a video of one window is still heard behind its last frame: encoders fill theirs."""
 
 
 class SeenTimeline(NamedTuple):
@@ -42,7 +42,7 @@ def make_timeline(
     """The `topk` classes of each window of a video.
 
     Args:
-        network, config, device: as for `tsam_dali.inference.file_clips.look_at`.
+        network, config, device: as for `tsam_dali.inference.file_clips.score_clips`.
         names: of the C classes.
         path: the video.
         record: what `pipelines.decode.timestamps.probe_times` found.
@@ -51,7 +51,7 @@ def make_timeline(
 
     Raises:
         PredictionError: no window can be read.
-        pipelines.audio.read.SoundError: the sound cannot be read.
+        pipelines.audio.read.AudioError: the audio cannot be read.
     """
     times, clip = record["times"], file_clip(path, record)
     spans = window_spans(_duration(times, record["fps"]), window, stride)
@@ -59,8 +59,8 @@ def make_timeline(
     kept = set(np.linspace(0, len(spans) - 1, min(STILLS, len(spans))).round().astype(int).tolist())
     probabilities = np.full((len(spans), len(names)), np.nan, np.float32)
     windows, stills = [], {}
-    looks = look_at(network, config, device, [clip] * len(spans), views, _sounds(config, path, record, spans))
-    for number, (span, look) in enumerate(zip(spans, looks, strict=True)):
+    scores = score_clips(network, config, device, [clip] * len(spans), views, _audios(config, path, record, spans))
+    for number, (span, look) in enumerate(zip(spans, scores, strict=True)):
         place = {"start": round(span.start, 3), "end": round(span.end, 3)}
         if look.error:
             windows.append(Window(**place, classes=(), error=look.error))
@@ -71,7 +71,7 @@ def make_timeline(
             stills[number] = look.video[len(look.video) // 2].clone()
     if not any(one.classes for one in windows):
         raise PredictionError(windows[0].error)
-    about = {"duration": round(spans[-1].end, 3), "window": window, "stride": stride, "has_sound": bool(clip.sound)}
+    about = {"duration": round(spans[-1].end, 3), "window": window, "stride": stride, "has_audio": bool(clip.audio)}
     return SeenTimeline(Timeline(path=path, windows=tuple(windows), **about), probabilities, stills)
 
 
@@ -82,8 +82,8 @@ def _duration(times: np.ndarray, fps: float) -> float:
     return 1 / fps if fps else 1.0  # a single picture: any length will do
 
 
-def _sounds(config: Config, path: str, record: dict[str, Any], spans: list[Span]) -> Iterator[np.ndarray] | None:
-    """The pictures of the windows' sound; None for a network that hears nothing."""
+def _audios(config: Config, path: str, record: dict[str, Any], spans: list[Span]) -> Iterator[np.ndarray] | None:
+    """The pictures of the windows' audio; None for a network that hears nothing."""
     segments = config.model.audio_segments
     if not segments:
         return None

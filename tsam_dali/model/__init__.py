@@ -1,4 +1,4 @@
-"""The network: a 2D backbone with the temporal shift sees every segment of a clip, frames and sound alike.
+"""The network: a 2D backbone with the temporal shift sees every segment of a clip, frames and audio alike.
 
 `python -m tsam_dali.model` prints it.
 """

@@ -1,6 +1,6 @@
 """The temporal shift of TSAM and TSM: channels of a frame's features come from earlier and later frames.
 
-B clips, T segments of a clip (S of video, then those of sound), C channels, H x W pixels; D is the shift's depth and
+B clips, T segments of a clip (S of video, then those of audio), C channels, H x W pixels; D is the shift's depth and
 g = C // f_div // D the number of channels that move from one frame to another at one distance.
 
 The first 2 * D * g channels form D pairs of groups of g. In pair d = 1 .. D the first group of frame t comes from frame
@@ -29,7 +29,7 @@ class TemporalShift(nn.Module):
     Args:
         channels: C of the layer's input.
         segments: T, all segments of a clip.
-        video_segments: S, the first segments of a clip, which exchange channels; the others (sound) stay as they are.
+        video_segments: S, the first segments of a clip, which exchange channels; the others (audio) stay as they are.
         f_div: C // f_div channels come from earlier frames and as many from later ones; at least 2.
         depth: D, the longest distance. A distance of S or more has no partner frame: its groups follow the edge rule.
         edge: "keep" or "zero", for frames without a partner.
@@ -214,7 +214,7 @@ def _shift_by_cat(
     x: Tensor, segments: int, video_segments: int, f_div: int, depth: int, edge: str, causal: bool
 ) -> Tensor:
     clips = x.unflatten(0, (-1, segments))  # (B*T, C, H, W) -> (B, T, C, H, W)
-    video, sound = clips[:, :video_segments], clips[:, video_segments:]
+    video, audio = clips[:, :video_segments], clips[:, video_segments:]
     channels = []
     for n, source, _ in _pairs(x, x, segments, video_segments, f_div, depth):
         rest = video_segments - n
@@ -224,4 +224,4 @@ def _shift_by_cat(
         first = source[:, :, 0] if causal else cat([source[:, n:, 0], no_later], 1)
         channels += [first, cat([no_earlier, source[:, :rest, 1]], 1)]
     moved = sum(group.shape[2] for group in channels)
-    return cat([cat([*channels, video[:, :, moved:]], 2), sound], 1).flatten(0, 1)  # -> (B*T, C, H, W)
+    return cat([cat([*channels, video[:, :, moved:]], 2), audio], 1).flatten(0, 1)  # -> (B*T, C, H, W)

@@ -18,15 +18,15 @@ class Stream:
     """Logits after each frame of one video.
 
     After the first S frames they equal those of the clip made of these frames. Later ones are the mean over the last S
-    frames (and the sound), whose shifts still look back beyond the window, where a clip would follow the edge rule.
+    frames (and the audio), whose shifts still look back beyond the window, where a clip would follow the edge rule.
     Before, the mean is over the frames so far.
 
     Args:
         network: as made by `tsam_dali.model.build_model`, in evaluation mode; it stays as it is.
-        audio: pictures of the sound (1, A, 3, H, W), looked at once, until `hear` brings others; None where A = 0.
+        audio: pictures of the audio (1, A, 3, H, W), looked at once, until `hear` brings others; None where A = 0.
 
     Raises:
-        ModelError: the shift takes channels from later frames, or another number of sound segments.
+        ModelError: the shift takes channels from later frames, or another number of audio segments.
     """
 
     def __init__(self, network: nn.Module, audio: Tensor | None = None) -> None:
@@ -42,15 +42,15 @@ class Stream:
 
     @torch.no_grad()
     def hear(self, audio: Tensor | None) -> None:
-        """Other pictures of the sound from now on, in place of those before; they cost A pictures.
+        """Other pictures of the audio from now on, in place of those before; they cost A pictures.
 
         Raises:
-            ModelError: another number of sound segments.
+            ModelError: another number of audio segments.
         """
         got, expected = 0 if audio is None else audio.shape[1], self._network.audio_segments
         if got != expected:
             raise ModelError(f"audio: got {counted(got, 'segment')}, expected {expected} (model.audio_segments)")
-        self._sound = [] if audio is None else [self._features(audio[0], lambda shift, ring: _unchanged)]
+        self._audio = [] if audio is None else [self._features(audio[0], lambda shift, ring: _unchanged)]
 
     @torch.no_grad()
     def push(self, frame: Tensor) -> Tensor:
@@ -59,7 +59,7 @@ class Stream:
         if network.normalize == "backbone":
             frame = (frame - network.mean) / network.std
         self._frames.append(self._features(frame[None], lambda shift, ring: partial(_shifted, shift, ring)))
-        return network.head(torch.cat([*self._frames, *self._sound]).mean(0))
+        return network.head(torch.cat([*self._frames, *self._audio]).mean(0))
 
     @torch.no_grad()
     def _features(self, pictures: Tensor, forward) -> Tensor:

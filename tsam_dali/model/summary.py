@@ -33,7 +33,7 @@ def describe(network: nn.Module, size: int) -> str:
         if shift.status
         else "shift: none",
         f"{parameters / 1e6:.1f} million parameters, {counted(network.head.out_features, 'class', 'classes')}",
-        f"a clip: {counted(network.video_segments, 'frame')} + {counted(network.audio_segments, 'picture')} of sound, "
+        f"a clip: {counted(network.video_segments, 'frame')} + {counted(network.audio_segments, 'picture')} of audio, "
         f"{size} x {size}, {multiply_adds / 1e9:.1f} GFLOPs (a multiplication and its addition count as one)",
     ]
     return "\n".join(lines)

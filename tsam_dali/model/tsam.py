@@ -1,6 +1,6 @@
 """The network's modules and their arithmetic; see `tsam_dali.model`.
 
-B clips, S video segments, A audio segments, T = S + A; pictures of 3 colours and H x W pixels; F features.
+B clips, S video segments, A audio segments, T = S + A; pictures of 3 colors and H x W pixels; F features.
 """
 
 import torch

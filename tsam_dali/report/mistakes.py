@@ -25,7 +25,7 @@ class Mistake(NamedTuple):
     prediction: int
     probability: float  # of the prediction, 0..1
     frames: np.ndarray  # uint8 (S, 3, h, w)
-    sounds: np.ndarray | None  # uint8 (A, 3, h, w), lowest band in row 0
+    spectrograms: np.ndarray | None  # uint8 (A, 3, h, w), lowest band in row 0
 
 
 class WorstMistakes:
@@ -50,7 +50,7 @@ class WorstMistakes:
             "frames": thumbnails(batch.video[worst]),
         }
         if batch.audio is not None:
-            new["sounds"] = thumbnails(stretched(batch.audio[worst]))
+            new["spectrograms"] = thumbnails(stretched(batch.audio[worst]))
         if self._kept:
             new = {name: torch.cat([self._kept[name], tensor]) for name, tensor in new.items()}
             order = new["loss"].topk(min(self._k, len(new["loss"]))).indices
@@ -68,7 +68,7 @@ class WorstMistakes:
                 prediction=int(kept["prediction"][i]),
                 probability=float(kept["probability"][i]),
                 frames=kept["frames"][i],
-                sounds=kept["sounds"][i] if "sounds" in kept else None,
+                spectrograms=kept["spectrograms"][i] if "spectrograms" in kept else None,
             )
             for i in range(len(kept.get("loss", ())))
             if kept["loss"][i] > -np.inf

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DPI = 120
-COLOURS = {"training": "tab:blue", "validation": "tab:orange"}
+COLORS = {"training": "tab:blue", "validation": "tab:orange"}
 CELL_NUMBERS_UP_TO = 12  # classes; more, and the counts in a confusion matrix no longer fit into their cells
 CLASS_NAMES_UP_TO = 40  # classes; more, and the names along its sides overlap
 
@@ -38,7 +38,7 @@ def plot_curves(history: Sequence[dict[str, Any]], path: str | Path | BinaryIO, 
 
     figure = Figure(figsize=(13, 4), layout="constrained")
     loss, accuracy, rate = figure.subplots(1, 3)
-    for split, colour in COLOURS.items():
+    for split, color in COLORS.items():
         records = [record for record in history if record.get(split)]
         epochs = [record["epoch"] for record in records]
         for axes, key, label, style, factor in (
@@ -47,7 +47,7 @@ def plot_curves(history: Sequence[dict[str, Any]], path: str | Path | BinaryIO, 
             (accuracy, "balanced_accuracy", f"{split}, balanced", "o:", 100),
         ):
             values = [factor * record[split][key] for record in records]
-            axes.plot(epochs, values, style, color=colour, label=label, markersize=3, clip_on=False)
+            axes.plot(epochs, values, style, color=color, label=label, markersize=3, clip_on=False)
     rates = [record["lr"] for record in history]
     epochs = [record["epoch"] for record in history]
     rate.plot(epochs, rates, "o", color="tab:green", markersize=3, clip_on=False)
@@ -143,7 +143,7 @@ def plot_steps(records: Sequence[dict[str, Any]], path: str | Path | BinaryIO, s
 def plot_contact_sheet(
     video: np.ndarray, audio: np.ndarray | None, titles: Sequence[str], path: str | Path, rows: int = 6
 ) -> Figure:
-    """Draw what the network sees as a PNG: a row per clip, its segments in their order, then its sound.
+    """Draw what the network sees as a PNG: a row per clip, its segments in their order, then its audio.
 
     Args:
         video: (B, S, 3, H, W), 0..1.
@@ -161,7 +161,7 @@ def plot_contact_sheet(
     names = [f"frame {s + 1}" for s in range(video.shape[1])]
     if audio is not None:
         pictures = np.concatenate([pictures, stretched(torch.from_numpy(audio[:rows])).numpy()[..., ::-1, :]], axis=1)
-        names += ["sound"] if audio.shape[1] == 1 else [f"sound {a + 1}" for a in range(audio.shape[1])]
+        names += ["audio"] if audio.shape[1] == 1 else [f"audio {a + 1}" for a in range(audio.shape[1])]
     pictures = pictures.transpose(0, 1, 3, 4, 2)  # (B, T, 3, H, W) -> (B, T, H, W, 3)
 
     columns, height, width = pictures.shape[1:4]
@@ -181,13 +181,13 @@ def plot_contact_sheet(
 
 
 def plot_confusion(matrix: np.ndarray, class_names: Sequence[str], path: str | Path | BinaryIO, of: str = "") -> Figure:
-    """Draw a confusion matrix as a PNG: the colour is the share of the label's clips, the numbers are clips.
+    """Draw a confusion matrix as a PNG: the color is the share of the label's clips, the numbers are clips.
 
     Args:
         matrix: (C, C) numbers of clips; row = label, column = prediction.
         class_names: C names. They stand at the sides up to 40 classes; beyond, the numbers of some classes.
         path: PNG file to write.
-        of: what the title says of the predictions, such as "without sound".
+        of: what the title says of the predictions, such as "without audio".
     """
     from matplotlib.colors import PowerNorm
     from matplotlib.figure import Figure
@@ -203,7 +203,7 @@ def plot_confusion(matrix: np.ndarray, class_names: Sequence[str], path: str | P
     # The root spreads the small shares, which are the mistakes.
     image = axes.imshow(share, cmap="Blues", norm=PowerNorm(0.5, 0, 100), interpolation="nearest")
     numbers = "; the numbers are clips" if count <= CELL_NUMBERS_UP_TO else ""
-    bar = figure.colorbar(image, label=f"colour: share of the clips of a label (%){numbers}", shrink=0.8)
+    bar = figure.colorbar(image, label=f"color: share of the clips of a label (%){numbers}", shrink=0.8)
     bar.set_ticks([0, 5, 20, 40, 60, 80, 100])
     accuracy = matrix.trace() / max(total, 1)
     axes.set(
@@ -221,7 +221,7 @@ def plot_confusion(matrix: np.ndarray, class_names: Sequence[str], path: str | P
         axes.set(xlabel="prediction (number of the class)", ylabel="label (number of the class)")
     if count <= CELL_NUMBERS_UP_TO:
         for (row, column), number in np.ndenumerate(matrix):
-            colour = "white" if share[row, column] > 30 else "black"
-            axes.text(column, row, str(number), ha="center", va="center", color=colour)
+            color = "white" if share[row, column] > 30 else "black"
+            axes.text(column, row, str(number), ha="center", va="center", color=color)
     figure.savefig(path, dpi=DPI)
     return figure

@@ -17,7 +17,7 @@ class FedClip(NamedTuple):
 
     title: str
     frames: np.ndarray  # uint8 (S, 3, h, w)
-    sounds: np.ndarray | None  # uint8 (A, 3, h, w), lowest band in row 0
+    spectrograms: np.ndarray | None  # uint8 (A, 3, h, w), lowest band in row 0
     plan: Plan | None = None
 
 
@@ -73,8 +73,8 @@ def classes_section(matrix: np.ndarray, class_names: Sequence[str], expected: Se
 
 
 def fed_section(clips: Sequence[FedClip]) -> Section:
-    """What the network was fed: the frames of each clip, its sound beside them, and what was drawn for it."""
-    shown = [_shown(clip.title, "", clip.frames, clip.sounds, clip.plan) for clip in clips]
+    """What the network was fed: the frames of each clip, its audio beside them, and what was drawn for it."""
+    shown = [_shown(clip.title, "", clip.frames, clip.spectrograms, clip.plan) for clip in clips]
     return Section("What the network saw", fill("clips.html", clips=shown), "log-mel pictures: low frequencies below")
 
 
@@ -86,7 +86,7 @@ def mistakes_section(mistakes: Sequence[Mistake], class_names: Sequence[str], id
             f"{class_names[mistake.label]}, taken for {class_names[mistake.prediction]} "
             f"({mistake.probability:.0%} sure), loss {mistake.loss:.2f}",
             mistake.frames,
-            mistake.sounds,
+            mistake.spectrograms,
         )
         for mistake in mistakes
     ]
@@ -109,27 +109,27 @@ def plan_text(plan: Plan) -> str:
     """What was drawn for a clip, in words."""
     y, x, height, width = plan.crop
     parts = [f"crop {width} x {height} at x {x}, y {y}", "mirrored" if plan.flip else "not mirrored"]
-    parts.append("brightness {:.2f}, contrast {:.2f}, saturation {:.2f}, hue {:+.0f}°".format(*plan.colour))
-    if plan.colour.grey:
+    parts.append("brightness {:.2f}, contrast {:.2f}, saturation {:.2f}, hue {:+.0f}°".format(*plan.color))
+    if plan.color.grey:
         parts.append("grey")
     if plan.blur_sigma:
         parts.append(f"blur {plan.blur_sigma:.1f} pixels")
-    if any(plan.sound_cut):
-        parts.append("sound cut by {:.2f} s and {:.2f} s".format(*plan.sound_cut))
+    if any(plan.audio_cut):
+        parts.append("audio cut by {:.2f} s and {:.2f} s".format(*plan.audio_cut))
     return " · ".join(parts)
 
 
 def _shown(
-    title: str, note: str, frames: np.ndarray, sounds: np.ndarray | None, plan: Plan | None = None
+    title: str, note: str, frames: np.ndarray, spectrograms: np.ndarray | None, plan: Plan | None = None
 ) -> dict[str, Any]:
     numbers = [f"frame {frame}" for frame in plan.frames] if plan else [f"segment {s + 1}" for s in range(len(frames))]
-    pictures = [] if sounds is None else [picture_source(sound[:, ::-1]) for sound in sounds]
+    pictures = [] if spectrograms is None else [picture_source(audio[:, ::-1]) for audio in spectrograms]
     return {
         "title": title,
         "note": note,
         "frames": [
             {"source": picture_source(frame), "caption": number} for frame, number in zip(frames, numbers, strict=True)
         ],
-        "sounds": [{"source": source, "caption": f"sound {a + 1}"} for a, source in enumerate(pictures)],
+        "spectrograms": [{"source": source, "caption": f"audio {a + 1}"} for a, source in enumerate(pictures)],
         "plan": plan_text(plan) if plan else "",
     }

@@ -16,18 +16,18 @@ from tsam_dali.evaluation.evaluator import choose_views
 from tsam_dali.evaluation.runner import default_folder, report_evaluation
 from tsam_dali.report.mistakes import SHOWN_MISTAKES, Mistake, WorstMistakes
 from tsam_dali.runs.folder import RunFolder
-from tsam_dali.runs.initial_network import first_network, resumed_state, scored_network, weight_file
+from tsam_dali.runs.initial_network import initial_network, resumed_state, scored_network, weight_file
 from tsam_dali.runs.report import keep_inputs, write_run_report
 from tsam_dali.runs.resume import fit_epochs
 from tsam_dali.runs.run import Run
 from tsam_dali.runs.signals import StopRequest
-from tsam_dali.runs.step_hook import Watch
+from tsam_dali.runs.step_hook import StepHook
 from tsam_dali.training.engine import evaluate, train_one_epoch
 from tsam_dali.training.loss import class_weights, clip_losses
 from tsam_dali.training.metrics import Metrics
 from tsam_dali.training.mixup import warn_if_alone
 from tsam_dali.training.progress import Progress
-from tsam_dali.training.state import build_learner
+from tsam_dali.training.state import build_train_state
 
 
 def train(
@@ -43,20 +43,20 @@ def train(
     distributed.check_batch_size(options, job)
     warn_if_alone(options, job)
     state = resumed_state(args, config, clips, folder)
-    network = first_network(args.fine_tune, config, job, num_class, state)
+    network = initial_network(args.fine_tune, config, job, num_class, state)
     training, validation = (loader(config, split, clips, job) for split in ("training", "validation"))
     check_shared_memory([training.shared_bytes, validation.shared_bytes], job.local_world)
     if state:
         state = fit_epochs(state, len(training))
     weights = class_weights([clip.label for clip in clips["training"]], num_class, options.class_weights)
-    learner = build_learner(network, config, job, len(training), state, weights)
+    train_state = build_train_state(network, config, job, len(training), state, weights)
     distributed.on_rank_0(lambda: folder.create(config, state, args.dry_run, num_class))
-    run = Run(learner, folder, clips, stop, state)
+    run = Run(train_state, folder, clips, stop, state)
 
     with run.reported():
         run.catch_up()
         run.keep_untrained()
-        training.seek(learner.step)
+        training.seek(train_state.step)
         epochs = range(len(run.history), 1 if args.dry_run else options.epochs)
         for epoch in epochs:
             trained = train_epoch(run, training, epoch, steps=1 if args.dry_run else None)
@@ -72,29 +72,29 @@ def train(
 
 def train_epoch(run: Run, training: Loader, epoch: int, steps: int | None) -> dict[str, Any]:
     """What is left of an epoch: {"training": loss and accuracies over all ranks, "lr", throughput}."""
-    learner = run.learner
-    learner.start_epoch(epoch)
-    left = steps or (epoch + 1) * len(training) - learner.step  # none, if the run was stopped while it validated
-    progress = progress_bar(training, f"epoch {epoch} training", learner.config, learner.job, left)
-    first_step = learner.step
-    watch = Watch(run, training, progress, epoch)
-    if not train_one_epoch(learner, progress, watch):
+    train_state = run.train_state
+    train_state.start_epoch(epoch)
+    left = steps or (epoch + 1) * len(training) - train_state.step  # none, if the run was stopped while it validated
+    progress = progress_bar(training, f"epoch {epoch} training", train_state.config, train_state.job, left)
+    first_step = train_state.step
+    step_hook = StepHook(run, training, progress, epoch)
+    if not train_one_epoch(train_state, progress, step_hook):
         run.save_and_stop()
-    learner.finite.flush()
-    watch.record()
-    if progress.first_batch and learner.job.is_main:
+    train_state.nan_guard.flush()
+    step_hook.record()
+    if progress.first_batch and train_state.job.is_main:
         keep_inputs(run, training, first_step, progress.first_batch)
-    result = {"training": learner.metrics.reduced().result(), "lr": learner.rate}
+    result = {"training": train_state.metrics.reduced().result(), "lr": train_state.rate}
     return result | {"clips_per_second": progress.clips_per_second, "data_wait": progress.data_wait}
 
 
 def validate_epoch(run: Run, validation: Loader, epoch: int, steps: int | None) -> tuple[Metrics, list[Mistake]]:
     """Sums over all ranks of one pass over the validation clips, and its worst mistakes."""
-    learner = run.learner
-    network = learner.averaged_network
+    train_state = run.train_state
+    network = train_state.averaged_network
     distributed.same_buffers(network)
-    progress = progress_bar(validation, f"epoch {epoch} validation", learner.config, learner.job, steps)
-    metrics, mistakes = Metrics(network.head.out_features, learner.job.device), WorstMistakes(SHOWN_MISTAKES)
+    progress = progress_bar(validation, f"epoch {epoch} validation", train_state.config, train_state.job, steps)
+    metrics, mistakes = Metrics(network.head.out_features, train_state.job.device), WorstMistakes(SHOWN_MISTAKES)
 
     def use(logits: Tensor, batch: Batch) -> None:
         losses = clip_losses(logits, batch.label)
@@ -102,7 +102,7 @@ def validate_epoch(run: Run, validation: Loader, epoch: int, steps: int | None) 
         mistakes.add(logits, losses, batch)
         run.stop_if_asked(validation)
 
-    evaluate(network, progress, learner.config, learner.job, use)
+    evaluate(network, progress, train_state.config, train_state.job, use)
     return metrics.reduced(), mistakes.gather()
 
 

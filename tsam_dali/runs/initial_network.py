@@ -89,7 +89,7 @@ def scored_network(path: str, config: Config, job: Job) -> torch.nn.Module:
     return network.to(job.device, memory_format=memory_format(config.training_param))
 
 
-def first_network(
+def initial_network(
     fine_tune: str | None, config: Config, job: Job, num_class: int, state: dict[str, Any] | None
 ) -> torch.nn.Module:
     """The network on its device, with the weights that training starts from."""

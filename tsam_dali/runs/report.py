@@ -33,13 +33,13 @@ def keep_inputs(run: Run, training: Loader, step: int, batch: Batch) -> None:
     shown = [clips[row] for row in batch.row[:SHOWN_CLIPS].tolist()]
     frames = thumbnails(batch.video[:SHOWN_CLIPS]).cpu().numpy()
     audio = None if batch.audio is None else batch.audio[:SHOWN_CLIPS]
-    sounds = None if audio is None else thumbnails(stretched(audio)).cpu().numpy()
+    audios = None if audio is None else thumbnails(stretched(audio)).cpu().numpy()
     source = training.source
     run.fed = [
         FedClip(
             f"{clip.id} ({names[clip.label]})",
             frames[place],
-            None if sounds is None else sounds[place],
+            None if audios is None else audios[place],
             source.plan(source.order.position(step, place)),
         )
         for place, clip in enumerate(shown)
@@ -63,7 +63,7 @@ def write_run_report(run: Run, validated: Metrics, mistakes: list[Mistake]) -> N
         mistakes=mistakes,
         clip_ids=[clip.id for clip in run.clips["validation"]],
         fed=run.fed,
-        smooth_epochs=run.learner.config.optimizer_param.smooth_epochs,
+        smooth_epochs=run.train_state.config.optimizer_param.smooth_epochs,
     )
 
 

@@ -17,7 +17,7 @@ from tsam_dali.runs.metrics_log import RunLog
 from tsam_dali.runs.resume import fingerprints
 from tsam_dali.runs.signals import Interrupted, StopRequest
 from tsam_dali.training.nan_guard import NonFiniteError
-from tsam_dali.training.state import Learner
+from tsam_dali.training.state import TrainState
 
 log = logging.getLogger(__name__)
 SCORES = {"balanced": "balanced_accuracy", "unbalanced": "accuracy"}  # what is best, and by which figure of a record
@@ -33,19 +33,23 @@ class Run:
 
     def __init__(
         self,
-        learner: Learner,
+        train_state: TrainState,
         folder: RunFolder,
         clips: dict[str, list[Clip]],
         stop: StopRequest,
         state: dict[str, Any] | None,
     ):
-        self.learner, self.folder, self.clips, self.stop = learner, folder, clips, stop
+        self.train_state, self.folder, self.clips, self.stop = train_state, folder, clips, stop
         self.history: list[dict[str, Any]] = state["history"] if state else []  # a record per epoch
         self.best: dict[str, float] = state["best"] if state else {"balanced": 0.0, "unbalanced": 0.0}
         self.fed: list[FedClip] = []  # what the network was fed first, for the report
         self._lists = fingerprints(clips)
-        folder.step = learner.step
-        self._log = RunLog(folder.path, first_step=learner.step, config=learner.config) if learner.job.is_main else None
+        folder.step = train_state.step
+        self._log = (
+            RunLog(folder.path, first_step=train_state.step, config=train_state.config)
+            if train_state.job.is_main
+            else None
+        )
 
     @contextmanager
     def reported(self) -> Iterator[None]:
@@ -67,22 +71,22 @@ class Run:
 
     def save(self, also: Iterable[str] = (), last: bool = False) -> None:
         """Write a checkpoint of the position reached, and keep it under the names `also`, too; every rank calls it."""
-        self.learner.finite.flush()  # what is not finite is never kept
-        same_buffers(self.learner.network)
-        sums = self.learner.metrics.reduced().state_dict()
-        if not self.learner.job.is_main:
+        self.train_state.nan_guard.flush()  # what is not finite is never kept
+        same_buffers(self.train_state.network)
+        sums = self.train_state.metrics.reduced().state_dict()
+        if not self.train_state.job.is_main:
             return
         about = {
-            "config": self.learner.config.to_dict(),
+            "config": self.train_state.config.to_dict(),
             "history": self.history,
             "best": self.best,
             "lists": self._lists,
             "epoch_sums": sums,
         }
-        if self.folder.checkpoints.try_save(about | self.learner.state_dict(), last):
-            self.folder.step = self.learner.step
+        if self.folder.checkpoints.try_save(about | self.train_state.state_dict(), last):
+            self.folder.step = self.train_state.step
             self.folder.write_status("running")
-            self.folder.checkpoints.keep_as(self.learner.step, also)
+            self.folder.checkpoints.keep_as(self.train_state.step, also)
 
     def agree(self, loader: Loader, due: bool = False) -> tuple[bool, bool]:
         """Whether any rank was asked to stop, and whether `due` is up on any; every rank calls it at the same point.
@@ -109,8 +113,8 @@ class Run:
     @property
     def class_names(self) -> list[str]:
         """Of all classes; without names their numbers."""
-        names = self.learner.config.dataset.class_names
-        return list(names) or [str(number) for number in range(self.learner.network.head.out_features)]
+        names = self.train_state.config.dataset.class_names
+        return list(names) or [str(number) for number in range(self.train_state.network.head.out_features)]
 
     def show(self, name: str, path: Path) -> None:
         """Show a picture to the trackers; rank 0 only."""
@@ -118,10 +122,10 @@ class Run:
 
     def end_epoch(self, record: dict[str, Any], last: bool) -> None:
         """Add an epoch's record to the history and keep the position, the best scores under their names too."""
-        record |= {"step": self.learner.step}
+        record |= {"step": self.train_state.step}
         self.best = {kind: max(self.best[kind], record["validation"][score]) for kind, score in SCORES.items()}
         self.history = [*self.history, record]
-        self.learner.metrics.reset()
+        self.train_state.metrics.reset()
         self.save(self._names(), last)
         if not self._log:
             return
@@ -136,7 +140,7 @@ class Run:
 
     def keep_untrained(self) -> None:
         """Keep the network as epoch_0 before its first step, if that was asked for; every rank calls it."""
-        if 0 in self.learner.config.save_epoch and self.learner.step == 0:
+        if 0 in self.train_state.config.save_epoch and self.train_state.step == 0:
             self.save(["epoch_0"])
 
     def catch_up(self) -> None:
@@ -144,8 +148,8 @@ class Run:
         if not self._log or not self.history:
             return
         self._log.catch_up(self.history)
-        if self.history[-1].get("step") == self.learner.step:
-            checkpoints, step = self.folder.checkpoints, self.learner.step
+        if self.history[-1].get("step") == self.train_state.step:
+            checkpoints, step = self.folder.checkpoints, self.train_state.step
             checkpoints.keep_as(step, [name for name in self._names() if checkpoints.step_of(name) < step])
             self._write_results()
 
@@ -167,7 +171,7 @@ class Run:
         """Under which the last epoch's checkpoint is kept, too: epoch_N if that was asked for, NAME_best if it is."""
         *before, last = self.history
         done = len(self.history)
-        names = [f"epoch_{done}"] if done in self.learner.config.save_epoch else []
+        names = [f"epoch_{done}"] if done in self.train_state.config.save_epoch else []
         for kind, score in SCORES.items():
             if all(last["validation"][score] > record["validation"][score] for record in before):
                 names.append(f"{kind}_best")
@@ -176,7 +180,7 @@ class Run:
     def _write_results(self) -> None:
         try:
             self.folder.write_results(self.history, self.best, self.class_names)
-            smooth = self.learner.config.optimizer_param.smooth_epochs
+            smooth = self.train_state.config.optimizer_param.smooth_epochs
             plot_curves(self.history, self.folder.curves, smooth)
         except OSError as error:  # such as a full disk; a run is worth more than they are
             log.warning("results and curves could not be written: %s", error)

@@ -11,23 +11,23 @@ from tsam_dali.distributed import sum_over_ranks
 from tsam_dali.runs.run import Run
 from tsam_dali.training.engine import Step
 from tsam_dali.training.progress import Progress
-from tsam_dali.training.state import Learner
+from tsam_dali.training.state import TrainState
 
 
-class Watch:
+class StepHook:
     """The `after_step` of `tsam_dali.training.engine.train_one_epoch`, for one epoch."""
 
     def __init__(self, run: Run, training: Loader, progress: Progress, epoch: int):
         self._run, self._training, self._progress, self._epoch = run, training, progress, epoch
-        self._window = Window(run.learner, progress)
+        self._averages = StepAverages(run.train_state, progress)
 
     def __call__(self, step: Step) -> bool:
-        run, learner = self._run, self._run.learner
-        learner.finite.add(learner.step - 1, step.norm, step.losses, step.batch.row)
-        self._window.add(step)
-        if learner.step % learner.config.training_param.log_steps == 0:
+        run, train_state = self._run, self._run.train_state
+        train_state.nan_guard.add(train_state.step - 1, step.norm, step.losses, step.batch.row)
+        self._averages.add(step)
+        if train_state.step % train_state.config.training_param.log_steps == 0:
             self.record()
-        due = learner.job.is_main and run.folder.checkpoints.due(learner.step)
+        due = train_state.job.is_main and run.folder.checkpoints.due(train_state.step)
         stop, due = run.agree(self._training, due)
         if due and not stop:
             run.save()
@@ -35,22 +35,22 @@ class Watch:
 
     def record(self) -> None:
         """Note the figures of the steps since the last record, if there are any; every rank must call it."""
-        if not self._window.steps:
+        if not self._averages.steps:
             return
-        figures = self._window.record(self._epoch)
+        figures = self._averages.record(self._epoch)
         self._progress.show(loss=f"{figures['loss']:.3f}", rate=f"{figures['lr']:.2g}")
         self._run.log_steps(figures)
 
 
-class Window:
+class StepAverages:
     """Sums over the steps since the last record."""
 
-    def __init__(self, learner: Learner, progress: Progress):
-        self._learner, self._progress = learner, progress
+    def __init__(self, train_state: TrainState, progress: Progress):
+        self._train_state, self._progress = train_state, progress
         self._begin()
 
     def _begin(self) -> None:
-        self._sums = torch.zeros(2, dtype=torch.float64, device=self._learner.job.device)  # loss, clips
+        self._sums = torch.zeros(2, dtype=torch.float64, device=self._train_state.job.device)  # loss, clips
         self.steps = 0
         self._started, self._waited = time.perf_counter(), self._progress.seconds_waited
 
@@ -65,17 +65,17 @@ class Window:
         """The figures so far, over all ranks, and begin anew; every rank must call it. Waits for the device."""
         loss, clips = sum_over_ranks(self._sums).tolist()
         seconds = time.perf_counter() - self._started
-        device = self._learner.job.device
+        device = self._train_state.job.device
         if device.type == "cuda":
             memory = torch.cuda.max_memory_allocated(device)
         else:
             memory = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         record = {
-            "step": self._learner.step,
+            "step": self._train_state.step,
             "epoch": epoch,
             "loss": loss / max(clips, 1),
-            "lr": self._learner.rate,
-            "clips_per_second": self.steps * self._learner.config.training_param.batch_size / seconds,
+            "lr": self._train_state.rate,
+            "clips_per_second": self.steps * self._train_state.config.training_param.batch_size / seconds,
             "data_wait": (self._progress.seconds_waited - self._waited) / seconds,
             "gradient_norm": self._norm.item(),
             "memory_mb": memory / 1e6,  # the peak of the device, or of this process

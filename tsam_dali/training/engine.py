@@ -14,7 +14,7 @@ from tsam_dali.model.precision import autocast
 from tsam_dali.training.loss import clip_losses, clip_weights
 from tsam_dali.training.mixup import mix
 from tsam_dali.training.progress import Progress
-from tsam_dali.training.state import Learner
+from tsam_dali.training.state import TrainState
 
 
 class Step(NamedTuple):
@@ -25,28 +25,28 @@ class Step(NamedTuple):
     batch: Batch
 
 
-def train_one_epoch(learner: Learner, progress: Progress, after_step: Callable[[Step], bool]) -> bool:
+def train_one_epoch(train_state: TrainState, progress: Progress, after_step: Callable[[Step], bool]) -> bool:
     """Train on the batches of `progress`, adding to `learner.metrics`; returns whether all of them were used.
 
     `after_step` is told of every step and ends the loop by True.
     """
-    options, job = learner.config.training_param, learner.job
+    options, job = train_state.config.training_param, train_state.job
     for batch in progress:
-        learner.seed_step()
-        mixed, targets = mix(batch, options.mixup, options.seed, learner.step)
+        train_state.seed_step()
+        mixed, targets = mix(batch, options.mixup, options.seed, train_state.step)
         # The mean is over all readable clips of the global batch. DDP averages gradients over the ranks, hence `world`.
-        count = torch.where(batch.ok, clip_weights(targets, learner.class_weights), 0).sum()
+        count = torch.where(batch.ok, clip_weights(targets, train_state.class_weights), 0).sum()
         share = job.world / sum_over_ranks(count).clamp(min=1e-9)
         losses = []
-        for part, wanted, synchronize in _parts(learner.model, mixed, targets, options.accumulate):
+        for part, wanted, synchronize in _parts(train_state.model, mixed, targets, options.accumulate):
             with synchronize:
                 with autocast(options, job.device):
-                    logits = learner.model(part.video, part.audio)
-                losses.append(clip_losses(logits, wanted, learner.class_weights, options.label_smoothing))
-                learner.scaler.scale(torch.where(part.ok, losses[-1], 0).sum() * share).backward()
+                    logits = train_state.model(part.video, part.audio)
+                losses.append(clip_losses(logits, wanted, train_state.class_weights, options.label_smoothing))
+                train_state.scaler.scale(torch.where(part.ok, losses[-1], 0).sum() * share).backward()
             losses[-1] = losses[-1].detach()
-            learner.metrics.add(losses[-1], logits.detach(), part.label, part.ok)
-        norm = learner.update()
+            train_state.metrics.add(losses[-1], logits.detach(), part.label, part.ok)
+        norm = train_state.update()
         if after_step(Step(norm, torch.cat(losses), batch)):
             return False
     return True

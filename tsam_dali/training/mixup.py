@@ -1,4 +1,4 @@
-"""Mixup for clips: pictures, sound and labels of two clips, blended alike.
+"""Mixup for clips: pictures, audio and labels of two clips, blended alike.
 
 Source: mixup, https://arxiv.org/abs/1710.09412; one share for a batch, whose reverse order gives
 the partners, as in timm.

@@ -19,7 +19,7 @@ class NonFiniteError(ValueError):
         self.rows = rows
 
 
-class FiniteCheck:
+class NanGuard:
     """Looks at each step's gradient norm one step later, when it lies in the host's memory anyway.
 
     The norm is that of the gradient over all ranks, so all ranks find the same step. Its rows are kept until then.

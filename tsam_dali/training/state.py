@@ -12,12 +12,12 @@ from tsam_dali.config.load import Config
 from tsam_dali.distributed import Job, mean_in_rank_order
 from tsam_dali.model.freeze import set_training
 from tsam_dali.training.metrics import Metrics
-from tsam_dali.training.nan_guard import MOST_SKIPPED, FiniteCheck
+from tsam_dali.training.nan_guard import MOST_SKIPPED, NanGuard
 from tsam_dali.training.optim import build_optimizer, build_schedule, load_optimizer
 
 
 @dataclass(kw_only=True)
-class Learner:
+class TrainState:
     """The parts of a training step."""
 
     network: nn.Module  # as built: its state is what checkpoints hold
@@ -33,10 +33,10 @@ class Learner:
     metrics: Metrics  # sums over the epoch so far
     class_weights: torch.Tensor | None = None  # float32 (C,)
     model: nn.Module = field(init=False)  # the network compiled and wrapped: what a step calls
-    finite: FiniteCheck = field(init=False)
+    nan_guard: NanGuard = field(init=False)
 
     def __post_init__(self) -> None:
-        self.finite = FiniteCheck(allowed=MOST_SKIPPED if self.scaler.is_enabled() else 0)
+        self.nan_guard = NanGuard(allowed=MOST_SKIPPED if self.scaler.is_enabled() else 0)
         self.start_epoch(0)
 
     def start_epoch(self, epoch: int) -> None:
@@ -100,14 +100,14 @@ class Learner:
         return state | ({"ema": self.ema.module.state_dict()} if self.ema else {})
 
 
-def build_learner(
+def build_train_state(
     network: nn.Module,
     config: Config,
     job: Job,
     steps_per_epoch: int,
     state: dict[str, Any] | None = None,
     class_weights: torch.Tensor | None = None,
-) -> Learner:
+) -> TrainState:
     """Everything around `network`, which is on its device already; `state` is that of a checkpoint to go on from."""
     training, options = config.training_param, config.optimizer_param
     optimizer = build_optimizer(network, options, training.batch_size)
@@ -123,7 +123,7 @@ def build_learner(
             ema.module.load_state_dict(state.get("ema", state["model"]))
         if job.is_main:
             metrics.load_state_dict(state["epoch_sums"])
-    return Learner(
+    return TrainState(
         network=network,
         optimizer=optimizer,
         schedule=build_schedule(optimizer, options, training.epochs, steps_per_epoch, step),

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pipelines.files.atomic import unfinished
+from pipelines.files.atomic import temporary_path
 from tsam_dali.config.sections import TrainingParam
 from tsam_dali.weights.checkpoint import (
     CheckpointError,
@@ -140,7 +140,7 @@ class CheckpointFolder:
         Only people need it: where there are no such links, that is one warning.
         """
         try:
-            with unfinished(self.path / "latest") as temporary:
+            with temporary_path(self.path / "latest") as temporary:
                 temporary.symlink_to(target)
                 os.replace(temporary, self.path / "latest")
         except OSError as error:

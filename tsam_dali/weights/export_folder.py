@@ -11,7 +11,7 @@ from typing import Any
 import safetensors.torch
 from torch import Tensor
 
-from pipelines.files.atomic import unfinished
+from pipelines.files.atomic import temporary_path
 from tsam_dali.weights.checkpoint import FORMAT, CheckpointError, load_checkpoint, sha256
 
 WEIGHTS, SETTINGS, CARD = "model.safetensors", "config.json", "README.md"
@@ -34,7 +34,7 @@ def write_folder(folder: Path, tensors: dict[str, Tensor], about: dict[str, Any]
         raise CheckpointError(f"{folder}: exists already, expected a new or an empty folder; choose another name")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished(folder) as new:
+        with temporary_path(folder) as new:
             new.mkdir()
             contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
             safetensors.torch.save_file(contiguous, new / WEIGHTS, metadata={"format": "pt"})

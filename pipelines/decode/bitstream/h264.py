@@ -25,10 +25,10 @@ class Sequence(NamedTuple):
 
     frame_num_bits: int
     fields: bool  # pictures may be single fields
-    colour_planes: bool
+    color_planes: bool
     order_bits: int  # of the picture order count; 0: it is not in the slices' headers
     as_decoded: bool  # pictures are shown in the order of decoding
-    plain: bool  # neither fields nor colour planes
+    plain: bool  # neither fields nor color planes
 
 
 class SliceReader:
@@ -116,7 +116,7 @@ class SliceReader:
                 both = value >> left - bits
                 return sequence, both >> sequence.order_bits, 0, 0, both & (1 << sequence.order_bits) - 1
             rest = Bits(value, left)
-            if sequence.colour_planes:
+            if sequence.color_planes:
                 rest.read(2)
             frame_num = rest.read(sequence.frame_num_bits)
             field = rest.read(1) if sequence.fields else 0

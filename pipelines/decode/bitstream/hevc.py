@@ -22,7 +22,7 @@ class Sequence(NamedTuple):
     """What a sequence parameter set says of the headers of slices."""
 
     order_bits: int  # of the picture order count
-    colour_planes: bool
+    color_planes: bool
 
 
 class Picture(NamedTuple):
@@ -80,7 +80,7 @@ class SliceReader:
             bits.read(picture.extra_bits)
             bits.golomb()
             shown = bits.read(1) == 1 if picture.may_be_hidden else True
-            if sequence.colour_planes:
+            if sequence.color_planes:
                 bits.read(2)
             order = 0 if kind in IDR else bits.read(sequence.order_bits)
         except (KeyError, ValueError):

@@ -132,7 +132,7 @@ def _description(descriptions: memoryview) -> tuple[str, bytes]:
 
 
 def _sizes(box: memoryview) -> np.ndarray:
-    """Bytes of each sample; one size for all of them, as sound has it, is not that of coded pictures (8.7.3)."""
+    """Bytes of each sample; one size for all of them, as audio has it, is not that of coded pictures (8.7.3)."""
     _demand(_uint32(box, 4) == 0)
     sizes = np.frombuffer(box, ">u4", _uint32(box, 8), 12).astype(np.int64)
     _demand(sizes.all())

@@ -99,10 +99,10 @@ def order_shown(facts: Sequence[Fact], reordered: bool, gapless: bool = False) -
 def _has_gaps(shown: Sequence[Fact]) -> bool:
     """Whether pictures are missing: by their count, and where a count begins anew, by their times."""
     pairs = [(before, after) for before, after in pairwise(shown) if before.order and after.order]
-    joints = [after.pts - before.pts for before, after in pairs if before.order[0] != after.order[0]]
+    gaps = [after.pts - before.pts for before, after in pairs if before.order[0] != after.order[0]]
     steps = {after.order[1] - before.order[1] for before, after in pairs if before.order[0] == after.order[0]}
     usual = sorted(after.pts - before.pts for before, after in pairs)[len(pairs) // 2] if pairs else 0
-    return len(steps) > 1 or any(joint > 1.5 * usual for joint in joints)
+    return len(steps) > 1 or any(gap > 1.5 * usual for gap in gaps)
 
 
 def _goes_back(facts: Sequence[Fact]) -> bool:

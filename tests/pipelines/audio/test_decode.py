@@ -1,23 +1,23 @@
-"""Which of several tracks of sound is heard, and what is said where none can be decoded."""
+"""Which of several tracks of audio is heard, and what is said where none can be decoded."""
 
 import numpy as np
 import pytest
 import soundfile
 
-from pipelines.audio.read import SoundError, read_sound
+from pipelines.audio.read import AudioError, read_audio
 from pipelines.decode.frames import probe
+from tests.helpers.audio_media import tone, without_decoder
 from tests.helpers.media import ffmpeg
-from tests.helpers.sound_media import tone, without_decoder
 
 
 @pytest.mark.parametrize("undecodable", [0, 1])
 @pytest.mark.parametrize("default", [0, 1])
 def test_of_several_tracks_one_that_can_be_decoded_is_heard(tmp_path, undecodable, default):
     clip = two_tracks(tmp_path / "a.mp4", default)
-    expected = [read_sound(path)[0] for path in (tmp_path / "0.wav", tmp_path / "1.wav")][1 - undecodable]
+    expected = [read_audio(path)[0] for path in (tmp_path / "0.wav", tmp_path / "1.wav")][1 - undecodable]
     without_decoder(clip, undecodable)
-    np.testing.assert_allclose(read_sound(clip)[0][:, 2000:-2000], expected[:, 2000:16000], atol=0.05)
-    assert (probe(clip).sound_rate, probe(clip).sound_channels) == (16000, 1)
+    np.testing.assert_allclose(read_audio(clip)[0][:, 2000:-2000], expected[:, 2000:16000], atol=0.05)
+    assert (probe(clip).audio_rate, probe(clip).audio_channels) == (16000, 1)
 
 
 def test_of_several_tracks_the_one_that_ffmpeg_extracts(tmp_path):
@@ -26,7 +26,7 @@ def test_of_several_tracks_the_one_that_ffmpeg_extracts(tmp_path):
     for name, more in (("first.mkv", ()), ("channels.mkv", ("-ac:a:1", 2)), ("default.mkv", ("-disposition:a:1", 1))):
         ffmpeg("-f", "lavfi", "-i", "testsrc=d=1", *low, *high, *maps, *more, clip := tmp_path / name)
         ffmpeg("-i", clip, extracted := tmp_path / f"{name}.wav")
-        np.testing.assert_array_equal(read_sound(clip)[0], read_sound(extracted)[0])
+        np.testing.assert_array_equal(read_audio(clip)[0], read_audio(extracted)[0])
 
 
 def two_tracks(path, default=0):
@@ -42,13 +42,13 @@ def two_tracks(path, default=0):
 
 def test_only_tracks_without_a_decoder_are_an_error_that_names_them(tmp_path):
     clip = without_decoder(two_tracks(tmp_path / "a.mp4"), 0, 1)
-    with pytest.raises(SoundError, match=r"a\.mp4: the sound cannot be read \(no decoder for zzzz\); convert it"):
-        read_sound(clip)
-    assert probe(clip).sound_rate == -1
+    with pytest.raises(AudioError, match=r"a\.mp4: the audio cannot be read \(no decoder for zzzz\); convert it"):
+        read_audio(clip)
+    assert probe(clip).audio_rate == -1
 
 
 def test_a_format_that_the_file_does_not_name(tmp_path):
     ffmpeg("-f", "lavfi", "-i", "sine=duration=1", "-c:a", "aac", clip := tmp_path / "a.mkv")
     clip.write_bytes(clip.read_bytes().replace(b"A_AAC", b"A_XYZ"))
-    with pytest.raises(SoundError, match="no decoder for its format"):
-        read_sound(clip)
+    with pytest.raises(AudioError, match="no decoder for its format"):
+        read_audio(clip)

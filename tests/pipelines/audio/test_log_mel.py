@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipelines.audio import log_mel
 from pipelines.audio.log_mel import AudioImage, log_mel_columns, picture, pieces, silent_picture
 from pipelines.mel import log_mel_picture
-from tests.helpers.sound_media import noise, tone
+from tests.helpers.audio_media import noise, tone
 
 SMALL = AudioImage(n_mels=32, spec_size=(3, 24, 40))
 
@@ -44,12 +44,12 @@ def plain_log_mel(samples, rate, window, hop, n_fft, n_mels, eps, which=None):
 @pytest.mark.parametrize("rate", [8000, 11025, 44100, 48000])
 def test_columns_are_what_the_definition_says(rate):
     options = AudioImage(n_mels=64)
-    sound = noise(0.25, rate, channels=2)
-    found = log_mel_columns(sound, rate, options)
-    assert (found.rate, found.samples) == (rate, sound.shape[1])
+    audio = noise(0.25, rate, channels=2)
+    found = log_mel_columns(audio, rate, options)
+    assert (found.rate, found.samples) == (rate, audio.shape[1])
     for window_ms, hop_ms, columns in zip((25, 50, 100), (10, 25, 50), found.windows, strict=True):
         window, hop = round(window_ms * rate / 1000), round(hop_ms * rate / 1000)
-        expected = [plain_log_mel(channel.astype(float), rate, window, hop, 4800, 64, 1e-6) for channel in sound]
+        expected = [plain_log_mel(channel.astype(float), rate, window, hop, 4800, 64, 1e-6) for channel in audio]
         assert columns.dtype == np.float32
         np.testing.assert_allclose(columns, expected, atol=2e-3, rtol=0)
 
@@ -58,33 +58,33 @@ def test_columns_are_what_the_definition_says(rate):
 @pytest.mark.parametrize(("rate", "window", "hop"), [(96000, 9600, 4800), (48010, 4801, 2400)])
 def test_a_window_longer_than_the_transform_lengthens_it(rate, window, hop):
     """100 ms are 9600 samples, or an odd number; the last column stands behind the last sample."""
-    sound = noise(0.3, rate)[:, : 4 * hop]
-    found = log_mel_columns(sound, rate, AudioImage(n_mels=64)).windows[2]
-    expected = plain_log_mel(sound[0].astype(float), rate, window, hop, window, 64, 1e-6)
+    audio = noise(0.3, rate)[:, : 4 * hop]
+    found = log_mel_columns(audio, rate, AudioImage(n_mels=64)).windows[2]
+    expected = plain_log_mel(audio[0].astype(float), rate, window, hop, window, 64, 1e-6)
     np.testing.assert_allclose(found[0], expected, atol=2e-3)
 
 
 @pytest.mark.parametrize("samples", [1, 2, 3, 100, 4799])
-def test_very_short_sounds(samples):
-    sound = noise(1, 16000)[:, :samples]
+def test_very_short_audios(samples):
+    audio = noise(1, 16000)[:, :samples]
     for window, hop, columns in zip(
-        (400, 800, 1600), (160, 400, 800), log_mel_columns(sound, 16000, SMALL).windows, strict=True
+        (400, 800, 1600), (160, 400, 800), log_mel_columns(audio, 16000, SMALL).windows, strict=True
     ):
-        expected = plain_log_mel(sound[0].astype(float), 16000, window, hop, 4800, 32, 1e-6)
+        expected = plain_log_mel(audio[0].astype(float), 16000, window, hop, 4800, 32, 1e-6)
         np.testing.assert_allclose(columns[0], expected, atol=5e-3)
-    shown = picture(log_mel_columns(sound, 16000, SMALL), SMALL, 2, cut=(1.0, 1.0))
+    shown = picture(log_mel_columns(audio, 16000, SMALL), SMALL, 2, cut=(1.0, 1.0))
     assert shown.shape == (2, 3, 24, 40)
     assert np.isfinite(shown).all()
 
 
-def test_a_long_sound_has_no_seams():
+def test_a_long_audio_has_no_seams():
     """Columns are computed in blocks; those around a block's end are like all others."""
     rate, block = 1000, log_mel._BLOCK
-    sound = noise((block + 60) * 0.01, rate)
-    found = log_mel_columns(sound, rate, AudioImage(n_mels=16)).windows[0][0]
+    audio = noise((block + 60) * 0.01, rate)
+    found = log_mel_columns(audio, rate, AudioImage(n_mels=16)).windows[0][0]
     assert found.shape == (16, block + 61)
     which = [0, *range(block - 3, block + 3), block + 60]
-    expected = plain_log_mel(sound[0].astype(float), rate, 25, 10, 4800, 16, 1e-6, which)
+    expected = plain_log_mel(audio[0].astype(float), rate, 25, 10, 4800, 16, 1e-6, which)
     np.testing.assert_allclose(found[:, which], expected, atol=2e-3)
 
 
@@ -107,8 +107,8 @@ def test_widened_numbers_are_the_same():
 def test_planes_bands_and_time_of_the_picture(tmp_path):
     """A low tone, then a high one: the bright row is near the top, then lower; the planes are the three windows."""
     rate, options = 16000, AudioImage()
-    sound = np.concatenate([tone(200, 1.0, rate), tone(4000, 1.0, rate)], axis=1)
-    soundfile.write(tmp_path / "a.wav", sound.T, rate, "FLOAT")
+    audio = np.concatenate([tone(200, 1.0, rate), tone(4000, 1.0, rate)], axis=1)
+    soundfile.write(tmp_path / "a.wav", audio.T, rate, "FLOAT")
     shown = log_mel_picture(tmp_path / "a.wav", options, 1)
     assert shown.shape == (1, 3, 224, 224)
     assert shown.dtype == np.float32
@@ -118,7 +118,7 @@ def test_planes_bands_and_time_of_the_picture(tmp_path):
     for plane in shown[0]:
         np.testing.assert_allclose(plane[:, 10:100].argmax(axis=0), rows[0], atol=1)
         np.testing.assert_allclose(plane[:, -100:-10].argmax(axis=0), rows[1], atol=1)
-    for plane, columns in zip(shown[0], log_mel_columns(sound, rate, options).windows, strict=True):
+    for plane, columns in zip(shown[0], log_mel_columns(audio, rate, options).windows, strict=True):
         expected = torch.nn.functional.interpolate(
             torch.from_numpy(columns)[None], size=(224, 224), mode="bilinear", antialias=True
         )
@@ -128,8 +128,8 @@ def test_planes_bands_and_time_of_the_picture(tmp_path):
 def test_channels_are_the_audio_segments(tmp_path):
     left, right = tone(300, 0.5, 16000), tone(3000, 0.5, 16000)
     alone = []
-    for name, sound in (("left", left), ("right", right), ("both", np.concatenate([left, right]))):
-        soundfile.write(tmp_path / f"{name}.wav", sound.T, 16000)
+    for name, audio in (("left", left), ("right", right), ("both", np.concatenate([left, right]))):
+        soundfile.write(tmp_path / f"{name}.wav", audio.T, 16000)
         alone.append(log_mel_picture(tmp_path / f"{name}.wav", SMALL, 2))
     np.testing.assert_array_equal(alone[0][0], alone[0][1])  # mono: shown twice
     np.testing.assert_array_equal(alone[2], np.stack([alone[0][0], alone[1][0]]))
@@ -152,7 +152,7 @@ def test_pieces_as_tsam_cuts_them(samples, n, m, expected):
 
 
 @given(samples=st.integers(1, 10**6), n=st.integers(1, 12), m=st.integers(1, 12))
-def test_pieces_are_equal_and_cover_the_sound(samples, n, m):
+def test_pieces_are_equal_and_cover_the_audio(samples, n, m):
     found = list(pieces(samples, n, m))
     assert len(found) == n
     assert len({stop - start for start, stop in found}) == 1
@@ -162,38 +162,38 @@ def test_pieces_are_equal_and_cover_the_sound(samples, n, m):
 
 
 def middle(shown):
-    """Columns of a picture that the ends of the sound do not reach."""
+    """Columns of a picture that the ends of the audio do not reach."""
     return shown[..., 6:-6]
 
 
 def test_pieces_in_the_picture():
     """Each piece's picture is that of its samples alone, away from the ends; channel by channel."""
     rate, options = 16000, AudioImage(n_mels=32, spec_size=(3, 32, 40), num_segments=2, m_segments=2)
-    sound = noise(3.0, rate, channels=2)  # pieces of 2 s; starts and lengths are whole columns
-    shown = picture(log_mel_columns(sound, rate, options), options, 2)
+    audio = noise(3.0, rate, channels=2)  # pieces of 2 s; starts and lengths are whole columns
+    shown = picture(log_mel_columns(audio, rate, options), options, 2)
     assert shown.shape == (4, 3, 32, 40)
     whole = AudioImage(n_mels=32, spec_size=(3, 32, 40))
     for place, (channel, start) in enumerate([(0, 0), (0, 16000), (1, 0), (1, 16000)]):
-        piece = sound[channel : channel + 1, start : start + 32000]
+        piece = audio[channel : channel + 1, start : start + 32000]
         expected = picture(log_mel_columns(piece, rate, whole), whole, 1)[0]
         np.testing.assert_allclose(middle(shown[place]), middle(expected), atol=2e-3)
 
 
-def test_a_cut_is_the_picture_of_the_shorter_sound():
+def test_a_cut_is_the_picture_of_the_shorter_audio():
     rate, options = 16000, AudioImage(n_mels=32, spec_size=(3, 32, 40))
-    sound = noise(3.0, rate)
-    shown = picture(log_mel_columns(sound, rate, options), options, 1, cut=(0.5, 0.3))
-    expected = picture(log_mel_columns(sound[:, 8000:-4800], rate, options), options, 1)
+    audio = noise(3.0, rate)
+    shown = picture(log_mel_columns(audio, rate, options), options, 1, cut=(0.5, 0.3))
+    expected = picture(log_mel_columns(audio[:, 8000:-4800], rate, options), options, 1)
     np.testing.assert_allclose(middle(shown), middle(expected), atol=2e-3)
-    assert np.abs(shown - picture(log_mel_columns(sound, rate, options), options, 1)).max() > 1
+    assert np.abs(shown - picture(log_mel_columns(audio, rate, options), options, 1)).max() > 1
 
 
 @pytest.mark.parametrize("rate", [16000, 44100])
 def test_a_cut_begins_at_a_column(rate):
-    """Off the grid of columns, all of them would stand aside of those of the shorter sound."""
-    sound, hop = noise(2.0, rate), rate // 20  # the longest
-    shown = picture(log_mel_columns(sound, rate, SMALL), SMALL, 1, cut=(0.5131, 0.2973))
-    shorter = sound[:, 10 * hop : sound.shape[1] - round(0.2973 * rate)]
+    """Off the grid of columns, all of them would stand aside of those of the shorter audio."""
+    audio, hop = noise(2.0, rate), rate // 20  # the longest
+    shown = picture(log_mel_columns(audio, rate, SMALL), SMALL, 1, cut=(0.5131, 0.2973))
+    shorter = audio[:, 10 * hop : audio.shape[1] - round(0.2973 * rate)]
     expected = picture(log_mel_columns(shorter, rate, SMALL), SMALL, 1)
     assert np.abs(middle(shown) - middle(expected)).max() < (0.002 if rate == 16000 else 0.1)
 
@@ -214,7 +214,7 @@ def test_a_cut_leaves_more_than_4800_samples(seconds, is_cut):
     m=st.integers(1, 3),
     cut=st.tuples(st.floats(0, 3), st.floats(0, 3)),
 )
-def test_every_sound_has_a_picture(samples, rate, n, m, cut):
+def test_every_audio_has_a_picture(samples, rate, n, m, cut):
     options = AudioImage(n_mels=4, spec_size=(3, 6, 5), num_segments=n, m_segments=m)
     hops = [round(hop * rate / 1000) for hop in options.hop_sizes]
     windows = [np.zeros((1, 4, 1 + samples // hop), np.float16) for hop in hops]

@@ -1,4 +1,4 @@
-"""The picture of a long sound equals that of the whole, though only a part of it is in memory at a time."""
+"""The picture of a long audio equals that of the whole, though only a part of it is in memory at a time."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from pipelines.audio import long as module
 from pipelines.audio.decode import Piece
 from pipelines.audio.log_mel import AudioImage, log_mel_columns, picture
-from pipelines.audio.long import long_picture, long_sound
+from pipelines.audio.long import long_audio, long_picture
 from tests.helpers.processes import run
 
 KINDS = [
@@ -25,18 +25,18 @@ KINDS = [
 def test_equal_to_the_whole(monkeypatch, rate, samples, more, channels, segments):
     monkeypatch.setattr(module, "IN_MEMORY", 1000)
     monkeypatch.setattr(module, "PART", 20)
-    sound = np.random.default_rng(0).normal(0, 0.1, (channels, samples)).astype(np.float32)
+    audio = np.random.default_rng(0).normal(0, 0.1, (channels, samples)).astype(np.float32)
     options = AudioImage(n_mels=40, spec_size=(3, 40, 56), **more)
-    expected = picture(log_mel_columns(sound[:segments], rate, options), options, segments)
-    parts = (Piece(part, rate, None) for part in np.array_split(sound, min(7, samples), axis=1))
-    with long_sound(parts, segments) as held:
+    expected = picture(log_mel_columns(audio[:segments], rate, options), options, segments)
+    parts = (Piece(part, rate, None) for part in np.array_split(audio, min(7, samples), axis=1))
+    with long_audio(parts, segments) as held:
         found = long_picture(held, options, segments)
     assert found.shape == expected.shape
     assert np.abs(found - expected).max() < 1e-4
 
 
 def test_no_samples_at_all():
-    with long_sound(iter([]), 1) as held:
+    with long_audio(iter([]), 1) as held:
         assert held is None
 
 
@@ -44,14 +44,14 @@ HALF_AN_HOUR = """
 import resource
 import librosa, scipy.signal  # before memory is looked at
 import numpy as np
-from pipelines.audio.long import long_picture, long_sound
+from pipelines.audio.long import long_picture, long_audio
 from pipelines.audio.log_mel import AudioImage
 from pipelines.audio.decode import Piece
 
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 parts = (Piece(np.full((2, 16000), second % 7 / 10, np.float32), 16000, None) for second in range(1800))
-with long_sound(parts, 1) as sound:
-    print(long_picture(sound, AudioImage(hop_sizes=(100, 200, 400)), 1).shape)
+with long_audio(parts, 1) as audio:
+    print(long_picture(audio, AudioImage(hop_sizes=(100, 200, 400)), 1).shape)
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1000)
 """
 
@@ -62,4 +62,4 @@ def test_half_an_hour_needs_no_more_memory_than_a_part_of_it():
     assert done.returncode == 0, done.stderr
     shape, megabytes = done.stdout.splitlines()
     assert shape == "(1, 3, 224, 224)"
-    assert int(megabytes) < 320  # of the whole sound at once: over 600
+    assert int(megabytes) < 320  # of the whole audio at once: over 600

@@ -10,13 +10,13 @@ import soundfile
 
 from pipelines.audio.log_mel import AudioImage
 from pipelines.audio.mel_file import columns_path, fingerprint, load_columns
-from pipelines.audio.mel_records import SUMMARY_NAME, read_summary, state, store_sound, summary_writer
+from pipelines.audio.mel_records import SUMMARY_NAME, read_summary, state, store_audio, summary_writer
 from pipelines.audio.mel_store import MelStore
-from pipelines.dataset.audio_files import sound_file, sound_states, source_states
+from pipelines.dataset.audio_files import audio_file, audio_states, source_states
 from pipelines.dataset.clips import Dataset
 from pipelines.files.errors import ListError
 from pipelines.mel import log_mel_picture
-from tests.helpers.sound_media import noise, tone, write_clip
+from tests.helpers.audio_media import noise, tone, write_clip
 
 OPTIONS = AudioImage(n_mels=16, spec_size=(3, 12, 20))
 
@@ -38,7 +38,7 @@ def store_all(dataset, *clip_ids):
     with summary_writer(dataset.mels) as write:
         for clip_id in clip_ids:
             known = read_summary(dataset.mels).get(clip_id, ())
-            write(store_sound(dataset.mels, dataset.data_dir, clip_id, sound_file(dataset, clip_id), OPTIONS, known))
+            write(store_audio(dataset.mels, dataset.data_dir, clip_id, audio_file(dataset, clip_id), OPTIONS, known))
 
 
 def latest(dataset):
@@ -48,7 +48,7 @@ def latest(dataset):
 
 def check(dataset, *clip_ids, options=OPTIONS):
     videos = [(clip_id, dataset.videos / f"{clip_id}.mp4") for clip_id in clip_ids]
-    return MelStore(dataset.mels, options).check(sound_states(dataset, dict(videos))[0])
+    return MelStore(dataset.mels, options).check(audio_states(dataset, dict(videos))[0])
 
 
 def test_what_is_stored_and_said(dataset):
@@ -70,7 +70,7 @@ def test_what_is_stored_and_said(dataset):
     )
     store = MelStore(dataset.mels, OPTIONS)
     for clip_id in ("video", "sub/wav"):
-        direct = log_mel_picture(sound_file(dataset, clip_id), OPTIONS, 2)
+        direct = log_mel_picture(audio_file(dataset, clip_id), OPTIONS, 2)
         np.testing.assert_allclose(store.picture(clip_id, 2), direct, atol=0.005)
 
 
@@ -90,12 +90,12 @@ def test_no_more_than_two_channels_are_stored(dataset):
 
 
 def test_everything_is_missing_where_there_is_no_store(dataset):
-    (problem,), sounds, _ = check(dataset, "video", "silent")
+    (problem,), stored, _ = check(dataset, "video", "silent")
     assert problem.startswith(
-        f"{dataset.mels}: 2 clips have no sound in the log-mel store; make it with: python tools/"
+        f"{dataset.mels}: 2 clips have no audio in the log-mel store; make it with: python tools/"
     )
     assert "--config C.json, and the same --set (clips: video, silent)" in problem
-    assert not sounds
+    assert not stored
 
 
 def test_each_kind_of_problem_is_one_line_with_examples(dataset):
@@ -105,7 +105,7 @@ def test_each_kind_of_problem_is_one_line_with_examples(dataset):
     store_all(dataset, "video", *ids)
     soundfile.write(dataset.audios / "video.wav", noise(0.3, 8000).T, 8000)
     (outdated,), *_ = check(dataset, "video", *ids)
-    assert "1 clip has sound in the log-mel store of another file" in outdated
+    assert "1 clip has audio in the log-mel store of another file" in outdated
     assert outdated.endswith("(clips: video)")
     other = dataclasses.replace(OPTIONS, n_mels=17)
     (settings,), *_ = check(dataset, *ids, options=other)
@@ -125,7 +125,7 @@ def test_a_file_that_cannot_be_read(dataset):
 
 
 def current_state(dataset, clip_id):
-    found = source_states(dataset, {clip_id: sound_file(dataset, clip_id)})
+    found = source_states(dataset, {clip_id: audio_file(dataset, clip_id)})
     records = read_summary(dataset.mels).get(clip_id, ())
     return state(records, found[clip_id], dataset.mels, fingerprint(OPTIONS))[0]
 
@@ -142,7 +142,7 @@ def test_changes_of_the_source_are_seen(dataset):
     os.utime(video, ns=(0, stat.st_mtime_ns))
     assert current_state(dataset, "video") == "outdated"  # another size, the same time
     wav.unlink()
-    assert current_state(dataset, "sub/wav") == "outdated"  # the video gives the sound now
+    assert current_state(dataset, "sub/wav") == "outdated"  # the video gives the audio now
     columns_path(dataset.mels, "silent").unlink()
     assert current_state(dataset, "silent") == "missing"
 
@@ -182,34 +182,34 @@ def test_the_last_line_of_a_clip_counts(dataset):
 def test_a_frame_folder_is_silent_unless_there_is_a_video_or_wav(dataset):
     for clip_id in ("video", "sub/wav", "images"):
         (dataset.frames / clip_id).mkdir(parents=True)
-    assert sound_file(dataset, "sub/wav").name == "wav.wav"
-    assert sound_file(dataset, "video").name == "video.mp4"
-    assert sound_file(dataset, "images") == dataset.frames / "images"
+    assert audio_file(dataset, "sub/wav").name == "wav.wav"
+    assert audio_file(dataset, "video").name == "video.mp4"
+    assert audio_file(dataset, "images") == dataset.frames / "images"
     with pytest.raises(ListError, match="no video"):
-        sound_file(dataset, "nothing")
+        audio_file(dataset, "nothing")
     store_all(dataset, "video", "sub/wav", "images")
     store = MelStore(dataset.mels, OPTIONS)
     unknown = [(clip_id, None) for clip_id in ("video", "sub/wav", "images")]
-    assert store.check(sound_states(dataset, dict(unknown))[0]) == (
+    assert store.check(audio_states(dataset, dict(unknown))[0]) == (
         [],
         {"video": "video", "sub/wav": "sub/wav", "images": ""},
         {},
     )
     soundfile.write(dataset.audios / "images.wav", noise(0.3, 8000).T, 8000)
     assert (
-        "1 clip has sound in the log-mel store of another file"
-        in store.check(sound_states(dataset, dict(unknown))[0]).problems[0]
+        "1 clip has audio in the log-mel store of another file"
+        in store.check(audio_states(dataset, dict(unknown))[0]).problems[0]
     )
 
 
-def test_other_sound_of_a_clip_is_stored_beside_and_equal_sound_once(dataset):
-    """A .wav and the video, each chosen by its own settings, and the same sound in another file."""
+def test_other_audio_of_a_clip_is_stored_beside_and_equal_audio_once(dataset):
+    """A .wav and the video, each chosen by its own settings, and the same audio in another file."""
     video, wav = dataset, dataclasses.replace(dataset, dir_audios="recorded")
     wav.audios.mkdir()
     soundfile.write(wav.audios / "video.wav", noise(0.3, 8000).T, 8000)
     store_all(video, "video")
     store_all(wav, "video")
-    (first,), (second,) = (check(one, "video").sounds.values() for one in (video, wav))
+    (first,), (second,) = (check(one, "video").stored.values() for one in (video, wav))
     assert (first, len(list(dataset.mels.glob("*.safetensors")))) == ("video", 2)
     store = MelStore(dataset.mels, OPTIONS)
     for name, source in ((first, dataset.videos / "video.mp4"), (second, wav.audios / "video.wav")):
@@ -220,20 +220,20 @@ def test_other_sound_of_a_clip_is_stored_beside_and_equal_sound_once(dataset):
     (same.videos / "video.mp4").write_bytes((dataset.videos / "video.mp4").read_bytes() + b"\0\0\0\x08free")
     before = columns_path(dataset.mels, "video").stat().st_mtime_ns
     store_all(same, "video")
-    assert check(same, "video").sounds == {"video": "video"}
+    assert check(same, "video").stored == {"video": "video"}
     assert columns_path(dataset.mels, "video").stat().st_mtime_ns == before
 
-    write_clip(same.videos / "video.mp4", tone(900, 0.3, 16000))  # changed: the sound of the others stays
+    write_clip(same.videos / "video.mp4", tone(900, 0.3, 16000))  # changed: the audio of the others stays
     store_all(same, "video")
     assert [check(one, "video").problems for one in (video, wav, same)] == [[], [], []]
-    assert len({check(one, "video").sounds["video"] for one in (video, wav, same)}) == 3
+    assert len({check(one, "video").stored["video"] for one in (video, wav, same)}) == 3
 
 
 def test_a_store_of_before_is_used_and_never_overwritten(dataset):
     store_all(dataset, "video")
     summary = dataset.mels / SUMMARY_NAME
     line = json.loads(summary.read_text())
-    summary.write_text(json.dumps({key: line[key] for key in line if key not in ("folder", "sound", "stored")}) + "\n")
+    summary.write_text(json.dumps({key: line[key] for key in line if key not in ("folder", "audio", "stored")}) + "\n")
     assert check(dataset, "video") == ([], {"video": "video"}, {})
     other = dataclasses.replace(dataset, dir_videos="other")
     other.videos.mkdir()
@@ -251,7 +251,7 @@ def test_columns_that_were_made_anew_with_other_settings_are_no_longer_those_of_
     other = dataclasses.replace(OPTIONS, n_mels=17)
     with summary_writer(dataset.mels) as write:
         write(
-            store_sound(
+            store_audio(
                 dataset.mels,
                 dataset.data_dir,
                 "video",
@@ -261,4 +261,4 @@ def test_columns_that_were_made_anew_with_other_settings_are_no_longer_those_of_
             )
         )
     assert check(dataset, "video", options=other).problems == []
-    assert "1 clip has sound in the log-mel store of another file" in check(same, "video").problems[0]
+    assert "1 clip has audio in the log-mel store of another file" in check(same, "video").problems[0]

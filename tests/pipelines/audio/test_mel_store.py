@@ -11,7 +11,7 @@ from safetensors.numpy import load_file, save_file
 from pipelines.audio.log_mel import AudioImage, Columns, log_mel_columns, picture, silent_picture
 from pipelines.audio.mel_file import MelError, columns_path, fingerprint, load_columns, save_columns
 from pipelines.audio.mel_store import MelStore
-from tests.helpers.sound_media import noise
+from tests.helpers.audio_media import noise
 
 OPTIONS = AudioImage(n_mels=32, spec_size=(3, 24, 40))
 SETTINGS = fingerprint(OPTIONS)
@@ -106,7 +106,7 @@ def test_values_that_are_no_numbers(store, value):
     save_columns(path, Columns(windows, 16000, 16000), SETTINGS)
     with pytest.raises(MelError, match="no finite numbers"):
         store.picture("bad", 2)
-    assert np.isfinite(store.picture("bad", 1)).all()  # the other channel is sound
+    assert np.isfinite(store.picture("bad", 1)).all()  # the other channel is audio
 
 
 def test_only_the_wanted_channels_are_read(store):

@@ -7,9 +7,9 @@ import pytest
 import soundfile
 from PIL import Image
 
+from tests.helpers.audio_media import tone
 from tests.helpers.media import numbered_picture
 from tests.helpers.processes import run
-from tests.helpers.sound_media import tone
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +57,9 @@ def test_an_epoch_without_any_video(images_only, audio_segments):
         made = run("tools/precompute_audio.py", *arguments, "--workers", "1")
         assert made.returncode == 0, made.stderr
         assert "2 clips stored, 10 stored as silent" in made.stdout
-    done = run("-m", "tsam_dali.train", *arguments, "--run_id", f"sound{audio_segments}")
+    done = run("-m", "tsam_dali.train", *arguments, "--run_id", f"audio{audio_segments}")
     assert done.returncode == 0, done.stderr
-    assert ("10 clips have no sound, the first is " in done.stderr) == (audio_segments == 1)
-    lines = (images_only / f"results/sound{audio_segments}/metrics.jsonl").read_text().splitlines()
+    assert ("10 clips have no audio, the first is " in done.stderr) == (audio_segments == 1)
+    lines = (images_only / f"results/audio{audio_segments}/metrics.jsonl").read_text().splitlines()
     result = json.loads(lines[-1])
     assert (result["training"]["samples"], result["validation"]["samples"]) == (8, 4)

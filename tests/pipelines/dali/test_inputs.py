@@ -12,7 +12,7 @@ from tests.pipelines.decode.test_remux import CLOSED, OPEN
 
 def clip_of(path) -> Clip:
     info = probe(path)
-    return Clip("clip", 0, str(path), info.frames, info.height, info.width, sound="")
+    return Clip("clip", 0, str(path), info.frames, info.height, info.width, audio="")
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ def clip_of(path) -> Clip:
     [("h264", "mp4", CLOSED), ("h264", "mkv", OPEN), ("hevc", "mp4", {}), ("vp8", "webm", {}), ("av1", "webm", {})],
 )
 def test_good_files_pass(tmp_path, codec, ending, options):
-    path = write_video(tmp_path / f"v.{ending}", codec=codec, options=options, sound=True)
+    path = write_video(tmp_path / f"v.{ending}", codec=codec, options=options, audio=True)
     check_whole(clip_of(path), [0, 39, 7])
 
 

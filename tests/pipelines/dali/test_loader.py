@@ -7,8 +7,8 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional
 
-from benchmarks.baselines.tsam_augmentation import recoloured
-from pipelines.audio.mel_records import store_sound, summary_writer
+from benchmarks.baselines.tsam_augmentation import recolored
+from pipelines.audio.mel_records import store_audio, summary_writer
 from pipelines.audio.mel_store import MelStore
 from pipelines.dataset.clips import Clip
 from pipelines.dataset.load import load_clips
@@ -88,7 +88,7 @@ def test_validation_frames_are_the_middle_ones(clips, codec):
 
 @pytest.mark.parametrize("decode", ["gpu", "gpu_whole"])
 def test_the_gpu_ways_in_give_the_same_pictures(decode, tmp_path):
-    """The same graphs, with DALI's CPU decoder, which takes VP9. Its colours are rounded otherwise."""
+    """The same graphs, with DALI's CPU decoder, which takes VP9. Its colors are rounded otherwise."""
     clips = [make_clip(tmp_path, i, size, "vp9") for i, size in enumerate(SIZES[:4])]
     look = {"RandomHorizontalFlip": True}
     reference = batches(settings(look=look, batch_size=4), "training", clips, 3)
@@ -99,7 +99,7 @@ def test_the_gpu_ways_in_give_the_same_pictures(decode, tmp_path):
         assert (ours.video - theirs.video).abs().mean() * 255 < 2
 
 
-def test_colour_changes_are_those_of_the_plan(tmp_path):
+def test_color_changes_are_those_of_the_plan(tmp_path):
     clips = [make_clip(tmp_path, i, (96, 96)) for i in range(6)]
     look = {"ColorJitter": True, "RandomGrayscale": 0.5, "GaussianBlur": True}
     config = settings(look=look, batch_size=6)
@@ -109,18 +109,18 @@ def test_colour_changes_are_those_of_the_plan(tmp_path):
     greys = 0
     for video, row, plan in zip(batch.video.numpy(), batch.row.tolist(), plans, strict=True):
         expected = expected_video(clips[row], plan).astype(np.float32) / 255
-        expected = recoloured(torch.from_numpy(expected), plan, functional).numpy()
+        expected = recolored(torch.from_numpy(expected), plan, functional).numpy()
         assert np.abs(video - expected).mean() * 255 < 0.3
-        greys += plan.colour.grey
-        assert (np.ptp(video, axis=1).max() < 0.02) == plan.colour.grey
+        greys += plan.color.grey
+        assert (np.ptp(video, axis=1).max() < 0.02) == plan.color.grey
     assert 0 < greys < 6
 
 
 @pytest.mark.parametrize("audio_segments", [1, 2])
-def test_sound_is_that_of_the_plan(tmp_path, audio_segments):
+def test_audio_is_that_of_the_plan(tmp_path, audio_segments):
     (tmp_path / "videos").mkdir()
     for i in range(4):
-        write_video(tmp_path / f"videos/clip{i}.mp4", 25, sound=i < 3)
+        write_video(tmp_path / f"videos/clip{i}.mp4", 25, audio=i < 3)
     model = {"video_segments": SEGMENTS, "audio_segments": audio_segments}
     config = settings(tmp_path, model=model, batch_size=4)
     (tmp_path / "training.txt").write_text("clip0 0\nclip1 0\nclip2 0\nclip3 0\n")
@@ -129,19 +129,19 @@ def test_sound_is_that_of_the_plan(tmp_path, audio_segments):
     with summary_writer(config.dataset.mels) as add:
         for i in range(4):
             add(
-                store_sound(
+                store_audio(
                     config.dataset.mels, config.dataset.data_dir, f"clip{i}", tmp_path / f"videos/clip{i}.mp4", options
                 )
             )
     clips = load_clips(config)["training"]
-    assert [clip.sound for clip in clips] == ["clip0", "clip1", "clip2", ""]
+    assert [clip.audio for clip in clips] == ["clip0", "clip1", "clip2", ""]
     store = MelStore(config.dataset.mels, options)
     with build_loader(config, "training", clips) as loader:
         batch = next(iter(loader))
         plans = all_plans(loader, 1)
     for picture, row, plan in zip(batch.audio, batch.row.tolist(), plans, strict=True):
-        assert plan.sound_cut[0] > 0
-        expected = store.picture(f"clip{row}", audio_segments, plan.sound_cut)
+        assert plan.audio_cut[0] > 0
+        expected = store.picture(f"clip{row}", audio_segments, plan.audio_cut)
         assert np.array_equal(picture.numpy(), expected)
         assert picture.shape == (audio_segments, 3, SIDE, SIDE)
         assert (np.ptp(expected) == 0) == (row == 3)  # silence

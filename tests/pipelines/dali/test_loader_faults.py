@@ -67,7 +67,7 @@ def test_a_fault_of_the_pipeline_itself_is_raised(tmp_path):
     clips = [make_clip(tmp_path, i, (96, 128)) for i in range(3)]
     config = settings(batch_size=3, pipeline={"decode": "gpu_whole", "max_bad_fraction": 1})
     with build_loader(config, "training", clips) as loader:
-        loader.source.way_in = WholeVideo("nowhere.mp4")
+        loader.source.video_input = WholeVideo("nowhere.mp4")
         with pytest.raises(RuntimeError, match="nowhere.mp4"):
             next(iter(loader))
 
@@ -106,7 +106,7 @@ class Ending(DecodedVideo):
 def test_workers_that_always_end_are_told_of_with_their_exit_code(tmp_path, caplog):
     clips = [make_clip(tmp_path, i, (96, 128)) for i in range(3)]
     with build_loader(settings(workers=1), "training", clips) as loader:
-        loader.source.way_in = Ending()
+        loader.source.video_input = Ending()
         with pytest.raises(LoaderError, match="4 times in a row at step 0: a decode worker has ended: exit code 3$"):
             next(iter(loader))
     assert caplog.text.count("is started again: a decode worker has ended: exit code 3") == 3

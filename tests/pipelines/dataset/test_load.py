@@ -121,7 +121,7 @@ def test_a_missing_mel_store_is_named_with_the_command(data):
 
 
 @pytest.fixture
-def with_sound(data):
+def with_audio(data):
     """The data with data.json and a log-mel store of the example's settings."""
     dataset = json.loads((ROOT / "config/example_data.json").read_text())
     dataset["dataset"]["data_dir"] = str(data)
@@ -131,32 +131,32 @@ def with_sound(data):
     return data
 
 
-def sound_settings(folder, **changes):
+def audio_settings(folder, **changes):
     sections = json.loads(EXAMPLE_CONFIG.read_text()) | {"dataset": {"data_dir": str(folder)}}
     for section, values in changes.items():
         sections[section] = sections.get(section, {}) | values
     return config_from_dict(sections)
 
 
-def test_a_mel_store_that_is_outdated_or_made_otherwise(with_sound):
-    assert all(clip.sound for clip in load_clips(sound_settings(with_sound))["training"])
+def test_a_mel_store_that_is_outdated_or_made_otherwise(with_audio):
+    assert all(clip.audio for clip in load_clips(audio_settings(with_audio))["training"])
     images = json.loads(EXAMPLE_CONFIG.read_text())["data_augmentation"]
     other = {"audio_image_param": images["audio_image_param"] | {"n_mels": 32}}
-    found = problems(sound_settings(with_sound, data_augmentation=other))
+    found = problems(audio_settings(with_audio, data_augmentation=other))
     assert "33 clips are in the log-mel store with other settings" in found
     assert "32 mels" in found
-    clip = load_clips(sound_settings(with_sound))["training"][0]
-    content = (with_sound / "videos" / f"{clip.id}.mp4").read_bytes()
-    replace_video(with_sound / "videos" / f"{clip.id}.mp4", content)
-    found = problems(sound_settings(with_sound))
-    assert "1 clip has sound in the log-mel store of another file, or of the same before it changed" in found
+    clip = load_clips(audio_settings(with_audio))["training"][0]
+    content = (with_audio / "videos" / f"{clip.id}.mp4").read_bytes()
+    replace_video(with_audio / "videos" / f"{clip.id}.mp4", content)
+    found = problems(audio_settings(with_audio))
+    assert "1 clip has audio in the log-mel store of another file, or of the same before it changed" in found
     assert "python tools/precompute_audio.py --data" in found
 
 
-def test_the_command_stops_before_training_and_names_everything(with_sound):
-    (with_sound / "training.txt").write_text("a\nb 0\n../c 0\n")
-    (with_sound / "validation.txt").unlink()
-    data = ("--data", with_sound / "data.json")
+def test_the_command_stops_before_training_and_names_everything(with_audio):
+    (with_audio / "training.txt").write_text("a\nb 0\n../c 0\n")
+    (with_audio / "validation.txt").unlink()
+    data = ("--data", with_audio / "data.json")
     done = called(main, *data, "--set", "modle.arch=resnet18", "--set", "training_param.epoch=3")
     assert done.returncode == 2
     assert done.stderr.splitlines()[-2:] == [
@@ -169,27 +169,27 @@ def test_the_command_stops_before_training_and_names_everything(with_sound):
     assert "Traceback" not in done.stderr
 
 
-def test_clips_whose_sound_cannot_be_read_or_is_not_there(with_sound, caplog):
-    clips = load_clips(sound_settings(with_sound))["training"]
-    (with_sound / "audios").mkdir()
-    (with_sound / "audios" / f"{clips[0].id}.wav").write_bytes(b"junk")
-    write_video(with_sound / "videos" / "quiet.mp4", 20)
-    with (with_sound / "training.txt").open("a") as file:
+def test_clips_whose_audio_cannot_be_read_or_is_not_there(with_audio, caplog):
+    clips = load_clips(audio_settings(with_audio))["training"]
+    (with_audio / "audios").mkdir()
+    (with_audio / "audios" / f"{clips[0].id}.wav").write_bytes(b"junk")
+    write_video(with_audio / "videos" / "quiet.mp4", 20)
+    with (with_audio / "training.txt").open("a") as file:
         file.write("quiet 0\n")
-    made = run("tools/precompute_audio.py", "--data", with_sound / "data.json", "--config", EXAMPLE_CONFIG)
+    made = run("tools/precompute_audio.py", "--data", with_audio / "data.json", "--config", EXAMPLE_CONFIG)
     assert made.returncode == 1
-    found = problems(sound_settings(with_sound))
-    assert "1 of 25 clips of the training list have sound that cannot be read" in found
+    found = problems(audio_settings(with_audio))
+    assert "1 of 25 clips of the training list have audio that cannot be read" in found
     assert f"{clips[0].id}.wav" in found
     forgiving = {"max_bad_fraction": 0.2}
-    heard = load_clips(sound_settings(with_sound, pipeline=forgiving))["training"]
+    heard = load_clips(audio_settings(with_audio, pipeline=forgiving))["training"]
     assert [clip.id for clip in heard] == [clip.id for clip in clips[1:]] + ["quiet"]
-    assert [clip.id for clip in heard if not clip.sound] == ["quiet"]
-    dropped = load_clips(sound_settings(with_sound, pipeline=forgiving, model={"missing_audio": "drop"}))["training"]
+    assert [clip.id for clip in heard if not clip.audio] == ["quiet"]
+    dropped = load_clips(audio_settings(with_audio, pipeline=forgiving, model={"missing_audio": "drop"}))["training"]
     assert [clip.id for clip in dropped] == [clip.id for clip in clips[1:]]
     assert "have no clip" not in caplog.text
-    refused = problems(sound_settings(with_sound, pipeline=forgiving, model={"missing_audio": "error"}))
-    assert "quiet: has no sound, and model.missing_audio is error" in refused
+    refused = problems(audio_settings(with_audio, pipeline=forgiving, model={"missing_audio": "error"}))
+    assert "quiet: has no audio, and model.missing_audio is error" in refused
 
 
 def test_a_class_that_loses_all_its_clips_stays_a_class(data, caplog):

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from pipelines.dataset.load import DataError, load_clips
 from pipelines.dataset.tsam_names import cut_name, find_cut_names
+from tests.helpers.audio_media import tone
 from tests.helpers.processes import run
-from tests.helpers.sound_media import tone
 from tests.pipelines.dali.test_frame_folders import frame_settings
 from tests.pipelines.decode.test_jpeg import jpeg
 
@@ -77,7 +77,7 @@ def test_a_video_that_is_in_no_list_counts_too(tmp_path):
     assert rename(tmp_path).returncode == 0
 
 
-def test_sound_that_would_go_unheard(tmp_path):
+def test_audio_that_would_go_unheard(tmp_path):
     make_data(tmp_path, ["x_004"], ["x_004"])
     (tmp_path / "audios").mkdir()
     soundfile.write(tmp_path / "audios/x_00.wav", tone(500, 0.3, 16000).T, 16000)
@@ -111,7 +111,7 @@ def test_no_two_clips_ever_get_the_same_name(tmp_path_factory, clip_ids):
 
 
 def test_a_folder_that_cannot_be_renamed_is_named(tmp_path):
-    long = "東" * 84 + "m4"  # 254 bytes: the folder can be renamed, the sound cannot
+    long = "東" * 84 + "m4"  # 254 bytes: the folder can be renamed, the audio cannot
     make_data(tmp_path, [long, "x_4"], ["東" * 84, "x_"])
     (tmp_path / "audios").mkdir()
     for name in ("東" * 83, "x_"):

@@ -26,7 +26,7 @@ from tests.helpers.processes import ROOT
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory) -> Path:
-    return write_video(tmp_path_factory.mktemp("video") / "v.mp4", 20, sound=True)
+    return write_video(tmp_path_factory.mktemp("video") / "v.mp4", 20, audio=True)
 
 
 @pytest.fixture
@@ -75,8 +75,8 @@ def test_a_record(dataset):
         "codec": "h264",
         "pix_fmt": "yuv420p",
         "variable_rate": False,
-        "sound_rate": 48000,
-        "sound_channels": 2,
+        "audio_rate": 48000,
+        "audio_channels": 2,
     }
     assert sorted(record["id"] for record in lines(dataset)) == ["a", "b", "sub/c"]
 

@@ -13,7 +13,7 @@ from pipelines.decode import decode_frames
 from pipelines.decode.frames import VideoError, probe
 from pipelines.decode.remux import remux
 from tests.helpers.damage import DAMAGES, damage
-from tests.helpers.media import SOUND_RATE, as_ffmpeg_shows_it, ffmpeg, frame_numbers, write_video
+from tests.helpers.media import AUDIO_RATE, as_ffmpeg_shows_it, ffmpeg, frame_numbers, write_video
 
 FASTSTART = {"movflags": "faststart"}
 FRAGMENTS = {"movflags": "frag_keyframe+empty_moov"}
@@ -90,11 +90,11 @@ def test_wrong_ending(tmp_path):
     assert statuses(tmp_path / "v.mp4") == {"not_a_video"}
 
 
-def test_sound_alone(tmp_path):
+def test_audio_alone(tmp_path):
     with av.open(str(tmp_path / "v.mp4"), "w") as container:
-        stream = container.add_stream("aac", rate=SOUND_RATE, layout="mono")
+        stream = container.add_stream("aac", rate=AUDIO_RATE, layout="mono")
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
-        frame.rate = SOUND_RATE
+        frame.rate = AUDIO_RATE
         container.mux([*stream.encode(frame), *stream.encode(None)])
     assert statuses(tmp_path / "v.mp4") == {"no_video"}
 
@@ -122,7 +122,7 @@ def test_video_without_frames(tmp_path):
 )
 @pytest.mark.parametrize("part", [0.05, 0.3, 0.6, 0.9, 0.99])
 def test_truncated(tmp_path, ending, options, part):
-    path = write_video(tmp_path / f"v.{ending}", options={"bf": "0", "g": "40"}, container_options=options, sound=True)
+    path = write_video(tmp_path / f"v.{ending}", options={"bf": "0", "g": "40"}, container_options=options, audio=True)
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * part)])
     assert statuses(path) <= {"truncated", "damaged"}
@@ -148,7 +148,7 @@ def test_formats_that_do_not_say_how_long_they_are(tmp_path, ending):
 @pytest.mark.parametrize(("before", "behind"), [(0, 0), (4, 0), (0, 16)])
 def test_a_transport_stream_that_begins_inside_a_packet(tmp_path, before, behind):
     """A part of a recording has the frames that FFmpeg finds in it."""
-    source = write_video(tmp_path / "source.ts", options={"g": "10"}, sound=True).read_bytes()
+    source = write_video(tmp_path / "source.ts", options={"g": "10"}, audio=True).read_bytes()
     packets = [source[i : i + 188] for i in range(0, len(source), 188)]
     data, path = b"".join(bytes(before) + packet + bytes(behind) for packet in packets), tmp_path / "v.ts"
     for start, end in ((100, 0), (1234, 77), (len(data) // 2 + 7, 1)):
@@ -240,7 +240,7 @@ def test_random_damage(tmp_path, codec, ending, options, unseen):
 @pytest.mark.parametrize("codec", ["h264", "hevc", "vp9", "av1", "mpeg4"])
 @pytest.mark.parametrize("ending", ["mp4", "mkv"])
 def test_much_random_damage(tmp_path, codec, ending):
-    path = write_video(tmp_path / f"v.{ending}", codec=codec, sound=True)
+    path = write_video(tmp_path / f"v.{ending}", codec=codec, audio=True)
     original, data = decode_frames(path, range(40)), path.read_bytes()
     rng = np.random.default_rng(1)
     for number in range(1000):

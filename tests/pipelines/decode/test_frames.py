@@ -92,11 +92,11 @@ def test_frames_from_a_full_decode(tmp_path, codec, ending, options):
     ],
 )
 def test_formats_that_only_the_ffmpeg_program_writes(tmp_path, name, encoders):
-    source = write_video(tmp_path / "source.mp4", size=(144, 176), options={"crf": "1"}, sound=True)
-    video, sound = encoders
-    ffmpeg("-i", source, "-c:v", video, "-q:v", "3", "-c:a", sound, "-ar", "44100", tmp_path / name)
+    source = write_video(tmp_path / "source.mp4", size=(144, 176), options={"crf": "1"}, audio=True)
+    video, audio = encoders
+    ffmpeg("-i", source, "-c:v", video, "-q:v", "3", "-c:a", audio, "-ar", "44100", tmp_path / name)
     info = check(tmp_path / name, rounds=5)
-    assert (info.frames, info.fps, info.sound_rate) == (40, 25, 44100)
+    assert (info.frames, info.fps, info.audio_rate) == (40, 25, 44100)
     np.testing.assert_array_equal(frame_numbers(decode_frames(tmp_path / name, [0, 17, 39])), [0, 17, 39])
 
 
@@ -209,7 +209,7 @@ def test_rotation(tmp_path, rotation):
 
 @pytest.mark.parametrize("full_range", [False, True])
 @pytest.mark.parametrize(("pix_fmt", "dtype", "scale"), [("yuv444p", np.uint8, 1), ("yuv444p10le", np.uint16, 4)])
-def test_colours_are_bt601_whatever_the_file_says(tmp_path, full_range, pix_fmt, dtype, scale):
+def test_colors_are_bt601_whatever_the_file_says(tmp_path, full_range, pix_fmt, dtype, scale):
     tags = {"x264-params": "colormatrix=bt709:colorprim=bt709:transfer=bt709", "crf": "1"}
     path = write_video(tmp_path / "v.mp4", 1, pix_fmt=pix_fmt, options=tags, full_range=full_range)
     with av.open(str(path)) as container:
@@ -223,10 +223,10 @@ def test_colours_are_bt601_whatever_the_file_says(tmp_path, full_range, pix_fmt,
     assert np.abs(decode_frames(path, [0])[0] - expected).max() < 2.5
 
 
-def test_sound_beside_the_frames(tmp_path):
-    silent, loud = probe(write_video(tmp_path / "s.mp4")), probe(write_video(tmp_path / "l.mp4", sound=True))
-    assert (silent.sound_rate, silent.sound_channels) == (0, 0)
-    assert (loud.sound_rate, loud.sound_channels, loud.frames) == (48000, 2, 40)
+def test_audio_beside_the_frames(tmp_path):
+    silent, loud = probe(write_video(tmp_path / "s.mp4")), probe(write_video(tmp_path / "l.mp4", audio=True))
+    assert (silent.audio_rate, silent.audio_channels) == (0, 0)
+    assert (loud.audio_rate, loud.audio_channels, loud.frames) == (48000, 2, 40)
     check(tmp_path / "l.mp4", rounds=3)
 
 

@@ -30,7 +30,7 @@ KINDS = {
     "baseline": jpeg(),
     "progressive": jpeg(progressive=True),
     "grey": jpeg("L"),
-    "four colours": jpeg("CMYK"),
+    "four colors": jpeg("CMYK"),
     "restart markers": jpeg(restart_marker_blocks=1),
     "full chroma": jpeg(subsampling=0, optimize=True),
     "thumbnail": with_thumbnail(),

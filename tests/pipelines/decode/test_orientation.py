@@ -59,7 +59,7 @@ def test_eight_orientations(tmp_path, rotation, mirrored):
 
     assert demux_plain(path) is None
     assert not nvdec_decodes(probe_video(path))
-    clip = Clip(id="v", label=0, path=str(path), frames=10, height=height, width=width, sound="")
+    clip = Clip(id="v", label=0, path=str(path), frames=10, height=height, width=width, audio="")
     for refuse in (lambda: remux(path, [0]), lambda: check_whole(clip, [0])):
         with pytest.raises(VideoError, match="turned or mirrored") as error:
             refuse()

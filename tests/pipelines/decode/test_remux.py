@@ -52,7 +52,7 @@ def read_with_dali(data: bytes, frames: np.ndarray) -> np.ndarray:
     ],
 )
 def test_new_numbers_name_the_wanted_frames(tmp_path, codec, ending, options):
-    path = write_video(tmp_path / f"v.{ending}", 45, codec=codec, options=options, sound=True)
+    path = write_video(tmp_path / f"v.{ending}", 45, codec=codec, options=options, audio=True)
     original = decode_frames(path, range(45))
     rng = np.random.default_rng(0)
     for _ in range(10):

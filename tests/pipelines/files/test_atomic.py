@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from pipelines.files.atomic import MARK, unfinished
+from pipelines.files.atomic import MARK, temporary_path
 
 KILLED = """
 import os, pathlib, signal, sys
@@ -19,7 +19,7 @@ with unfinished(pathlib.Path(sys.argv[1])) as temporary:
 
 
 def fail_to_write(target):
-    with unfinished(target) as temporary:
+    with temporary_path(target) as temporary:
         temporary.write_text("half")
         assert temporary.parent == target.parent
         assert temporary.name.startswith(".")
@@ -36,7 +36,7 @@ def test_whole_or_not_at_all(tmp_path, name):
     with pytest.raises(ZeroDivisionError):
         fail_to_write(target)
     assert not list(tmp_path.iterdir())
-    with unfinished(target) as temporary:
+    with temporary_path(target) as temporary:
         temporary.write_text("whole")
         temporary.rename(target)
     assert list(tmp_path.iterdir()) == [target]
@@ -51,6 +51,6 @@ def test_what_killed_processes_had_begun_is_removed(tmp_path, name, kind):
     others = [f"{MARK}{os.getppid()}-0.mp4", f".unfinished.elsewhere-{2**30}-0.mp4", f".one.{2**30}.mp4", ".backup"]
     for other in others:
         (tmp_path / other).touch()
-    with unfinished(tmp_path / "another.mp4"):
+    with temporary_path(tmp_path / "another.mp4"):
         pass
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(others)

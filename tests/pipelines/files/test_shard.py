@@ -19,10 +19,10 @@ COUNT = 9
 
 @pytest.fixture
 def folder(tmp_path):
-    """A data set of nine links to one video with sound."""
+    """A data set of nine links to one video with audio."""
     videos = tmp_path / "data/videos"
     videos.mkdir(parents=True)
-    video = write_video(tmp_path / "video.mp4", 6, sound=True)
+    video = write_video(tmp_path / "video.mp4", 6, audio=True)
     for i in range(COUNT):
         os.link(video, videos / f"clip{i}.mp4")
     (tmp_path / "data/training.txt").write_text("".join(f"clip{i} {i % 2}\n" for i in range(COUNT - 1)))
@@ -137,7 +137,7 @@ def test_shards_of_the_index_come_together(folder):
 
 
 @pytest.mark.slow
-def test_shards_of_copies_and_sound(folder):
+def test_shards_of_copies_and_audio(folder):
     """A later run without --shard finds nothing left to do."""
     config = ("--config", "config/example_config.json")
     for number in range(2):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines.audio.read import read_sound
+from pipelines.audio.read import read_audio
 from pipelines.dataset.clips import Dataset
 from pipelines.dataset.load import DataError, load_clips
 from pipelines.dataset.media_files import find_videos, video_ids
@@ -52,7 +52,7 @@ def folder(bucket, tmp_path_factory):
     for number, name in enumerate(VIDEOS):
         codec = "vp8" if name.endswith("webm") else "h264"
         path = folder / "data/videos" / name
-        write_video(path, 12 + number, codec=codec, sound=True, rotation=90 * (name == "turned.mp4"))
+        write_video(path, 12 + number, codec=codec, audio=True, rotation=90 * (name == "turned.mp4"))
         bucket.upload_file(str(path), "clips", f"set one/videos/{name}")
     ids = [name.rpartition(".")[0] for name in VIDEOS]
     (folder / "data/training.txt").write_text("".join(f"{clip_id} {i % 2}\n" for i, clip_id in enumerate(ids)))
@@ -73,7 +73,7 @@ def batch(config):
         return next(iter(loader))
 
 
-def test_index_sound_and_a_batch_equal_those_of_the_folder(folder):
+def test_index_audio_and_a_batch_equal_those_of_the_folder(folder):
     for name in ("local", "s3"):
         data = ("--data", folder / f"{name}.json", "--workers", 1)
         for command in (("index_videos",), ("precompute_audio", "--config", "config/example_config.json")):
@@ -122,7 +122,7 @@ def test_a_large_object_is_read_piece_by_piece(folder, monkeypatch):
     path = f"{BUCKET}/a.mp4"
     assert storage.fetch(path) is None
     np.testing.assert_array_equal(decode_frames(path, [1, 7]), decode_frames(folder / "data/videos/a.mp4", [1, 7]))
-    np.testing.assert_array_equal(read_sound(path)[0], read_sound(folder / "data/videos/a.mp4")[0])
+    np.testing.assert_array_equal(read_audio(path)[0], read_audio(folder / "data/videos/a.mp4")[0])
 
 
 @pytest.mark.parametrize(

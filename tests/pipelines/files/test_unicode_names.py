@@ -6,15 +6,15 @@ import unicodedata
 
 import pytest
 
-from pipelines.dataset.audio_files import sound_file
+from pipelines.dataset.audio_files import audio_file
 from pipelines.dataset.clips import Dataset
 from pipelines.dataset.frame_index import index_frames
 from pipelines.dataset.list_file import read_list
 from pipelines.dataset.media_files import find_video, find_videos
 from pipelines.files.errors import InputError
 from pipelines.files.unicode_names import locale_hint, name_hint
+from tests.helpers.audio_media import tone, write_clip
 from tests.helpers.processes import run
-from tests.helpers.sound_media import tone, write_clip
 from tsam_dali.cli.common import check_checkpoint
 from tsam_dali.inference.inputs import find_inputs
 from tsam_dali.inference.outputs import FILE, JsonLines
@@ -35,7 +35,7 @@ def hinted(text: str, asked: str, there: str) -> bool:
     return ascii(there)[1:-1] in text and ascii(asked)[1:-1] in text and f"--{form.lower()}" in text
 
 
-def test_videos_sound_frames_and_lists(tmp_path, forms):
+def test_videos_audio_frames_and_lists(tmp_path, forms):
     asked, there = forms
     dataset = Dataset(data_dir=str(tmp_path))
     for folder in ("videos", "audios", "frames", f"videos/{there}", f"frames/{there}"):
@@ -47,7 +47,7 @@ def test_videos_sound_frames_and_lists(tmp_path, forms):
     assert [hinted(problem, asked, there) for problem in problems] == [True, True, False, False]
     for look in (
         lambda: find_video(dataset, asked),
-        lambda: sound_file(dataset, asked, tmp_path / "videos/other.mp4"),  # whose sound would be taken in its place
+        lambda: audio_file(dataset, asked, tmp_path / "videos/other.mp4"),  # whose audio would be taken in its place
         lambda: index_frames(dataset, [asked], 1),
         lambda: read_list(tmp_path / f"{asked}.txt"),
         lambda: find_inputs([str(tmp_path / f"videos/{asked}.mkv")]),
@@ -56,7 +56,7 @@ def test_videos_sound_frames_and_lists(tmp_path, forms):
             look()
         assert hinted(str(caught.value), asked, there)
     (tmp_path / f"audios/{asked}.wav").touch()
-    assert sound_file(dataset, asked, None) == tmp_path / f"audios/{asked}.wav"
+    assert audio_file(dataset, asked, None) == tmp_path / f"audios/{asked}.wav"
 
 
 def test_checkpoints(tmp_path, forms):

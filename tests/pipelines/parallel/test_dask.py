@@ -28,7 +28,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("dask")
     videos = folder / "data/videos"
     videos.mkdir(parents=True)
-    video = write_video(folder / "video.mp4", 6, sound=True)
+    video = write_video(folder / "video.mp4", 6, audio=True)
     for i in range(COUNT):
         os.link(video, videos / f"clip{i}.mp4")
     (videos / "bad.mp4").write_text("<html>")
@@ -63,7 +63,7 @@ def test_index_in_limited_child_processes_of_the_workers(folder, address):
 
 
 @pytest.mark.slow
-def test_copies_and_sound(folder, address):
+def test_copies_and_audio(folder, address):
     (folder / "data/training.txt").write_text("".join(f"clip{i} {i % 2}\n" for i in range(4)))
     done = tool("make_training_copies", folder, address, "--short_side", 32)
     assert done.returncode == 0, done.stderr

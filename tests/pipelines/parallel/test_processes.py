@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.parallel.processes import STOPPING, deaf_to, no_main_module, serve_parent
+from pipelines.parallel.processes import STOPPING, block_signals, no_main_module, serve_parent
 from tests.helpers.processes import ROOT
 
 
@@ -34,7 +34,7 @@ def worker():
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=work, args=(theirs,), daemon=True)
-    with no_main_module(), deaf_to(*STOPPING):
+    with no_main_module(), block_signals(*STOPPING):
         process.start()
     yield process, ours
     process.kill()
@@ -68,12 +68,12 @@ def test_the_parent_still_gets_its_signals(worker):
 def test_a_worker_ends_with_its_parent():
     program = """
         import multiprocessing, os, signal
-        from pipelines.parallel.processes import STOPPING, deaf_to, no_main_module
+        from pipelines.parallel.processes import STOPPING, block_signals, no_main_module
         from tests.pipelines.parallel.test_processes import busy
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=busy, args=(theirs,))
-        with no_main_module(), deaf_to(*STOPPING):
+        with no_main_module(), block_signals(*STOPPING):
             process.start()
         ours.recv()
         print(process.pid, flush=True)

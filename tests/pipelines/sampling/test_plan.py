@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipelines.sampling import plan as sampling
-from pipelines.sampling.plan import AudioAugmentation, Colour, VideoAugmentation
+from pipelines.sampling.plan import AudioAugmentation, Color, VideoAugmentation
 
 VIDEO, AUDIO = VideoAugmentation(RandomGrayscale=0.2), AudioAugmentation()
 
@@ -91,13 +91,13 @@ def test_a_plan_is_a_function_of_seed_epoch_and_row():
 def test_draws_have_their_ranges():
     plans = [plan(row=row) for row in range(4000)]
     flips = np.mean([p.flip for p in plans])
-    grey = np.mean([p.colour.grey for p in plans])
-    colours = np.array([p.colour[:4] for p in plans])
-    orders = Counter(p.colour.order for p in plans)
-    cuts = np.array([p.sound_cut for p in plans])
+    grey = np.mean([p.color.grey for p in plans])
+    colors = np.array([p.color[:4] for p in plans])
+    orders = Counter(p.color.order for p in plans)
+    cuts = np.array([p.audio_cut for p in plans])
     assert abs(flips - 0.5) < 0.05
     assert abs(grey - 0.2) < 0.04
-    low, high = colours.min(0), colours.max(0)
+    low, high = colors.min(0), colors.max(0)
     assert np.allclose(low, [0.8, 0.75, 0.75, -18], atol=0.1)
     assert np.allclose(high, [1.2, 1.25, 1.25, 18], atol=0.1)
     assert len(orders) == 24  # of which each is expected 167 times
@@ -111,7 +111,7 @@ def test_what_is_switched_off_draws_nothing():
     quiet = AudioAugmentation(status=False)
     for row in range(200):
         p = sampling.training_plan(300, 360, 640, 8, still, quiet, seed=0, epoch=0, row=row)
-        assert (p.flip, p.colour, p.blur_sigma, p.sound_cut) == (False, Colour(), 0, (0, 0))
+        assert (p.flip, p.color, p.blur_sigma, p.audio_cut) == (False, Color(), 0, (0, 0))
     blurred = VideoAugmentation(GaussianBlur=True)
     sigmas = [
         sampling.training_plan(9, 8, 8, 2, blurred, quiet, seed=0, epoch=0, row=row).blur_sigma for row in range(500)
@@ -128,7 +128,7 @@ def test_evaluation_plans():
     assert view(0).crop == (0, 140, 360, 360)
     for number in range(1, 30):
         p = view(number)
-        assert (p.flip, p.colour, p.sound_cut) == (False, Colour(), (0, 0))
+        assert (p.flip, p.color, p.audio_cut) == (False, Color(), (0, 0))
         assert min(p.crop.height, p.crop.width) >= int(360 * 0.9)
     assert len({repr(view(number)) for number in range(30)}) == 30
     assert repr(view(7)) == repr(view(7))

@@ -1,4 +1,4 @@
-"""Windows of long videos: their seconds, their frames, their sound."""
+"""Windows of long videos: their seconds, their frames, their audio."""
 
 from itertools import pairwise
 
@@ -9,12 +9,12 @@ from pipelines.audio.clock import Tape
 from pipelines.audio.decode import Piece
 from pipelines.audio.from_video import window_pictures
 from pipelines.audio.log_mel import AudioImage, log_mel_columns, picture, silent_picture
-from pipelines.audio.read import SoundError, read_sound
+from pipelines.audio.read import AudioError, read_audio
 from pipelines.decode.timestamps import frame_times, probe_times
 from pipelines.sampling import validation_frames
 from pipelines.sampling.windows import Span, WindowViews, span_frames, window_spans
+from tests.helpers.audio_media import noise, write_clip
 from tests.helpers.media import ffmpeg, write_video
-from tests.helpers.sound_media import noise, write_clip
 
 SMALL = AudioImage(n_mels=16, spec_size=(3, 24, 24))
 
@@ -80,25 +80,25 @@ def test_times_of_frames(tmp_path):
 
 
 @pytest.mark.parametrize("channels", [1, 2])
-def test_a_window_is_heard_with_its_own_sound(tmp_path, channels):
+def test_a_window_is_heard_with_its_own_audio(tmp_path, channels):
     path = write_clip(tmp_path / "a.mkv", noise(6, 8000, channels), 8000)
-    sound, rate = read_sound(path)
+    audio, rate = read_audio(path)
     spans = [Span(0, 2), Span(1, 3.5), Span(3, 5), Span(4, 6), Span(5, 7), Span(7, 9)]
     found = list(window_pictures(path, spans, SMALL, 2))
     assert len(found) == len(spans)
-    sound = np.pad(sound, ((0, 0), (0, rate)))  # behind its end it is silent
+    audio = np.pad(audio, ((0, 0), (0, rate)))  # behind its end it is silent
     for (start, end), shown in zip(spans[:5], found, strict=False):
-        piece = sound[:2, round(start * rate) : round(end * rate)]
+        piece = audio[:2, round(start * rate) : round(end * rate)]
         assert np.array_equal(shown, picture(log_mel_columns(piece, rate, SMALL), SMALL, 2))
     assert np.array_equal(found[5], silent_picture(SMALL, 2))
 
 
-def test_a_video_without_sound_is_silent_and_a_broken_one_an_error(tmp_path):
+def test_a_video_without_audio_is_silent_and_a_broken_one_an_error(tmp_path):
     path = write_clip(tmp_path / "a.mp4", None)
     (shown,) = window_pictures(path, [Span(0, 1)], SMALL, 1)
     assert np.array_equal(shown, silent_picture(SMALL, 1))
     (tmp_path / "b.mp4").write_text("no video")
-    with pytest.raises(SoundError, match=r"b\.mp4: the sound cannot be read"):
+    with pytest.raises(AudioError, match=r"b\.mp4: the audio cannot be read"):
         next(window_pictures(tmp_path / "b.mp4", [Span(0, 1)], SMALL, 1))
 
 
@@ -131,15 +131,15 @@ def loud(path):
         ("a.ts", "-c:v copy -c:a mp2 -output_ts_offset 95440"),  # the clock overflows on the way
     ],
 )
-def test_a_sound_that_begins_late_and_has_a_gap_keeps_its_times(gap, tmp_path, name, how):
+def test_a_audio_that_begins_late_and_has_a_gap_keeps_its_times(gap, tmp_path, name, how):
     path = tmp_path / name
     ffmpeg("-copyts", "-i", gap, *how.split(), path)
     assert loud(path) == ".##..##."
-    joined, rate = read_sound(path)
+    joined, rate = read_audio(path)
     assert joined.shape[1] == pytest.approx(4 * rate, abs=0.3 * rate)  # as ffmpeg extracts it
 
 
-def test_a_sound_that_begins_before_the_video_is_heard_from_the_first_frame_on(gap, tmp_path):
+def test_a_audio_that_begins_before_the_video_is_heard_from_the_first_frame_on(gap, tmp_path):
     ffmpeg("-itsoffset", 2, "-i", gap, "-i", gap, "-map", "0:v", "-map", "1:a", "-c", "copy", tmp_path / "a.mkv")
     assert loud(tmp_path / "a.mkv") == "#..##..."
 

@@ -1,4 +1,4 @@
-"""Training copies: frames, times and sound of the original, whatever it is; nothing left behind where that fails."""
+"""Training copies: frames, times and audio of the original, whatever it is; nothing left behind where that fails."""
 
 import os
 
@@ -6,25 +6,25 @@ import av
 import numpy as np
 import pytest
 
-from pipelines.audio.read import read_sound, sound_pieces
+from pipelines.audio.read import audio_pieces, read_audio
 from pipelines.decode import decode_frames
 from pipelines.decode.container import open_video, video_stream
 from pipelines.decode.demux import demux, demux_plain
 from pipelines.decode.frames import probe
 from pipelines.transcode.copy_folder import make_copy, not_made
 from pipelines.transcode.training_copy import CopyError, CopyOptions, copy_size, write_copy
+from tests.helpers.audio_media import damage_audio_packet
 from tests.helpers.media import ffmpeg, frame_numbers, write_video
-from tests.helpers.sound_media import damage_sound_packet
 
 SMALL = CopyOptions(short_side=64, preset="veryfast", crf=20)
 VARIABLE = [0, 40, 80, 160, 170, 300, 340, 600, 610, 700]
 
 ORIGINALS = {
-    "h264.mp4": {"sound": True},
-    "hevc.mkv": {"codec": "hevc", "sound": True},
-    "vp9.webm": {"codec": "vp9", "sound": True},
+    "h264.mp4": {"audio": True},
+    "hevc.mkv": {"codec": "hevc", "audio": True},
+    "vp9.webm": {"codec": "vp9", "audio": True},
     "av1.mp4": {"codec": "av1"},
-    "mpeg4.avi": {"codec": "mpeg4", "sound": True},
+    "mpeg4.avi": {"codec": "mpeg4", "audio": True},
     "order_unknown.avi": {"options": {"bf": "3", "x264-params": "b-adapt=0"}},
     "mjpeg.mov": {"codec": "mjpeg", "pix_fmt": "yuvj420p", "full_range": True},
     "odd_size.mp4": {"size": (91, 131), "pix_fmt": "yuv444p"},
@@ -67,7 +67,7 @@ def test_frame_i_of_the_copy_is_frame_i_of_the_original(tmp_path, name):
     assert frame_numbers(copy).tolist() == frame_numbers(original).tolist()
     assert (info.height, info.width) == copy_size(before.height, before.width, 64)
     assert (info.codec, info.pix_fmt, info.rotation) == ("h264", "yuv420p", 0)
-    assert abs(original.mean(axis=(1, 2)) - copy.mean(axis=(1, 2))).max() < 3  # colours
+    assert abs(original.mean(axis=(1, 2)) - copy.mean(axis=(1, 2))).max() < 3  # colors
     if info.frames > 1:
         assert info.fps == pytest.approx(before.fps, rel=0.01)
         assert demux_plain(target) is not None
@@ -119,13 +119,13 @@ def test_thinned_variable_rate(tmp_path):
         *(("v.avi", "adpcm_ms"), ("v.ts", "aac"), ("v.ts", "mp2"), ("v.flv", "aac"), ("v.wmv", "wmav2")),
     ],
 )
-def test_sound_is_kept(tmp_path, name, encoder):
-    plain = write_video(tmp_path / "plain.mp4", sound=True)
+def test_audio_is_kept(tmp_path, name, encoder):
+    plain = write_video(tmp_path / "plain.mp4", audio=True)
     source = tmp_path / name
     ffmpeg("-i", plain, "-c:v", "copy", "-bf", 0, "-c:a", encoder, source)
     target, info = copied(source)
-    (original, rate), (copy, copy_rate) = read_sound(source), read_sound(target)
-    assert rate == copy_rate == info.sound_rate
+    (original, rate), (copy, copy_rate) = read_audio(source), read_audio(target)
+    assert rate == copy_rate == info.audio_rate
     assert abs(original.shape[1] - copy.shape[1]) < 2000  # the padding at the end
     shifts = [0] if name.endswith(("mp4", "avi")) else range(-47, 48)  # Matroska and others count in milliseconds
     assert min(difference(original, copy, shift) for shift in shifts) < 2**-14
@@ -137,30 +137,30 @@ def test_plain_samples_are_the_same_and_keep_their_gap(tmp_path):
     sine = ("-f", "lavfi", "-i", "sine=440:r=16000:d=4", "-af", cut, "-c:a", "pcm_f32le")
     ffmpeg("-f", "lavfi", "-i", picture, *sine, source)
     target, _ = copied(source)
-    np.testing.assert_array_equal(read_sound(source)[0], read_sound(target)[0])
-    times = np.array([piece.time for piece in sound_pieces(target)])
+    np.testing.assert_array_equal(read_audio(source)[0], read_audio(target)[0])
+    times = np.array([piece.time for piece in audio_pieces(target)])
     assert np.diff(times).max() == pytest.approx(2.2, abs=0.3)  # a packet takes 0.25 s
     assert times[0] == pytest.approx(0, abs=0.01)
 
 
 @pytest.mark.parametrize(("name", "encoder"), [("v.mp4", "aac"), ("v.avi", "adpcm_ms")])
-def test_a_packet_of_sound_that_cannot_be_decoded_is_passed_over_as_in_training(tmp_path, name, encoder):
-    plain = write_video(tmp_path / "plain.mp4", 30, sound=True)
+def test_a_packet_of_audio_that_cannot_be_decoded_is_passed_over_as_in_training(tmp_path, name, encoder):
+    plain = write_video(tmp_path / "plain.mp4", 30, audio=True)
     ffmpeg("-i", plain, "-c:v", "copy", "-bf", 0, "-c:a", encoder, tmp_path / name)
-    damage_sound_packet(tmp_path / name, 3)
-    np.testing.assert_allclose(read_sound(copied(tmp_path / name)[0])[0], read_sound(tmp_path / name)[0], atol=2**-14)
+    damage_audio_packet(tmp_path / name, 3)
+    np.testing.assert_allclose(read_audio(copied(tmp_path / name)[0])[0], read_audio(tmp_path / name)[0], atol=2**-14)
 
 
 def difference(original, copy, shift: int) -> float:
-    """The largest difference of two sounds if the copy is `shift` samples late, without the ends."""
+    """The largest difference of two audios if the copy is `shift` samples late, without the ends."""
     length = min(original.shape[1], copy.shape[1]) - 100
     return np.abs(original[:, 50:length] - copy[:, 50 + shift : length + shift]).max()
 
 
 @pytest.mark.parametrize(("name", "codec"), [("v.mkv", "copy"), ("v.ts", "mpeg2video")])
-def test_sound_stays_with_the_pictures(tmp_path, name, codec):
-    """Where the first frame comes later than the sound, both move alike, whenever the clock of the file begins."""
-    plain = write_video(tmp_path / "plain.mp4", sound=True)
+def test_audio_stays_with_the_pictures(tmp_path, name, codec):
+    """Where the first frame comes later than the audio, both move alike, whenever the clock of the file begins."""
+    plain = write_video(tmp_path / "plain.mp4", audio=True)
     tracks = ("-map", "0:v", "-map", "1:a", "-c:v", codec, "-c:a", "copy")
     ffmpeg("-itsoffset", 0.5, "-i", plain, "-i", plain, *tracks, source := tmp_path / name)
 

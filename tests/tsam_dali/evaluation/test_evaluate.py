@@ -70,13 +70,13 @@ def test_a_file_that_fails_while_it_is_written_leaves_the_earlier_one(tmp_path, 
     data = Loaded(clips={SPLIT: clips}, entries={SPLIT: entries}, left_out={SPLIT: {}})
     evaluation = Evaluation(
         data=data,
-        sound=False,
+        audio=False,
         label=np.array([0, 1]),
         unreadable={},
         partly_unreadable={},
         found=found,
         after=[score(np.eye(2), np.arange(2), 2)],
-        with_sound=None,
+        with_audio=None,
         mistakes=[],
     )
 
@@ -98,7 +98,7 @@ def test_a_file_that_fails_while_it_is_written_leaves_the_earlier_one(tmp_path, 
 
 @pytest.fixture(scope="module")
 def broken(tmp_path_factory):
-    """The checkpoint of a network without sound for a validation list, there is no other, of broken videos.
+    """The checkpoint of a network without audio for a validation list, there is no other, of broken videos.
 
     `tsm-dense` takes frames 0, 21 and 42 in the first of two clips, 36, 57 and 78 in the second.
     """
@@ -136,10 +136,10 @@ def test_broken_videos_are_listed_however_many_there_are(broken, tmp_path):
             assert f"<b>{clip_id}</b>: " in page
     lines = [json.loads(line) for line in (tmp_path / "predictions.jsonl").read_text().splitlines()]
     assert [line.get("views") for line in lines] == [None, 2, 1, 1, None]
-    assert "without sound: accuracy" in done.stdout
+    assert "without audio: accuracy" in done.stdout
     assert "on 3 of 5 videos" in done.stdout
     name = "/".join(broken.parts[-3:])
-    assert f"<h1>Evaluation of {name} on broken: tsm-dense, 2 clips, without sound</h1>" in page
+    assert f"<h1>Evaluation of {name} on broken: tsm-dense, 2 clips, without audio</h1>" in page
 
 
 def test_train_validates_with_the_same_code(broken, tmp_path):
@@ -212,7 +212,7 @@ def test_ten_clips_are_not_worse_than_one(tmp_path):
 def test_three_ranks_write_the_same_lines(trained, tmp_path):
     options = ("--protocol", "tsm-dense", "--clips", 2, "--crops", 3, "--average", "probabilities", "--no_audio")
     summary, lines = evaluate(trained, tmp_path / "one", *options)
-    assert summary["with_sound"]["scored"] == 9
+    assert summary["with_audio"]["scored"] == 9
     assert {json.loads(line)["views"] for line in lines.splitlines()} == {6}
     for ranks in (2, 3):
         assert evaluate(trained, tmp_path / str(ranks), *options, ranks=ranks)[1] == lines

@@ -30,7 +30,7 @@ JOB = Job(0, 1, 1, torch.device("cpu"))
 
 
 class Listener(nn.Module):
-    """Two classes, told apart by the sound alone."""
+    """Two classes, told apart by the audio alone."""
 
     def __init__(self):
         super().__init__()
@@ -44,12 +44,12 @@ class Listener(nn.Module):
 class Passes:
     """Stands for a loader: a batch a pass, in which video v is read if `readable[pass][v]`; else its row is bad.
 
-    The sounds are those of the videos, the same in all passes, or of each pass.
+    The audio are those of the videos, the same in all passes, or of each pass.
     """
 
-    def __init__(self, labels, sounds, readable):
-        self.labels, self.sounds, self.readable = map(torch.tensor, (labels, sounds, readable))
-        self.sounds = self.sounds.expand(self.readable.shape)
+    def __init__(self, labels, audios, readable):
+        self.labels, self.audios, self.readable = map(torch.tensor, (labels, audios, readable))
+        self.audios = self.audios.expand(self.readable.shape)
         self.bad = {}
         self.rank_batch = None
         self._pass = 0
@@ -58,20 +58,20 @@ class Passes:
         return 1
 
     def __iter__(self):
-        ok, sound = self.readable[self._pass], self.sounds[self._pass, :, None, None, None, None]
+        ok, audio = self.readable[self._pass], self.audios[self._pass, :, None, None, None, None]
         self._pass += 1
         self.bad = dict.fromkeys((~ok).nonzero().flatten().tolist(), f"broken at {self._pass}") | self.bad
         videos = len(ok)
         pictures = torch.full((videos, 2, 3, 8, 8), 0.5)
-        yield Batch(pictures, sound.expand(videos, 1, 3, 8, 8), self.labels, torch.arange(videos), ok)
+        yield Batch(pictures, audio.expand(videos, 1, 3, 8, 8), self.labels, torch.arange(videos), ok)
 
 
 @pytest.fixture
 def evaluated(monkeypatch):
-    """Score videos from their labels, sounds and passes; also the loader that was used."""
+    """Score videos from their labels, audios and passes; also the loader that was used."""
 
-    def evaluated(labels, sounds, readable, changes=(), **options):
-        loader = Passes(labels, sounds, readable)
+    def evaluated(labels, audios, readable, changes=(), **options):
+        loader = Passes(labels, audios, readable)
 
         def build(*_, rank_batch, **__):
             loader.rank_batch = rank_batch
@@ -110,9 +110,9 @@ def test_videos_that_are_read_in_part_are_scored_and_named(evaluated):
 @pytest.mark.parametrize("average", ["logits", "probabilities"])
 def test_the_worst_mistakes_are_those_of_all_views_together(evaluated, average):
     """The last view of the first video alone is a mistake; that of the second cannot be read."""
-    sounds = [[LOUD, LOUD, SILENCE, LOUD], [SILENCE, LOUD, SILENCE, LOUD]]
+    audios = [[LOUD, LOUD, SILENCE, LOUD], [SILENCE, LOUD, SILENCE, LOUD]]
     passes = [[True, True, True, False], [True, False, True, False]]
-    found = evaluated([1, 0, 1, 0], sounds, passes, average=average).found
+    found = evaluated([1, 0, 1, 0], audios, passes, average=average).found
     assert [(mistake.row, mistake.label, mistake.prediction) for mistake in found.mistakes] == [(1, 0, 1), (2, 1, 0)]
     for mistake in found.mistakes:
         assert mistake.probability == pytest.approx(found.found.probabilities[mistake.row].max())
@@ -121,38 +121,38 @@ def test_the_worst_mistakes_are_those_of_all_views_together(evaluated, average):
 
 
 @pytest.mark.parametrize("no_audio", [False, True])
-def test_all_files_say_whether_they_are_with_sound(evaluated, tmp_path, no_audio):
+def test_all_files_say_whether_they_are_with_audio(evaluated, tmp_path, no_audio):
     said = []
     found = evaluated([0, 1], [SILENCE, LOUD], [[True, True]], no_audio=no_audio, tell=said.append).found
-    heard = "without sound" if no_audio else "with sound"
+    heard = "without audio" if no_audio else "with audio"
     assert said == [f"1 clip, {heard}: {describe(found.scores)}"]
     assert "top-5" not in said[0]
     write_evaluation(tmp_path, found, ["soft", "loud"], {}, "Evaluation of a checkpoint")
-    matrix = np.array([[1, 0], [1, 0]] if no_audio else [[1, 0], [0, 1]])  # what is loud sounds soft in silence
+    matrix = np.array([[1, 0], [1, 0]] if no_audio else [[1, 0], [0, 1]])  # what is loud is heard as soft in silence
     plot_confusion(matrix, ["soft", "loud"], tmp_path / "expected.png", heard)
     assert (tmp_path / "confusion.png").read_bytes() == (tmp_path / "expected.png").read_bytes()
     written = json.loads((tmp_path / "summary.json").read_text())
-    assert [scores["sound"] for scores in (written["scores"], *written["after_clips"])] == [not no_audio] * 2
-    assert not no_audio or written["with_sound"]["sound"]
+    assert [scores["audio"] for scores in (written["scores"], *written["after_clips"])] == [not no_audio] * 2
+    assert not no_audio or written["with_audio"]["audio"]
     lines = [json.loads(line) for line in (tmp_path / "predictions.jsonl").read_text().splitlines()]
-    assert [line["sound"] for line in lines] == [not no_audio] * 2
+    assert [line["audio"] for line in lines] == [not no_audio] * 2
     assert [len(line["classes"]) for line in lines] == [2, 2]  # all of them, which are no top 5
     rows = (tmp_path / "classes.csv").read_text().splitlines()
-    assert [row.split(",")[-1] for row in rows] == ["sound", str(not no_audio), str(not no_audio)]
+    assert [row.split(",")[-1] for row in rows] == ["audio", str(not no_audio), str(not no_audio)]
     assert "<h1>Evaluation of a checkpoint</h1>" in (tmp_path / "report.html").read_text()
 
 
 def test_the_page_says_of_how_many_videos_each_score_is(evaluated, tmp_path):
     passes = [[True, False, False, True], [False, True, False, True]]
-    sounds = [SILENCE, LOUD, SILENCE, SILENCE]
-    found = evaluated([0, 1, 0, 1], sounds, passes, no_audio=True).found
+    audios = [SILENCE, LOUD, SILENCE, SILENCE]
+    found = evaluated([0, 1, 0, 1], audios, passes, no_audio=True).found
     write_evaluation(tmp_path, found, ["soft", "<loud>"], {"views": "two"})
     text = (tmp_path / "report.html").read_text()
     sections = {part.split("</h2>")[0]: " ".join(part.split()) for part in text.split("<h2>")[1:]}
     assert list(sections) == [
         "Scores",
         "Accuracy after 1, 2, ... clips",
-        "With sound",
+        "With audio",
         "Not scored",
         "Read in part",
         "Confusion",
@@ -160,10 +160,10 @@ def test_the_page_says_of_how_many_videos_each_score_is(evaluated, tmp_path):
         "Worst mistakes",
         "Settings",
     ]
-    for title in ("Scores", "With sound"):
+    for title in ("Scores", "With audio"):
         assert "3 of 4 videos" in sections[title]
     for title in ("Scores", "Accuracy after 1, 2, ... clips", "Classes", "Worst mistakes"):
-        assert "without sound" in sections[title]
+        assert "without audio" in sections[title]
     assert "top5" not in text
     assert "<b>50.0%</b>1 clip, 2 of 4 videos" in sections["Accuracy after 1, 2, ... clips"]
     assert "<b>33.3%</b>2 clips, 3 of 4 videos" in sections["Accuracy after 1, 2, ... clips"]
@@ -177,15 +177,15 @@ def test_the_page_says_of_how_many_videos_each_score_is(evaluated, tmp_path):
     assert re.findall('"views": (\\S+)', sections["Settings"].replace("&#34;", '"')) == ['"two"']
 
 
-def test_silence_shows_what_the_sound_contributes(evaluated):
+def test_silence_shows_what_the_audio_contributes(evaluated):
     found = evaluated([0, 1, 1, 0], [SILENCE, LOUD, LOUD, LOUD], [[True] * 4], no_audio=True).found
     assert found.scores["accuracy"] == 0.5  # all are taken for the first class
-    assert found.with_sound["accuracy"] == 0.75
-    assert summary(found)["sound_contributes"]["accuracy"] == 0.25
-    assert evaluated([0, 1], [SILENCE, LOUD], [[True] * 2]).found.with_sound is None
+    assert found.with_audio["accuracy"] == 0.75
+    assert summary(found)["audio_contributes"]["accuracy"] == 0.25
+    assert evaluated([0, 1], [SILENCE, LOUD], [[True] * 2]).found.with_audio is None
 
 
-def test_silence_for_a_network_without_sound_is_an_error(evaluated):
+def test_silence_for_a_network_without_audio_is_an_error(evaluated):
     with pytest.raises(ValueError, match=r"no_audio: this network hears nothing anyway \(model.audio_segments is 0\)"):
         evaluated([0, 1], [SILENCE, LOUD], [[True] * 2], ["model.audio_segments=0"], no_audio=True)
 

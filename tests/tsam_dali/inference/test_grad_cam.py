@@ -36,7 +36,7 @@ def test_a_mean_and_a_linear_layer_are_explained_by_their_weights():
     assert torch.allclose(found.share.double(), expected.sum((1, 2)) / expected.sum(), atol=1e-5)
 
 
-class Colours(torch.nn.Module):
+class Colors(torch.nn.Module):
     """Stands for a backbone: features are the mean red, green and blue, their maps have squares of 8 pixels."""
 
     feature_info = ({"module": "maps", "reduction": 8},)
@@ -52,9 +52,9 @@ class Colours(torch.nn.Module):
 
 @pytest.mark.parametrize(("label", "segment", "corner"), [(0, 0, (0, 1)), (1, 1, (1, 0)), (2, 2, (1, 1))])
 def test_the_map_lights_up_where_the_class_is(label, segment, corner):
-    """A red square in a corner of frame 1, a green one in frame 2, a blue one in the sound; a class for each colour."""
+    """A red square in a corner of frame 1, a green one in frame 2, a blue one in the audio; a class for each color."""
     model = network(*PLAIN, num_class=3)
-    model.backbone, model.head = Colours().double(), torch.nn.Linear(3, 3).double()
+    model.backbone, model.head = Colors().double(), torch.nn.Linear(3, 3).double()
     with torch.no_grad():
         model.head.weight.copy_(torch.eye(3) - 0.1)
     pictures = torch.zeros(3, 3, 64, 64, dtype=torch.float64)
@@ -92,7 +92,7 @@ def test_other_families(arch):
 
 def test_the_command_draws_each_file(tmp_path, monkeypatch, capsys):
     file = checkpoint(tmp_path / "latest", "pipeline.workers=0")
-    video = write_video(tmp_path / "a.mp4", 10, sound=True)
+    video = write_video(tmp_path / "a.mp4", 10, audio=True)
     arguments = ["predict", "--checkpoint", str(file), str(video), "--explain", str(tmp_path / "maps")]
     monkeypatch.setattr("sys.argv", [*arguments, "--device", "cpu"])
     main()
@@ -113,7 +113,7 @@ def test_the_command_draws_each_file(tmp_path, monkeypatch, capsys):
         assert figure.get_suptitle() == f"a.mp4: what speaks for {name!r} ({probability:.1%})"
         assert "Heat: what raises the logit of the class (Grad-CAM)" in figure.get_supxlabel()
         labels = [axes.get_ylabel() for axes in figure.axes]
-        for part in ("frames", "sound"):
+        for part in ("frames", "audio"):
             assert f"heat: clear is 0, 1 the\nstrongest place of the {part}" in labels
     for label in (-1, 4):
         with pytest.raises(ValueError, match="expected 0 to 3"):
@@ -127,7 +127,7 @@ def test_a_map_that_is_empty_is_said_to_be(tmp_path, monkeypatch, capsys):
     for name in ("head.weight", "head.bias"):
         state["model"][name].zero_()
     save_checkpoint(file, state)
-    video = write_video(tmp_path / "a.mp4", 10, sound=True)
+    video = write_video(tmp_path / "a.mp4", 10, audio=True)
     arguments = ["predict", "--checkpoint", str(file), str(video), "--explain", str(tmp_path / "maps")]
     monkeypatch.setattr("sys.argv", [*arguments, "--device", "cpu"])
     main()

@@ -26,7 +26,7 @@ from tsam_dali.inference.file_clips import probe_files
 from tsam_dali.inference.inputs import find_inputs
 from tsam_dali.inference.outputs import FILE, JsonLines
 from tsam_dali.inference.plots import draw_prediction
-from tsam_dali.inference.predictor import Seen
+from tsam_dali.inference.predictor import SeenClip
 from tsam_dali.inference.results import ClassProbability, Prediction, PredictionError, Unreadable
 from tsam_dali.predict import main, open_output
 
@@ -42,7 +42,7 @@ def file(example, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def folder(example, tmp_path_factory):
-    """A folder with a video of the example, one without sound and two that are broken."""
+    """A folder with a video of the example, one without audio and two that are broken."""
     folder = tmp_path_factory.mktemp("videos")
     shutil.copy(sorted((example / "videos").glob("*.mp4"))[0], folder / "a.mp4")
     write_video(folder / "b.mp4", 12)
@@ -64,7 +64,7 @@ def test_predictions_are_those_of_the_evaluation(file, example):
     for row, seen in enumerate(predictor.predict_all(paths)):
         prediction = seen.prediction
         assert prediction.path == paths[row]
-        assert prediction.has_sound
+        assert prediction.has_audio
         assert [one.name for one in prediction.classes] == [
             predictor.class_names[one.label] for one in prediction.classes
         ]
@@ -77,7 +77,7 @@ def test_topk_and_silence(file, folder):
     prediction = tsam_dali.load(file).predict(folder / "b.mp4", topk=2)
     assert len(prediction.classes) == 2
     assert prediction.classes[0].probability >= prediction.classes[1].probability
-    assert not prediction.has_sound
+    assert not prediction.has_audio
 
 
 def test_a_missing_file_is_an_error(file, folder):
@@ -94,7 +94,7 @@ def test_a_folder_with_broken_files_is_finished(file, folder, tmp_path):
     command = ("-m", "tsam_dali.predict", "--checkpoint", file, folder)
     done = run(*command, "--output", tmp_path / "p.csv", "--pictures", tmp_path, "--topk", 3)
     assert done.returncode == 0, done.stderr
-    assert "2 of 4 videos read, 1 of them without sound: heard as silence" in done.stderr
+    assert "2 of 4 videos read, 1 of them without audio: heard as silence" in done.stderr
     assert done.stderr.count("not read: ") == 2
     with (tmp_path / "p.csv").open(newline="") as lines:
         rows = list(csv.DictReader(lines))
@@ -110,8 +110,8 @@ def test_a_folder_with_broken_files_is_finished(file, folder, tmp_path):
 def test_classes_that_are_called_by_numbers_are_named_beside_their_bars(tmp_path, caplog):
     caplog.set_level("INFO")
     classes = [ClassProbability(label=label, name=f"{label}", probability=label / 10) for label in (7, 2, 1)]
-    prediction = Prediction(path="a.mp4", classes=tuple(classes), has_sound=False)
-    seen = Seen(prediction, torch.rand(3, 3, 8, 8), None, torch.rand(8))
+    prediction = Prediction(path="a.mp4", classes=tuple(classes), has_audio=False)
+    seen = SeenClip(prediction, torch.rand(3, 3, 8, 8), None, torch.rand(8))
     bars = draw_prediction(seen, tmp_path / "a.png").axes[-1]
     assert [label.get_text() for label in bars.get_yticklabels()] == ["1", "2", "7"]
     assert [round(bar.get_width()) for bar in bars.patches] == [10, 20, 70]
@@ -122,7 +122,7 @@ def test_classes_that_are_called_by_numbers_are_named_beside_their_bars(tmp_path
 def test_names_that_are_no_utf_8_and_names_with_dollars(tmp_path, ending):
     path = os.fsdecode(b"caf\xe9_$a_b_c$.mp4")
     one = ClassProbability(label=0, name="$l_l_h$", probability=0.5)
-    prediction = Prediction(path=path, classes=(one,), has_sound=False)
+    prediction = Prediction(path=path, classes=(one,), has_audio=False)
     with open_output(tmp_path / f"p.{ending}", FILE) as output:
         output.write(prediction)
         output.write(Unreadable(path=path, error=f"{path}: odd"))
@@ -131,7 +131,7 @@ def test_names_that_are_no_utf_8_and_names_with_dollars(tmp_path, ending):
     with (tmp_path / "terminal").open("w", encoding="utf-8") as terminal:
         JsonLines(terminal, FILE).write(prediction)
     assert json.loads((tmp_path / "terminal").read_text())["path"] == path
-    draw_prediction(Seen(prediction, torch.rand(3, 3, 8, 8), None, torch.rand(8)), tmp_path / "a.png")
+    draw_prediction(SeenClip(prediction, torch.rand(3, 3, 8, 8), None, torch.rand(8)), tmp_path / "a.png")
 
 
 def test_nothing_that_can_be_read_exits_with_1(file, folder):

@@ -1,4 +1,4 @@
-"""Timelines: windows see their own frames and hear their own sound; a short video is one prediction; files."""
+"""Timelines: windows see their own frames and hear their own audio; a short video is one prediction; files."""
 
 import csv
 import json
@@ -24,11 +24,11 @@ def file(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def long(tmp_path_factory):
-    """27 seconds, square, numbered frames, with sound."""
-    return write_video(tmp_path_factory.mktemp("videos") / "long.mp4", 270, size=(96, 96), fps=10, sound=True)
+    """27 seconds, square, numbered frames, with audio."""
+    return write_video(tmp_path_factory.mktemp("videos") / "long.mp4", 270, size=(96, 96), fps=10, audio=True)
 
 
-def test_windows_see_their_own_frames_and_hear_their_own_sound(file, long):
+def test_windows_see_their_own_frames_and_hear_their_own_audio(file, long):
     predictor = tsam_dali.load(file)
     fed = []
     predictor.network.register_forward_pre_hook(lambda _module, inputs: fed.append(inputs))
@@ -36,7 +36,7 @@ def test_windows_see_their_own_frames_and_hear_their_own_sound(file, long):
     assert [(one.start, one.end) for one in timeline.windows] == [(0, 10), (5, 15), (10, 20), (15, 25), (17, 27)]
     assert [len(one.classes) for one in timeline.windows] == [2] * 5
     assert timeline.windows[0].classes[0].name in predictor.class_names
-    assert (timeline.duration, timeline.has_sound) == (27, True)
+    assert (timeline.duration, timeline.has_audio) == (27, True)
     ((video, audio),) = fed
     for row, first in enumerate([0, 50, 100, 150, 170]):
         pixels = (255 * video[row].permute(0, 2, 3, 1).numpy()).astype(np.uint8)

@@ -84,6 +84,6 @@ def test_settings_that_cannot_be_built(override, message):
         build_model(settings(override), 4)
 
 
-def test_num_segments_of_the_sound_are_segments_of_the_network():
+def test_num_segments_of_the_audio_are_segments_of_the_network():
     config = settings("model.audio_segments=2", "data_augmentation.audio_image_param.num_segments=3")
     assert build_model(config, 4).audio_segments == 6

@@ -62,7 +62,7 @@ def test_mixup_without_partners_is_a_warning(caplog, mixup, batch_size, rank):
     assert ("nothing is blended" in caplog.text) == (mixup > 0 and batch_size == 4 and rank == 0)
 
 
-def test_sound_and_labels_are_blended_alike():
+def test_audio_and_labels_are_blended_alike():
     from pipelines.loader import Batch
     from tsam_dali.training.mixup import mix
 

@@ -15,24 +15,24 @@ def test_after_s_frames_the_stream_equals_the_clip(segments, depth, audio, edge)
         *("shift_temporal.causal=true", f"model.video_segments={segments}", f"shift_temporal.shift_depth={depth}"),
         *(f"model.audio_segments={audio}", f"shift_temporal.edge={edge}"),
     )
-    video, sound = clips(model, count=1)
+    video, spectrograms = clips(model, count=1)
     with torch.no_grad():
-        expected = model(video, sound)[0]
-    stream = Stream(model, sound)
+        expected = model(video, spectrograms)[0]
+    stream = Stream(model, spectrograms)
     results = [stream.push(frame) for frame in video[0]]
     assert torch.allclose(results[-1], expected, rtol=0, atol=1e-5)
     assert not torch.allclose(results[-2], expected, rtol=0, atol=1e-3)
     with torch.no_grad():
-        assert torch.equal(model(video, sound)[0], expected)  # the network is as it was
+        assert torch.equal(model(video, spectrograms)[0], expected)  # the network is as it was
 
 
 @pytest.mark.parametrize("arch", ["resnet18", "efficientnet_b0"])
 def test_in_single_precision_probabilities_differ_by_less_than_1e_5(arch):
     model = network("shift_temporal.causal=true", "model.video_segments=8", f"model.arch={arch}").float()
-    video, sound = (part.float() for part in clips(model, count=1, size=64))
+    video, spectrograms = (part.float() for part in clips(model, count=1, size=64))
     with torch.no_grad():
-        expected = model(video, sound)[0]
-    stream = Stream(model, sound)
+        expected = model(video, spectrograms)[0]
+    stream = Stream(model, spectrograms)
     last = [stream.push(frame) for frame in video[0]][-1]
     assert last.dtype == torch.float32
     assert torch.allclose(last, expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
@@ -52,23 +52,23 @@ def test_in_single_precision_probabilities_differ_by_less_than_1e_5(arch):
 )
 def test_other_places_and_families(settings):
     model = network("shift_temporal.causal=true", "model.video_segments=4", *settings)
-    video, sound = clips(model, count=1)
-    stream = Stream(model, sound)
+    video, spectrograms = clips(model, count=1)
+    stream = Stream(model, spectrograms)
     with torch.no_grad():
-        expected = model(video, sound)[0]
+        expected = model(video, spectrograms)[0]
     results = [stream.push(frame) for frame in video[0]]
     assert torch.allclose(results[-1], expected, rtol=0, atol=1e-5)
 
 
-def test_the_sound_can_change():
+def test_the_audio_can_change():
     model = network("shift_temporal.causal=true", "model.video_segments=3")
-    video, sound = clips(model, count=1)
-    stream = Stream(model, torch.zeros_like(sound))
+    video, spectrograms = clips(model, count=1)
+    stream = Stream(model, torch.zeros_like(spectrograms))
     for frame in video[0, :2]:
         stream.push(frame)
-    stream.hear(sound)
+    stream.hear(spectrograms)
     with torch.no_grad():
-        assert torch.allclose(stream.push(video[0, 2]), model(video, sound)[0], rtol=0, atol=1e-5)
+        assert torch.allclose(stream.push(video[0, 2]), model(video, spectrograms)[0], rtol=0, atol=1e-5)
     with pytest.raises(ModelError, match="got 0 segments, expected 1"):
         stream.hear(None)
 

@@ -13,9 +13,9 @@ def batch(rows, labels, ok=None, audio=True):
     """Frames whose grey is the row / 255."""
     rows = torch.tensor(rows)
     video = (rows.clamp(min=0) / 255)[:, None, None, None, None].expand(-1, 2, 3, 16, 32)
-    sound = torch.linspace(-13, 2, 16)[:, None].expand(len(rows), 1, 3, 16, 32) if audio else None
+    spectrogram = torch.linspace(-13, 2, 16)[:, None].expand(len(rows), 1, 3, 16, 32) if audio else None
     ok = torch.ones(len(rows), dtype=torch.bool) if ok is None else torch.tensor(ok)
-    return Batch(video, sound, torch.tensor(labels), rows, ok)
+    return Batch(video, spectrogram, torch.tensor(labels), rows, ok)
 
 
 def sure_of(predictions):
@@ -32,10 +32,10 @@ def test_only_wrong_readable_clips_count_and_the_largest_losses_win():
     assert abs(first.probability - torch.tensor([5.0, 0, 0]).softmax(0)[0].item()) < 1e-6
     assert first.frames.shape == (2, 3, 16, 32)
     assert np.all(first.frames == 13)
-    assert (first.sounds[0, 0, 0, 0], first.sounds[0, 0, -1, 0]) == (0, 255)
+    assert (first.spectrograms[0, 0, 0, 0], first.spectrograms[0, 0, -1, 0]) == (0, 255)
 
 
-def test_nothing_wrong_and_no_sound():
+def test_nothing_wrong_and_no_audio():
     worst = WorstMistakes(3)
     assert worst.gather() == []
     worst.add(sure_of([0]), torch.tensor([0.1]), batch([3], [0], audio=False))

@@ -33,7 +33,7 @@ def report(folder, classes, clips=3, **changed):
     frames = np.stack(
         [np.stack([np.roll(np.tile(ramp, (104, 1)), 20 * s + 30 * c, 1) for c in range(3)]) for s in range(4)]
     )
-    sounds = np.tile(ramp[::-1, None], (1, 3, 1, 104))
+    spectrograms = np.tile(ramp[::-1, None], (1, 3, 1, 104))
     names = [NASTY, *(f"class {i}" for i in range(1, classes))]
     log = RunLog(folder, first_step=0, config=settings(), trackers=[])
     for number in range(4):
@@ -42,14 +42,14 @@ def report(folder, classes, clips=3, **changed):
         log.epoch(epoch(number, 40 * (number + 1)))
     log.close()
     (folder / "args.json").write_text(json.dumps({"model": {"arch": NASTY}}))
-    plan = Plan(frames=np.array([3, 17, 30, 44]), crop=Crop(0, 40, 240, 210), flip=True, sound_cut=(0.2, 0.51))
+    plan = Plan(frames=np.array([3, 17, 30, 44]), crop=Crop(0, 40, 240, 210), flip=True, audio_cut=(0.2, 0.51))
     matrix = rng.poisson(0.05, (classes, classes)) + np.diag(rng.poisson(8, classes))
     given = {
         "class_names": names,
         "confusion": matrix,
-        "mistakes": [Mistake(5.0 - i, i, 0, 1, 0.93, frames, sounds) for i in range(clips)],
+        "mistakes": [Mistake(5.0 - i, i, 0, 1, 0.93, frames, spectrograms) for i in range(clips)],
         "clip_ids": [f"folder/{NASTY}{i}" for i in range(clips)],
-        "fed": [FedClip(f"{NASTY} clip {i}", frames, sounds if i else None, plan) for i in range(clips)],
+        "fed": [FedClip(f"{NASTY} clip {i}", frames, spectrograms if i else None, plan) for i in range(clips)],
     }
     write_report(folder, **given | changed)
     return (folder / "report.html").read_text()
@@ -72,7 +72,7 @@ def test_the_page_opens_in_a_browser(tmp_path, classes):
     assert found["errors"] == []
     assert found["loads"] == []
     assert found["scripts"] == 2  # the two of the probe
-    assert len(found["widths"]) == 3 + 3 * 4 + 2 + 3 * 5  # plots; fed frames and sounds; mistakes
+    assert len(found["widths"]) == 3 + 3 * 4 + 2 + 3 * 5  # plots; fed frames and spectrograms; mistakes
     assert all(width > 0 for width in found["widths"])
     assert "CONSOLE" not in done.stderr
 
@@ -82,7 +82,7 @@ def test_everything_is_in_the_page_and_escaped(tmp_path):
     assert "<script" not in text
     assert html.escape("<script>alert(") in text
     assert not re.search(r"(?:src|href)=\"(?!data:|#)", text)
-    for words in ("frame 44", "crop 210 x 240 at x 40, y 0", "mirrored", "sound cut by 0.20 s and 0.51 s", "93% sure"):
+    for words in ("frame 44", "crop 210 x 240 at x 40, y 0", "mirrored", "audio cut by 0.20 s and 0.51 s", "93% sure"):
         assert words in text
 
 

@@ -1,4 +1,4 @@
-"""The pictures hold what was given: lines their numbers, cells their colours, in the right places."""
+"""The pictures hold what was given: lines their numbers, cells their colors, in the right places."""
 
 import math
 from itertools import pairwise
@@ -24,8 +24,8 @@ def lines(axes):
     return {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
 
 
-def centre_colour(figure, axes, path):
-    """Colour 0..1 of the written PNG at the middle of the axes."""
+def centre_color(figure, axes, path):
+    """Color 0..1 of the written PNG at the middle of the axes."""
     x, y = axes.transAxes.transform((0.5, 0.5)) / figure.dpi  # inches from the lower left
     with Image.open(path) as picture:
         pixels = np.asarray(picture.convert("RGB"))
@@ -100,13 +100,13 @@ def test_curves_without_any_validation(tmp_path):
 
 
 def test_contact_sheet_shows_each_segment_in_its_place(tmp_path):
-    colours = np.array([[RED, GREEN, BLUE], [BLUE, RED, GREEN]])  # (B, S, 3)
-    video = np.broadcast_to(colours[..., None, None], (2, 3, 3, 8, 8))
+    colors = np.array([[RED, GREEN, BLUE], [BLUE, RED, GREEN]])  # (B, S, 3)
+    video = np.broadcast_to(colors[..., None, None], (2, 3, 3, 8, 8))
     path = tmp_path / "sheet.png"
     figure = plot_contact_sheet(video, None, ["first\nid_1", "second\nid_2"], path)
     grid = np.array(figure.axes).reshape(2, 3)
     for row, column in np.ndindex(2, 3):
-        np.testing.assert_array_equal(centre_colour(figure, grid[row, column], path), colours[row, column])
+        np.testing.assert_array_equal(centre_color(figure, grid[row, column], path), colors[row, column])
     assert [axes.get_ylabel() for axes in grid[:, 0]] == ["first\nid_1", "second\nid_2"]
     assert [axes.get_title() for axes in grid[0]] == ["frame 1", "frame 2", "frame 3"]
 
@@ -118,7 +118,7 @@ def test_contact_sheet_puts_low_frequencies_at_the_bottom_and_stretches_each_pla
     audio[:, :, 1] = np.linspace(5, 4, 8)[:, None]  # falls
     audio[:, :, 2] = -13.8  # silence
     figure = plot_contact_sheet(video, audio, ["clip"], tmp_path / "sheet.png")
-    assert [axes.get_title() for axes in figure.axes] == ["frame 1", "frame 2", "sound 1", "sound 2"]
+    assert [axes.get_title() for axes in figure.axes] == ["frame 1", "frame 2", "audio 1", "audio 2"]
     picture = figure.axes[2].images[0].get_array()
     np.testing.assert_allclose(picture[0, 0], [1, 0, 0], atol=1e-6)  # top row: the highest band
     np.testing.assert_allclose(picture[-1, 0], [0, 1, 0], atol=1e-6)
@@ -129,7 +129,7 @@ def test_contact_sheet_draws_the_first_clips_only(tmp_path):
     figure = plot_contact_sheet(video, np.zeros((5, 1, 3, 8, 16)), list("abcde"), tmp_path / "sheet.png", rows=3)
     grid = np.array(figure.axes).reshape(3, 3)
     assert [axes.get_ylabel() for axes in grid[:, 0]] == ["a", "b", "c"]
-    assert grid[0, 2].get_title() == "sound"
+    assert grid[0, 2].get_title() == "audio"
 
 
 def test_confusion_rows_are_labels(tmp_path):
@@ -146,7 +146,7 @@ def test_confusion_rows_are_labels(tmp_path):
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("prediction", "label")
     assert axes.get_title() == "Confusion: 62.5% of 8 clips correct"
     bar = figure.axes[1]
-    assert bar.get_ylabel() == "colour: share of the clips of a label (%); the numbers are clips"
+    assert bar.get_ylabel() == "color: share of the clips of a label (%); the numbers are clips"
     assert [bar.get_yticks()[place] for place in (0, -1)] == [0, 100]
     assert path.stat().st_size > 0
 

@@ -61,16 +61,16 @@ def begin(tmp_path, monkeypatch):
         folder.create(config, state)
         network = SimpleNamespace(head=SimpleNamespace(out_features=2), buffers=list)
         sums = SimpleNamespace(reset=lambda: None, reduced=lambda: SimpleNamespace(state_dict=dict))
-        learner = SimpleNamespace(
+        train_state = SimpleNamespace(
             config=config,
             job=SimpleNamespace(is_main=True),
             step=step,
             network=network,
             metrics=sums,
-            finite=SimpleNamespace(flush=lambda: None),
+            nan_guard=SimpleNamespace(flush=lambda: None),
         )
-        learner.state_dict = lambda: {"step": learner.step}
-        return Run(learner, folder, {"training": [], "validation": []}, StopRequest(), state)
+        train_state.state_dict = lambda: {"step": train_state.step}
+        return Run(train_state, folder, {"training": [], "validation": []}, StopRequest(), state)
 
     begin.folder, begin.tracker = tmp_path / "run", tracker
     yield begin
@@ -109,7 +109,7 @@ def test_a_loss_that_is_not_finite_names_clips_and_what_is_kept(begin, steps, ke
 
 def end_epochs(run, accuracies):
     for epoch, accuracy in enumerate(accuracies, len(run.history)):
-        run.learner.step += 4
+        run.train_state.step += 4
         run.end_epoch(record(epoch, accuracy), last=False)
 
 
@@ -156,7 +156,7 @@ def test_a_run_that_goes_back_leaves_a_better_checkpoint_its_name(begin):
 def test_inside_an_epoch_no_checkpoint_is_the_best(begin):
     run = begin()
     end_epochs(run, [0.25])
-    run.learner.step = 5
+    run.train_state.step = 5
     run.save()
     begin(5, load_checkpoint(begin.folder / "checkpoints/latest")).catch_up()
     assert run.folder.checkpoints.step_of("unbalanced_best") == 4

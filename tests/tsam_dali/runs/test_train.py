@@ -185,9 +185,9 @@ def test_validation_of_a_checkpoint_scores_what_training_scored(train, two_epoch
     last = epochs(folder)[-1]["validation"]
     lines = done.stdout.splitlines()
     accuracies = f"accuracy {last['accuracy']:.2%}, balanced {last['balanced_accuracy']:.2%}"
-    assert lines[0].startswith(f"1 clip, with sound: {accuracies}")
+    assert lines[0].startswith(f"1 clip, with audio: {accuracies}")
     assert lines[0].endswith("on 9 of 9 videos")
-    assert lines[1].startswith("2 clips, with sound: accuracy ")
+    assert lines[1].startswith("2 clips, with audio: accuracy ")
 
 
 def test_fine_tuning_starts_from_the_given_weights(train, two_epochs):

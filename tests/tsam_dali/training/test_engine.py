@@ -9,12 +9,12 @@ from torch import nn
 from pipelines.loader import Batch
 from tsam_dali.config.load import Config, config_from_dict
 from tsam_dali.distributed import Job
-from tsam_dali.runs.step_hook import Watch
+from tsam_dali.runs.step_hook import StepHook
 from tsam_dali.training.engine import train_one_epoch
 from tsam_dali.training.loss import class_weights
 from tsam_dali.training.nan_guard import MOST_SKIPPED, NonFiniteError
 from tsam_dali.training.progress import Progress
-from tsam_dali.training.state import build_learner
+from tsam_dali.training.state import build_train_state
 
 JOB = Job(0, 1, 1, torch.device("cpu"))
 
@@ -45,9 +45,9 @@ def batch(size=6, bad=()):
 
 def weights_after(batches, config):
     network = Network()
-    learner = build_learner(network, config, JOB, steps_per_epoch=len(batches))
-    assert train_one_epoch(learner, Progress(batches, "", clips_per_step=6, show=False), lambda step: False)
-    return network.head.weight.detach(), learner.metrics.result()
+    train_state = build_train_state(network, config, JOB, steps_per_epoch=len(batches))
+    assert train_one_epoch(train_state, Progress(batches, "", clips_per_step=6, show=False), lambda step: False)
+    return network.head.weight.detach(), train_state.metrics.result()
 
 
 @pytest.mark.parametrize("parts", [2, 3])
@@ -88,28 +88,28 @@ def test_the_gradient_norm_is_limited():
     assert 0 < moved <= 0.05 * 1e-3 * 1.01  # rate times limit
 
 
-def learner_of(config, network=None):
-    return build_learner(network or Network(), config, JOB, steps_per_epoch=3)
+def train_state_of(config, network=None):
+    return build_train_state(network or Network(), config, JOB, steps_per_epoch=3)
 
 
-def train(learner, batches, after_step=lambda step: False):
-    return train_one_epoch(learner, Progress(batches, "", clips_per_step=6, show=False), after_step)
+def train(train_state, batches, after_step=lambda step: False):
+    return train_one_epoch(train_state, Progress(batches, "", clips_per_step=6, show=False), after_step)
 
 
 def test_the_loop_ends_where_it_is_told_to():
-    learner = learner_of(settings())
-    assert not train(learner, [batch()] * 3, lambda step: learner.step == 2)
-    assert learner.step == 2
+    train_state = train_state_of(settings())
+    assert not train(train_state, [batch()] * 3, lambda step: train_state.step == 2)
+    assert train_state.step == 2
 
 
 def test_classes_are_weighted_as_torch_weights_them():
     weights = torch.tensor([1.0, 2.0, 5.0])
-    learner = build_learner(Network(), settings(), JOB, steps_per_epoch=1, class_weights=weights)
-    train(learner, [batch()])
+    train_state = build_train_state(Network(), settings(), JOB, steps_per_epoch=1, class_weights=weights)
+    train(train_state, [batch()])
     network, data = Network(), batch()
     nn.functional.cross_entropy(network(data.video, None), data.label, weights).backward()
     expected = network.head.weight - 0.05 * (network.head.weight.grad + 1e-4 * network.head.weight)
-    torch.testing.assert_close(learner.network.head.weight, expected)
+    torch.testing.assert_close(train_state.network.head.weight, expected)
 
 
 def test_balanced_weights_of_classes_with_and_without_clips():
@@ -120,34 +120,36 @@ def test_balanced_weights_of_classes_with_and_without_clips():
 
 @pytest.mark.parametrize("weights", [None, torch.tensor([1.0, 2.0, 5.0])])
 def test_labels_are_smoothed_as_torch_smooths_them(weights):
-    learner = build_learner(Network(), settings(label_smoothing=0.3), JOB, steps_per_epoch=1, class_weights=weights)
-    train(learner, [batch()])
+    train_state = build_train_state(
+        Network(), settings(label_smoothing=0.3), JOB, steps_per_epoch=1, class_weights=weights
+    )
+    train(train_state, [batch()])
     network, data = Network(), batch()
     nn.functional.cross_entropy(network(data.video, None), data.label, weights, label_smoothing=0.3).backward()
     expected = network.head.weight - 0.05 * (network.head.weight.grad + 1e-4 * network.head.weight)
-    torch.testing.assert_close(learner.network.head.weight, expected)
+    torch.testing.assert_close(train_state.network.head.weight, expected)
 
 
 def test_the_average_follows_the_weights():
-    learner = learner_of(settings(ema_decay=0.75))
+    train_state = train_state_of(settings(ema_decay=0.75))
     seen = []
-    train(learner, [batch()] * 3, lambda step: seen.append(learner.network.head.weight.detach().clone()))
+    train(train_state, [batch()] * 3, lambda step: seen.append(train_state.network.head.weight.detach().clone()))
     expected = seen[0]
     for weight in seen[1:]:
         expected = 0.75 * expected + 0.25 * weight
-    torch.testing.assert_close(learner.averaged_network.head.weight, expected)
-    assert not torch.equal(learner.averaged_network.head.weight, learner.network.head.weight)
+    torch.testing.assert_close(train_state.averaged_network.head.weight, expected)
+    assert not torch.equal(train_state.averaged_network.head.weight, train_state.network.head.weight)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_names_its_clips(value):
     spoiled = batch()
     spoiled.video[3] = value
-    learner = learner_of(settings())
+    train_state = train_state_of(settings())
     with pytest.raises(NonFiniteError, match="the loss of step 1 is not finite$") as caught:
-        train(learner, [batch(), spoiled, batch()], watched(learner))
+        train(train_state, [batch(), spoiled, batch()], watched(train_state))
     assert caught.value.rows == [3]
-    assert learner.step == 3
+    assert train_state.step == 3
 
 
 def test_fp16_steps_like_float32():
@@ -157,34 +159,34 @@ def test_fp16_steps_like_float32():
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-3)
 
 
-def watched(learner):
+def watched(train_state):
     """The trainer's `after_step`, of a run that is never stopped or saved."""
     folder = SimpleNamespace(checkpoints=SimpleNamespace(due=lambda step: False))
     run = SimpleNamespace(
-        learner=learner, folder=folder, agree=lambda loader, due: (False, due), log_steps=lambda figures: None
+        train_state=train_state, folder=folder, agree=lambda loader, due: (False, due), log_steps=lambda figures: None
     )
-    return Watch(run, None, Progress([], "", clips_per_step=6, show=False), epoch=0)
+    return StepHook(run, None, Progress([], "", clips_per_step=6, show=False), epoch=0)
 
 
 def test_fp16_skips_a_step_that_is_not_finite():
     spoiled = batch()
     spoiled.video[3] = float("inf")
-    learner = learner_of(settings(amp="fp16"))
-    train(learner, [spoiled] * MOST_SKIPPED + [batch(), *[spoiled] * MOST_SKIPPED], watched(learner))
-    learner.finite.flush()
-    assert learner.scaler.get_scale() == 65536 * 0.5 ** (2 * MOST_SKIPPED)
+    train_state = train_state_of(settings(amp="fp16"))
+    train(train_state, [spoiled] * MOST_SKIPPED + [batch(), *[spoiled] * MOST_SKIPPED], watched(train_state))
+    train_state.nan_guard.flush()
+    assert train_state.scaler.get_scale() == 65536 * 0.5 ** (2 * MOST_SKIPPED)
     once, _ = weights_after([batch()], settings(amp="fp16"))
-    torch.testing.assert_close(learner.network.head.weight.detach(), once)
+    torch.testing.assert_close(train_state.network.head.weight.detach(), once)
 
 
 def test_fp16_stops_where_every_step_is_skipped():
     spoiled = batch()
     spoiled.video[3] = float("nan")
-    learner = learner_of(settings(amp="fp16"))
+    train_state = train_state_of(settings(amp="fp16"))
     with pytest.raises(NonFiniteError, match=rf"step {MOST_SKIPPED} is not finite, as in the {MOST_SKIPPED}") as caught:
-        train(learner, [spoiled] * 2 * MOST_SKIPPED, watched(learner))
+        train(train_state, [spoiled] * 2 * MOST_SKIPPED, watched(train_state))
     assert caught.value.rows == [3]
-    assert torch.equal(learner.network.head.weight, Network().head.weight)
+    assert torch.equal(train_state.network.head.weight, Network().head.weight)
 
 
 @pytest.mark.parametrize("amp", ["off", "fp16"])
@@ -192,12 +194,12 @@ def test_a_state_goes_on_where_it_was(amp):
     config = settings(ema_decay=0.9, mixup=0.3, amp=amp)
     batches = [batch(), batch(bad=(1,)), batch()]
     batches[0].video[2] = 1e5 if amp == "fp16" else 1  # more than fp16 holds: the step is skipped, the scale halved
-    whole = learner_of(config)
+    whole = train_state_of(config)
     train(whole, batches)
-    first = learner_of(config)
+    first = train_state_of(config)
     train(first, batches[:2])
     state = first.state_dict() | {"epoch_sums": first.metrics.state_dict(), "config": config.to_dict()}
-    second = build_learner(Network(), config, JOB, steps_per_epoch=3, state=state)
+    second = build_train_state(Network(), config, JOB, steps_per_epoch=3, state=state)
     second.network.load_state_dict(state["model"])
     train(second, batches[2:])
     for name, tensor in whole.network.state_dict().items():
@@ -210,7 +212,7 @@ def test_a_state_goes_on_where_it_was(amp):
 
 
 def test_a_state_without_a_scale_goes_on_in_fp16():
-    first = learner_of(settings())
+    first = train_state_of(settings())
     state = first.state_dict() | {"epoch_sums": first.metrics.state_dict(), "config": settings().to_dict()}
-    second = build_learner(Network(), settings(amp="fp16"), JOB, steps_per_epoch=3, state=state)
+    second = build_train_state(Network(), settings(amp="fp16"), JOB, steps_per_epoch=3, state=state)
     assert second.scaler.get_scale() == 65536

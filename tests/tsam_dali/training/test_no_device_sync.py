@@ -8,14 +8,14 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.training.overhead import bare_steps
-from benchmarks.training.trainer import Network, make_learner, synthetic_batch
+from benchmarks.training.trainer import Network, make_train_state, synthetic_batch
 from tests.helpers.networks import one_thread, settings
 from tsam_dali.runs.folder import RunFolder
 from tsam_dali.runs.run import Run
 from tsam_dali.runs.signals import StopRequest
-from tsam_dali.runs.step_hook import Watch
+from tsam_dali.runs.step_hook import StepHook
 from tsam_dali.training.engine import train_one_epoch
-from tsam_dali.training.nan_guard import FiniteCheck
+from tsam_dali.training.nan_guard import NanGuard
 from tsam_dali.training.progress import Progress
 
 __all__ = ["one_thread"]  # a fixture
@@ -49,20 +49,20 @@ class Trainer:
         sizes = ["model.video_segments=2", "training_param.batch_size=2", f"results_folder={folder}"]
         config = settings("model.arch=resnet10t", "optimizer_param.name=sgd", *sizes, *changes)
         self.batch = synthetic_batch(config, 32, device)
-        self.learner = make_learner(config, Network(config.model.arch, 1, device, 1))
+        self.train_state = make_train_state(config, Network(config.model.arch, 1, device, 1))
         place = RunFolder(config, "run")
         place.create(config, None)
-        self.run = Run(self.learner, place, {"training": [], "validation": []}, StopRequest(), None)
+        self.run = Run(self.train_state, place, {"training": [], "validation": []}, StopRequest(), None)
 
     def steps(self, count):
         progress = Progress([self.batch] * count, "", clips_per_step=2, show=False)
         loader = SimpleNamespace(bad={}, most_bad=0)
-        train_one_epoch(self.learner, progress, Watch(self.run, loader, progress, epoch=0))
+        train_one_epoch(self.train_state, progress, StepHook(self.run, loader, progress, epoch=0))
 
 
 @pytest.fixture
 def no_finite_check(monkeypatch):
-    monkeypatch.setattr(FiniteCheck, "add", lambda *_: None)
+    monkeypatch.setattr(NanGuard, "add", lambda *_: None)
 
 
 OPTIONS = [{}, {"accumulate": 2}, {"mixup": 0.2, "ema_decay": 0.9, "class_weights": "balanced"}]
@@ -100,10 +100,10 @@ def test_the_bare_step_trains_alike(tmp_path):
     """What the benchmark takes for the floor does what a step of the trainer does."""
     ours, other = (Trainer(tmp_path / name, amp="off") for name in "ab")
     for trainer in (ours, other):
-        trainer.learner.network.eval()  # dropout is drawn anew in each step
+        trainer.train_state.network.eval()  # dropout is drawn anew in each step
     ours.steps(2)
-    bare_steps(other.learner, other.batch, 2)
-    for a, b in zip(ours.learner.network.parameters(), other.learner.network.parameters(), strict=True):
+    bare_steps(other.train_state, other.batch, 2)
+    for a, b in zip(ours.train_state.network.parameters(), other.train_state.network.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 

@@ -18,7 +18,7 @@ from tsam_dali.config.load import change_config
 from tsam_dali.config.sections import PUBLISHED
 from tsam_dali.model import build_model
 from tsam_dali.model.backbone import first_weights
-from tsam_dali.runs.initial_network import first_network, weight_file
+from tsam_dali.runs.initial_network import initial_network, weight_file
 from tsam_dali.weights import tsam_zoo
 from tsam_dali.weights.read import WeightsError
 from tsam_dali.weights.tsam_zoo import weight_path
@@ -172,11 +172,11 @@ def test_what_tsam_loads_for_resnet50_timm(tmp_path, monkeypatch, caplog):
     torch.save({"state_dict": values}, tmp_path / "weights/resnet50_miil_21k.pth")
     caplog.clear()
     job = SimpleNamespace(device=torch.device("cpu"))
-    model = first_network(weight_file(args, config, None), config, job, 7, None)
+    model = initial_network(weight_file(args, config, None), config, job, 7, None)
     assert (model.backbone.conv1.weight == 1).all()
     assert not [record for record in caplog.records if record.levelname == "WARNING"]
     normalized = change_config(config, overrides=["model.normalize=backbone"])
-    first_network(weight_file(args, normalized, None), normalized, job, 7, None)
+    initial_network(weight_file(args, normalized, None), normalized, job, 7, None)
     (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert "model.normalize is 'backbone', the file was trained with 'none'" in warning
 

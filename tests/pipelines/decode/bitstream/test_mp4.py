@@ -36,7 +36,7 @@ def patched(path: Path, old: bytes, new: bytes) -> Path:
 @pytest.mark.parametrize("faststart", [False, True])
 def test_the_table_is_that_of_ffmpeg(tmp_path, ending, codec, options, faststart):
     flags = {"movflags": "faststart"} if faststart else {}
-    path = write_video(tmp_path / f"v.{ending}", codec=codec, options=options, sound=True, container_options=flags)
+    path = write_video(tmp_path / f"v.{ending}", codec=codec, options=options, audio=True, container_options=flags)
     table, data = table_of(path), path.read_bytes()
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
@@ -49,7 +49,7 @@ def test_the_table_is_that_of_ffmpeg(tmp_path, ending, codec, options, faststart
 
 
 def test_chunks_of_many_samples(tmp_path):
-    source = write_video(tmp_path / "v.mp4", 60, sound=True)
+    source = write_video(tmp_path / "v.mp4", 60, audio=True)
     ffmpeg("-i", source, "-c", "copy", "-max_interleave_delta", "0", "-min_frag_duration", "0", tmp_path / "w.mp4")
     assert is_plain(tmp_path / "w.mp4")
     check(tmp_path / "w.mp4", rounds=3)
@@ -141,7 +141,7 @@ def test_a_movie_whose_clock_stands_still_is_left_to_ffmpeg(tmp_path):
 
 def test_changed_tables_neither_raise_nor_take_memory(tmp_path):
     """Whatever a table says, what is returned lies inside the file, and no more memory is taken than that calls for."""
-    data = write_video(tmp_path / "v.mp4", 40, sound=True).read_bytes()
+    data = write_video(tmp_path / "v.mp4", 40, audio=True).read_bytes()
     begin = data.index(b"moov")
     rng = np.random.default_rng(0)
     tracemalloc.start()

@@ -1,4 +1,4 @@
-"""Small clips with a given sound, for tests."""
+"""Small clips with a given audio, for tests."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-SOUND_ENCODERS = {".webm": "libopus", ".avi": "mp3", ".mkv": "flac"}  # AAC in others
+AUDIO_ENCODERS = {".webm": "libopus", ".avi": "mp3", ".mkv": "flac"}  # AAC in others
 
 
 def tone(frequency: float, seconds: float, rate: int, channels: int = 1, loudness: float = 0.3) -> np.ndarray:
@@ -22,27 +22,27 @@ def noise(seconds: float, rate: int, channels: int = 1, seed: int = 0) -> np.nda
     return (0.1 * np.random.default_rng(seed).standard_normal(shape)).astype(np.float32)
 
 
-def write_clip(path: str | Path, sound: np.ndarray | None, rate: int = 16000, frames: int = 5) -> Path:
-    """Write a video of `frames` grey pictures at 10 frames per second with `sound` (channels, samples) or none."""
+def write_clip(path: str | Path, audio: np.ndarray | None, rate: int = 16000, frames: int = 5) -> Path:
+    """Write a video of `frames` grey pictures at 10 frames per second with `audio` (channels, samples) or none."""
     path = Path(path)
     with av.open(str(path), "w") as container:
         video = container.add_stream("libvpx" if path.suffix == ".webm" else "libx264", rate=10)
         video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
-        audio = None
-        if sound is not None:
-            layout = "mono" if len(sound) == 1 else "stereo"
-            audio = container.add_stream(SOUND_ENCODERS.get(path.suffix, "aac"), rate=rate, layout=layout)
+        track = None
+        if audio is not None:
+            layout = "mono" if len(audio) == 1 else "stereo"
+            track = container.add_stream(AUDIO_ENCODERS.get(path.suffix, "aac"), rate=rate, layout=layout)
         for number in range(frames):
             picture = np.full((48, 64, 3), 20 * number, np.uint8)
             container.mux(video.encode(av.VideoFrame.from_ndarray(picture)))
         container.mux(video.encode(None))
-        if audio is not None:
-            samples = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound), format="fltp", layout=layout)
+        if track is not None:
+            samples = av.AudioFrame.from_ndarray(np.ascontiguousarray(audio), format="fltp", layout=layout)
             samples.sample_rate, samples.pts = rate, 0  # without a time, nothing says which samples are priming
-            resampler = av.AudioResampler(format=audio.format, frame_size=audio.frame_size or 1024)
+            resampler = av.AudioResampler(format=track.format, frame_size=track.frame_size or 1024)
             for piece in [*resampler.resample(samples), *resampler.resample(None)]:
-                container.mux(audio.encode(piece))
-            container.mux(audio.encode(None))
+                container.mux(track.encode(piece))
+            container.mux(track.encode(None))
     return path
 
 
@@ -58,8 +58,8 @@ def without_decoder(clip: Path, *tracks: int) -> Path:
     return clip
 
 
-def damage_sound_packet(clip: Path, number: int) -> None:
-    """Overwrite a packet of the sound; the container stays whole."""
+def damage_audio_packet(clip: Path, number: int) -> None:
+    """Overwrite a packet of the audio; the container stays whole."""
     with av.open(str(clip)) as container:
         packet = [packet for packet in container.demux(audio=0) if packet.size][number]
     content = bytearray(clip.read_bytes())
