@@ -41,7 +41,7 @@ def read_audio(path: str | Path) -> tuple[np.ndarray, int]:
         raise NoAudioError(f"{path}: a frame folder has no audio")
     try:
         audio, rate = _read_wav(path) if _ending(path) == ".wav" else _read_video(path)
-    except soundfile.AudioFileError as error:
+    except soundfile.SoundFileError as error:
         raise AudioError(f"{path}: the audio cannot be read ({_reason(error)})") from error
     if audio.size == 0:
         raise NoAudioError(f"{path}: has no audio")
