@@ -47,7 +47,7 @@ from tsam_dali.training.state import TrainState
 TARGET = 0.02  # of the bare step
 METHOD = {
     "bare": "forward, loss, backward, limit of the gradient, optimizer, schedule",
-    "trainer": "tsam_dali.training.engine.train_one_epoch, tsam_dali.runs.step_hook.Watch: metrics, "
+    "trainer": "tsam_dali.training.engine.train_one_epoch, tsam_dali.runs.step_hook.StepHook: metrics, "
     "checks, progress, log every round",
     "seconds_per_step": "wall time of a round's steps, by their number",
     "overhead": "trainer by bare of the same round, minus 1",

@@ -31,7 +31,7 @@ MUTATIONS = [
     Mutation(
         "checkpoint: written straight to its name",
         "pipelines/files/atomic.py",
-        "with unfinished(path) as temporary:",
+        "with temporary_path(path) as temporary:",
         "for temporary in [path]:",
         "tsam_dali/weights/test_checkpoint.py::test_a_save_that_fails_leaves_the_previous_file",
     ),
