@@ -206,7 +206,7 @@ MUTATIONS = [
     Mutation(
         "resume: dropout is drawn anew",
         "tsam_dali/training/engine.py",
-        "learner.seed_step()",
+        "train_state.seed_step()",
         "pass",
         "tsam_dali/runs/test_resume.py::test_killed",
     ),

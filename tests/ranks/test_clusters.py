@@ -132,6 +132,7 @@ def test_the_container_file_fits_the_project():
     assert all((ROOT / source).exists() for source in copied)
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
-    assert {name.split(".")[0] for name in setup["options"]["packages"].split(", ")} <= copied
+    packages = setup["options.packages.find"]["include"].split()
+    assert {name.rstrip("*") for name in packages} <= copied
     assert "cuda12" in setup["options.extras_require"]
     assert any('".[cuda12]"' in line for line in lines)
