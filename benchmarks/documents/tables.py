@@ -68,19 +68,16 @@ def summary(load: Load) -> str:
     audio = {name: shown(cost) for name, cost in medians(named(load("audio"), "way"), "cpu_ms_per_clip").items()}
     step = list(medians(named(load("step"), "variant"), "wall_seconds").values())
     clip = f"{SHORT} frames + audio, clips/s"
+    peers = f"TSAM {rate[TSAM]}, torchcodec {rate[TORCHCODEC]}, decord {rate[DECORD]}"
     rows = [
         (f"load training copies, {clip}", rate[COPIES_OURS], f"TSAM {rate[TSAM]}"),
-        (
-            f"load videos as they are, {clip}",
-            rate[VIDEOS_OURS],
-            f"torchcodec {rate[TORCHCODEC]}, decord {rate[DECORD]}",
-        ),
+        (f"load videos as they are, {clip}", rate[VIDEOS_OURS], peers),
         *(
             (f"decode {frames} frames, {kind}, CPU ms", ours, f"{name} {shown(best)}")
             for kind, frames, ours, best, name, _ in decoders(load)
             if frames == str(SHORT)
         ),
-        ("log-mel spectrogram of a clip, CPU ms", audio[STORE], f"TSAM {audio[TSAM_AUDIO]}"),
+        ("log-mel spectrogram from the store, CPU ms", audio[STORE], f"TSAM, from the .wav {audio[TSAM_AUDIO]}"),
         ("training step of ResNet-50, 4 clips, s", min(step), f"TSAM {shown(step[0])}"),
         ("killed runs that resume bit-identically", f"{total(kills, 'identical')} of {len(kills)}", None),
     ]
