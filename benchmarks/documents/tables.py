@@ -115,7 +115,8 @@ def decode(load: Load) -> str:
 
 
 def decoders(load: Load) -> list[tuple[Any, ...]]:
-    rows, found = [], defaultdict(dict)
+    rows: list[tuple[Any, ...]] = []
+    found: defaultdict[tuple[str, str], dict[str, Figure]] = defaultdict(dict)
     for figure in grouped(load("decode"), "rule")["validation"]:
         kind = {"raw": "video", "copies": "training copy"}[figure["clips"]]
         found[kind, str(figure["segments"])][figure["decoder"]] = figure
