@@ -145,7 +145,7 @@ def backbones(load: Load) -> str:
 def demo(load: Load) -> str:
     """Accuracy of the demo."""
     scores = {name: [run["accuracy"] for run in runs] for name, runs in grouped(load("demo"), "variant").items()}
-    rows = [(name, len(runs), f"{min(runs):.1%}", f"{max(runs):.1%}") for name, runs in scores.items()]
+    rows = [(name, len(runs), *(f"{each:.1%}" for each in (min(runs), max(runs)))) for name, runs in scores.items()]
     return table("trained with | runs | worst | best", rows)
 
 
@@ -166,36 +166,39 @@ def figures(load: Load) -> str:
     run, *grown = load("soak")["figures"]
     memory = {f["process"]: f["slope_per_hour"] for f in grown if f["quantity"] == "pss"}
     memory["processes left behind"] = run["processes_left"] + len(run["shared_memory_left"])
-    rows = {
-        "loader": ("loading speed, TSAM's way = 1", medians(loaders, "rate_relative_to_baseline")),
-        "audio": ("log-mel of a clip, CPU ms", medians(audio, "cpu_ms_per_clip")),
-        "shift": ("shift, forward and backward, times as fast as TSAM's", dtypes),
-        "step": ("step of ResNet-50, times as fast as TSAM's", medians(named(load("step"), "variant"), "wall_speedup")),
-        "overhead": ("the trainer adds to a bare step", {"ResNet-50": f"{median(overhead, 'overhead'):.1%}"}),
-        "scaling": ("clips/s from training copies, by decode processes", workers),
-        "scaling ": ("DDP adds to a step of ResNet-18 on the CPU", ranks),
-        "memory": ("largest decode worker, MB", {"shared pages by their share": max(held)}),
-        "live": ("a frame of a stream costs, one image = 1", streams),
-        "startup": ("start to first batch, s, by clips", {shown(f["clips"]): median(f, "start") for f in starts}),
-        "soak": ("an hour of training with faults, MB gained", memory),
-    }
-    lines = []
-    for file, (what, values) in rows.items():
-        numbers = "<br>".join(f"{name}: {shown(value)}" for name, value in values.items())
-        lines.append((what, numbers, link(file.strip())))
+    rows = [
+        ("loader", "loading speed, TSAM's way = 1", medians(loaders, "rate_relative_to_baseline")),
+        ("audio", "log-mel of a clip, CPU ms", medians(audio, "cpu_ms_per_clip")),
+        ("shift", "shift, forward and backward, times as fast as TSAM's", dtypes),
+        ("step", "step of ResNet-50, times as fast as TSAM's", medians(named(load("step"), "variant"), "wall_speedup")),
+        ("overhead", "the trainer adds to a bare step", {"ResNet-50": f"{median(overhead, 'overhead'):.1%}"}),
+        ("scaling", "clips/s from training copies, by decode processes", workers),
+        ("scaling", "DDP adds to a step of ResNet-18 on the CPU", ranks),
+        ("memory", "largest decode worker, MB", {"shared pages by their share": max(held)}),
+        ("live", "a frame of a stream costs, one image = 1", streams),
+        ("startup", "start to first batch, s, by clips", {shown(f["clips"]): median(f, "start") for f in starts}),
+        ("soak", "an hour of training with faults, MB gained", memory),
+    ]
+    lines = [
+        (what, "<br>".join(f"{name}: {shown(value)}" for name, value in values.items()), link(file))
+        for file, what, values in rows
+    ]
     return table("measured | figures | file", lines)
 
 
 def faults(load: Load) -> str:
     """What was lost to faults."""
     of = grouped(load("faults"), "kind")
-    (videos,), (checkpoints,), (end,) = of["videos"], of["checkpoints"], of["leftovers"]
+    (videos,), (checkpoints,), (rest,) = of["videos"], of["checkpoints"], of["leftovers"]
     runs = {"killed at a random moment": of["kills"]} | {f"stopped by {s}": of[s] for s in ("SIGTERM", "SIGUSR1")}
-    left = sum(total(some, "processes_left") for some in runs.values()) + len(end["shared_memory_left"])
+    ends = [
+        f"{total(some, 'identical')} bit-identical, {total(some, 'steps_lost')} steps lost" for some in runs.values()
+    ]
+    left = sum(total(some, "processes_left") for some in runs.values()) + len(rest["shared_memory_left"])
     crashes = sum(videos.get(key, 0) for key in ("crashed", "failed", "timeout", "out_of_memory"))
     unseen = ", ".join(f"{codec} {count}" for codec, count in videos["unseen_by_codec"].items())
     rows = [
-        *((f"runs {how}", len(some), f"{total(some, 'identical')} bit-identical") for how, some in runs.items()),
+        *((f"runs {how}", len(some), end) for (how, some), end in zip(runs.items(), ends, strict=True)),
         ("trainings with 1 % broken files", len(of["broken"]), f"{total(of['broken'], 'same')} equal"),
         ("damaged checkpoints", checkpoints["damaged"], f"{checkpoints['detected']} detected"),
         ("damaged videos", videos["videos"], f"{crashes} crashes or hangs"),

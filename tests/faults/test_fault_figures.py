@@ -44,7 +44,7 @@ def test_each_worse_figure_is_noticed(number, worse):
 
 def test_the_table_of_the_documents():
     said = faults(lambda _: {"figures": [*FOUND, FOUND[1] | {"kind": "SIGUSR1"}]})
-    assert "| runs stopped by SIGTERM | 1 | 1 bit-identical |" in said
+    assert "| runs stopped by SIGTERM | 1 | 1 bit-identical, 0 steps lost |" in said
     assert "| damaged videos | 4 | 0 crashes or hangs |" in said
     assert "| wrong frames that neither detects | 4 | 1 (h264 1) |" in said
 
