@@ -13,7 +13,7 @@ PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "benchmarks"
 README = (ROOT / "README.md").read_text()
 OLD_NAMES = re.compile(  # names that nobody would search for, and what they are called now: see CHANGELOG.md
     r"\b(ways_in|WayIn|culprits?|joints|deaf_to|heed_sigterm|Learner|FiniteCheck|first_network|Ear)\b"
-    r"|\b(unfinished|tells|Watch|Look|Seen|Heard)\(|\bclass (Watch|Look|Seen|Heard)\b|import .*\b(unfinished|tells|Watch|Look|Seen|Heard)\b"
+    r"|\b(unfinished|tells|Watch|Look|Seen|Heard)\(|\b(class |import .*)\b(unfinished|tells|Watch|Look|Seen|Heard)\b"
 )
 OTHER_WORDS = re.compile(r"\b(sounds?|hears?|heard|colours?)\b", re.IGNORECASE)
 
