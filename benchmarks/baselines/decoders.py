@@ -1,4 +1,4 @@
-"""Ways to get the wanted frames of a video file as RGB pictures on the CPU, each as its documentation suggests, with
+"""Ways to get the wanted frames of a video file as RGB on the CPU, each as its documentation suggests, with
 one thread. Libraries are imported where a decoder is made: one process holds one of them.
 """
 
@@ -44,7 +44,7 @@ class Decoder:
         if self.plan is None:
             return None
         found = []
-        for job in [*jobs, *jobs * 5]:
+        for job in list(jobs) * 6:
             start = time.process_time()
             self.plan(*job)
             found.append(1000 * (time.process_time() - start))
@@ -89,16 +89,16 @@ def pyav_loop() -> Decoder:
     import av
 
     def decode(path: str, frames: Frames) -> np.ndarray:
-        wanted, pictures = set(frames), {}
+        wanted, images = set(frames), {}
         with av.open(path) as container:
             stream = container.streams.video[0]
             stream.codec_context.thread_count = 1
-            for number, picture in enumerate(container.decode(stream)):
+            for number, image in enumerate(container.decode(stream)):
                 if number in wanted:
-                    pictures[number] = picture.to_ndarray(format="rgb24")
+                    images[number] = image.to_ndarray(format="rgb24")
                 if number == frames[-1]:
                     break
-        return np.stack([pictures[frame] for frame in frames])
+        return np.stack([images[frame] for frame in frames])
 
     return Decoder(decode=decode, count=_up_to_last, libavcodec=_version(av.library_versions["libavcodec"]))
 
@@ -136,13 +136,13 @@ def opencv() -> Decoder:
 
     def decode(path: str, frames: Frames) -> np.ndarray:
         capture = library.VideoCapture(path, library.CAP_FFMPEG, [library.CAP_PROP_N_THREADS, 1])
-        wanted, pictures = set(frames), {}
+        wanted, images = set(frames), {}
         for number in range(frames[-1] + 1):
             capture.grab()
             if number in wanted:
-                pictures[number] = library.cvtColor(capture.retrieve()[1], library.COLOR_BGR2RGB)
+                images[number] = library.cvtColor(capture.retrieve()[1], library.COLOR_BGR2RGB)
         capture.release()
-        return np.stack([pictures[frame] for frame in frames])
+        return np.stack([images[frame] for frame in frames])
 
     return Decoder(decode=decode, count=_up_to_last, libavcodec=found[1] if found else "unknown")
 

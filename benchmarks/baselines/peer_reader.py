@@ -5,16 +5,16 @@ both of which is faster than TSAM's way; the audio comes from the same log-mel s
 in decoder, augmentation and loader.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 from torchvision.transforms.v2 import functional
 
-from benchmarks.baselines.decoders import DECODERS
-from benchmarks.baselines.torch_loader import endless_batches
+from benchmarks.baselines.decoders import DECODERS, Frames
+from benchmarks.baselines.torch_loader import Clips, endless_batches
 from benchmarks.baselines.tsam_augmentation import augmented
 from pipelines.audio.mel_store import MelStore
 from pipelines.dataset.load import load_clips
@@ -22,20 +22,18 @@ from pipelines.loader import Batch
 from pipelines.sampling.plan import Crop, training_plan
 
 
-class PeerClips(Dataset):
+class PeerClips(Clips):
     """Training clips: videos.
 
-    An item is video float32 (S, 3, H, W), 0..1; the log-mel picture, float32 (A, 3, H, W); label.
+    An item is video float32 (S, 3, H, W), 0..1; the log-mel spectrogram, float32 (A, 3, H, W); label.
     """
 
     def __init__(self, config: Any, decoder: str):
         self.config, self.decoder = config, decoder
         self.clips = load_clips(config)["training"]
         self.mels = MelStore(config.dataset.mels, config.data_augmentation.audio_image_param)
-        self._decode = None  # made in the worker: libraries that bring threads along do not survive a fork
-
-    def __len__(self) -> int:
-        return len(self.clips)
+        # Made in the worker: libraries that bring threads along do not survive a fork.
+        self._decode: Callable[[str, Frames], np.ndarray] | None = None
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, Tensor, int]:
         """key: epoch and row, which name the draws."""

@@ -11,11 +11,24 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from pipelines.loader import Batch
 
 
+class Clips(Dataset):
+    """(epoch, row) -> video float32 (S, 3, H, W), audio float32 (A, 3, H, W) or None, label.
+
+    Attributes:
+        clips: what rows count.
+    """
+
+    clips: Sequence[Any]
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+
 class EndlessOrder(Sampler[tuple[int, int]]):
     """(epoch, row): one permutation after another, so that the workers never run dry at the end of an epoch."""
 
-    def __init__(self, clips: Sequence[Any], seed: int):
-        self.count, self.seed = len(clips), seed
+    def __init__(self, count: int, seed: int):
+        self.count, self.seed = count, seed
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         epoch = 0
@@ -25,11 +38,11 @@ class EndlessOrder(Sampler[tuple[int, int]]):
             epoch += 1
 
 
-def endless_batches(clips: Dataset, config: Any, device: torch.device, pin_memory: bool) -> Iterator[Batch]:
+def endless_batches(clips: Clips, config: Any, device: torch.device, pin_memory: bool) -> Iterator[Batch]:
     """Batches on `device`.
 
     Args:
-        clips: (epoch, row) -> video float32 (S, 3, H, W), audio float32 (A, 3, H, W) or None, label.
+        clips: the data set.
         config: the settings; `pipeline.workers` processes fetch two batches ahead each, torch's default.
         device: where the tensors end up.
         pin_memory: copy them there from pinned memory, without waiting; TSAM does not.
@@ -38,7 +51,7 @@ def endless_batches(clips: Dataset, config: Any, device: torch.device, pin_memor
     loader = DataLoader(
         clips,
         batch_size=training.batch_size,
-        sampler=EndlessOrder(clips, training.seed),
+        sampler=EndlessOrder(len(clips), training.seed),
         num_workers=config.pipeline.workers,
         pin_memory=pin_memory and device.type == "cuda",
     )

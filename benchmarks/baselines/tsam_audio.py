@@ -1,4 +1,4 @@
-"""TSAM's log-mel picture on the fly: torchaudio's MelSpectrogram, written with torch."""
+"""TSAM's log-mel spectrogram on the fly: torchaudio's MelSpectrogram, written with torch."""
 
 import math
 from collections.abc import Callable
@@ -18,7 +18,7 @@ Filters = Callable[[int, int, int], Tensor]
 
 
 def log_mel(path: Path, options: AudioImage, cut: tuple[float, float], filters: Filters) -> Tensor:
-    """The log-mel picture of the first channel of a .wav file, cut before it is transformed: float32 (1, 3, H, W).
+    """The log-mel spectrogram of the first channel of a .wav file, cut before it is transformed: float32 (1, 3, H, W).
 
     See `pipelines.audio.log_mel.log_mel_columns` for what is computed.
     """

@@ -15,23 +15,23 @@ from pipelines.sampling.plan import Color, Plan
 BLUR_KERNEL = 9  # pixels
 
 
-def augmented(pictures: Tensor, plan: Plan, size: int, functions: ModuleType = first_functions) -> Tensor:
+def augmented(frames: Tensor, plan: Plan, size: int, functions: ModuleType = first_functions) -> Tensor:
     """Crop, resize (linear, antialias), mirror, color and blur: float32 (S, 3, H, W), 0..1 -> (S, 3, size, size).
 
     Args:
-        pictures: all frames of a clip.
+        frames: all frames of a clip.
         plan: what was drawn.
         size: height and width of the result, in pixels.
         functions: torchvision's first ones, which TSAM uses, or those of `torchvision.transforms.v2`.
     """
-    pictures = functions.crop(pictures, *plan.crop)
-    pictures = functions.resize(pictures, [size, size], antialias=True)
+    frames = functions.crop(frames, *plan.crop)
+    frames = functions.resize(frames, [size, size], antialias=True)
     if plan.flip:
-        pictures = functions.hflip(pictures)
-    return recolored(pictures, plan, functions)
+        frames = functions.hflip(frames)
+    return recolored(frames, plan, functions)
 
 
-def recolored(pictures: Tensor, plan: Plan, functions: ModuleType = first_functions) -> Tensor:
+def recolored(frames: Tensor, plan: Plan, functions: ModuleType = first_functions) -> Tensor:
     """Color, grey and blur: float32 (S, 3, H, W), 0..1 -> the same."""
     color = plan.color
     if color[:4] != Color()[:4]:
@@ -42,9 +42,9 @@ def recolored(pictures: Tensor, plan: Plan, functions: ModuleType = first_functi
             partial(functions.adjust_hue, hue_factor=color.hue / 360),
         )
         for number in color.order:
-            pictures = changes[number](pictures)
+            frames = changes[number](frames)
     if color.grey:
-        pictures = functions.rgb_to_grayscale(pictures, num_output_channels=3)
+        frames = functions.rgb_to_grayscale(frames, num_output_channels=3)
     if plan.blur_sigma:
-        pictures = functions.gaussian_blur(pictures, [BLUR_KERNEL, BLUR_KERNEL], [plan.blur_sigma, plan.blur_sigma])
-    return pictures
+        frames = functions.gaussian_blur(frames, [BLUR_KERNEL, BLUR_KERNEL], [plan.blur_sigma, plan.blur_sigma])
+    return frames

@@ -1,5 +1,5 @@
 """TSAM's way to read clips, as the baseline: JPEG frames and .wav files that were extracted before, Pillow, torchvision
-on float tensors and log-mel pictures on the fly, in a torch DataLoader.
+on float tensors and log-mel spectrograms on the fly, in a torch DataLoader.
 
 It does what TSAM's data set does, in its order: every frame is decoded as a whole and made a float tensor as a whole;
 the stack of all frames is cropped, resized, mirrored and colored by torchvision
@@ -17,9 +17,8 @@ import torch
 import torchvision.transforms.functional as transforms
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import Dataset
 
-from benchmarks.baselines.torch_loader import endless_batches
+from benchmarks.baselines.torch_loader import Clips, endless_batches
 from benchmarks.baselines.tsam_audio import kept_mel_filters, log_mel, mel_filters
 from benchmarks.baselines.tsam_augmentation import augmented
 from pipelines.dataset.list_file import read_list
@@ -27,27 +26,24 @@ from pipelines.loader import Batch
 from pipelines.sampling.plan import training_plan
 
 
-class TSAMClips(Dataset):
+class TSAMClips(Clips):
     """Training clips: folders of JPEG frames and .wav files.
 
-    An item is video float32 (S, 3, H, W), 0..1; the log-mel picture of the first channel, float32 (1, 3, H, W); label.
+    An item is video float32 (S, 3, H, W), 0..1; the spectrogram of the first channel, float32 (1, 3, H, W); label.
     """
 
     def __init__(self, config: Any, keep_filters: bool):
         self.config = config
         self.filters = kept_mel_filters if keep_filters else mel_filters
-        self.entries = read_list(config.dataset.list_file("training"))
-        folders = [config.dataset.frames / entry.id for entry in self.entries]
+        self.clips = read_list(config.dataset.list_file("training"))
+        folders = [config.dataset.frames / entry.id for entry in self.clips]
         self.num_frames = [sum(1 for _ in folder.iterdir()) for folder in folders]
         self.sizes = [_size(folder / config.dataset.frames_tmpl.format(1)) for folder in folders]
-
-    def __len__(self) -> int:
-        return len(self.entries)
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, Tensor, int]:
         """key: epoch and row, which name the draws."""
         epoch, row = key
-        entry, images, dataset = self.entries[row], self.config.data_augmentation, self.config.dataset
+        entry, images, dataset = self.clips[row], self.config.data_augmentation, self.config.dataset
         shape = (self.num_frames[row], *self.sizes[row], self.config.model.video_segments)
         scores = images.video_augmentation, images.audio_augmentation
         plan = training_plan(*shape, *scores, seed=self.config.training_param.seed, epoch=epoch, row=row)

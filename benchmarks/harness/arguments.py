@@ -1,8 +1,11 @@
 """Options that several benchmarks share, each declared once."""
 
 import argparse
+from collections.abc import Sequence
+from typing import Any
 
-from tsam_dali.cli.common import positive
+from benchmarks.harness.results import add_output_argument
+from tsam_dali.cli.common import parser, positive
 
 MEANINGS = {
     "rounds": "rounds to measure",
@@ -13,22 +16,51 @@ MEANINGS = {
     "threads": "threads of each variant",
     "workers": "loader processes, or processes that prepare",
     "repeats": "ids under which each clip is listed, so that an epoch is long enough",
-    "pixels": "height and width of the pictures",
+    "pixels": "height and width of the frames",
     "epochs": "passes over the data",
     "steps": "steps of training to measure in each round",
+    "frames": "frames to measure in each round",
+    "draws": "draws of frames for each clip and round",
+    "sizes": "clips in the lists",
+    "batch_sizes": "batches whose memory is measured, with 2 prepared ahead",
+    "prefetch": "batches prepared ahead whose memory is measured, with the smallest batch",
 }
 
 
-def add_numbers(command: argparse.ArgumentParser, **defaults: int | list[int]) -> None:
-    """Add options of `MEANINGS`, each a whole number from 1 with its default, or several where that is a list."""
-    for name, default in defaults.items():
-        several = isinstance(default, list)
-        shown = " ".join(map(str, default)) if several else default
+def benchmark_parser(name: str, description: str | None, **numbers: int | list[int]) -> argparse.ArgumentParser:
+    """The parser of `python -m benchmarks.NAME`.
+
+    Args:
+        name: the module.
+        description: its docstring.
+        numbers: options of `MEANINGS`, each a whole number from 1, or several where the default is a list.
+    """
+    command = parser(f"python -m benchmarks.{name}", description)
+    for option, default in numbers.items():
+        meaning, several = MEANINGS[option], isinstance(default, list)
+        shown = " ".join(map(str, default)) if isinstance(default, list) else default
         command.add_argument(
-            f"--{name}",
+            f"--{option}",
             type=positive,
             nargs="+" if several else None,
             default=default,
             metavar="N",
-            help=f"{MEANINGS[name]} (default: {shown})",
+            help=f"{meaning} (default: {shown})",
         )
+    add_output_argument(command, name.rpartition(".")[2])
+    return command
+
+
+def add_arch(command: argparse.ArgumentParser, default: str) -> None:
+    """--arch, the network."""
+    command.add_argument("--arch", default=default, help="backbone, a timm name (default: %(default)s)")
+
+
+def add_seed(command: argparse.ArgumentParser) -> None:
+    """--seed of what is drawn."""
+    command.add_argument("--seed", type=int, default=0, help="of the training frames (default: %(default)s)")
+
+
+def values_of(args: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
+    """Arguments as they were given, for the method in the file of results."""
+    return {name: getattr(args, name) for name in names}

@@ -26,6 +26,11 @@ def add_clip_arguments(command: argparse.ArgumentParser, names: Sequence[str] = 
     add("--seconds", type=float, default=10, help="length of the clips to make (default: %(default)g)")
 
 
+def all_clips(args: argparse.Namespace) -> list[Path]:
+    """The videos of all groups."""
+    return [path for paths in clip_groups(args).values() for path in paths]
+
+
 def clip_groups(args: argparse.Namespace) -> dict[str, list[Path]]:
     """The videos of each group, by label.
 
@@ -37,7 +42,7 @@ def clip_groups(args: argparse.Namespace) -> dict[str, list[Path]]:
     groups, problems = {}, []
     for word in args.videos:
         label, _, name = word.rpartition("=")
-        folder = Path(name) if not name.endswith(".json") else load_config(name, name).dataset.videos
+        folder = Path(name) if not name.endswith(".json") else Path(load_config(name, name).dataset.videos)
         label = label or folder.name
         if label in groups:
             problems.append(f"--videos {word}: there is a folder with the label {label} already; give it another one")

@@ -8,10 +8,10 @@ import multiprocessing
 import os
 import signal
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -38,7 +38,7 @@ class Variant:
     Attributes:
         name: what it is called in tables.
         missing: why it cannot run here; None: it can.
-        pid: its process; None once it has ended.
+        pid: its process.
     """
 
     def __init__(self, name: str, make: Make, cores: Sequence[int]):
@@ -52,7 +52,8 @@ class Variant:
         self.missing: str | None = self._receive()
 
     @property
-    def pid(self) -> int | None:
+    def pid(self) -> int:
+        assert self._process.pid is not None  # it was started
         return self._process.pid
 
     def call(self, method: str, *arguments: Any) -> Any:
@@ -97,8 +98,24 @@ def running(makers: Mapping[str, Make], cores: Sequence[int]) -> Iterator[list[V
         yield variants
 
 
+def present_and_missing(variants: Sequence[Variant]) -> tuple[list[Variant], dict[str, str]]:
+    """Those that can run here, and why each of the others cannot."""
+    missing = {variant.name: variant.missing for variant in variants if variant.missing is not None}
+    return [variant for variant in variants if variant.name not in missing], missing
+
+
+class Named(Protocol):
+    """What can take turns."""
+
+    @property
+    def name(self) -> str: ...
+
+
+One = TypeVar("One", bound=Named)
+
+
 def take_turns(
-    variants: Sequence[Variant], rounds: int, turn: Callable[[Variant], Any], show: bool = True
+    variants: Sequence[One], rounds: int, turn: Callable[[One], Any], show: bool = True
 ) -> dict[str, list[Any]]:
     """What `turn` gives for each variant in each round, by name. Every round begins with another variant."""
     found: dict[str, list[Any]] = {variant.name: [] for variant in variants}
@@ -109,10 +126,15 @@ def take_turns(
     return found
 
 
-def quartiles(values: Sequence[float], digits: int = 4) -> dict[str, float]:
+def quartiles(values: Sequence[float] | np.ndarray, digits: int = 4) -> dict[str, float]:
     """Median and quartiles, to so many significant digits."""
     low, middle, high = np.percentile(values, [25, 50, 75])
     return {name: float(f"{x:.{digits}g}") for name, x in (("median", middle), ("q1", low), ("q3", high))}
+
+
+def ratios(above: Iterable[float], below: Iterable[float]) -> dict[str, float]:
+    """Median and quartiles of the ratios within a round."""
+    return quartiles([one / other for one, other in zip(above, below, strict=True)])
 
 
 def _serve(pipe: Connection, make: Make, cores: Sequence[int]) -> None:

@@ -1,14 +1,18 @@
-"""Plots of the benchmarks: one look for all. Matplotlib through `Figure` alone: no display, no global state."""
+"""Plots of the benchmarks, each a PNG beside the file of results `path`: one look for all.
 
-from collections.abc import Sequence
+Matplotlib through `Figure` alone: no display, no global state.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 DPI = 140
 OURS, OTHERS, INK, PALE = "#0b7285", "#adb5bd", "#343a40", "#dee2e6"
+QUARTILES = ("median", "q1", "q3")
 
 
 class Bar(NamedTuple):
@@ -22,14 +26,32 @@ class Bar(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """A group of bars that may be compared with each other."""
+    """Bars that may be compared with each other."""
 
-    title: str
-    unit: str
+    title: str  # with the unit
     bars: Sequence[Bar]
 
 
-def plot_bars(path: str | Path, panels: Sequence[Panel], *, title: str, columns: int = 2) -> None:
+def panel(title: str, figures: Iterable[Mapping[str, Any]], label: str, key: str, ours: Callable[[str], bool]) -> Panel:
+    """A bar for each figure: its text `label`, its number `key`, and whether a text is the name of one of `ours`."""
+    numbers = [(f[label], f[key] if isinstance(f[key], dict) else dict.fromkeys(QUARTILES, f[key])) for f in figures]
+    return Panel(title, [Bar(name, **number, ours=ours(name)) for name, number in numbers])
+
+
+def plot_figures(
+    path: Path,
+    figures: Sequence[Mapping[str, Any]],
+    label: str,
+    panels: Mapping[str, str],
+    *,
+    ours: Callable[[str], bool],
+    title: str,
+) -> None:
+    """Draw a panel for each number of all figures: its title with unit -> key; others as for `panel`."""
+    plot_bars(path, [panel(name, figures, label, key, ours) for name, key in panels.items()], title=title)
+
+
+def plot_bars(path: Path, panels: Sequence[Panel], *, title: str, columns: int = 2) -> None:
     """Draw panels of horizontal bars as a PNG, in the order given; all start at zero, each has a scale of its own."""
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
@@ -41,7 +63,7 @@ def plot_bars(path: str | Path, panels: Sequence[Panel], *, title: str, columns:
         _draw(axes, panel)
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
-    figure.savefig(path, dpi=DPI, facecolor="white")
+    figure.savefig(path.with_suffix(".png"), dpi=DPI, facecolor="white")
 
 
 def _draw(axes: Axes, panel: Panel) -> None:
@@ -63,14 +85,39 @@ def _draw(axes: Axes, panel: Panel) -> None:
     axes.invert_yaxis()
     axes.set_xlim(0, 1.14 * widest)
     axes.set_title(panel.title, fontsize=10, color=INK, loc="left")
-    axes.set_xlabel(panel.unit, color=INK, fontsize=9)
-    tidy(axes)
+    _tidy(axes)
     axes.spines["left"].set_visible(False)
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
 
 
-def tidy(axes: Axes) -> None:
+class Line(NamedTuple):
+    """A line of a plot."""
+
+    label: str
+    x: Sequence[float]
+    y: Sequence[float]
+    color: str
+    style: str = "-"
+
+
+def plot_lines(path: Path, panels: Mapping[str, Sequence[Line]], *, title: str, along: str, log: bool = False) -> None:
+    """Draw lines side by side as a PNG; title with unit -> lines of a panel; along: what the x axis shows."""
+    figure = Figure(figsize=(4 * len(panels), 4.2), layout="constrained")
+    figure.suptitle(title, fontsize=13, color=INK, fontweight="bold")
+    for axes, (what, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        for line in lines:
+            axes.plot(line.x, line.y, line.style, label=line.label, color=line.color, linewidth=1.8)
+        axes.set_xscale("log" if log else "linear")
+        axes.set_title(what, loc="left", fontsize=10, color=INK)
+        axes.set_xlabel(along, color=INK, fontsize=9)
+        axes.set_ylim(0, 1.35 * axes.get_ylim()[1])
+        axes.legend(fontsize=8, frameon=False, loc="upper left", ncols=2)
+        _tidy(axes)
+    figure.savefig(path.with_suffix(".png"), dpi=DPI, facecolor="white")
+
+
+def _tidy(axes: Axes) -> None:
     """Pale grid and axes, no frame."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(PALE)

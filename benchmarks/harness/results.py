@@ -33,6 +33,19 @@ def write_results(
     path.write_text(json.dumps(results, indent=4, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def print_figures(figures: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> None:
+    """Print a row for each figure: its values of these keys; of quartiles the median, with the others behind it."""
+    rows = [[_cell(figure.get(key)) for key in keys] for figure in figures]
+    print_table([key.replace("_", " ") for key in keys], rows)
+
+
+def _cell(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    median, low, high = (_shown(value[key]) for key in ("median", "q1", "q3"))
+    return f"{median} ({low}–{high})"
+
+
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print rows below their headings; text to the left, numbers to the right."""
     cells = [list(columns), *([_shown(value) for value in row] for row in rows)]

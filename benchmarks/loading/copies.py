@@ -10,7 +10,7 @@ example:
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,20 +19,20 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from benchmarks.harness.arguments import add_numbers
-from benchmarks.harness.clips import add_clip_arguments, clip_groups
+from benchmarks.harness.arguments import add_seed, benchmark_parser, values_of
+from benchmarks.harness.clips import add_clip_arguments, all_clips
 from benchmarks.harness.linked_dataset import size_of
-from benchmarks.harness.measure import quartiles
-from benchmarks.harness.plots import Bar, Panel, plot_bars
+from benchmarks.harness.measure import quartiles, ratios
+from benchmarks.harness.plots import plot_figures
 from benchmarks.harness.processes import choose_cores, pin
-from benchmarks.harness.results import add_output_argument, origin, print_table, write_results
+from benchmarks.harness.results import origin, print_figures, write_results
 from pipelines.decode import decode_frames
 from pipelines.decode.frames import probe
 from pipelines.parallel.pool import in_processes
 from pipelines.sampling import training_frames
 from pipelines.transcode.training_copy import CopyOptions, write_copy
 from tools.video2frames import extract_frames
-from tsam_dali.cli.common import friendly_errors, parser, positive
+from tsam_dali.cli.common import friendly_errors
 
 DEFAULT = "copies as made by default"
 COPIES = {
@@ -50,6 +50,7 @@ COPIES = {
     "10 frames per second": CopyOptions(fps=10),
 }
 SEGMENTS = (8, 16)
+CPU_MS, RATE = "cpu_ms_{}_frames", "rate_{}_frames_relative_to_originals"
 TEMPLATE, JPEG_FPS = "{:05d}.jpg", 10
 METHOD = {
     "cpu_ms": "CPU time to decode the drawn frames of a clip, mean of all clips and draws in a round; median and "
@@ -74,28 +75,29 @@ class Material:
 @friendly_errors
 def main() -> None:
     args = _arguments()
-    videos = [path for paths in clip_groups(args).values() for path in paths]
+    videos = all_clips(args)
     start = origin()
     with tempfile.TemporaryDirectory(prefix="copies_benchmark_") as folder:
         materials, seconds = _materials(videos, Path(folder), args.workers)
         pin(choose_cores(1))
         times = _measure(materials, args.rounds, args.draws, args.seed)
-        figures = [_figure(name, material, materials, times, seconds) for name, material in materials.items()]
-    _print(figures)
+        figures = [_figure(name, materials, times, seconds) for name in materials]
+    sampled = [key for count in SEGMENTS for key in (CPU_MS.format(count), RATE.format(count))]
+    sizes = ("bytes_relative", "kilobytes_per_clip", "psnr_db", "cpu_seconds_to_make")
+    print_figures(figures, ("variant", *sizes, *sampled))
     settings = {name: vars(options) for name, options in COPIES.items()}
-    method = METHOD | {"rounds": args.rounds, "draws": args.draws, "seed": args.seed, "settings": settings}
+    method = METHOD | values_of(args, ("rounds", "draws", "seed")) | {"settings": settings}
     write_results(args.output, "copies", method | {"num_clips": len(videos)}, figures, start)
-    _plot(figures, args.output.with_suffix(".png"))
+    panels = {"Bytes, the original videos = 1: less is better": "bytes_relative"}
+    panels |= {f"CPU ms to decode {count} frames, one core: less is better": CPU_MS.format(count) for count in SEGMENTS}
+    copies, title = figures[1:], "Training copies: size and the time to sample them"
+    plot_figures(args.output, copies, "variant", panels, ours=lambda name: name == DEFAULT, title=title)
 
 
 def _arguments() -> argparse.Namespace:
-    command = parser("python -m benchmarks.loading.copies", __doc__)
+    command = benchmark_parser("loading.copies", __doc__, rounds=5, workers=2, draws=3)
     add_clip_arguments(command)
-    add_numbers(command, rounds=5, workers=2)
-    add = command.add_argument
-    add("--draws", type=positive, default=3, help="draws of frames for each clip and round (default: %(default)s)")
-    add("--seed", type=int, default=0, help="of the draws (default: %(default)s)")
-    add_output_argument(command, "copies")
+    add_seed(command)
     return command.parse_args()
 
 
@@ -137,7 +139,7 @@ def _measure(materials: dict[str, Material], rounds: int, draws: int, seed: int)
             material, jobs = materials[name], []
             for i, (path, length) in enumerate(zip(material.paths, material.lengths, strict=True)):
                 rng = np.random.default_rng((seed, i, turn))
-                jobs += [(path, training_frames(length, count, rng)) for _ in range(draws)]
+                jobs += [(path, training_frames(length, count, rng).tolist()) for _ in range(draws)]
             start = time.process_time()
             for path, frames in jobs:
                 material.decode(path, frames)
@@ -146,12 +148,17 @@ def _measure(materials: dict[str, Material], rounds: int, draws: int, seed: int)
     return times
 
 
-def _figure(name, material, materials, times, seconds) -> dict[str, Any]:
-    originals = materials[ORIGINALS]
+def _figure(
+    name: str,
+    materials: Mapping[str, Material],
+    times: Mapping[tuple[str, int], list[float]],
+    seconds: Mapping[str, float],
+) -> dict[str, Any]:
+    material, originals = materials[name], materials[ORIGINALS]
     size, files = size_of(material.paths)
     number = len(material.paths)
     copied = name in COPIES and COPIES[name].fps == 0
-    figure = {
+    figure: dict[str, Any] = {
         "variant": name,
         "bytes_relative": round(size / size_of(originals.paths)[0], 4),
         "kilobytes_per_clip": round(size / number / 1000, 1),
@@ -160,49 +167,20 @@ def _figure(name, material, materials, times, seconds) -> dict[str, Any]:
         "cpu_seconds_to_make": round(seconds[name], 2) if name in seconds else None,
     }
     for count in SEGMENTS:
-        ratio = [a / b for a, b in zip(times[ORIGINALS, count], times[name, count], strict=True)]
         figure |= {
-            f"cpu_ms_{count}_frames": quartiles(times[name, count]),
-            f"rate_{count}_frames_relative_to_originals": quartiles(ratio),
+            CPU_MS.format(count): quartiles(times[name, count]),
+            RATE.format(count): ratios(times[ORIGINALS, count], times[name, count]),
         }
     return figure
 
 
 def _psnr(copy: Path, original: Path) -> float:
-    frames = np.linspace(0, probe(copy).frames - 1, 8).astype(int)
+    frames = np.linspace(0, probe(copy).frames - 1, 8).astype(int).tolist()
     found = decode_frames(copy, frames).astype(np.float32)
     size = found.shape[2], found.shape[1]
-    expected = [Image.fromarray(f).resize(size, Image.Resampling.BICUBIC) for f in decode_frames(original, frames)]
-    return float(10 * np.log10(255**2 / np.mean((found - np.stack(expected).astype(np.float32)) ** 2)))
-
-
-def _print(figures: Sequence[dict[str, Any]]) -> None:
-    columns = ("variant", "bytes, originals = 1", "kB per clip", "PSNR, dB", "CPU s to make")
-    rows = []
-    for figure in figures:
-        row = [
-            figure[key] for key in ("variant", "bytes_relative", "kilobytes_per_clip", "psnr_db", "cpu_seconds_to_make")
-        ]
-        for count in SEGMENTS:
-            row.append(figure[f"cpu_ms_{count}_frames"]["median"])
-            row.append(figure[f"rate_{count}_frames_relative_to_originals"]["median"])
-        rows.append(row)
-    print_table((*columns, *(text for s in SEGMENTS for text in (f"ms, {s} frames", "rate, originals = 1"))), rows)
-
-
-def _plot(figures: Sequence[dict[str, Any]], path: Path) -> None:
-    figures = [figure for figure in figures if figure["variant"] != ORIGINALS]
-    bytes_taken = [dict.fromkeys(("median", "q1", "q3"), f["bytes_relative"]) for f in figures]
-    panels = [_panel("Size: less is better", "bytes, the original videos = 1", figures, bytes_taken)]
-    for count in SEGMENTS:
-        times = [f[f"cpu_ms_{count}_frames"] for f in figures]
-        panels.append(_panel(f"To decode {count} frames: less is better", "CPU ms per clip, one core", figures, times))
-    plot_bars(path, panels, title="Training copies: size and the time to sample them", columns=3)
-
-
-def _panel(title: str, unit: str, figures: Sequence[dict[str, Any]], numbers: Sequence[dict[str, float]]) -> Panel:
-    pairs = zip(figures, numbers, strict=True)
-    return Panel(title, unit, [Bar(f["variant"], **n, ours=f["variant"] == DEFAULT) for f, n in pairs])
+    originals = [Image.fromarray(frame) for frame in decode_frames(original, frames)]
+    expected = np.stack([np.asarray(image.resize(size, Image.Resampling.BICUBIC), np.float32) for image in originals])
+    return float(10 * np.log10(255**2 / np.mean((found - expected) ** 2)))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Decode the wanted frames of clips with every decoder that is installed, on one core, and compare.
 
 All decoders get the same files and frame numbers - the middle frames of validation, and a draw of training frames - and
-give RGB pictures, uint8, of all of them. benchmarks/README.md describes the method.
+give all of them as RGB, uint8. benchmarks/README.md describes the method.
 
 example:
   python -m benchmarks.loading.decode --videos raw=my_data/videos copies=my_data/copies
@@ -16,15 +16,15 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.baselines.decoders import DECODERS, OURS, Job
-from benchmarks.harness.arguments import add_numbers
+from benchmarks.harness.arguments import add_seed, benchmark_parser
 from benchmarks.harness.clips import add_clip_arguments, clip_groups
-from benchmarks.harness.measure import Variant, quartiles, running, take_turns
-from benchmarks.harness.plots import Bar, Panel, plot_bars
+from benchmarks.harness.measure import Variant, present_and_missing, quartiles, ratios, running, take_turns
+from benchmarks.harness.plots import panel, plot_bars
 from benchmarks.harness.processes import choose_cores
-from benchmarks.harness.results import add_output_argument, origin, print_table, write_results
+from benchmarks.harness.results import origin, print_figures, write_results
 from pipelines.decode.frames import probe
 from pipelines.sampling import training_frames, validation_frames
-from tsam_dali.cli.common import friendly_errors, parser
+from tsam_dali.cli.common import friendly_errors
 
 METHOD = {
     "clips_per_second": "clips of the group by the wall seconds of a round; median and quartiles over the rounds",
@@ -53,7 +53,7 @@ def main() -> None:
     cores, start = choose_cores(1), origin()
     makers = {name: make for name, make in DECODERS.items() if name in {OURS, *args.decoders}}
     with running(makers, cores) as variants:
-        present = [variant for variant in variants if variant.missing is None]
+        present, missing = present_and_missing(variants)
         facts = {case: _compare(present, jobs) for case, jobs in tqdm(cases.items(), desc="warm-up", unit="case")}
         times = take_turns(present, args.rounds, lambda variant: _time(variant, cases))
         versions = {variant.name: variant.call("about") for variant in present}
@@ -62,22 +62,18 @@ def main() -> None:
         for case in cases
         for name in times
     ]
-    missing = {variant.name: variant.missing for variant in variants if variant.missing is not None}
     method = METHOD | {"rounds": args.rounds, "seed": args.seed, "cores": len(cores), "missing": missing}
     _print(figures, missing)
     write_results(args.output, "decode", method, figures, start)
-    _plot(figures, args.output.with_suffix(".png"))
+    _plot(figures, args.output)
 
 
 def _arguments() -> argparse.Namespace:
-    command = parser("python -m benchmarks.loading.decode", __doc__)
+    command = benchmark_parser("loading.decode", __doc__, segments=[8, 16], rounds=5)
     add_clip_arguments(command)
-    add_numbers(command, segments=[8, 16], rounds=5)
-    add = command.add_argument
-    add("--seed", type=int, default=0, help="of the training frames (default: %(default)s)")
-    help_decoders = "measure only these beside ours (default: all)"
-    add("--decoders", nargs="+", choices=list(DECODERS), default=list(DECODERS), metavar="NAME", help=help_decoders)
-    add_output_argument(command, "decode")
+    add_seed(command)
+    names, help_names = list(DECODERS), "measure only these beside ours (default: all)"
+    command.add_argument("--decoders", nargs="+", choices=names, default=names, metavar="NAME", help=help_names)
     return command.parse_args()
 
 
@@ -101,9 +97,9 @@ def _compare(variants: Sequence[Variant], jobs: Sequence[Job]) -> dict[str, dict
     for job in jobs:
         reference = None
         for variant in variants:  # ours comes first
-            pictures = variant.call("frames", job)
-            reference = pictures if reference is None else reference
-            found[variant.name].append(difference(pictures, reference))
+            decoded = variant.call("frames", job)
+            reference = decoded if reference is None else reference
+            found[variant.name].append(difference(decoded, reference))
     facts = {}
     for variant in variants:
         largest, mean = zip(*found[variant.name], strict=True)
@@ -118,11 +114,11 @@ def _compare(variants: Sequence[Variant], jobs: Sequence[Job]) -> dict[str, dict
     return facts
 
 
-def difference(pictures: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
-    """Largest and mean difference in levels; of pictures of another size it is that of black and white."""
-    if pictures.shape != reference.shape:
+def difference(decoded: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
+    """Largest and mean difference in levels; of frames of another size it is that of black and white."""
+    if decoded.shape != reference.shape:
         return 255.0, 255.0
-    distance = np.maximum(pictures, reference) - np.minimum(pictures, reference)  # stays uint8
+    distance = np.maximum(decoded, reference) - np.minimum(decoded, reference)  # stays uint8
     return float(distance.max()), float(distance.mean())
 
 
@@ -140,40 +136,39 @@ def _figure(case: Case, name: str, times: dict[str, list[dict[Case, np.ndarray]]
         "num_clips": cpu.shape[1],
         "clips_per_second": quartiles(cpu.shape[1] / wall.sum(axis=1)),
         "cpu_ms_per_clip": quartiles(1000 * np.median(cpu, axis=1)),
-        "cpu_relative_to_ours": quartiles(cpu.sum(axis=1) / ours[..., 0].sum(axis=1)),
+        "cpu_relative_to_ours": ratios(cpu.sum(axis=1), ours[..., 0].sum(axis=1)),
         **facts,
     }
 
 
-def _print(figures: Sequence[dict], missing: dict[str, str]) -> None:
-    columns = ("clips", "segments", "frames", "decoder", "clips/s", "CPU ms", "q1", "q3", "CPU, ours = 1")
-    rows = []
+def _groups(figures: Sequence[dict]) -> dict[str, list[dict]]:
+    """The figures of each case, by its name for a reader."""
+    groups: dict[str, list[dict]] = {}
     for figure in figures:
-        cpu = figure["cpu_ms_per_clip"]
-        rate, ratio = figure["clips_per_second"]["median"], figure["cpu_relative_to_ours"]["median"]
-        group = (figure["clips"], figure["segments"], figure["rule"], figure["decoder"])
-        rows.append((*group, rate, *(cpu[key] for key in ("median", "q1", "q3")), ratio))
-        rows[-1] += (figure["decoded_frames_per_clip"], figure["frames_equal_to_the_last_bit"])
-        rows[-1] += (figure["max_difference"],)
-    print_table((*columns, "decoded", "equal to ours", "max difference"), rows)
+        groups.setdefault(f"{figure['clips']}: {figure['segments']} {figure['rule']} frames", []).append(figure)
+    return groups
+
+
+def _print(figures: Sequence[dict], missing: dict[str, str]) -> None:
+    rates = ("clips_per_second", "cpu_ms_per_clip", "cpu_relative_to_ours", "decoded_frames_per_clip")
+    pixels = ("frames_equal_to_the_last_bit", "max_difference")
+    print_figures(figures, ("clips", "segments", "rule", "decoder", *rates, *pixels))
     for name, reason in missing.items():
         print(f"{name}: {reason}")
-    for key in dict.fromkeys((figure["clips"], figure["segments"], figure["rule"]) for figure in figures):
-        peers = [row for row in rows if row[:3] == key and row[3] != OURS]
-        if peers:
-            best = min(peers, key=lambda row: row[8])
-            print(f"{key[0]}, {key[1]} {key[2]} frames: ours takes 1 / {best[8]:.2f} of the CPU time of {best[3]}")
+    for case, group in _groups(figures).items():
+        if peers := [figure for figure in group if figure["decoder"] != OURS]:
+            ratio, best = min((figure["cpu_relative_to_ours"]["median"], figure["decoder"]) for figure in peers)
+            print(f"{case}: ours takes 1 / {ratio:.2f} of the CPU time of {best}")
     planning = max(figure["planning_cpu_ms_per_clip"] or 0 for figure in figures)
     print(f"ours, to read the packets of a clip and choose among them: at most {planning} ms")
 
 
 def _plot(figures: Sequence[dict], path: Path) -> None:
-    panels = []
-    for key in dict.fromkeys((figure["clips"], figure["segments"], figure["rule"]) for figure in figures):
-        chosen = [figure for figure in figures if (figure["clips"], figure["segments"], figure["rule"]) == key]
-        bars = [Bar(f["decoder"], **f["cpu_ms_per_clip"], ours=f["decoder"] == OURS) for f in chosen]
-        panels.append(Panel("{}: {} {} frames".format(*key), "CPU ms per clip, one core", bars))
-    plot_bars(path, panels, title="CPU time to decode the wanted frames of a clip")
+    panels = [
+        panel(f"{case}, CPU ms", group, "decoder", "cpu_ms_per_clip", lambda name: name == OURS)
+        for case, group in _groups(figures).items()
+    ]
+    plot_bars(path, panels, title="CPU time to decode the wanted frames of a clip, one core")
 
 
 if __name__ == "__main__":

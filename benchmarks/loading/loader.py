@@ -1,9 +1,9 @@
 """Measure the whole loader on two cores, files to batches of clips with audio, beside TSAM's way.
 
 Ours reads the videos as they are (also with several samples of each, as training_param.repeats has it; rates count
-samples), training copies of them, and JPEG frames. TSAM's way reads JPEG frames and .wav files and makes its log-mel
-pictures on the fly (benchmarks/baselines/tsam_reader.py). What has to be prepared before either can start has rows of
-its own. benchmarks/README.md describes the method.
+samples), training copies of them, and JPEG frames. TSAM's way reads JPEG frames and .wav files and computes its
+spectrograms on the fly (benchmarks/baselines/tsam_reader.py). What has to be prepared before either can start has rows
+of its own. benchmarks/README.md describes the method.
 
 example:
   python -m benchmarks.loading.loader --videos my_data/videos
@@ -16,8 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness.arguments import add_numbers
-from benchmarks.harness.clips import add_clip_arguments, clip_groups
+from benchmarks.harness.arguments import benchmark_parser, values_of
+from benchmarks.harness.clips import add_clip_arguments, all_clips
 from benchmarks.harness.material import (
     CONFIG,
     OF_COPIES,
@@ -27,12 +27,12 @@ from benchmarks.harness.material import (
     make_material,
     prefetched,
 )
-from benchmarks.harness.measure import Make, Variant, quartiles, running, take_turns
-from benchmarks.harness.plots import Bar, Panel, plot_bars
-from benchmarks.harness.processes import choose_cores, wait_until_idle
-from benchmarks.harness.results import add_output_argument, origin, print_table, write_results
-from benchmarks.loading.readers import ours, tsam
-from tsam_dali.cli.common import friendly_errors, parser
+from benchmarks.harness.measure import Make, present_and_missing, quartiles, ratios, running, take_turns
+from benchmarks.harness.plots import plot_figures
+from benchmarks.harness.processes import choose_cores
+from benchmarks.harness.results import origin, print_figures, write_results
+from benchmarks.loading.readers import ours, read, tsam
+from tsam_dali.cli.common import friendly_errors
 
 BASELINE = "TSAM's way"
 REPEATS = (2, 4)  # samples of each video that share its decode
@@ -50,7 +50,7 @@ METHOD = {
 @friendly_errors
 def main() -> None:
     args = _arguments()
-    videos = [path for paths in clip_groups(args).values() for path in paths]
+    videos = all_clips(args)
     check_videos(videos, args.repeats, args.batch_size)
     cores, start = choose_cores(args.cores), origin()
     with tempfile.TemporaryDirectory(prefix="loader_benchmark_") as folder:
@@ -58,24 +58,39 @@ def main() -> None:
         settings = loader_settings(args.segments, args.batch_size, args.cores)
         skip = prefetched(args.cores)
         with running(_loaders(material, settings, args.batch_size), cores) as variants:
-            present = [variant for variant in variants if variant.missing is None]
+            present, left_out = present_and_missing(variants)
             for variant in present:
-                _read(variant, skip, 2)
-            turns = take_turns(present, args.rounds, lambda variant: _read(variant, skip, args.batches))
-            left_out = {variant.name: variant.missing for variant in variants if variant.missing is not None}
+                read(variant, skip, 2)
+            turns = take_turns(present, args.rounds, lambda variant: read(variant, skip, args.batches))
     figures = [*(_figure(name, turns) for name in turns), *material.prepared.values()]
     names = ("rounds", "batches", "batch_size", "segments", "cores", "repeats")
-    method = METHOD | {name: getattr(args, name) for name in names} | {"missing": left_out}
-    _print(figures, left_out)
+    method = METHOD | values_of(args, names) | {"missing": left_out}
+    loaders = [figure for figure in figures if figure["kind"] == "loader"]
+    print_figures(loaders, ("loader", "clips_per_second", "cpu_ms_per_clip", "rate_relative_to_baseline"))
+    for name, reason in left_out.items():
+        print(f"{name}: {reason}")
+    costs = ("seconds_per_clip", "cpu_seconds_per_clip", "kilobytes_per_clip", "files_per_clip")
+    print_figures(list(material.prepared.values()), ("what", *costs))
     write_results(args.output, "loader", method, figures, start)
-    _plot(figures, args.output.with_suffix(".png"), args)
+    panels = {
+        f"Clips per second on {args.cores} cores: more is better": "clips_per_second",
+        "CPU ms per clip, all processes: less is better": "cpu_ms_per_clip",
+    }
+    title = f"From files to batches: {args.segments} frames and the audio of each clip"
+    plot_figures(
+        args.output,
+        loaders,
+        "loader",
+        panels,
+        ours=lambda name: name.startswith("ours"),
+        title=title,
+    )
 
 
 def _arguments() -> argparse.Namespace:
-    command = parser("python -m benchmarks.loading.loader", __doc__)
+    numbers = {"segments": 8, "batch_size": 8, "batches": 12, "rounds": 5, "cores": 2, "repeats": 8}
+    command = benchmark_parser("loading.loader", __doc__, **numbers)
     add_clip_arguments(command)
-    add_numbers(command, segments=8, batch_size=8, batches=12, rounds=5, cores=2, repeats=8)
-    add_output_argument(command, "loader")
     return command.parse_args()
 
 
@@ -96,12 +111,6 @@ def _loaders(material: Material, settings: Sequence[str], batch_size: int) -> di
     }
 
 
-def _read(variant: Variant, skip: int, count: int) -> dict[str, float]:
-    found = variant.call("read", skip, count)
-    wait_until_idle(variant.pid)  # it fetches ahead; the next loader shall not feel that
-    return found
-
-
 def _figure(name: str, turns: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, Any]:
     rates, baseline = ([turn["clips_per_second"] for turn in turns[who]] for who in (name, BASELINE))
     return {
@@ -109,40 +118,8 @@ def _figure(name: str, turns: Mapping[str, Sequence[Mapping[str, float]]]) -> di
         "loader": name,
         "clips_per_second": quartiles(rates),
         "cpu_ms_per_clip": quartiles([turn["cpu_ms_per_clip"] for turn in turns[name]]),
-        "rate_relative_to_baseline": quartiles([a / b for a, b in zip(rates, baseline, strict=True)]),
+        "rate_relative_to_baseline": ratios(rates, baseline),
     }
-
-
-def _print(figures: Sequence[Mapping[str, Any]], left_out: Mapping[str, str]) -> None:
-    keys = ("clips_per_second", "cpu_ms_per_clip", "rate_relative_to_baseline")
-    print_table(
-        ("loader", "clips/s", "q1", "q3", "CPU ms per clip", f"rate, {BASELINE} = 1"),
-        [
-            (f["loader"], *f[keys[0]].values(), *(f[key]["median"] for key in keys[1:]))
-            for f in figures
-            if f["kind"] == "loader"
-        ],
-    )
-    for name, reason in left_out.items():
-        print(f"{name}: {reason}")
-    print()
-    keys = ("what", "seconds_per_clip", "cpu_seconds_per_clip", "kilobytes_per_clip", "files_per_clip")
-    print_table(
-        ("preparation", "s per clip", "CPU s per clip", "kB per clip", "files per clip"),
-        [[f.get(key) for key in keys] for f in figures if f["kind"] == "preparation"],
-    )
-
-
-def _plot(figures: Sequence[Mapping[str, Any]], path: Path, args: argparse.Namespace) -> None:
-    loaders = [f for f in figures if f["kind"] == "loader"]
-    panels = [
-        Panel(title, unit, [Bar(f["loader"], **f[key], ours=not f["loader"].startswith(BASELINE)) for f in loaders])
-        for title, unit, key in (
-            ("Rate: more is better", f"clips per second on {args.cores} cores", "clips_per_second"),
-            ("Cost: less is better", "CPU ms per clip, all processes", "cpu_ms_per_clip"),
-        )
-    ]
-    plot_bars(path, panels, title=f"From files to batches: {args.segments} frames and the audio of each clip")
 
 
 if __name__ == "__main__":

@@ -13,30 +13,30 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from itertools import islice
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from benchmarks.harness.arguments import add_numbers
-from benchmarks.harness.clips import add_clip_arguments, clip_groups
+from benchmarks.harness.arguments import benchmark_parser, values_of
+from benchmarks.harness.clips import add_clip_arguments, all_clips
 from benchmarks.harness.linked_dataset import Repeated
-from benchmarks.harness.plots import DPI, INK, OTHERS, OURS, tidy
-from benchmarks.harness.preparation import ROOT, precompute, run
+from benchmarks.harness.material import CONFIG, loader_settings
+from benchmarks.harness.plots import INK, OTHERS, OURS, Line, plot_lines
+from benchmarks.harness.preparation import precompute, run
 from benchmarks.harness.processes import memory_mb, open_files
-from benchmarks.harness.results import add_output_argument, origin, print_table, write_results
+from benchmarks.harness.results import origin, print_figures, write_results
 from benchmarks.loading.readers import endless
 from pipelines.dataset.list_file import SPLITS
 from pipelines.dataset.load import load_clips
 from pipelines.loader import build_loader
-from tsam_dali.cli.common import add_config_arguments, friendly_errors, parser
+from tsam_dali.cli.common import add_config_arguments, friendly_errors
 from tsam_dali.cli.example import ensure_example, ensure_example_audio
 from tsam_dali.config import load_config
 from tsam_dali.config.load import Config
 
-LARGE_CONFIG = ROOT / "config" / "kinetics400_config.json"
 WORKER_LIMIT_MB = 400
 WARM_UP = 0.2  # part of the epochs that the slope leaves out: buffers and allocators grow to their size
 
@@ -56,25 +56,24 @@ def main() -> None:
     config = load_config(args.data, args.config, [*args.set, f"pipeline.workers={args.workers}"])
     ensure_example(config.dataset)
     ensure_example_audio(config.dataset, ["--data", args.data, "--config", args.config])
-    videos = [path for paths in clip_groups(args).values() for path in paths]
+    videos = all_clips(args)
     start = origin()
     series = watch_epochs(config, args.epochs)
     peaks = peak_of_workers(videos, args)
     figures = [*(_figure(name, values) for name, values in series.items()), *peaks]
-    method = METHOD | {name: getattr(args, name) for name in ("epochs", "workers", "batches", "segments", "batch_size")}
-    columns = ("process", "quantity", "first epoch", "last epoch", "highest", "slope per epoch")
-    print_table(columns, [[figure.get(column.replace(" ", "_")) for column in columns] for figure in figures])
+    method = METHOD | values_of(args, ("epochs", "workers", "batches", "segments", "batch_size"))
+    columns = ("process", "quantity", "first_epoch", "last_epoch", "highest", "slope_per_epoch")
+    print_figures(figures, columns)
     _print_limit(figures)
     write_results(args.output, "memory", method, figures, start)
-    plot_series(series, args.output.with_suffix(".png"))
+    plot_series(series, args.output)
 
 
 def _arguments() -> argparse.Namespace:
-    command = parser("python -m benchmarks.loading.memory", __doc__)
+    numbers = {"epochs": 50, "workers": 2, "batches": 30, "segments": 16, "batch_size": 8}
+    command = benchmark_parser("loading.memory", __doc__, **numbers)
     add_config_arguments(command)
     add_clip_arguments(command, names=["--videos"])  # --data is the example
-    add_numbers(command, epochs=50, workers=2, batches=30, segments=16, batch_size=8)
-    add_output_argument(command, "memory")
     return command.parse_args()
 
 
@@ -102,9 +101,9 @@ def watch_epochs(config: Config, epochs: int) -> Series:
     return series
 
 
-def _workers(purpose: str, before: Sequence[multiprocessing.Process]) -> dict[str, int]:
+def _workers(purpose: str, before: Sequence[BaseProcess]) -> dict[str, int]:
     """Name and process of each worker that was started since the list `before` was made."""
-    started = sorted(child.pid for child in multiprocessing.active_children() if child not in before)
+    started = sorted(child.pid or 0 for child in multiprocessing.active_children() if child not in before)
     return {f"{purpose}, worker {number}": pid for number, pid in enumerate(started, 1)}
 
 
@@ -113,14 +112,8 @@ def peak_of_workers(videos: Sequence[Path], args: argparse.Namespace) -> list[di
     with tempfile.TemporaryDirectory(prefix="memory_benchmark_") as folder:
         repeats = -(-(2 * args.batch_size + 1) // len(videos))
         data = Repeated([path.stem for path in videos], repeats).make(Path(folder) / "large", {"videos": videos})
-        run(precompute(data, LARGE_CONFIG, args.workers))
-        settings = {
-            "model.video_segments": args.segments,
-            "model.audio_segments": 1,
-            "training_param.batch_size": args.batch_size,
-            "pipeline.workers": args.workers,
-        }
-        config = load_config(data, LARGE_CONFIG, [f"{name}={value}" for name, value in settings.items()])
+        run(precompute(data, CONFIG, args.workers))
+        config = load_config(data, CONFIG, loader_settings(args.segments, args.batch_size, args.workers))
         clips = load_clips(config)["training"]
         before = multiprocessing.active_children()
         with build_loader(config, "training", clips) as loader:
@@ -160,26 +153,17 @@ def _print_limit(figures: Sequence[Mapping[str, Any]]) -> None:
 
 def plot_series(series: Series, path: Path) -> None:
     """Draw memory and open files of each process over the epochs as a PNG."""
-    figure = Figure(figsize=(12, 4.2), layout="constrained")
-    figure.suptitle("The loader over the epochs of the example data", fontsize=13, color=INK, fontweight="bold")
-    panels = (
-        ("Main process", "resident MB", lambda name, quantity: name == "main" and quantity == "rss"),
-        ("Decode workers", "resident MB", lambda name, quantity: name != "main" and quantity == "rss"),
-        ("Open files", "files", lambda name, quantity: quantity == "open files"),
-    )
-    for axes, (title, unit, chosen) in zip(figure.subplots(1, 3), panels, strict=True):
-        for (name, quantity), values in series.items():
-            if chosen(name, quantity):
-                color = {"main": INK, "training": OURS}.get(name.split(",")[0], OTHERS)
-                dashed = "--" if name.endswith("2") else "-"
-                axes.plot(range(1, len(values) + 1), values, dashed, label=name, color=color, linewidth=1.8)
-        axes.set_title(title, loc="left", fontsize=10, color=INK)
-        axes.set_xlabel("epoch", color=INK, fontsize=9)
-        axes.set_ylabel(unit, color=INK, fontsize=9)
-        axes.set_ylim(0, 1.35 * axes.get_ylim()[1])
-        axes.legend(fontsize=8, frameon=False, loc="upper left", ncols=2)
-        tidy(axes)
-    figure.savefig(path, dpi=DPI, facecolor="white")
+    titles = ("Main process, resident MB", "Decode workers, resident MB", "Open files")
+    panels: dict[str, list[Line]] = {title: [] for title in titles}
+    main, workers, files = panels.values()
+    for (name, quantity), values in series.items():
+        color = {"main": INK, "training": OURS}.get(name.split(",")[0], OTHERS)
+        line = Line(name, range(1, len(values) + 1), values, color, "--" if name.endswith("2") else "-")
+        if quantity == "rss":
+            (main if name == "main" else workers).append(line)
+        elif quantity == "open files":
+            files.append(line)
+    plot_lines(path, panels, title="The loader over the epochs of the example data", along="epoch")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from benchmarks.harness.processes import cpu_seconds
+from benchmarks.harness.measure import Variant
+from benchmarks.harness.processes import cpu_seconds, wait_until_idle
 from pipelines.loader import Batch
 from pipelines.parallel.malloc import keep_freed_memory
 from tsam_dali.config import load_config
@@ -32,6 +33,13 @@ class Reader:
         wall, cpu = time.perf_counter() - wall, cpu_seconds() - cpu
         clips = count * self.config.training_param.batch_size
         return {"clips_per_second": clips / wall, "cpu_ms_per_clip": 1000 * cpu / clips}
+
+
+def read(variant: Variant, skip: int, count: int) -> dict[str, float]:
+    """`Reader.read` of a variant, and wait: it fetches ahead, which the next variant shall not feel."""
+    found = variant.call("read", skip, count)
+    wait_until_idle(variant.pid)
+    return found
 
 
 def ours(data: Path, config: Path, overrides: list[str], device: str = "cpu") -> Reader:

@@ -20,15 +20,15 @@ from typing import Any
 
 import av
 import numpy as np
-from matplotlib.figure import Figure
 
+from benchmarks.harness.arguments import benchmark_parser
 from benchmarks.harness.measure import quartiles
-from benchmarks.harness.plots import DPI, INK, OTHERS, OURS, tidy
+from benchmarks.harness.plots import INK, OTHERS, OURS, Line, plot_lines
 from benchmarks.harness.preparation import ROOT
-from benchmarks.harness.results import add_output_argument, origin, print_table, write_results
+from benchmarks.harness.results import origin, print_figures, write_results
 from pipelines.dataset.video_index import VERSION
 from pipelines.decode.probe import probe_video
-from tsam_dali.cli.common import friendly_errors, parser, positive
+from tsam_dali.cli.common import friendly_errors
 
 LIMIT = {"clips": 100_000, "seconds": 20}
 NAMES_OF_A_FILE = 50_000  # some file systems allow 65 000
@@ -48,30 +48,16 @@ METHOD = {
 
 @friendly_errors
 def main() -> None:
-    command = parser("python -m benchmarks.loading.startup", __doc__)
-    add = command.add_argument
     sizes = [1_000, 10_000, 100_000, 1_000_000]
-    add(
-        "--sizes",
-        metavar="N",
-        type=positive,
-        nargs="+",
-        default=sizes,
-        help="clips in the lists (default: %(default)s)",
-    )
-    add("--rounds", metavar="N", type=positive, default=3, help="starts of each size (default: %(default)s)")
-    add("--workers", metavar="N", type=positive, default=2, help="decode workers (default: %(default)s)")
-    add_output_argument(command, "startup")
-    args = command.parse_args()
+    args = benchmark_parser("loading.startup", __doc__, sizes=sizes, rounds=3, workers=2).parse_args()
     start = origin()
-    figures = []
+    figures: list[dict[str, Any]] = []
     for size in args.sizes:
         with tempfile.TemporaryDirectory(prefix="startup_benchmark_") as folder:
             data = make_data(Path(folder), size)
             rounds = [one_start(data, args.workers) for _ in range(args.rounds)]
         figures.append({"clips": size} | {name: quartiles([each[name] for each in rounds]) for name in rounds[0]})
-    names = [name for name in figures[0] if name != "clips"]
-    print_table(("clips", *names), [[entry["clips"], *(entry[name]["median"] for name in names)] for entry in figures])
+    print_figures(figures, list(figures[0]))
     for entry in figures:
         if entry["clips"] == LIMIT["clips"]:
             seconds = entry["start"]["median"]
@@ -79,7 +65,7 @@ def main() -> None:
             print(f"start with {entry['clips']} clips: {seconds:.1f} s, {verdict} the limit of {LIMIT['seconds']} s")
     method = METHOD | {"limit": LIMIT, "rounds": args.rounds, "workers": args.workers, "folders": FOLDERS}
     write_results(args.output, "startup", method, figures, start)
-    plot(figures, args.output.with_suffix(".png"))
+    plot(figures, args.output)
 
 
 def make_data(folder: Path, size: int) -> Path:
@@ -113,15 +99,15 @@ def write_small_video(path: Path) -> Path:
         stream = container.add_stream("libx264", rate=25, options={"preset": "veryfast"})
         stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
         for value in range(25):
-            picture = av.VideoFrame.from_ndarray(np.full((96, 128, 3), 8 * value, np.uint8), format="rgb24")
-            container.mux(stream.encode(picture))
+            frame = av.VideoFrame.from_ndarray(np.full((96, 128, 3), 8 * value, np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
 
 
 def one_start(data: Path, workers: int) -> dict[str, float]:
     """Seconds of each stage, and the peak of memory, of one fresh process."""
-    command = [sys.executable, "-m", "benchmarks.loading.startup_once", data, str(workers)]
+    command = [sys.executable, "-m", "benchmarks.loading.startup_once", str(data), str(workers)]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     found = json.loads(done.stdout.splitlines()[-1])
     stages = dict(zip(STAGES, found["seconds"], strict=True))
@@ -130,26 +116,24 @@ def one_start(data: Path, workers: int) -> dict[str, float]:
 
 def plot(figures: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Draw start, epoch planning and memory against the number of clips as a PNG."""
-    panels = (
-        ("Start, to the first batch", "s", ("start", "data", "first batch")),
-        ("Planning an epoch", "s", ("epoch order", "last batch")),
-        ("Memory of the training's process", "MB", ("peak",)),
-    )
-    figure = Figure(figsize=(12, 4.2), layout="constrained")
-    figure.suptitle("Starting a training with long lists", fontsize=13, color=INK, fontweight="bold")
-    for axes, (title, unit, names) in zip(figure.subplots(1, 3), panels, strict=True):
-        for name, color in zip(names, (OURS, INK, OTHERS), strict=False):
-            medians = [entry[name]["median"] for entry in figures]
-            label = "lists, folders, index" if name == "data" else name
-            axes.plot([entry["clips"] for entry in figures], medians, "o-", label=label, color=color)
-        axes.set_xscale("log")
-        axes.set_ylim(bottom=0)
-        axes.set_title(title, loc="left", fontsize=10, color=INK)
-        axes.set_xlabel("clips in the lists", color=INK, fontsize=9)
-        axes.set_ylabel(unit, color=INK, fontsize=9)
-        axes.legend(fontsize=8, frameon=False, loc="upper left")
-        tidy(axes)
-    figure.savefig(path, dpi=DPI, facecolor="white")
+    stages = {
+        "Start, to the first batch, s": ("start", "data", "first batch"),
+        "Planning an epoch, s": ("epoch order", "last batch"),
+        "Memory of the training's process, MB": ("peak",),
+    }
+    clips = [entry["clips"] for entry in figures]
+    panels = {
+        title: [
+            Line("lists, folders, index" if name == "data" else name, clips, medians(figures, name), color, "o-")
+            for name, color in zip(names, (OURS, INK, OTHERS), strict=False)
+        ]
+        for title, names in stages.items()
+    }
+    plot_lines(path, panels, title="Starting a training with long lists", along="clips in the lists", log=True)
+
+
+def medians(figures: Sequence[Mapping[str, Any]], name: str) -> list[float]:
+    return [entry[name]["median"] for entry in figures]
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Predict after every frame of a stream: with cached activations, and by running the window again; one image beside.
 
-On the CPU, with new weights and random pictures; once with audio, of which ten seconds are heard anew with every frame
-(`tsam_dali.inference.live` does so twice a second). One image: the same backbone without shift or cache, as a
-classifier of single pictures would run it.
+On the CPU, with new weights and random frames; once with audio, whose spectrogram of the last ten seconds is computed
+with every frame (`tsam_dali.inference.live` does so twice a second). One image: the same backbone without shift or
+cache, as an image classifier would run it.
 
 example:
   python -m benchmarks.model.live --segments 8 16
@@ -11,15 +11,15 @@ example:
 import argparse
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from benchmarks.harness.measure import quartiles, running, take_turns
-from benchmarks.harness.plots import Bar, Panel, plot_bars
+from benchmarks.harness.arguments import add_arch, benchmark_parser, values_of
+from benchmarks.harness.measure import quartiles, ratios, running, take_turns
+from benchmarks.harness.plots import plot_figures
 from benchmarks.harness.processes import choose_cores
-from benchmarks.harness.results import add_output_argument, origin, print_table, write_results
-from benchmarks.model.live_variants import HEARING, IMAGE, STREAM, WINDOW, Following, Size
-from tsam_dali.cli.common import friendly_errors, parser, positive
+from benchmarks.harness.results import origin, print_figures, write_results
+from benchmarks.model.live_variants import IMAGE, STREAM, WINDOW, WITH_AUDIO, Following, Size
+from tsam_dali.cli.common import friendly_errors
 
 METHOD = {
     "wall_ms": "of a frame, the mean of a round's frames; median and quartiles over the rounds",
@@ -38,7 +38,7 @@ CLOCKS = ("cpu", "wall")
 def main() -> None:
     args = _arguments()
     cores, start = choose_cores(args.threads), origin()
-    ways = [(IMAGE, 1), *((way, segments) for segments in args.segments for way in (STREAM, HEARING, WINDOW))]
+    ways = [(IMAGE, 1), *((way, segments) for segments in args.segments for way in (STREAM, WITH_AUDIO, WINDOW))]
     names = {_name(*way): way for way in ways}
     makers = {
         name: partial(Following, way, Size(args.arch, segments, args.pixels, args.threads))
@@ -49,23 +49,26 @@ def main() -> None:
         rounds = take_turns(variants, args.rounds, lambda variant: variant.call("frames", args.frames))
     means = {name: [_mean(frames) for frames in found] for name, found in rounds.items()}
     figures = [_figure(name, *names[name], means) for name in names]
-    _print(figures)
-    sizes = {name: getattr(args, name) for name in ("arch", "pixels", "segments", "frames", "rounds", "threads")}
+    numbers = [f"{clock}_{key}" for key in ("ms", "relative_to_image") for clock in ("wall", "cpu")]
+    print_figures(figures, ("variant", *numbers))
+    sizes = values_of(args, ("arch", "pixels", "segments", "frames", "rounds", "threads"))
     write_results(args.output, "live", METHOD | sizes, figures, start)
-    _plot(figures, args.output.with_suffix(".png"))
+    panels = {"Wall time, ms per frame": "wall_ms", "CPU time, ms per frame": "cpu_ms"}
+    title = "A prediction after every frame"
+    plot_figures(
+        args.output,
+        figures,
+        "variant",
+        panels,
+        ours=lambda name: name.startswith(STREAM),
+        title=title,
+    )
 
 
 def _arguments() -> argparse.Namespace:
-    command = parser("python -m benchmarks.model.live", __doc__)
-    add = command.add_argument
-    add("--arch", default="resnet50", help="backbone (default: %(default)s)")
-    help_segments = "frames that a prediction looks at (default: 8 16)"
-    add("--segments", type=positive, nargs="+", default=[8, 16], metavar="S", help=help_segments)
-    add("--pixels", type=positive, default=224, help="width and height (default: %(default)s)")
-    add("--frames", type=positive, default=4, help="frames of each round (default: %(default)s)")
-    add("--rounds", type=positive, default=7, help="rounds to measure (default: %(default)s)")
-    add("--threads", type=positive, default=2, help="of each variant (default: %(default)s)")
-    add_output_argument(command, "live")
+    numbers = {"pixels": 224, "frames": 4, "rounds": 7, "threads": 2}
+    command = benchmark_parser("model.live", __doc__, segments=[8, 16], **numbers)
+    add_arch(command, "resnet50")
     return command.parse_args()
 
 
@@ -82,22 +85,8 @@ def _figure(name: str, way: str, segments: int, means: dict[str, list[dict[str, 
     for clock in CLOCKS:
         ours, image = ([mean[clock] for mean in means[who]] for who in (name, IMAGE))
         figure[f"{clock}_ms"] = quartiles(ours)
-        figure[f"{clock}_relative_to_image"] = quartiles([a / b for a, b in zip(ours, image, strict=True)])
+        figure[f"{clock}_relative_to_image"] = ratios(ours, image)
     return figure
-
-
-def _print(figures: Sequence[dict[str, Any]]) -> None:
-    numbers = ("wall_ms", "cpu_ms", "wall_relative_to_image", "cpu_relative_to_image")
-    rows = [(figure["variant"], *(figure[name]["median"] for name in numbers)) for figure in figures]
-    print_table(("variant", "wall ms", "CPU ms", "wall, image = 1", "CPU, image = 1"), rows)
-
-
-def _plot(figures: Sequence[dict[str, Any]], path: Path) -> None:
-    panels = [
-        Panel(title, "ms per frame", [Bar(f["variant"], **f[key], ours=f["way"] in (STREAM, HEARING)) for f in figures])
-        for title, key in (("Wall time", "wall_ms"), ("CPU time", "cpu_ms"))
-    ]
-    plot_bars(path, panels, title="A prediction after every frame")
 
 
 if __name__ == "__main__":

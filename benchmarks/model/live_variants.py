@@ -16,7 +16,7 @@ from tsam_dali.model.streaming import Stream
 
 CONFIG = Path(__file__).resolve().parent.parent.parent / "config"
 NUM_CLASS = 400
-IMAGE, STREAM, HEARING, WINDOW = "one image", "stream", "stream, audio heard anew", "window again"
+IMAGE, STREAM, WITH_AUDIO, WINDOW = "one image", "stream", "stream, audio heard anew", "window again"
 RATE = 44_100
 """Samples of audio per second."""
 
@@ -39,7 +39,7 @@ class Following:
         settings = {
             "model.arch": size.arch,
             "model.pretrain": "none",
-            "model.audio_segments": int(way == HEARING),
+            "model.audio_segments": int(way == WITH_AUDIO),
             "model.video_segments": 1 if way == IMAGE else size.segments,
             "shift_temporal.causal": "true",
             "shift_temporal.status": str(way != IMAGE).lower(),
@@ -50,8 +50,8 @@ class Following:
         self._network = build_model(config, NUM_CLASS).to(memory_format=torch.channels_last).eval()
         self._way = way
         self._frames = torch.rand(size.segments, 3, size.pixels, size.pixels)
-        self._ear = AudioFeed(config, torch.device("cpu"))
-        self._stream = Stream(self._network, self._ear(None)) if way in (STREAM, HEARING) else None
+        self._feed = AudioFeed(config, torch.device("cpu"))
+        self._stream = Stream(self._network, self._feed(None)) if way in (STREAM, WITH_AUDIO) else None
         self._audio = np.random.default_rng(0).standard_normal((1, round(CLIP_SECONDS * RATE))).astype(np.float32)
         self._next = 0
 
@@ -66,8 +66,8 @@ class Following:
         self._next += 1
         cpu, wall = time.process_time(), time.perf_counter()
         if self._stream:
-            if self._way == HEARING:
-                self._stream.hear(self._ear(StreamFrame(0.0, np.empty(0, np.uint8), self._audio, RATE)))
+            if self._way == WITH_AUDIO:
+                self._stream.hear(self._feed(StreamFrame(0.0, np.empty(0, np.uint8), self._audio, RATE)))
             self._stream.push(newest)
         elif self._way == IMAGE:
             self._network(newest[None, None])

@@ -12,11 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness.arguments import add_numbers
-from benchmarks.harness.measure import quartiles, running, take_turns
-from benchmarks.harness.plots import Bar, Panel, plot_bars
+from benchmarks.harness.arguments import benchmark_parser, values_of
+from benchmarks.harness.measure import Variant, quartiles, ratios, running, take_turns
+from benchmarks.harness.plots import panel, plot_bars
 from benchmarks.harness.processes import choose_cores
-from benchmarks.harness.results import add_output_argument, origin, print_table, write_results
+from benchmarks.harness.results import origin, print_figures, write_results
 from benchmarks.model.shift_variants import (
     CASES,
     COMPILED,
@@ -31,7 +31,7 @@ from benchmarks.model.shift_variants import (
     Case,
     Shifting,
 )
-from tsam_dali.cli.common import friendly_errors, parser, positive
+from tsam_dali.cli.common import friendly_errors, positive
 
 METHOD = {
     "shift": {"segments": SEGMENTS, "video_segments": VIDEO_SEGMENTS, "f_div": F_DIV, "depth": DEPTH, "edge": "keep"},
@@ -60,28 +60,31 @@ def main() -> None:
             for variant in variants:
                 variant.call("time", case, 1)
                 megabytes[case, variant.name] = variant.call("megabytes", case)
-            times[case] = take_turns(variants, args.rounds, lambda one, case=case: one.call("time", case, args.repeats))
+            times[case] = take_turns(variants, args.rounds, partial(_time, case, args.repeats))
     figures = [
         _figure(case, direction, way, times[case]) | megabytes[case, way][direction]
         for case in CASES
         for direction in DIRECTIONS
         for way in makers
     ]
-    sizes = {"shape": args.shape, "rounds": args.rounds, "repeats": args.repeats, "threads": args.threads}
-    _print(figures)
+    sizes = values_of(args, ("shape", "rounds", "repeats", "threads"))
+    numbers = [f"{clock}_{key}" for key in ("ms", "relative_to_copy") for clock in ("wall", "cpu")]
+    print_figures(figures, ("dtype", "layout", "direction", "way", "moved_megabytes", "new_megabytes", *numbers))
     write_results(args.output, "shift", METHOD | sizes, figures, start)
-    _plot(figures, args.output.with_suffix(".png"))
+    _plot(figures, args.output)
+
+
+def _time(case: Case, repeats: int, variant: Variant) -> dict[str, tuple[float, float]]:
+    return variant.call("time", case, repeats)
 
 
 def _arguments() -> argparse.Namespace:
-    command = parser("python -m benchmarks.model.shift", __doc__)
-    add_numbers(command, rounds=7, threads=2)
+    command = benchmark_parser("model.shift", __doc__, rounds=7, threads=2)
     add = command.add_argument
     shape = [18, 256, 56, 56]
     help_shape = "of the activation (default: 18 256 56 56); N a multiple of 9"
     add("--shape", type=positive, nargs=4, default=shape, metavar=("N", "C", "H", "W"), help=help_shape)
     add("--repeats", type=positive, default=3, help="passes of each round (default: %(default)s)")
-    add_output_argument(command, "shift")
     args = command.parse_args()
     if args.shape[0] % SEGMENTS:
         command.error(f"expected {SEGMENTS} segments a clip: got --shape {args.shape}")
@@ -93,20 +96,8 @@ def _figure(case: Case, direction: str, way: str, times: dict[str, list[dict]]) 
     for i, clock in enumerate(("cpu", "wall")):
         ours, floor = ([turn[direction][i] for turn in times[who]] for who in (way, COPY))
         figure[f"{clock}_ms"] = quartiles(ours)
-        figure[f"{clock}_relative_to_copy"] = quartiles([a / b for a, b in zip(ours, floor, strict=True)])
+        figure[f"{clock}_relative_to_copy"] = ratios(ours, floor)
     return figure
-
-
-def _print(figures: Sequence[dict[str, Any]]) -> None:
-    megabytes = ("moved_megabytes", "new_megabytes")
-    numbers = ("wall_ms", "cpu_ms", "wall_relative_to_copy", "cpu_relative_to_copy")
-    labels = ("dtype", "layout", "direction", "way")
-    rows = [
-        (*(figure[name] for name in (*labels, *megabytes)), *(figure[name]["median"] for name in numbers))
-        for figure in figures
-    ]
-    columns = ("wall ms", "CPU ms", "wall, copy = 1", "CPU, copy = 1")
-    print_table((*labels, "MB moved", "MB new", *columns), rows)
 
 
 def _plot(figures: Sequence[dict[str, Any]], path: Path) -> None:
@@ -114,8 +105,8 @@ def _plot(figures: Sequence[dict[str, Any]], path: Path) -> None:
     for case in CASES:
         for direction in DIRECTIONS:
             chosen = [f for f in figures if (f["dtype"], f["layout"], f["direction"]) == (*case, direction)]
-            bars = [Bar(f["way"], **f["wall_ms"], ours=f["way"] in (OURS, COMPILED)) for f in chosen]
-            panels.append(Panel(f"{case.dtype}, {case.layout.removesuffix('_format')}, {direction}", "ms", bars))
+            title = f"{case.dtype}, {case.layout.removesuffix('_format')}, {direction}, ms"
+            panels.append(panel(title, chosen, "way", "wall_ms", lambda way: way in (OURS, COMPILED)))
     plot_bars(path, panels, title="Shifting an activation")
 
 

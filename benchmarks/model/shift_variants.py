@@ -1,5 +1,6 @@
 """The ways to shift that `benchmarks.model.shift` measures, each in a process of its own."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -58,7 +59,8 @@ class Shifting:
         for direction, action in zip(DIRECTIONS, self._directions(case), strict=True):
             with profile(activities=[ProfilerActivity.CPU], record_shapes=True, profile_memory=True) as seen:
                 action()
-            moved = sum(_bytes_moved(event, self._case[1]) for event in seen.events())
+            x, _ = self._tensors(case)
+            moved = sum(_bytes_moved(event, x) for event in seen.events())
             new = sum(max(0, event.self_cpu_memory_usage) for event in seen.events())
             found[direction] = {"moved_megabytes": round(moved / 1e6, 1), "new_megabytes": round(new / 1e6, 1)}
         return found
@@ -93,5 +95,6 @@ def _bytes_moved(event: FunctionEvent, x: Tensor) -> int:
         # Copies, zeros, and sums of a block that was copied with another.
         return int((2 * (first != NONE) + (first == NONE) + 3 * (second != NONE)).mean() * x.nbytes)
     if event.name in TRAFFIC:
-        return TRAFFIC[event.name] * torch.Size(event.input_shapes[0]).numel() * x.itemsize
+        shapes: Any = event.input_shapes  # annotated as one shape
+        return TRAFFIC[event.name] * math.prod(shapes[0]) * x.itemsize
     return 0

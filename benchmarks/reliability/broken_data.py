@@ -53,9 +53,10 @@ def _copies(data: Path, folder: str) -> list[str]:
 
 
 def spoil(path: Path) -> None:
-    """Zero the coded pictures behind their headers, but for the first, which the index decodes."""
+    """Zero the coded frames behind their headers, but for the first, which the index decodes."""
     with av.open(path) as container:
-        places = [(packet.pos, packet.pos + packet.size) for packet in container.demux(video=0) if packet.size]
+        packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+        places = [(start, start + size) for start, size in packets if start is not None]
     content = bytearray(path.read_bytes())
     for place, end in places[1:]:
         while place < end:  # a packet is a row of units, each after its length

@@ -67,7 +67,7 @@ def read_damaged(item: tuple[str, str, int]) -> str:
     path.write_bytes(damage(source.read_bytes(), DAMAGES[number % len(DAMAGES)], rng))
     whole = np.load(f"{source}.npy", allow_pickle=False)
     try:
-        wanted = np.sort(rng.choice(FRAMES, 4, replace=False))
+        wanted = sorted(rng.choice(FRAMES, 4, replace=False).tolist())
         are_right = np.array_equal(decode_frames(path, wanted), whole[wanted])
         if probe_video(path, "decoded")["status"] != "ok":
             return "flagged" if are_right else "flagged late"

@@ -21,12 +21,13 @@ from typing import Any
 
 from tqdm import tqdm
 
-from benchmarks.harness.results import add_output_argument, origin, print_table, write_results
+from benchmarks.harness.arguments import benchmark_parser
+from benchmarks.harness.results import origin, print_table, write_results
 from benchmarks.reliability.broken_data import broken_files
 from benchmarks.reliability.damaged_files import damaged_checkpoints, mutated_videos
 from benchmarks.reliability.killed_runs import STOPS, Runs, kill, stop
 from benchmarks.reliability.process_monitor import runs
-from tsam_dali.cli.common import friendly_errors, parser
+from tsam_dali.cli.common import friendly_errors
 from tsam_dali.runs.signals import EXIT_CODE
 from tsam_dali.weights.checkpoint import CheckpointError
 
@@ -81,12 +82,10 @@ def _in_use(name: str) -> bool:
 
 
 def _arguments() -> argparse.Namespace:
-    command = parser("python -m benchmarks.reliability.faults", __doc__)
+    command = benchmark_parser("reliability.faults", __doc__, workers=2)
     add = command.add_argument
     add("--short", action="store_true", help="few faults of each kind, for a quick look")
-    add("--workers", type=int, default=2, help="processes that read damaged videos (default: %(default)s)")
     add("--folder", help="where data and runs lie for as long as it takes (default: the system's)")
-    add_output_argument(command, "faults")
     return command.parse_args()
 
 

@@ -75,7 +75,7 @@ class Runs:
     def wait(self, trainer: subprocess.Popen) -> None:
         """Until it has ended well."""
         if code := _exit_code(trainer):
-            raise RuntimeError(f"{' '.join(trainer.args)}: the trainer ended with {code}, see {self.folder}")
+            raise RuntimeError(f"{trainer.args!r}: the trainer ended with {code}, see {self.folder}")
 
     def resume(self, name: str, ranks: int = 1) -> bool:
         """Go on to the end; whether it is the end of the undisturbed run, to the last bit."""

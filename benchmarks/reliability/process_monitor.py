@@ -63,7 +63,7 @@ class Watched:
     def figure(self, role: str, quantity: str) -> dict[str, Any]:
         """The largest value among the processes of a role at each look (of "processes": their number), its slope."""
         if quantity == "processes":
-            values = [(minute, len(found.get(role, []))) for minute, found in self._looks]
+            values = [(minute, float(len(found.get(role, [])))) for minute, found in self._looks]
             lives = [values]
         else:
             values = [

@@ -1,7 +1,7 @@
 """Train for an hour on the example data with 1 % damaged files, killing a decode worker now and then: what grows?
 
 The trainer runs as a user starts it, on a data set of its own that is made first. Once it trains, 1 % of the videos are
-damaged: overwritten inside the pictures, cut short, or removed. This process only watches it from outside, kills a
+damaged: overwritten inside the coded frames, cut short, or removed. This process only watches it from outside, kills a
 decode worker every few minutes (the loader then starts all of its workers anew), and ends it by SIGTERM.
 
 example:
@@ -17,19 +17,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from benchmarks.harness.plots import DPI, INK, OTHERS, OURS, tidy
+from benchmarks.harness.arguments import benchmark_parser, values_of
+from benchmarks.harness.plots import OTHERS, OURS, Line, plot_lines
 from benchmarks.harness.preparation import ROOT, run
-from benchmarks.harness.results import add_output_argument, origin, print_table, write_results
+from benchmarks.harness.results import origin, print_figures, write_results
 from benchmarks.reliability.process_monitor import QUANTITIES, ROLES, WARM_UP, Watched, decode_workers, runs
-from tsam_dali.cli.common import friendly_errors, parser
+from tsam_dali.cli.common import friendly_errors
 from tsam_dali.runs.signals import EXIT_CODE
 
 CONFIG = ROOT / "config" / "example_config.json"
@@ -53,17 +53,17 @@ def main() -> None:
     left = (set(os.listdir("/dev/shm")) - shared_before) & watched.shared_names
     outcome |= {"shared_memory_left": sorted(left), "processes_left": sum(map(runs, watched.lives))}
     figures = [watched.figure(role, quantity) for role in ROLES for quantity in QUANTITIES]
-    columns = ("process", "quantity", "first", "last", "highest", "slope per hour")
-    print_table(columns, [[figure[column.replace(" ", "_")] for column in columns] for figure in figures])
+    columns = ("process", "quantity", "first", "last", "highest", "slope_per_hour")
+    print_figures(figures, columns)
     print(json.dumps(outcome, indent=4))
     names = ("minutes", "every", "restart_minutes", "training", "validation", "damaged")
-    method = METHOD | {name: getattr(args, name) for name in names}
+    method = METHOD | values_of(args, names)
     write_results(args.output, "soak", method, [{"kind": "run", **outcome}, *figures], start)
-    plot(figures, args.output.with_suffix(".png"))
+    plot(figures, args.output)
 
 
 def _arguments() -> argparse.Namespace:
-    command = parser("python -m benchmarks.reliability.soak", __doc__)
+    command = benchmark_parser("reliability.soak", __doc__)
     add = command.add_argument
     add("--minutes", type=float, default=60, help="of training (default: %(default)s)")
     add("--every", type=float, default=20, help="seconds from one look to the next (default: %(default)s)")
@@ -73,7 +73,6 @@ def _arguments() -> argparse.Namespace:
     add("--damaged", type=float, default=0.01, help="part of the files that is damaged (default: %(default)s)")
     add("--folder", help="where the data and the run lie for as long as it takes (default: the system's)")
     add("--set", metavar="KEY=VALUE", action="append", default=[], help="setting of the run, as for the trainer")
-    add_output_argument(command, "soak")
     args = command.parse_args()
     if min(args.minutes, args.every, args.restart_minutes, args.training, args.validation) <= 0:
         command.error("expected numbers above 0")
@@ -92,7 +91,9 @@ def _make(folder: Path, args: argparse.Namespace) -> Path:
 def damage_videos(data: Path, part: float) -> list[str]:
     """Damage `part` of the videos of each list, at least one; what was done to which file."""
     done = []
-    ways = cycle([("overwritten", _overwrite), ("cut short", _cut), ("removed", Path.unlink)])
+    ways: Iterator[tuple[str, Callable[[Path], None]]] = cycle(
+        [("overwritten", _overwrite), ("cut short", _cut), ("removed", os.remove)]
+    )
     for split in ("training", "validation"):
         videos = sorted((data.parent / "videos").glob(f"{split}_*.mp4"))
         for path in videos[:: len(videos) // max(1, round(part * len(videos)))][: max(1, round(part * len(videos)))]:
@@ -176,20 +177,16 @@ def _watch(trainer: subprocess.Popen, args: argparse.Namespace, watched: Watched
 
 def plot(figures: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Draw what trainer and decode workers held over the time as a PNG."""
-    figure = Figure(figsize=(12, 4.2), layout="constrained")
-    figure.suptitle("Training on the example data with damaged files", fontsize=13, color=INK, fontweight="bold")
-    units = {"rss": "resident MB", "pss": "MB, shared pages by share", "open files": "open files"}
-    for axes, (quantity, unit) in zip(figure.subplots(1, 3), units.items(), strict=True):
-        for found in figures:
-            if found["quantity"] == quantity:
-                color = OURS if found["process"] == ROLES[0] else OTHERS
-                axes.plot(found["minutes"], found["values"], label=found["process"], color=color, linewidth=1.8)
-        axes.set_title(unit, loc="left", fontsize=10, color=INK)
-        axes.set_xlabel("minutes", color=INK, fontsize=9)
-        axes.set_ylim(0, 1.35 * axes.get_ylim()[1])
-        axes.legend(fontsize=8, frameon=False, loc="upper left", ncols=2)
-        tidy(axes)
-    figure.savefig(path, dpi=DPI, facecolor="white")
+    units = {"resident MB": "rss", "MB, shared pages by share": "pss", "open files": "open files"}
+    panels = {
+        title: [
+            Line(found["process"], found["minutes"], found["values"], OURS if found["process"] == ROLES[0] else OTHERS)
+            for found in figures
+            if found["quantity"] == quantity
+        ]
+        for title, quantity in units.items()
+    }
+    plot_lines(path, panels, title="Training on the example data with damaged files", along="minutes")
 
 
 if __name__ == "__main__":

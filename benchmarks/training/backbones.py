@@ -9,19 +9,18 @@ example:
 import argparse
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks.harness.arguments import add_numbers
+from benchmarks.harness.arguments import benchmark_parser
 from benchmarks.harness.measure import quartiles, running, take_turns
-from benchmarks.harness.plots import Bar, Panel, plot_bars
+from benchmarks.harness.plots import plot_figures
 from benchmarks.harness.processes import choose_cores
-from benchmarks.harness.results import add_output_argument, origin, print_table, write_results
+from benchmarks.harness.results import origin, print_figures, write_results
 from benchmarks.training.step_variants import MANNERS, Size, Stepping, settings
 from benchmarks.training.trainer import NUM_CLASS
-from tsam_dali.cli.common import friendly_errors, parser
+from tsam_dali.cli.common import friendly_errors
 from tsam_dali.model import build_model
 from tsam_dali.model.backbone import shifts
 from tsam_dali.model.summary import cost
@@ -50,18 +49,18 @@ def main() -> None:
     cores, start = choose_cores(args.threads), origin()
     sizes = [Size(arch, args.batch_size, args.segments, args.pixels, args.threads) for arch in args.archs]
     figures = [_figure(size) | _steps(size, args.rounds, cores) for size in sizes]
-    _print(figures)
+    print_figures(figures, list(figures[0]))
     size = {name: value for name, value in sizes[0]._asdict().items() if name != "arch"}
     write_results(args.output, "backbones", METHOD | size | {"rounds": args.rounds}, figures, start)
-    _plot(figures, args.output.with_suffix(".png"))
+    panels, title = {"Wall seconds": "wall_seconds", "CPU seconds": "cpu_seconds"}, "A step of training, by backbone"
+    plot_figures(args.output, figures, "arch", panels, ours=lambda arch: True, title=title)
 
 
 def _arguments() -> argparse.Namespace:
-    command = parser("python -m benchmarks.training.backbones", __doc__)
+    numbers = {"batch_size": 1, "segments": 8, "pixels": 224, "rounds": 5, "threads": 2}
+    command = benchmark_parser("training.backbones", __doc__, **numbers)
     help_archs = f"backbones, by timm's names (default: {' '.join(ARCHS)})"
     command.add_argument("--archs", nargs="+", default=ARCHS, metavar="NAME", help=help_archs)
-    add_numbers(command, batch_size=1, segments=8, pixels=224, rounds=5, threads=2)
-    add_output_argument(command, "backbones")
     return command.parse_args()
 
 
@@ -72,7 +71,7 @@ def _figure(size: Size) -> dict[str, Any]:
     parameters, multiply_adds = cost(network, size.pixels)
     return {
         "arch": size.arch,
-        "shifted_blocks": len(shifts(network.backbone)),
+        "shifted_blocks": len(shifts(network.get_submodule("backbone"))),
         "million_parameters": round(parameters / 1e6, 2),
         "gflops": round(multiply_adds / 1e9, 2),
     }
@@ -87,23 +86,6 @@ def _steps(size: Size, rounds: int, cores: Sequence[int]) -> dict[str, Any]:
             "cpu_seconds": quartiles([step["cpu"] for step in steps]),
             "peak_mb": variant.call("peak_mb"),
         }
-
-
-def _print(figures: Sequence[dict[str, Any]]) -> None:
-    labels = ("arch", "shifted_blocks", "million_parameters", "gflops")
-    rows = [
-        (*(f[label] for label in labels), f["wall_seconds"]["median"], f["cpu_seconds"]["median"], f["peak_mb"])
-        for f in figures
-    ]
-    print_table(("backbone", "shifted blocks", "M parameters", "GFLOPs", "wall s", "CPU s", "peak MB"), rows)
-
-
-def _plot(figures: Sequence[dict[str, Any]], path: Path) -> None:
-    panels = [
-        Panel(title, "seconds", [Bar(f["arch"], **f[key], ours=True) for f in figures])
-        for title, key in (("Wall time", "wall_seconds"), ("CPU time", "cpu_seconds"))
-    ]
-    plot_bars(path, panels, title="A step of training, by backbone")
 
 
 if __name__ == "__main__":

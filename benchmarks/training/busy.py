@@ -17,14 +17,14 @@ from functools import partial
 from itertools import product
 from typing import Any
 
-from benchmarks.harness.arguments import add_numbers
-from benchmarks.harness.measure import quartiles, running, take_turns
-from benchmarks.harness.plots import Bar, Panel, plot_bars
+from benchmarks.harness.arguments import add_arch, benchmark_parser, values_of
+from benchmarks.harness.measure import quartiles, ratios, running, take_turns
+from benchmarks.harness.plots import plot_figures
 from benchmarks.harness.processes import choose_cores, pin
-from benchmarks.harness.results import add_output_argument, origin, print_table, write_results
+from benchmarks.harness.results import origin, print_figures, write_results
 from benchmarks.training.ranks import Ranks, ranks
 from benchmarks.training.step_variants import Manner, Size, Stepping
-from tsam_dali.cli.common import friendly_errors, parser
+from tsam_dali.cli.common import friendly_errors
 
 OURS, DEFAULT = "ours", "default"
 POLICIES = {
@@ -88,28 +88,30 @@ def main() -> None:
             with _busy(cores):
                 _add(taken, "busy", order, args.steps)
     figures = [_figure(variant, taken, args.batch_size) for variant in variants]
-    columns = ("processes", "policy", "quiet clips/s", "by default", "busy clips/s", "by default", "busy by quiet")
-    numbers = ("clips_per_second", "to_default", "busy_clips_per_second", "busy_to_default", "busy_to_quiet")
-    print_table(columns, [(f["processes"], f["policy"], *(f[name]["median"] for name in numbers)) for f in figures])
-    sizes = {name: getattr(args, name) for name in ("arch", "batch_size", "segments", "pixels", "steps", "rounds")}
+    print_figures(figures, list(figures[0]))
+    sizes = values_of(args, ("arch", "batch_size", "segments", "pixels", "steps", "rounds"))
     policies = {policy: POLICIES[policy] for policy in (OURS, DEFAULT, *args.policies)}
     write_results(args.output, "busy", METHOD | sizes | {"policies": policies, "cores": len(cores)}, figures, start)
-    bars = {"quiet": [], "beside busy processes": []}
-    for f in figures:
-        for shown, key in zip(bars.values(), ("clips_per_second", "busy_clips_per_second"), strict=True):
-            shown.append(Bar(f"{f['processes']}, {f['policy']}", **f[key], ours=f["policy"] == OURS))
-    panels = [Panel(state, "clips per second", shown) for state, shown in bars.items()]
-    plot_bars(args.output.with_suffix(".png"), panels, title="Small training steps on two cores")
+    named = [figure | {"name": f"{figure['processes']}, {figure['policy']}"} for figure in figures]
+    states = {"Clips per second, quiet": "clips_per_second", "beside busy processes": "busy_clips_per_second"}
+    title = "Small training steps on two cores"
+    plot_figures(
+        args.output,
+        named,
+        "name",
+        states,
+        ours=lambda name: name.endswith(f", {OURS}"),
+        title=title,
+    )
 
 
 def _arguments() -> argparse.Namespace:
-    command = parser("python -m benchmarks.training.busy", __doc__)
+    numbers = {"batch_size": 16, "segments": 8, "pixels": 64, "rounds": 9, "steps": 10}
+    command = benchmark_parser("training.busy", __doc__, **numbers)
+    add_arch(command, "test_resnet")
     others = [policy for policy in POLICIES if policy not in (OURS, DEFAULT)]
     help_policies = f"to measure beside ours and the default: {', '.join(others)}"
     command.add_argument("--policies", nargs="+", choices=others, default=[], metavar="NAME", help=help_policies)
-    command.add_argument("--arch", default="test_resnet", help="backbone (default: %(default)s)")
-    add_numbers(command, batch_size=16, segments=8, pixels=64, rounds=9, steps=10)
-    add_output_argument(command, "busy")
     return command.parse_args()
 
 
@@ -123,8 +125,7 @@ def _started(policy: str, processes: str, cores: Sequence[int], args: argparse.N
             (variant,) = stack.enter_context(running(make, cores))
             work: Apart | Together = Apart(variant)
         else:
-            sizes = {name: getattr(args, name) for name in ("segments", "pixels")}
-            sizes["batch_size"] = max(1, args.batch_size // CORES)
+            sizes = values_of(args, ("segments", "pixels")) | {"batch_size": max(1, args.batch_size // CORES)}
             work = Together(stack.enter_context(ranks("2 ranks, DDP", cores, sizes, args.arch)))
         yield Measured(policy, processes, work)
 
@@ -164,10 +165,6 @@ def _add(taken: dict[tuple[str, str], list[float]], state: str, variants: Sequen
 def _figure(variant: Measured, taken: dict[tuple[str, str], list[float]], batch_size: int) -> dict[str, Any]:
     quiet, busy = (taken[variant.name, state] for state in ("quiet", "busy"))
     default = [taken[f"{variant.processes}, {DEFAULT}", state] for state in ("quiet", "busy")]
-
-    def ratios(above: Sequence[float], below: Sequence[float]) -> dict[str, float]:
-        return quartiles([one / other for one, other in zip(above, below, strict=True)])
-
     return {
         "processes": variant.processes,
         "policy": variant.policy,

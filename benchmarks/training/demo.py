@@ -21,17 +21,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.harness.arguments import benchmark_parser
 from benchmarks.harness.plots import Bar, Panel, plot_bars
-from benchmarks.harness.results import add_output_argument, origin, print_table, write_results
+from benchmarks.harness.results import origin, print_table, write_results
 from pipelines.files.words import counted
 from tools.demo import LEARNT, accuracies
-from tsam_dali.cli.common import add_config_arguments, config_arguments, friendly_errors, parser
+from tsam_dali.cli.common import add_config_arguments, config_arguments, friendly_errors
 from tsam_dali.cli.example import ensure_example, ensure_example_audio
 from tsam_dali.config import load_config
 from tsam_dali.model.precision import cpu_computes_in
 
 WHOLE = "shift and audio"
-VARIANTS = {
+VARIANTS: dict[str, list[str]] = {
     WHOLE: [],
     "without the shift": ["shift_temporal.status=false"],
     "without the audio": ["model.audio_segments=0"],
@@ -75,17 +76,18 @@ def main() -> None:
                     write_results(args.output, "demo", method, figures, start)
     groups = _grouped(figures)
     _print(groups)
-    _plot(groups, args.output.with_suffix(".png"))
+    _plot(groups, args.output)
 
 
 def _arguments() -> argparse.Namespace:
-    command = parser("python -m benchmarks.training.demo", __doc__)
-    add, seeds = command.add_argument, {"type": int, "nargs": "*", "metavar": "N"}
-    add("--seeds", **seeds, default=list(range(10)), help="seeds of the demo as it is (default: 0 to 9)")
-    add("--cue_seeds", **seeds, default=[0, 1, 2], help="seeds of trainings without one cue (default: 0 1 2)")
-    add("--masked_seeds", **seeds, default=[0, 1, 2], help="seeds with no more than AVX2 (default: 0 1 2)")
+    command = benchmark_parser("training.demo", __doc__)
+    for name, default, what in (
+        ("--seeds", list(range(10)), "of the demo as it is (default: 0 to 9)"),
+        ("--cue_seeds", [0, 1, 2], "of trainings without one cue (default: 0 1 2)"),
+        ("--masked_seeds", [0, 1, 2], "with no more than AVX2 (default: 0 1 2)"),
+    ):
+        command.add_argument(name, type=int, nargs="*", metavar="N", default=default, help=f"seeds {what}")
     add_config_arguments(command)
-    add_output_argument(command, "demo")
     return command.parse_args()
 
 
@@ -121,9 +123,9 @@ def _train(arguments: Sequence[str], results: str, training: Training) -> dict[s
     if done.returncode:
         raise ValueError(f"{training} failed: {done.stderr[-2000:]}")
     history = accuracies(Path(results, run_id))
-    arguments = json.loads(Path(results, run_id, "args.json").read_text())
+    used = json.loads(Path(results, run_id, "args.json").read_text())
     return training._asdict() | {
-        "instructions": arguments["hardware"]["instructions_used"]["torch"],
+        "instructions": used["hardware"]["instructions_used"]["torch"],
         "accuracy": history[-1],
         "seconds": round(seconds, 1),
         "accuracies": history,
@@ -154,7 +156,7 @@ def _plot(groups: Mapping[tuple[Any, ...], Sequence[Mapping[str, Any]]], path: P
         number_format = "float32" if amp == "off" else amp
         label = f"{variant}, {number_format}, {instructions}, {counted(threads, 'thread')}"
         bars.append(Bar(label, statistics.median(scores), scores[0], scores[-1], ours=variant == WHOLE))
-    plot_bars(path, [Panel("Validation accuracy", "%: median, worst and best", bars)], title="The demo")
+    plot_bars(path, [Panel("Validation accuracy, %: median, worst and best", bars)], title="The demo")
 
 
 if __name__ == "__main__":

@@ -20,14 +20,14 @@ from typing import Any
 
 import torch
 
-from benchmarks.harness.arguments import add_numbers
-from benchmarks.harness.clips import add_clip_arguments, clip_groups
+from benchmarks.harness.arguments import benchmark_parser, values_of
+from benchmarks.harness.clips import add_clip_arguments, all_clips
 from benchmarks.harness.gpu_use import gpu_use
 from benchmarks.harness.material import Material, check_videos, loader_settings, make_material, prefetched
-from benchmarks.harness.measure import Variant, quartiles, running, take_turns
-from benchmarks.harness.plots import Bar, Panel, plot_bars
+from benchmarks.harness.measure import Variant, present_and_missing, quartiles, ratios, running, take_turns
+from benchmarks.harness.plots import panel, plot_bars
 from benchmarks.harness.processes import choose_cores, wait_until_idle
-from benchmarks.harness.results import add_output_argument, origin, print_table, write_results
+from benchmarks.harness.results import origin, print_figures, write_results
 from benchmarks.training.end_to_end_variants import (
     NETWORK,
     TSAM,
@@ -38,11 +38,11 @@ from benchmarks.training.end_to_end_variants import (
     total,
 )
 from benchmarks.training.trainer import Network, Training
-from tsam_dali.cli.common import friendly_errors, parser, positive
+from tsam_dali.cli.common import friendly_errors, positive
 
 NETWORKS = {"cpu": ("resnet10t", 7), "cuda": ("resnet50", 1)}
-"""Backbone, and by how much its pictures are made smaller. Two cores of a CPU train ResNet-50 so slowly that no way to
-load would ever make it wait; the small one, on half of the cores, asks for tens of clips a second of the same pictures
+"""Backbone, and by how much its frames are made smaller. Two cores of a CPU train ResNet-50 so slowly that no way to
+load would ever make it wait; the small one, on half of the cores, asks for tens of clips a second of the same frames
 of 224 x 224, as a GPU does of the few cores that it has for itself."""
 METHOD = {
     "loader": "the loader alone; clips by wall seconds, CPU time of all its processes",
@@ -68,33 +68,33 @@ NUMBERS = {
 @friendly_errors
 def main() -> None:
     args = _arguments()
-    videos = [path for paths in clip_groups(args).values() for path in paths]
+    videos = all_clips(args)
     check_videos(videos, args.repeats, args.batch_size)
     cores, start = choose_cores(args.cores), origin()
     with tempfile.TemporaryDirectory(prefix="end_to_end_benchmark_") as folder:
         material = make_material(Path(folder), videos, args.repeats, args.cores)
         figures = [figure for segments in args.segments for figure in measure(material, segments, cores, args)]
     names = ("rounds", "batches", "batch_size", "cores", "repeats", "arch", "pool", "device")
-    method = METHOD | {name: getattr(args, name) for name in names} | {"num_videos": len(videos)}
-    _print(figures)
+    method = METHOD | values_of(args, names) | {"num_videos": len(videos)}
+    costs = ("preparation_cpu_seconds_per_clip", "kilobytes_per_clip", "files_per_clip", "decoded_frames_per_clip")
+    print_figures(figures, ("segments", "way", *costs, *NUMBERS, "training_rate_relative_to_tsam", "missing"))
     write_results(args.output, "end_to_end", method, [*figures, *material.prepared.values()], start)
     _plot(figures, args)
 
 
 def _arguments() -> argparse.Namespace:
-    command = parser("python -m benchmarks.training.end_to_end", __doc__)
+    numbers = {"batch_size": 8, "batches": 8, "rounds": 5, "cores": 2, "repeats": 8}
+    command = benchmark_parser("training.end_to_end", __doc__, segments=[8, 16], **numbers)
     add_clip_arguments(command)
-    add_numbers(command, segments=[8, 16], batch_size=8, batches=8, rounds=5, cores=2, repeats=8)
     add = command.add_argument
     kind = "cuda" if torch.cuda.is_available() else "cpu"
     add("--device", choices=list(NETWORKS), default=kind, help="cpu or cuda (default: cuda if there is one)")
     arches = ", ".join(f"{arch} on a {device} device" for device, (arch, _) in NETWORKS.items())
     add("--arch", help=f"backbone, a timm name (default: {arches})")
     pools = " and ".join(f"{pool} ({device})" for device, (_, pool) in NETWORKS.items())
-    help_pool = f"pictures of 224 x 224 are averaged over N x N pixels before they enter the network (default: {pools})"
+    help_pool = f"frames of 224 x 224 are averaged over N x N pixels before they enter the network (default: {pools})"
     add("--pool", type=positive, metavar="N", help=help_pool)
     add("--ways", nargs="+", choices=list(WAYS), metavar="WAY", default=list(WAYS), help="only these (default: all)")
-    add_output_argument(command, "end_to_end")
     args = command.parse_args()
     if args.device == "cuda" and not torch.cuda.is_available():
         command.error("--device cuda: there is no GPU here")
@@ -115,14 +115,14 @@ def measure(material: Material, segments: int, cores: Sequence[int], args: argpa
         if name not in missing
     }
     with running(makers, cores) as variants:
-        missing |= {variant.name: variant.missing for variant in variants if variant.missing is not None}
-        present = [variant for variant in variants if variant.missing is None]
+        present, unavailable = present_and_missing(variants)
+        missing |= unavailable
         for variant in present:
             _turn(variant, 1, args)
         turns = take_turns(present, args.rounds, lambda variant: _turn(variant, args.batches, args))
     figures = []
     for name in args.ways:
-        figure = {"kind": "way", "segments": segments, "way": name, "missing": missing.get(name)}
+        figure: dict[str, Any] = {"kind": "way", "segments": segments, "way": name, "missing": missing.get(name)}
         if name in turns:
             figure |= _figure(turns[name], turns[TSAM])
             if name != NETWORK:
@@ -151,31 +151,10 @@ def _figure(turns: Sequence[Mapping], baseline: Sequence[Mapping]) -> dict[str, 
     figure = {name: quartiles([turn[part][key] for turn in turns]) for name, (part, key) in NUMBERS.items()}
     for part, name in (("read", "loader"), ("train", "training")):
         rates, others = ([turn[part]["clips_per_second"] for turn in of] for of in (turns, baseline))
-        figure[f"{name}_rate_relative_to_tsam"] = quartiles([a / b for a, b in zip(rates, others, strict=True)])
+        figure[f"{name}_rate_relative_to_tsam"] = ratios(rates, others)
         uses = [key for key in turns[0][part] if key.endswith("_use")]  # of the GPU, percent
         figure |= {f"{name}_{use}": quartiles([turn[part][use] for turn in turns]) for use in uses}
     return figure
-
-
-def _print(figures: Sequence[Mapping[str, Any]]) -> None:
-    columns = {
-        "prepare, CPU s": "preparation_cpu_seconds_per_clip",
-        "disk, kB": "kilobytes_per_clip",
-        "files": "files_per_clip",
-        "decoded": "decoded_frames_per_clip",
-        "loader, clips/s": "loader_clips_per_second",
-        "CPU ms": "loader_cpu_ms_per_clip",
-        "training, clips/s": "training_clips_per_second",
-        "TSAM = 1": "training_rate_relative_to_tsam",
-        "data wait": "data_wait",
-    }
-    rows = []
-    for figure in figures:
-        numbers = [figure.get(key) for key in columns.values()]
-        numbers = [number["median"] if isinstance(number, dict) else number for number in numbers]
-        rows.append((figure["segments"], figure["way"], *numbers, figure["missing"] or ""))
-    print("per clip; medians of the rounds")
-    print_table(("frames", "way", *columns, "note"), rows)
 
 
 def _plot(figures: Sequence[Mapping[str, Any]], args: argparse.Namespace) -> None:
@@ -183,22 +162,24 @@ def _plot(figures: Sequence[Mapping[str, Any]], args: argparse.Namespace) -> Non
     for segments in args.segments:
         ways = [f for f in figures if f["segments"] == segments and not f["missing"]]
         loaders = [f for f in ways if f["way"] != NETWORK]
-        for title, unit, key, chosen in (
-            ("loader alone: more is better", "clips per second", "loader_clips_per_second", loaders),
-            ("loader alone: less is better", "CPU ms per clip", "loader_cpu_ms_per_clip", loaders),
-            ("training: more is better", "clips per second", "training_clips_per_second", ways),
+        for title, key, chosen in (
+            ("loader alone, clips/s: more is better", "loader_clips_per_second", loaders),
+            ("loader alone, CPU ms per clip: less is better", "loader_cpu_ms_per_clip", loaders),
+            ("training, clips/s: more is better", "training_clips_per_second", ways),
         ):
-            bars = [Bar(f["way"], **f[key], ours="ours" in f["way"]) for f in chosen]
-            panels.append(Panel(f"{segments} frames, {title}", unit, bars))
+            panels.append(panel(f"{segments} frames, {title}", chosen, "way", key, _is_ours))
     for title, key in (
-        ("Preparation, CPU seconds per clip", "preparation_cpu_seconds_per_clip"),
+        ("Preparation, CPU seconds per clip: less is better", "preparation_cpu_seconds_per_clip"),
         ("On the disk, kB per clip", "kilobytes_per_clip"),
         ("Files per clip", "files_per_clip"),
     ):
-        bars = [Bar(f["way"], f[key], f[key], f[key], ours="ours" in f["way"]) for f in loaders]
-        panels.append(Panel(title, "less is better", bars))
-    title = f"From videos to training, {args.cores} cores: {args.arch}, pictures {args.pool} times smaller"
-    plot_bars(args.output.with_suffix(".png"), panels, title=title, columns=3)
+        panels.append(panel(title, loaders, "way", key, _is_ours))
+    title = f"From videos to training, {args.cores} cores: {args.arch}, frames {args.pool} times smaller"
+    plot_bars(args.output, panels, title=title, columns=3)
+
+
+def _is_ours(way: str) -> bool:
+    return "ours" in way
 
 
 if __name__ == "__main__":

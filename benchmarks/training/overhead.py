@@ -22,17 +22,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from benchmarks.harness.arguments import add_numbers
+from benchmarks.harness.arguments import add_arch, benchmark_parser, values_of
 from benchmarks.harness.material import CONFIG
 from benchmarks.harness.measure import quartiles
-from benchmarks.harness.plots import Bar, Panel, plot_bars
+from benchmarks.harness.plots import plot_figures
 from benchmarks.harness.preparation import precompute, run
 from benchmarks.harness.processes import choose_cores, pin
-from benchmarks.harness.results import add_output_argument, origin, print_table, write_results
+from benchmarks.harness.results import origin, print_figures, write_results
 from benchmarks.training.trainer import NUM_CLASS, Network, make_train_state, synthetic_batch
 from pipelines.loader import Batch, build_loader
 from pipelines.parallel.malloc import keep_freed_memory
-from tsam_dali.cli.common import friendly_errors, parser
+from tsam_dali.cli.common import friendly_errors
 from tsam_dali.config import load_config
 from tsam_dali.config.load import Config
 from tsam_dali.model.precision import autocast
@@ -110,25 +110,22 @@ def main() -> None:
         times, wait = measure(settings(args, make_example(args, folder), folder), args)
     figures = [_figure(name, times) for name in times]
     figures[1] |= {"data_wait": wait}
-    method = METHOD | {name: getattr(args, name) for name in (*SIZES, "arch", "device", "turn")}
+    method = METHOD | values_of(args, (*SIZES, "arch", "device", "turn"))
     _print(figures)
     write_results(args.output, "overhead", method, figures, start)
-    bars = [Bar(f["loop"], **f["seconds_per_step"], ours=f["loop"] == "trainer") for f in figures]
-    cpu = [Bar(f["loop"], **f["cpu_seconds_per_step"], ours=f["loop"] == "trainer") for f in figures]
-    panels = [Panel("Wall time", "seconds per step", bars), Panel("CPU time", "seconds per step", cpu)]
-    plot_bars(args.output.with_suffix(".png"), panels, title=f"What the trainer adds to a step of {args.arch}")
+    panels = {"Wall seconds per step": "seconds_per_step", "CPU seconds per step": "cpu_seconds_per_step"}
+    title = f"What the trainer adds to a step of {args.arch}"
+    plot_figures(args.output, figures, "loop", panels, ours=lambda loop: loop == "trainer", title=title)
 
 
 SIZES = {"segments": 8, "batch_size": 4, "pixels": 112, "steps": 10, "rounds": 7, "threads": 2}
 
 
 def _arguments() -> argparse.Namespace:
-    command = parser("python -m benchmarks.training.overhead", __doc__)
-    add_numbers(command, **SIZES)
-    command.add_argument("--arch", default="resnet50", help="backbone (default: %(default)s)")
+    command = benchmark_parser("training.overhead", __doc__, **SIZES)
+    add_arch(command, "resnet50")
     kind = "cuda" if torch.cuda.is_available() else "cpu"
     command.add_argument("--device", default=kind, help="cpu or cuda (default: cuda if there is one)")
-    add_output_argument(command, "overhead")
     args = command.parse_args()
     args.turn = 1 if args.device == "cpu" else args.steps
     return args
@@ -138,12 +135,12 @@ def make_example(args: argparse.Namespace, folder: str) -> Path:
     """Clips for an epoch of as many steps as a round has and one; the path of their data file."""
     data = Path(folder) / "data" / "data.json"
     run(["tools/make_example.py", str(data.parent), "--training", str((args.steps + 1) * args.batch_size)])
-    run(precompute(data, CONFIG, args.threads, picture_sizes(args)))
+    run(precompute(data, CONFIG, args.threads, frame_sizes(args)))
     return data
 
 
-def picture_sizes(args: argparse.Namespace) -> list[str]:
-    """The settings of frames and log-mel pictures."""
+def frame_sizes(args: argparse.Namespace) -> list[str]:
+    """The settings of frames and log-mel spectrograms."""
     part, side = "data_augmentation", args.pixels
     audio = [f"{part}.audio_image_param.n_mels={side}", f"{part}.audio_image_param.spec_size=[3, {side}, {side}]"]
     return [f"{part}.video_image_param.output_size={side}", *audio]
@@ -158,7 +155,7 @@ def settings(args: argparse.Namespace, data: Path, folder: str) -> Config:
         "training_param.log_steps": args.steps,
         "results_folder": folder,
     }
-    overrides = [*picture_sizes(args), *(f"{key}={value}" for key, value in changes.items())]
+    overrides = [*frame_sizes(args), *(f"{key}={value}" for key, value in changes.items())]
     return load_config(data, CONFIG, overrides)
 
 
@@ -216,9 +213,7 @@ def _figure(name: str, times: dict[str, list[Times]]) -> dict[str, Any]:
 
 
 def _print(figures: Sequence[dict[str, Any]]) -> None:
-    keys = ("seconds_per_step", "overhead", "cpu_overhead")
-    rows = [(f["loop"], *(number for key in keys for number in f[key].values())) for f in figures]
-    print_table(("loop", "s per step", "q1", "q3", "overhead", "q1", "q3", "CPU overhead", "q1", "q3"), rows)
+    print_figures(figures, ("loop", "seconds_per_step", "overhead", "cpu_overhead"))
     overhead, wait = figures[1]["overhead"]["median"], figures[1]["data_wait"]
     verdict = "within" if max(overhead, wait) < TARGET else "ABOVE"
     print(f"the trainer adds {overhead:.2%} and waits for data {wait:.2%} of the time: {verdict} {TARGET:.0%}")

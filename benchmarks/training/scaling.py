@@ -16,18 +16,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness.arguments import add_numbers
-from benchmarks.harness.clips import add_clip_arguments, clip_groups
+from benchmarks.harness.arguments import add_arch, benchmark_parser, values_of
+from benchmarks.harness.clips import add_clip_arguments, all_clips
 from benchmarks.harness.linked_dataset import Repeated
 from benchmarks.harness.material import CONFIG, OF_COPIES, check_videos, loader_settings, prefetched
-from benchmarks.harness.measure import Variant, quartiles, running, take_turns
-from benchmarks.harness.plots import Bar, Panel, plot_bars
+from benchmarks.harness.measure import quartiles, running, take_turns
+from benchmarks.harness.plots import panel, plot_bars
 from benchmarks.harness.preparation import copy, precompute, run
-from benchmarks.harness.processes import choose_cores, memory_mb, tree, wait_until_idle
-from benchmarks.harness.results import add_output_argument, origin, print_table, write_results
-from benchmarks.loading.readers import ours
+from benchmarks.harness.processes import choose_cores, memory_mb, tree
+from benchmarks.harness.results import origin, print_figures, write_results
+from benchmarks.loading.readers import ours, read
 from benchmarks.training.ranks import COMPARED, MODES, ranks
-from tsam_dali.cli.common import friendly_errors, parser, positive
+from tsam_dali.cli.common import friendly_errors
 
 METHOD = {
     "workers": "clips/s and CPU time of all processes of the loader; one uncounted round, then the variants take turns",
@@ -41,7 +41,7 @@ METHOD = {
 @friendly_errors
 def main() -> None:
     args = _arguments()
-    videos = [path for paths in clip_groups(args).values() for path in paths]
+    videos = all_clips(args)
     check_videos(videos, args.repeats, max(args.batch_sizes))
     cores, start = choose_cores(args.cores), origin()
     with tempfile.TemporaryDirectory(prefix="scaling_benchmark_") as folder:
@@ -50,23 +50,18 @@ def main() -> None:
     figures += _ranks(choose_cores(2), args)
     names = ("rounds", "batches", "batch_size", "segments", "cores", "repeats", "arch", "pixels", "steps")
     _print(figures)
-    write_results(args.output, "scaling", METHOD | {name: getattr(args, name) for name in names}, figures, start)
-    _plot(figures, args.output.with_suffix(".png"))
+    write_results(args.output, "scaling", METHOD | values_of(args, names), figures, start)
+    _plot(figures, args.output)
 
 
 def _arguments() -> argparse.Namespace:
-    command = parser("python -m benchmarks.training.scaling", __doc__)
+    numbers = {"segments": 8, "batch_size": 8, "batches": 8, "rounds": 5, "cores": 2, "repeats": 8, "pixels": 64}
+    memory = {"batch_sizes": [4, 8, 16], "prefetch": [1, 2, 4]}
+    command = benchmark_parser("training.scaling", __doc__, **numbers, **memory, steps=8)
     add_clip_arguments(command)
-    add_numbers(command, segments=8, batch_size=8, batches=8, rounds=5, cores=2, repeats=8, pixels=64, steps=8)
-    add = command.add_argument
-    help_processes = "decode processes (default: 0 1 2 3 4)"
-    add("--processes", type=int, nargs="+", default=[0, 1, 2, 3, 4], metavar="N", help=help_processes)
-    help_sizes = "batches whose memory is measured, with 2 prepared ahead (default: 4 8 16)"
-    add("--batch_sizes", type=positive, nargs="+", default=[4, 8, 16], metavar="N", help=help_sizes)
-    help_prefetch = "batches prepared ahead whose memory is measured, with the smallest batch (default: 1 2 4)"
-    add("--prefetch", type=positive, nargs="+", default=[1, 2, 4], metavar="N", help=help_prefetch)
-    add("--arch", default="resnet18", help="backbone of the ranks (default: %(default)s)")
-    add_output_argument(command, "scaling")
+    add_arch(command, "resnet18")
+    counts, help_counts = [0, 1, 2, 3, 4], "decode processes (default: 0 1 2 3 4)"
+    command.add_argument("--processes", type=int, nargs="+", default=counts, metavar="N", help=help_counts)
     return command.parse_args()
 
 
@@ -86,19 +81,13 @@ def _workers(data: Path, cores: Sequence[int], args: argparse.Namespace) -> list
     skip = {str(count): prefetched(count) for count in args.processes}
     with running(makers, cores) as variants:
         for variant in variants:
-            _read(variant, skip[variant.name], 1)
-        turns = take_turns(variants, args.rounds, lambda variant: _read(variant, skip[variant.name], args.batches))
+            read(variant, skip[variant.name], 1)
+        turns = take_turns(variants, args.rounds, lambda variant: read(variant, skip[variant.name], args.batches))
     return [
         {"kind": "workers", "workers": int(name)}
         | {key: quartiles([turn[key] for turn in found]) for key in ("clips_per_second", "cpu_ms_per_clip")}
         for name, found in turns.items()
     ]
-
-
-def _read(variant: Variant, skip: int, count: int) -> dict[str, float]:
-    found = variant.call("read", skip, count)
-    wait_until_idle(variant.pid)
-    return found
 
 
 def _memory(data: Path, cores: Sequence[int], args: argparse.Namespace) -> list[dict[str, Any]]:
@@ -107,7 +96,7 @@ def _memory(data: Path, cores: Sequence[int], args: argparse.Namespace) -> list[
     for size, ahead in dict.fromkeys(cases):
         settings = [*loader_settings(args.segments, size, args.cores), *OF_COPIES, f"pipeline.prefetch={ahead}"]
         with running({"loader": partial(ours, data, CONFIG, settings)}, cores) as (variant,):
-            _read(variant, 2 * args.cores + ahead, args.batches)
+            read(variant, 2 * args.cores + ahead, args.batches)
             parts = [memory_mb(pid)["pss"] for pid in tree(variant.pid)]
         figure = {"kind": "memory", "batch_size": size, "prefetch": ahead, "main_mb": parts[0]}
         figures.append(figure | {"workers_mb": round(sum(parts[1:]), 1), "all_mb": round(sum(parts), 1)})
@@ -123,7 +112,12 @@ def _ranks(cores: Sequence[int], args: argparse.Namespace) -> list[dict[str, Any
         turns = take_turns(groups, args.rounds, lambda group: max(group.call("steps", args.steps)))
     figures = []
     for name, seconds in turns.items():
-        figure = {"kind": "ranks", "ranks": name, "seconds_per_step": quartiles(seconds), "overhead": None}
+        figure: dict[str, Any] = {
+            "kind": "ranks",
+            "ranks": name,
+            "seconds_per_step": quartiles(seconds),
+            "overhead": None,
+        }
         if name in COMPARED:
             pairs = zip(seconds, turns[COMPARED[name]], strict=True)
             figure["overhead"] = quartiles([together / apart - 1 for together, apart in pairs])
@@ -132,40 +126,19 @@ def _ranks(cores: Sequence[int], args: argparse.Namespace) -> list[dict[str, Any
 
 
 def _print(figures: Sequence[Mapping[str, Any]]) -> None:
-    workers, memory, groups = (_of(figures, kind) for kind in ("workers", "memory", "ranks"))
-    rows = [(f["workers"], *f["clips_per_second"].values(), f["cpu_ms_per_clip"]["median"]) for f in workers]
-    print_table(("decode processes", "clips/s", "q1", "q3", "CPU ms per clip"), rows)
-    print()
-    keys = ("batch_size", "prefetch", "main_mb", "workers_mb", "all_mb")
-    print_table(
-        ("batch", "ahead", "main, MB", "decode processes, MB", "all, MB"), [[f[k] for k in keys] for f in memory]
-    )
-    print()
-    rows = [(f["ranks"], *f["seconds_per_step"].values(), f["overhead"] and f["overhead"]["median"]) for f in groups]
-    print_table(("processes", "s per step", "q1", "q3", "overhead of DDP"), rows)
+    print_figures(_of(figures, "workers"), ("workers", "clips_per_second", "cpu_ms_per_clip"))
+    print_figures(_of(figures, "memory"), ("batch_size", "prefetch", "main_mb", "workers_mb", "all_mb"))
+    print_figures(_of(figures, "ranks"), ("ranks", "seconds_per_step", "overhead"))
 
 
 def _plot(figures: Sequence[Mapping[str, Any]], path: Path) -> None:
-    workers, memory, groups = (_of(figures, kind) for kind in ("workers", "memory", "ranks"))
+    workers = [{**f, "name": f"{f['workers']} decode processes"} for f in _of(figures, "workers")]
+    memory = [{**f, "name": f"batch {f['batch_size']}, {f['prefetch']} ahead"} for f in _of(figures, "memory")]
+    steps = "A step, one core for each process, seconds"
     panels = [
-        Panel(
-            "Loader: more is better",
-            "clips per second",
-            [Bar(f"{f['workers']} decode processes", **f["clips_per_second"], ours=True) for f in workers],
-        ),
-        Panel(
-            "Memory of all processes of the loader",
-            "MB",
-            [
-                Bar(f"batch {f['batch_size']}, {f['prefetch']} ahead", f["all_mb"], f["all_mb"], f["all_mb"], ours=True)
-                for f in memory
-            ],
-        ),
-        Panel(
-            "A step, one core for each process",
-            "seconds",
-            [Bar(f["ranks"], **f["seconds_per_step"], ours="DDP" in f["ranks"]) for f in groups],
-        ),
+        panel("Loader, clips per second: more is better", workers, "name", "clips_per_second", lambda _: True),
+        panel("Memory of all processes of the loader, MB", memory, "name", "all_mb", lambda _: True),
+        panel(steps, _of(figures, "ranks"), "ranks", "seconds_per_step", lambda name: "DDP" in name),
     ]
     plot_bars(path, panels, title="Processes, memory and ranks on the CPU", columns=3)
 

@@ -9,18 +9,16 @@ example:
 """
 
 import argparse
-from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from benchmarks.harness.arguments import add_numbers
-from benchmarks.harness.measure import quartiles, running, take_turns
-from benchmarks.harness.plots import Bar, Panel, plot_bars
+from benchmarks.harness.arguments import add_arch, benchmark_parser
+from benchmarks.harness.measure import present_and_missing, quartiles, ratios, running, take_turns
+from benchmarks.harness.plots import plot_figures
 from benchmarks.harness.processes import choose_cores
-from benchmarks.harness.results import add_output_argument, origin, print_table, write_results
+from benchmarks.harness.results import origin, print_figures, write_results
 from benchmarks.training.step_variants import MANNERS, TSAM, Size, Stepping
-from tsam_dali.cli.common import friendly_errors, parser
+from tsam_dali.cli.common import friendly_errors
 
 DEFAULTS = ["float32-contiguous-eager-1", "float32-channels_last-eager-1", "bf16-channels_last-eager-1"]
 METHOD = {
@@ -42,27 +40,34 @@ def main() -> None:
     cores, start = choose_cores(args.threads), origin()
     makers = {name: partial(Stepping, MANNERS[name], size) for name in (TSAM, *args.variants)}
     with running(makers, cores) as variants:
-        present = [variant for variant in variants if variant.missing is None]
+        present, missing = present_and_missing(variants)
         take_turns(present, 2, lambda variant: variant.call("step"), show=False)
         steps = take_turns(present, args.rounds, lambda variant: variant.call("step"))
         peaks = {variant.name: variant.call("peak_mb") for variant in present}
-    missing = {variant.name: variant.missing for variant in variants if variant.missing is not None}
     figures = [_figure(name, steps, args.batch_size) | {"peak_mb": peaks[name]} for name in steps]
-    _print(figures, missing)
+    print_figures(figures, list(figures[0]))
+    for name, reason in missing.items():
+        print(f"{name}: {reason}")
     method = METHOD | size._asdict() | {"rounds": args.rounds, "missing": missing}
     write_results(args.output, "step", method, figures, start)
-    _plot(figures, args.output.with_suffix(".png"))
+    panels = {"Wall seconds per step": "wall_seconds", "CPU seconds per step": "cpu_seconds"}
+    plot_figures(
+        args.output,
+        figures,
+        "variant",
+        panels,
+        ours=lambda name: name != TSAM,
+        title="A step of training",
+    )
 
 
 def _arguments() -> argparse.Namespace:
-    command = parser("python -m benchmarks.training.step", __doc__)
-    add = command.add_argument
+    numbers = {"batch_size": 4, "segments": 8, "pixels": 224, "rounds": 5, "threads": 2}
+    command = benchmark_parser("training.step", __doc__, **numbers)
+    add_arch(command, "resnet50")
     help_variants = f"to measure beside TSAM's way (default: {' '.join(DEFAULTS)})"
     names = [name for name in MANNERS if name != TSAM]
-    add("--variants", nargs="+", choices=names, default=DEFAULTS, metavar="NAME", help=help_variants)
-    add("--arch", default="resnet50", help="backbone (default: %(default)s)")
-    add_numbers(command, batch_size=4, segments=8, pixels=224, rounds=5, threads=2)
-    add_output_argument(command, "step")
+    command.add_argument("--variants", nargs="+", choices=names, default=DEFAULTS, metavar="NAME", help=help_variants)
     return command.parse_args()
 
 
@@ -76,26 +81,8 @@ def _figure(name: str, steps: dict[str, list[dict[str, float]]], batch_size: int
         "page_faults": quartiles([step["page_faults"] for step in taken]),
     }
     for clock in ("wall", "cpu"):
-        ratios = [tsam[clock] / ours[clock] for tsam, ours in zip(baseline, taken, strict=True)]
-        figure[f"{clock}_speedup"] = quartiles(ratios)
+        figure[f"{clock}_speedup"] = ratios((step[clock] for step in baseline), (step[clock] for step in taken))
     return figure
-
-
-def _print(figures: Sequence[dict[str, Any]], missing: dict[str, str]) -> None:
-    numbers = ("clips_per_second", "wall_seconds", "cpu_seconds", "wall_speedup", "cpu_speedup", "page_faults")
-    rows = [(f["variant"], *(f[name]["median"] for name in numbers), f["peak_mb"]) for f in figures]
-    rows += [(name, *([None] * (len(numbers) + 1))) for name in missing]
-    columns = ("variant", "clips/s", "wall s", "CPU s", "wall speedup", "CPU speedup", "page faults", "peak MB")
-    print_table(columns, rows)
-    for name, reason in missing.items():
-        print(f"{name}: {reason}")
-
-
-def _plot(figures: Sequence[dict[str, Any]], path: Path) -> None:
-    wall = [Bar(f["variant"], **f["wall_seconds"], ours=f["variant"] != TSAM) for f in figures]
-    cpu = [Bar(f["variant"], **f["cpu_seconds"], ours=f["variant"] != TSAM) for f in figures]
-    panels = [Panel("Wall time", "seconds per step", wall), Panel("CPU time", "seconds per step", cpu)]
-    plot_bars(path, panels, title="A step of training")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """One step of training in the manners that `benchmarks.training.step` measures, each in a process of its own. On the
 CPU."""
 
+import os
 import resource
 import time
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -86,7 +88,7 @@ class Stepping:
 
     def peak_mb(self) -> float:
         """The largest resident memory of the process so far, in MB."""
-        return memory_mb("self")["peak"]
+        return memory_mb(os.getpid())["peak"]
 
 
 def settings(manner: Manner, size: Size) -> Config:
@@ -107,7 +109,12 @@ def settings(manner: Manner, size: Size) -> Config:
 def _use_clone_shift(network: torch.nn.Module) -> None:
     for shift in network.modules():
         if isinstance(shift, TemporalShift):
-            shift.forward = lambda x, s=shift: clone_shift(x, s.segments, s.video_segments, s.f_div, s.depth)
+            sizes = (shift.segments, shift.video_segments, shift.f_div, shift.depth)
+            vars(shift)["forward"] = partial(_cloned, sizes)
+
+
+def _cloned(sizes: tuple[int, int, int, int], x: torch.Tensor) -> torch.Tensor:
+    return clone_shift(x, *sizes)
 
 
 def _page_faults() -> int:

@@ -28,7 +28,7 @@ class Network(NamedTuple):
     """The network that is trained."""
 
     arch: str  # timm's name
-    pool: int  # pictures are averaged over squares of so many pixels before they enter it
+    pool: int  # frames and spectrograms are averaged over squares of so many pixels before they enter it
     device: str
     threads: int  # on the CPU
 
@@ -88,15 +88,16 @@ def make_train_state(config: Config, network: Network) -> TrainState:
     model = build_model(config, NUM_CLASS)
     layout = torch.channels_last if config.training_param.channels_last else torch.contiguous_format
     device = torch.device(network.device)
-    model.to(device, memory_format=layout)
+    model.to(device).to(memory_format=layout)
     return build_train_state(model, config, Job(0, 1, 1, device), steps_per_epoch=1000)
 
 
 def pooled(batch: Batch, pool: int) -> Batch:
-    """The batch with pictures `pool` times smaller."""
+    """The batch with images `pool` times smaller."""
     if pool == 1:
         return batch
-    video, audio = (F.avg_pool2d(pictures.flatten(0, 1), pool) for pictures in (batch.video, batch.audio))
+    assert batch.audio is not None  # all networks here have audio
+    video, audio = (F.avg_pool2d(images.flatten(0, 1), pool) for images in (batch.video, batch.audio))
     clips, segments = batch.video.shape[:2]
     return batch._replace(video=video.unflatten(0, (clips, segments)), audio=audio.unflatten(0, (clips, -1)))
 
@@ -109,7 +110,7 @@ def ready(data: Path, config: Path, overrides: list[str], device: str = "cpu") -
 
 
 def synthetic_batch(config: Config, side: int, device: str = "cpu") -> Batch:
-    """Random pictures and labels, in the layout in which the loader gives them."""
+    """Random frames, spectrograms and labels, in the layout in which the loader gives them."""
     clips = config.training_param.batch_size
     draw = partial(torch.rand, device=device)
     rows = torch.arange(clips, device=device)

@@ -53,11 +53,11 @@ no audio stream: silence, an error or left out, as model.missing_audio says
 no audio stream: stored as silence
     pipelines/audio/test_mel_records.py::test_what_is_stored_and_said
 variable frame rate: frames by their number, exactly
-    pipelines/decode/test_frames.py::test_variable_frame_rate
+    pipelines/decode/test_frame_contents.py::test_variable_frame_rate
 edit list: hidden pictures are no frames
-    pipelines/decode/test_frames.py::test_edit_list_hides_frames
+    pipelines/decode/test_frame_contents.py::test_edit_list_hides_frames
 rotation: upright, as players show it
-    pipelines/decode/test_frames.py::test_rotation
+    pipelines/decode/test_frame_contents.py::test_rotation
 mirrored: as players show it, in all ways in and in copies
     pipelines/decode/test_orientation.py::test_eight_orientations
 pixels that are not square: crops are squares as players show them
@@ -65,13 +65,13 @@ pixels that are not square: crops are squares as players show them
 empty samples: no frames, as FFmpeg has it
     pipelines/decode/bitstream/test_empty_samples.py::test_an_empty_sample_is_no_frame
 odd size: decoded
-    pipelines/decode/test_frames.py::test_sizes_and_pixel_formats
+    pipelines/decode/test_frame_contents.py::test_sizes_and_pixel_formats
 10 bit: decoded
-    pipelines/decode/test_frames.py::test_sizes_and_pixel_formats
+    pipelines/decode/test_frame_contents.py::test_sizes_and_pixel_formats
 first pts not 0: frame 0 is the first picture
-    pipelines/decode/test_frames.py::test_first_frame_later_than_zero
+    pipelines/decode/test_frame_contents.py::test_first_frame_later_than_zero
 1 and 3 frames: decoded; a plan repeats frames
-    pipelines/decode/test_frames.py::test_very_short
+    pipelines/decode/test_frame_contents.py::test_very_short
 1 and 3 frames: every number of frames and segments stays inside
     pipelines/sampling/test_plan.py::test_frames_follow_the_rule_for_every_length
 out of the ordinary, all kinds: trained on, none is left out
@@ -205,15 +205,15 @@ malicious pickle: 16 kinds refused, nothing runs
 changed settings on resume: refused with each difference, unless --force
     tsam_dali/runs/test_train.py::test_what_differs_from_the_checkpoint_is_shown
 changed settings on resume: every setting that decides what is learned
-    faults/test_runs.py::test_every_setting_that_decides_what_is_learned_is_compared
+    faults/test_resumed_settings.py::test_every_setting_that_decides_what_is_learned_is_compared
 changed list on resume: refused
-    faults/test_runs.py::test_a_list_that_changed_is_refused
+    faults/test_resumed_settings.py::test_a_list_that_changed_is_refused
 other number of ranks: the same global batches
     ranks/test_batches.py::test_two_ranks_see_the_global_batches_of_one
 changed settings on resume: forced, with epochs of another length: the epoch begins anew
-    faults/test_runs.py::test_epochs_of_another_length_begin_anew
+    faults/test_resumed_settings.py::test_epochs_of_another_length_begin_anew
 changed settings on resume: another network: refused, even if forced
-    faults/test_runs.py::test_another_head_is_refused_with_the_tensors_named
+    faults/test_resumed_settings.py::test_another_head_is_refused_with_the_tensors_named
 results folder not shared: an error on all ranks
     ranks/test_train_steps.py::test_ranks_that_find_different_checkpoints_end_alike
 other number of ranks: the same global batches from a step in an epoch on

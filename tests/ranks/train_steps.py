@@ -74,7 +74,7 @@ def train_state_of(job: Job, config: Config, state: dict[str, Any] | None = None
 
 
 def continued(job: Job, config: Config) -> dict[str, Any]:
-    """The state after 5 steps of which the last 2 are made by another learner."""
+    """The state after 5 steps of which the last 2 are made by another TrainState."""
     state = train(train_state_of(job, config), range(3))
     return train(train_state_of(job, config, state), range(3, 5))
 

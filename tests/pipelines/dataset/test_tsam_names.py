@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pipelines.dataset.load import DataError, load_clips
 from pipelines.dataset.tsam_names import cut_name, find_cut_names
 from tests.helpers.audio_media import tone
+from tests.helpers.frame_folders import frame_settings
 from tests.helpers.processes import run
-from tests.pipelines.dali.test_frame_folders import frame_settings
 from tests.pipelines.decode.test_jpeg import jpeg
 
 ids = st.lists(st.text("ab4mp.", min_size=1, max_size=6), min_size=1, max_size=8, unique=True)

@@ -1,57 +1,19 @@
 """What is known of each video is kept, and believed for as long as it is true."""
 
 import json
-import logging
 import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
-from functools import partial
-from pathlib import Path
 
 import av
 import pytest
 
 from pipelines.dataset.clips import Dataset
 from pipelines.dataset.media_files import find_video, find_videos, video_ids
-from pipelines.dataset.video_index import VERSION, index_videos, index_writer
+from pipelines.dataset.video_index import VERSION, index_videos
 from pipelines.files.errors import ListError
 from pipelines.parallel.sandbox import Limits
 from tests.helpers import probes
-from tests.helpers.media import write_video
-from tests.helpers.processes import ROOT
-
-
-@pytest.fixture(scope="module")
-def video(tmp_path_factory) -> Path:
-    return write_video(tmp_path_factory.mktemp("video") / "v.mp4", 20, audio=True)
-
-
-@pytest.fixture
-def dataset(tmp_path, video) -> Dataset:
-    """Three clips."""
-    (tmp_path / "videos/sub").mkdir(parents=True)
-    for clip_id in ("a", "b", "sub/c"):
-        shutil.copy(video, tmp_path / f"videos/{clip_id}.mp4")
-    return Dataset(data_dir=str(tmp_path))
-
-
-def lines(dataset: Dataset) -> list[dict]:
-    return [json.loads(line) for line in (dataset.root / "index.jsonl").read_text().splitlines()]
-
-
-def index(dataset: Dataset, **options) -> dict[str, dict]:
-    return index_videos(dataset, video_ids(dataset), 2, **options)
-
-
-def probed(dataset: Dataset, **options) -> list[str]:
-    """The files that an indexing looks into."""
-    calls = dataset.root / "calls"
-    calls.write_text("")
-    index(dataset, probe=partial(probes.slowly, calls=str(calls)), **options)
-    return sorted(calls.read_text().splitlines())
+from tests.helpers.indexing import index, lines, probed
 
 
 def test_a_record(dataset):
@@ -212,101 +174,3 @@ def test_bad_files_have_a_status_each(dataset, tmp_path, video):
     assert probed(dataset) == ["circle.mp4"]  # what cannot be read now may be readable later
     shutil.copy(video, videos / "gone.mp4")
     assert index(dataset)["nowhere"]["status"] == "ok"
-
-
-def test_damaged_lines_are_ignored(dataset, caplog):
-    probed(dataset)
-    path = dataset.root / "index.jsonl"
-    first, second, third = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(first + b"\xff{]\n\n[]\n1\n" + b'{"file": []}\n' + second + third[:40])
-    with caplog.at_level(logging.WARNING):
-        assert probed(dataset) == [Path(json.loads(third)["file"]).name]
-    assert f"{path}: a damaged line is ignored; its clip is looked at again" in caplog.messages
-    assert len(lines(dataset)) == 3
-
-
-MISSING = "missing"
-NONSENSE = {
-    **{f"frames {value}": {"frames": value} for value in ("x", None, -1, 0, 10**9, float("nan"), 2.5, True, MISSING)},
-    **{f"status {value}": {"status": value} for value in ([1], None, MISSING)},
-    **{"no reason": {"status": "damaged"}, "height 0": {"height": 0}, "width": {"width": [64]}, "file": {"file": []}},
-}
-
-
-@pytest.mark.parametrize("kind", NONSENSE)
-def test_records_that_cannot_be_are_looked_at_again(dataset, caplog, kind):
-    whole = index(dataset)
-    changed = {name: value for name, value in (whole["a"] | NONSENSE[kind]).items() if value != MISSING}
-    path = dataset.root / "index.jsonl"
-    path.write_text("".join(json.dumps(record) + "\n" for record in (changed, whole["b"], whole["sub/c"])))
-    assert probed(dataset) == ["a.mp4"]
-    assert index(dataset) == whole
-    assert "a damaged line is ignored" in caplog.text
-
-
-def test_brackets_that_nest_deep(dataset, caplog):
-    whole = index(dataset)
-    with (dataset.root / "index.jsonl").open("a") as file:
-        file.write("[" * 100_000 + "\n")
-    assert index(dataset) == whole
-    assert "a damaged line is ignored" in caplog.text
-
-
-def test_an_index_that_cannot_be_written_is_a_warning(dataset, caplog):
-    (dataset.root / "index.jsonl").symlink_to("none/index.jsonl")
-    with caplog.at_level(logging.WARNING):
-        assert {record["status"] for record in index(dataset).values()} == {"ok"}
-    assert caplog.text.count("cannot be kept") == 1
-
-
-@pytest.mark.parametrize(
-    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL]
-)
-def test_interrupted_and_continued(dataset, number):
-    """Whenever it ends, what was found out is kept, and no file is looked at a second time but those in work."""
-    for i in range(60):
-        os.link(dataset.videos / "a.mp4", dataset.videos / f"{i}.mp4")
-    script = (
-        "import sys; from pipelines.dataset.clips import *; from pipelines.dataset.media_files import *\n"
-        "from pipelines.dataset.video_index import *; from tests import probes\n"
-        "dataset, probe = Dataset(data_dir=sys.argv[1]), partial(probes.slowly, calls=sys.argv[2])\n"
-        "index_videos(dataset, video_ids(dataset), 2, probe=probe)"
-    )
-    calls = dataset.root / "calls"
-    command = [sys.executable, "-c", script, str(dataset.root), str(calls)]
-    ended_early = 0
-    for wanted in (5, 25, 45):
-        with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, start_new_session=True) as program:
-            while program.poll() is None and (not calls.exists() or calls.read_text().count("\n") < wanted):
-                time.sleep(0.01)
-            ended_early += program.poll() is None
-            os.killpg(program.pid, number) if number == signal.SIGINT else program.send_signal(number)
-            program.wait(timeout=20)
-    assert ended_early == 3
-    records = index(dataset, probe=partial(probes.slowly, calls=str(calls)))
-    assert len(records) == len(lines(dataset)) == 63
-    assert {record["status"] for record in records.values()} == {"ok"}
-    looked_at = len(calls.read_text().splitlines())
-    assert 63 <= looked_at <= 63 + 3 * 4  # two in work, two on their way, for each interruption
-
-
-def test_two_runs_at_once_keep_what_both_find(dataset):
-    path = dataset.root / "index.jsonl"
-    with index_writer(path) as add:
-        add({"id": "x", "file": "videos/x.mp4", "status": "damaged", "reason": "first"})
-        assert len(index(dataset)) == 3  # another run, from beginning to end
-        add({"id": "y", "file": "videos/y.mp4", "status": "damaged", "reason": "second"})
-    assert sorted(record["id"] for record in lines(dataset)) == ["a", "b", "sub/c", "x", "y"]
-    os.utime(dataset.videos / "a.mp4", ns=(0, 0))
-    index(dataset)
-    assert len(lines(dataset)) == 5  # nobody adds to it any more: the line that another replaces is gone
-
-
-def test_what_a_limit_ended_says_nothing_of_a_shorter_look(tmp_path):
-    dataset = Dataset(data_dir=str(tmp_path))
-    dataset.videos.mkdir()
-    write_video(dataset.videos / "a.mp4", 10)
-    limits = Limits(seconds=1)
-    slow = index_videos(dataset, ["a"], 1, checked="decoded", limits=limits, probe=probes.sleeping_decode)
-    assert slow["a"]["status"] == "timeout"
-    assert index_videos(dataset, ["a"], 1, probe=probes.sleeping_decode)["a"]["status"] == "ok"
