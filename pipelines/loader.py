@@ -3,7 +3,7 @@
 import logging
 import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, Self
+from typing import Literal, NamedTuple, Self
 
 import torch
 from nvidia.dali.plugin.base_iterator import LastBatchPolicy
@@ -19,6 +19,7 @@ from pipelines.dali.resources import dali_threads, decode_workers, gpu_number
 from pipelines.dali.shared_memory import SharedMemoryError, batch_bytes, check_shared_memory, worker_ends
 from pipelines.dali.source import ClipSource
 from pipelines.dataset.clips import Clip
+from pipelines.dataset.config import LoaderConfig
 from pipelines.dataset.list_file import SPLITS
 from pipelines.dataset.load import load_clips
 from pipelines.files.words import counted
@@ -46,7 +47,7 @@ class Batch(NamedTuple):
 
 
 def build_loader(
-    config: Any,
+    config: LoaderConfig,
     split: Literal["training", "validation"],
     clips: Sequence[Clip] | None = None,
     *,
@@ -62,7 +63,7 @@ def build_loader(
     """The batches of one rank.
 
     Args:
-        config: the settings (`tsam_dali.config.load.Config`).
+        config: the settings.
         split: "training" (shuffled, augmented) or "validation" (in order, centre crops).
         clips: those of the split; default: what `pipelines.dataset.load.load_clips` finds.
         device: where the tensors end up; with a CUDA device the common tail runs there too.

@@ -5,10 +5,9 @@ What cannot be read becomes a black, silent clip with ok = 0 and the reason as t
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from annotated_types import Ge, Interval
 
 from pipelines.audio.from_video import FileAudio
 from pipelines.audio.log_mel import silent_picture
@@ -22,27 +21,6 @@ from pipelines.sampling.views import Views
 
 REASON_BYTES = 240
 """Length of the text that says why a clip could not be read."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PipelineOptions:
-    """How clips get from files to batches: section `pipeline`."""
-
-    source: Literal["video", "frames"] = "video"
-    """What is read: `video` files, or folders of JPEG `frames` as TSAM extracts them."""
-    decode: Literal["cpu", "gpu", "gpu_whole"] = "cpu"
-    """Decoder of videos: `cpu` (PyAV in worker processes), `gpu` (NVDEC on the packets that are needed) or `gpu_whole`
-    (NVDEC on whole files). Of frames: `cpu` (libjpeg) or `gpu` (nvJPEG)."""
-    workers: Annotated[int, Ge(0)] | None = None
-    """Decode processes of each rank. Default: training_param.num_workers shared among the machine's ranks, at most one
-    a core. 0: decode in the training process."""
-    threads: Annotated[int, Ge(1)] | None = None
-    """Threads of each rank in which DALI decodes (frames, `gpu`, `gpu_whole`) and, without a GPU, crops and resizes.
-    Default: as many as decode processes; at least 8 where NVDEC decodes, as each thread has a decoder of its own."""
-    prefetch: Annotated[int, Ge(1)] = 2
-    """Batches prepared ahead."""
-    max_bad_fraction: Annotated[float, Interval(ge=0, le=1)] = 0.01
-    """Part of the clips that may be unreadable before training stops."""
 
 
 class Sample(NamedTuple):

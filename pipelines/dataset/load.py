@@ -4,11 +4,12 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pipelines.audio.mel_store import MelStore
 from pipelines.dataset.audio_files import audio_states
 from pipelines.dataset.clips import Clip, Dataset
+from pipelines.dataset.config import LoaderConfig
 from pipelines.dataset.frame_index import index_frames
 from pipelines.dataset.list_file import SPLITS, Entry, check_labels, read_lists
 from pipelines.dataset.tsam_names import explain_cut_names
@@ -42,19 +43,19 @@ class Loaded(NamedTuple):
         return max(entry.label for entry in self.entries["training"]) + 1
 
 
-def load_clips(config: Any) -> dict[str, list[Clip]]:
+def load_clips(config: LoaderConfig) -> dict[str, list[Clip]]:
     """The clips of both splits in the order of the lists, {"training": [...], "validation": [...]}; see `load_data`."""
     return load_data(config, SPLITS).clips
 
 
-def load_data(config: Any, splits: Sequence[str]) -> Loaded:
+def load_data(config: LoaderConfig, splits: Sequence[str]) -> Loaded:
     """Read the lists of `splits` and look at every file they name.
 
     Videos, or frame folders (pipeline.source), that cannot be opened are left out with a warning; if a list holds more
     of them than pipeline.max_bad_fraction, that is an error. So is anything else that is wrong with the data.
 
     Args:
-        config: the settings (`tsam_dali.config.load.Config`).
+        config: the settings.
         splits: "training", "validation" or both; labels are checked where both are there.
 
     Raises:
@@ -167,7 +168,7 @@ def _clip(dataset: Dataset, entry: Entry, record: Record) -> Clip:
     )
 
 
-def _attach_audio(config: Any, clips: dict[str, list[Clip]]) -> tuple[list[str], dict[str, str]]:
+def _attach_audio(config: LoaderConfig, clips: dict[str, list[Clip]]) -> tuple[list[str], dict[str, str]]:
     """Says of each clip whether the log-mel store has audio for it, and leaves out what has to be; in place.
 
     Returns the problems, and why each clip was left out.
