@@ -28,7 +28,7 @@ from pipelines.files.atomic import temporary_path
 if __package__:
     from tools.synthetic import realistic, squares
 else:  # run as a file: its own folder is where Python looks
-    from synthetic import realistic, squares
+    from synthetic import realistic, squares  # type: ignore[no-redef]  # the same two
 
 SPLITS = ("training", "validation")
 RECIPE = 1  # raise it when the same arguments begin to give other clips

@@ -178,7 +178,7 @@ def _report(args: argparse.Namespace, lists: Lists, media: MediaFolder) -> None:
     for split in TSAM_SPLITS:
         sizes = Counter(dict.fromkeys(range(len(lists.classes)), 0))
         sizes.update(clip.label for clip in lists.clips[split])
-        fewest, most = min(sizes, key=sizes.get), max(sizes, key=sizes.get)
+        fewest, most = min(sizes, key=sizes.__getitem__), max(sizes, key=sizes.__getitem__)
         per_class = f"{sizes[fewest]} ({lists.classes[fewest]}) to {sizes[most]} ({lists.classes[most]})"
         if sizes[fewest] == sizes[most]:
             per_class = str(sizes[most])

@@ -58,7 +58,7 @@ def main() -> None:
         raise ValueError("--folder: copies are written into data_dir; name a folder there, and upload them afterwards")
     folder = dataset.root / name
     if not is_remote(dataset.videos):
-        _check_apart(name, folder.resolve(), dataset.videos.resolve(), dataset.root.resolve())
+        _check_apart(name, folder.resolve(), Path(dataset.videos).resolve(), dataset.root.resolve())
 
     clip_ids = listed_ids(dataset)
     _check_originals(name, folder, dataset, clip_ids)
@@ -126,7 +126,7 @@ def _originals(dataset: Dataset, clip_ids: list[str], args: argparse.Namespace) 
     files, failures = find_videos(dataset, clip_ids)
     records = index_videos(dataset, list(files), args.workers, shard=args.shard, dask=args.dask)
     places = {clip_id: location(dataset.data_dir, record["file"]) for clip_id, record in records.items()}
-    good = {clip_id: place for clip_id, place in places.items() if records[clip_id]["status"] == "ok"}
+    good: Sources = {clip_id: place for clip_id, place in places.items() if records[clip_id]["status"] == "ok"}
     return good, failures + [record["reason"] for record in records.values() if record["status"] != "ok"]
 
 

@@ -53,7 +53,8 @@ def build_lists(
     Raises:
         ListError: with every problem of the listing and of its rows.
     """
-    problems, warnings = list(listing.problems), []
+    problems = list(listing.problems)
+    warnings: list[str] = []
     rows = _used(listing.rows, warnings)
     names = list(classes or listing.classes or labels_in_order((row.label for row in rows), numbered=numbered))
     table = ClassTable(names, by_number=numbered and bool(classes))
@@ -63,7 +64,8 @@ def build_lists(
     for row in rows:
         try:
             clip_id = _find(row, media, by_name)
-            problem = id_problem(row.name if clip_id is None else clip_id)
+            name = row.name if clip_id is None else clip_id
+            problem = id_problem(name)
             if problem and clip_id is None:
                 raise ListError([problem])
             label = table.number(row.label)
@@ -71,12 +73,12 @@ def build_lists(
             problems += [f"{row.where}: {problem}" for problem in error.problems]
             continue
         if problem:
-            unusable.append(f"{row.where}: {problem}{locale_hint(clip_id)}")
+            unusable.append(f"{row.where}: {problem}{locale_hint(name)}")
             continue
         if clip_id is None:
             missing.append(row)
         if clip_id or keep_missing:
-            found.append(ListedClip(clip_id or row.name, label, row))
+            found.append(ListedClip(name, label, row))
     odd = [clip.id for clip in found if locale_hint(clip.id)]
     if odd:
         hold = counted(len(odd), "name holds", "names hold")

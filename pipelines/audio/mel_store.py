@@ -10,7 +10,7 @@ import numpy as np
 
 from pipelines.audio.log_mel import AudioImage, picture, silent_picture
 from pipelines.audio.mel_file import columns_path, fingerprint, load_columns
-from pipelines.audio.mel_records import read_summary, state
+from pipelines.audio.mel_records import Record, read_summary, state
 from pipelines.files.storage import State
 from pipelines.files.words import counted, first_of
 
@@ -68,18 +68,21 @@ class MelStore:
             states: of each clip, by which the store may know its audio (`storage.state`); the first one counts.
         """
         records, settings = read_summary(self.folder), fingerprint(self.options)
-        clips = defaultdict(dict)  # state -> id -> record
+        clips: dict[str, list[str]] = defaultdict(list)  # state -> ids
+        deciding: dict[str, Record] = {}  # id -> what says so; a clip that is missing has none
         for clip_id, found in states.items():
             kind, record = state(records.get(clip_id, ()), found, self.folder, settings)
-            clips[kind][clip_id] = record
+            clips[kind].append(clip_id)
+            if record:
+                deciding[clip_id] = record
 
         problems = []
         for kind, (one, several, text) in _PROBLEMS.items():
-            if ids := list(clips[kind]):
+            if ids := clips[kind]:
                 if kind == "other settings":
-                    text = text.format(found=clips[kind][ids[0]].fingerprint, settings=settings)
+                    text = text.format(found=deciding[ids[0]].fingerprint, settings=settings)
                 these = counted(len(ids), f"clip {one}", f"clips {several}")
                 problems.append(f"{self.folder}: {these} {text} (clips: {', '.join(first_of(ids, 5))})")
-        failed = {clip_id: record.reason for clip_id, record in clips["failed"].items()}
-        stored = {clip_id: record.name for clip_id, record in clips["ok"].items()} | dict.fromkeys(clips["silent"], "")
+        failed = {clip_id: deciding[clip_id].reason for clip_id in clips["failed"]}
+        stored = {clip_id: deciding[clip_id].name for clip_id in clips["ok"]} | dict.fromkeys(clips["silent"], "")
         return Findings(problems, stored, failed)

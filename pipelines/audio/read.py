@@ -4,7 +4,7 @@ import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import av
 import numpy as np
@@ -93,7 +93,7 @@ def _wav_data(file: BinaryIO) -> tuple[int, int]:
     head, size, start = file.read(12), os.fstat(file.fileno()).st_size, 12
     if head[:4] not in (b"RIFF", b"RIFX", b"RF64") or head[8:] != b"WAVE":
         return 0, 0
-    order = "big" if head[:4] == b"RIFX" else "little"
+    order: Literal["big", "little"] = "big" if head[:4] == b"RIFX" else "little"
     while start < size:
         file.seek(start)
         chunk = file.read(8)
@@ -125,7 +125,7 @@ def _wav_without_size(path: str | Path, nothing: np.ndarray) -> np.ndarray:
     return audio
 
 
-def _are_chunks(content: bytes) -> bool:
+def _are_chunks(content: bytes | bytearray) -> bool:
     """Whether nothing but whole chunks, such as a title, stands at the end of a .wav file."""
     at = 0
     while at + 8 <= len(content) and content[at : at + 4].isalnum():
@@ -141,7 +141,7 @@ def _open(path: str | Path) -> av.container.InputContainer:
         raise AudioError(f"{path}: unknown ending; expected .wav or a video: {' '.join(DEMUXERS)}")
     if is_remote(path):
         try:
-            return av.open(open_remote(path), format=demuxer, metadata_errors="replace")
+            return av.open(open_remote(path), "r", format=demuxer, metadata_errors="replace")
         except OSError as error:
             raise AudioError(f"{path}: cannot be read ({error})") from error
     if os.path.exists(path) and not os.path.isfile(path):  # opening a FIFO would wait for a writer

@@ -10,7 +10,6 @@ from pipelines.audio.log_mel import silent_picture
 from pipelines.dali.inputs import DecodedVideo
 from pipelines.dali.source import ClipSource
 from pipelines.parallel.processes import TOLD_TO_END
-from pipelines.sampling.batch_order import EvaluationOrder, TrainingOrder
 
 FOLDER = "/dev/shm"
 REMEDY = (
@@ -28,7 +27,7 @@ class SharedMemoryError(ValueError):
 def batch_bytes(source: ClipSource) -> int:
     """Mean size of what workers hand on for a batch of one rank. Of compressed videos and pictures it is not known
     before they are read: nothing."""
-    order: TrainingOrder | EvaluationOrder = source.order
+    order = source.order
     steps = range(min(len(order), -(-SAMPLED // order.rank_batch)))
     places = [
         order.position(source.first_step + step, place) for step, place in product(steps, range(order.rank_batch))
@@ -61,7 +60,7 @@ def worker_ends(workers: Iterable[BaseProcess]) -> str:
     Raises:
         SharedMemoryError: by SIGBUS, as they do where /dev/shm is full.
     """
-    codes = {worker.exitcode for worker in workers} - {None, TOLD_TO_END}
+    codes = {code for worker in workers if (code := worker.exitcode) not in (None, TOLD_TO_END)}
     if -signal.SIGBUS in codes:
         raise SharedMemoryError(
             f"a decode worker has ended: SIGBUS, as where {FOLDER} is full (of {_space()[1] / 1e6:.0f} MB); {REMEDY}"

@@ -16,7 +16,7 @@ from pipelines.dali.inputs import VideoInput
 from pipelines.dataset.clips import Clip
 from pipelines.parallel.processes import serve_parent
 from pipelines.sampling import plan as sampling
-from pipelines.sampling.batch_order import EvaluationOrder, Position, TrainingOrder
+from pipelines.sampling.batch_order import Order, Position
 from pipelines.sampling.views import Views
 
 REASON_BYTES = 240
@@ -42,7 +42,7 @@ class ClipSource:
     """Sample number -> `Sample`; pickled to the workers, so it holds plain data only."""
 
     clips: Sequence[Clip]
-    order: TrainingOrder | EvaluationOrder
+    order: Order
     training: bool
     repeats: int = 1  # samples of a video in a training batch
     seed: int

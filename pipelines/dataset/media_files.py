@@ -26,12 +26,13 @@ def find_video(dataset: Dataset, clip_id: str) -> Path | str:
         if problems:
             raise ListError(problems)
         return files[clip_id]
+    folder = Path(dataset.videos)
     for ending in DEMUXERS:
-        path = dataset.videos / f"{clip_id}{ending}"
+        path = folder / f"{clip_id}{ending}"
         if os.path.lexists(path):
             return path
     others = (f"{clip_id}{ending.upper()}" for ending in DEMUXERS)
-    in_capitals = next((name for name in others if os.path.lexists(dataset.videos / name)), "")
+    in_capitals = next((name for name in others if os.path.lexists(folder / name)), "")
     raise ListError([_no_video(dataset, clip_id, os.path.basename(in_capitals))])
 
 

@@ -91,7 +91,8 @@ def index_videos(
     if shard is None:
         take_in_parts(path)
     known = read_index(path)
-    records, todo = {}, {}
+    records: dict[str, Record] = {}
+    todo: dict[str, Record] = {}
     place_of = {file: location(dataset.data_dir, file) for file in files.values()}
     found = states(place_of.values())
     for clip_id, file in files.items():

@@ -34,7 +34,7 @@ def read_records(path: Path, key: Key = ("id",), whole: Callable[[Any], bool] = 
     """The latest record of each id, or of other fields, in the file and its parts, the latest last; empty where there
     is none. A line that was cut short by an interruption, or is not `whole`, is ignored.
     """
-    records = {}
+    records: dict[Any, Record] = {}
     for file in (path, *part_files(path)):
         for found, record in _read_file(file, key, whole).items():
             records.pop(found, None)
@@ -54,7 +54,8 @@ def is_whole(record: Any) -> bool:
 
 
 def _read_file(path: Path, key: Key, whole: Callable[[Any], bool] = bool) -> dict[Any, Record]:
-    records, key_of = {}, itemgetter(*key)
+    records: dict[Any, Record] = {}
+    key_of = itemgetter(*key)
     if path.is_file():
         with path.open(encoding="utf-8", errors="replace") as lines:
             while some := list(islice(lines, LINES_AT_ONCE)):

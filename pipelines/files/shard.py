@@ -3,13 +3,15 @@
 import os
 import re
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Self
 
 _PART = re.compile(r"\.\d+-of-\d+$")
 
 
-class Shard(NamedTuple):
+@dataclass(frozen=True)
+class Shard:
     """Run number `number`, counted from 0, of `count` runs."""
 
     number: int

@@ -40,7 +40,7 @@ def children_allowed() -> Iterator[None]:
 
     It forbids that because such children would outlive their parent; not so children that notice its end by themselves.
     """
-    settings = multiprocessing.current_process()._config
+    settings = vars(multiprocessing.current_process())["_config"]
     before = settings.get("daemon")
     settings["daemon"] = False
     try:

@@ -11,17 +11,20 @@ import os
 import resource
 import signal
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil
 from multiprocessing.connection import Connection, wait
 from queue import SimpleQueue
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from joblib import Parallel, delayed
 
 from pipelines.parallel.processes import block_signals, children_allowed, end_with_parent, no_main_module
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 ITEMS_PER_CHILD = 200  # a fork costs about as much as reading the packets of some files
 
@@ -47,8 +50,8 @@ FAULTS = ("timeout", "out_of_memory", "crashed", "failed")
 
 
 def map_limited(
-    function: Callable[[Any], Any], items: Sequence[Any], workers: int, limits: Limits
-) -> Iterator[tuple[Any, Any]]:
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int, limits: Limits
+) -> Generator[tuple[Item, Result | Fault], None, None]:
     """Pairs of item and `function(item)`, or item and `Fault`, as they come.
 
     Args:
@@ -64,7 +67,7 @@ def map_limited(
     for server in servers:
         idle.put(server)
 
-    def run(item: Any) -> tuple[Any, Any]:
+    def run(item: Item) -> tuple[Item, Result | Fault]:
         server = idle.get()
         try:
             return item, server.run(item)

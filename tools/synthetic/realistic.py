@@ -139,7 +139,7 @@ def _path(rng: np.random.Generator, count: int, dimensions: int) -> np.ndarray:
     return np.sin(2 * np.pi * (cycles * time + phase)).mean(axis=1)
 
 
-def draw_audio(rng: np.random.Generator, seconds: float) -> np.ndarray:
+def draw_audio(rng: np.random.Generator, seconds: float | Fraction) -> np.ndarray:
     """A voice that speaks in syllables, over pink noise: float32 (2, samples), -1..1."""
     count = round(AUDIO_RATE * seconds)
     spectrum = np.fft.rfft(rng.standard_normal((2, count))) / np.sqrt(np.arange(1, count // 2 + 2))
