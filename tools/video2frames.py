@@ -22,9 +22,9 @@ from tqdm import tqdm
 from pipelines.audio.decode import audio_stream
 from pipelines.audio.read import NoAudioError, wav_cut_short
 from pipelines.dataset.media_files import find_video, video_ids
-from pipelines.decode.container import open_video, video_stream
-from pipelines.decode.demux import demux
+from pipelines.decode.container import open_video
 from pipelines.decode.frame_folder import check_template
+from pipelines.decode.reader import VideoReader
 from pipelines.files.atomic import fault_of_one, temporary_path
 from pipelines.files.errors import ListError
 from pipelines.files.formats import DEMUXERS
@@ -158,11 +158,10 @@ def extract_frames(video: Path, target: Path, fps: float, frames_tmpl: str) -> N
 
     Raises:
         FfmpegError: ffmpeg failed, found damage, or the video holds no frame.
-        VideoError: see `open_video`, `video_stream` and `demux`.
+        VideoError: as `VideoReader`.
     """
-    with open_video(video) as container:
-        stream = video_stream(video, container)
-        track, strict = stream.index, demux(video, container, stream).starts_clean
+    with VideoReader(video) as reader:
+        track, strict = reader.stream.index, reader.demuxed.starts_clean
     # At damage it stops, instead of filling in what is missing; but of a part of a longer recording the first pictures
     # may lack what they were predicted from.
     decoder, stops = ({"err_detect": "explode"}, ["-xerror"]) if strict else ({}, [])

@@ -50,7 +50,7 @@ def open_video(path: str | Path) -> Iterator[InputContainer]:
     remote = _fetched(path) if is_remote(path) else None
     _check_content(path, demuxer, remote)
     try:
-        container = av.open(remote or f"file:{os.path.abspath(path)}", format=demuxer, metadata_errors="replace")
+        container = av.open(remote or f"file:{os.path.abspath(path)}", "r", format=demuxer, metadata_errors="replace")
     except (av.FFmpegError, ValueError, MemoryError) as error:
         raise damaged(path, error) from error
     with remote or nullcontext(), container:

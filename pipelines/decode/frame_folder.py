@@ -6,7 +6,7 @@ Files are counted from 1, as TSAM's `frames_tmpl` names them; frames are counted
 import os
 import re
 import string
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -67,7 +67,7 @@ def probe_folder(folder: str | Path, template: str) -> FolderInfo:
 
 
 def read_frames(
-    folder: str | Path, template: str, frames: Sequence[int], size: tuple[int, int]
+    folder: str | Path, template: str, frames: Collection[int], size: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """The JPEG files of the wanted frames, one behind the other, uint8 (bytes,), and where each ends, int32 (S,).
 

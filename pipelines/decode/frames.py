@@ -4,22 +4,21 @@ Frames are counted from 0 in the order in which a full decode of the file yields
 frames need reach the decoder, and only wanted frames are converted to RGB.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import av
 import numpy as np
-from av.codec import CodecContext
 from av.container import InputContainer
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from pipelines.audio.decode import AudioError, audio_stream
-from pipelines.decode.container import VideoError, open_video, video_stream
-from pipelines.decode.decoder import all_pictures, selected_pictures, wanted_pictures
-from pipelines.decode.demux import Demuxed, demux
+from pipelines.decode.container import VideoError
+from pipelines.decode.demux import Demuxed
 from pipelines.decode.orientation import levelled, orientation, pixel_aspect
+from pipelines.decode.reader import VideoReader, wanted_frames
 from pipelines.sampling.plan import Crop
 
 
@@ -41,24 +40,24 @@ class VideoInfo:
     audio_channels: int
 
 
-def decode_frames(path: str | Path, frames: Sequence[int]) -> np.ndarray:
+def decode_frames(path: str | Path, frames: Collection[int]) -> np.ndarray:
     """RGB pictures of the wanted frames (at least one; any order, repeats allowed): uint8 (S, H, W, 3).
 
     Pictures are turned and mirrored as the file says, and converted with the BT.601 matrix (as NVDEC's pictures are),
     from limited range unless the stream says that it is full.
 
     Raises:
-        VideoError: as `wanted_pictures`; further `changes_size` (the wanted pictures have different sizes).
+        VideoError: as `wanted_frames`; further `changes_size` (the wanted pictures have different sizes).
     """
     wanted = [int(frame) for frame in frames]
-    pictures = wanted_pictures(path, set(wanted))
+    pictures = wanted_frames(path, set(wanted))
     height, width = shown_size(pictures[wanted[0]])
     return _to_rgb(path, wanted, pictures, (height, width), Crop(0, 0, height, width))
 
 
 def decode_crop(
     path: str | Path,
-    frames: Sequence[int],
+    frames: Collection[int],
     size: tuple[int, int],
     crop: Crop,
     together: Collection[int] = (),
@@ -73,19 +72,19 @@ def decode_crop(
         crop: inside of that size.
         together: `frames` and others that are wanted of the file next. All are decoded at once, and their pictures are
             kept until other ones are asked for together.
-        once: as for `wanted_pictures`.
+        once: as for `wanted_frames`.
 
     Raises:
         VideoError: as `decode_frames`, also for frames of `together`.
     """
     wanted = [int(frame) for frame in frames]
-    pictures = _kept_pictures(path, frozenset(together)) if together else wanted_pictures(path, set(wanted), once)
+    pictures = _kept_frames(path, frozenset(together)) if together else wanted_frames(path, set(wanted), once)
     return _to_rgb(path, wanted, {frame: pictures[frame] for frame in wanted}, size, crop)
 
 
 @lru_cache(maxsize=1)
-def _kept_pictures(path: str | Path, wanted: frozenset[int]) -> dict[int, av.VideoFrame]:
-    return wanted_pictures(path, wanted)
+def _kept_frames(path: str | Path, wanted: frozenset[int]) -> dict[int, av.VideoFrame]:
+    return wanted_frames(path, wanted)
 
 
 def _to_rgb(
@@ -112,27 +111,30 @@ def probe(path: str | Path) -> VideoInfo:
     Raises:
         VideoError: as `decode_frames`.
     """
-    with open_video(path) as container:
-        stream = video_stream(path, container)
-        demuxed = demux(path, container, stream)
-        first, frames = _first_and_count(demuxed, stream.codec_context)
-        audio_rate, audio_channels = _audio(path, container)
-        height, width = shown_size(first)
-        how = orientation(first)
-        return VideoInfo(
-            frames=frames,
-            fps=float(stream.average_rate or stream.guessed_rate or 0),
-            width=width,
-            height=height,
-            rotation=how.rotation,
-            mirrored=how.mirrored,
-            pixel_aspect=pixel_aspect(stream, how),
-            codec=stream.codec_context.codec.canonical_name,
-            pix_fmt=first.format.name,
-            variable_rate=_variable_rate(demuxed),
-            audio_rate=audio_rate,
-            audio_channels=audio_channels,
-        )
+    with VideoReader(path) as video:
+        return video_info(video)
+
+
+def video_info(video: VideoReader) -> VideoInfo:
+    """The same of a video that is open."""
+    first, frames = _first_and_count(video)
+    audio_rate, audio_channels = _audio(video.path, video.container)
+    height, width = shown_size(first)
+    stream, how = video.stream, orientation(first)
+    return VideoInfo(
+        frames=frames,
+        fps=float(stream.average_rate or stream.guessed_rate or 0),
+        width=width,
+        height=height,
+        rotation=how.rotation,
+        mirrored=how.mirrored,
+        pixel_aspect=pixel_aspect(stream, how),
+        codec=stream.codec_context.codec.canonical_name,
+        pix_fmt=first.format.name,
+        variable_rate=_variable_rate(video.demuxed),
+        audio_rate=audio_rate,
+        audio_channels=audio_channels,
+    )
 
 
 def _audio(path: str | Path, container: InputContainer) -> tuple[int, int]:
@@ -144,16 +146,16 @@ def _audio(path: str | Path, container: InputContainer) -> tuple[int, int]:
     return (track.rate, track.channels) if track else (0, 0)
 
 
-def _first_and_count(demuxed: Demuxed, codec: CodecContext) -> tuple[av.VideoFrame, int]:
-    """The first picture and the number of frames."""
-    selected = selected_pictures(demuxed, codec, {0})
+def _first_and_count(video: VideoReader) -> tuple[av.VideoFrame, int]:
+    """The first frame and the number of all."""
+    selected = video.selected({0})
     if selected:
-        return selected[0], len(demuxed.shown)
-    pictures = all_pictures(demuxed)
-    first = next(pictures, None)
+        return selected[0], len(video.demuxed.shown or ())
+    frames = video.all_frames()
+    first = next(frames, None)
     if first is None:
-        raise VideoError("no_video", f"{demuxed.path}: its video stream holds no picture; leave it out of the list")
-    return first, 1 + sum(1 for _ in pictures)
+        raise VideoError("no_video", f"{video.path}: its video stream holds no frame; leave it out of the list")
+    return first, 1 + sum(1 for _ in frames)
 
 
 class RGBConverter:
@@ -173,7 +175,7 @@ class RGBConverter:
             threads=1,
         )
         plane = rgb.planes[0]
-        rows = np.frombuffer(plane, np.uint8).reshape(rgb.height, plane.line_size)  # rows are padded
+        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(rgb.height, plane.line_size)  # rows are padded
         pixels = rows[:, : 3 * rgb.width].reshape(rgb.height, rgb.width, 3)
         return orientation(picture).shown(pixels)
 

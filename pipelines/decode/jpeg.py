@@ -48,6 +48,7 @@ def check_jpeg(data: bytes) -> tuple[int, int]:
             if found is None:
                 raise JpegError(f"is cut short, {counted(len(data), 'byte')} without an end marker")
             scanned, position = True, found.start()
+    assert size is not None  # there was a scan
     return size
 
 

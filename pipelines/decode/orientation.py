@@ -48,17 +48,15 @@ class LastingMatrix:
 
     def __call__(self, picture: av.VideoFrame) -> av.VideoFrame:
         """The same picture."""
-        data = picture.side_data.get(Type.DISPLAYMATRIX)
-        self._latest = bytes(data) if data is not None else self._latest
+        self._latest = _own_matrix(picture) or self._latest
         picture.opaque = self._latest
         return picture
 
 
 def orientation(picture: av.VideoFrame) -> Orientation:
     """How a decoded picture is shown, by its own display matrix or by one that lasts."""
-    data = picture.side_data.get(Type.DISPLAYMATRIX)
-    matrix = picture.opaque if data is None else bytes(data)
-    if matrix is None:
+    matrix = _own_matrix(picture) or picture.opaque
+    if not isinstance(matrix, bytes):
         return Orientation()
     xx, xy, _, yx, yy = struct.unpack("=5i", matrix[:20])
     if not (xx or yx) or not (xy or yy):
@@ -77,6 +75,11 @@ def orientation(picture: av.VideoFrame) -> Orientation:
     return Orientation(360 - degrees) if degrees > 1 else Orientation()
 
 
+def _own_matrix(picture: av.VideoFrame) -> bytes | None:
+    data = picture.side_data.get(Type.DISPLAYMATRIX)  # type: ignore[call-overload]  # PyAV's stubs do not know types
+    return None if data is None else bytes(data)
+
+
 def pixel_aspect(stream: VideoStream, how: Orientation) -> float:
     """Width of a pixel over its height, as the picture is shown: what the container says, or else the stream (FFmpeg's
     rule). 1 where neither says anything that can be meant.
@@ -93,8 +96,12 @@ def levelled(picture: av.VideoFrame) -> av.VideoFrame:
     if how.rotation % 90 == 0:
         return picture
     graph = Graph()
-    like = {"width": picture.width, "height": picture.height, "format": picture.format}
-    source = graph.add_buffer(**like, time_base=picture.time_base or Fraction(1, 1000))
+    source = graph.add_buffer(
+        width=picture.width,
+        height=picture.height,
+        format=picture.format,
+        time_base=picture.time_base or Fraction(1, 1000),
+    )
     rotate = graph.add("rotate", f"{360 - how.rotation}*PI/180")
     graph.link_nodes(source, rotate, graph.add("buffersink")).configure()
     graph.vpush(picture)

@@ -7,9 +7,8 @@ import av
 import numpy as np
 
 from pipelines.audio.decode import audio_stream
-from pipelines.decode.container import VideoError, open_video, video_stream
-from pipelines.decode.decoder import all_pictures
-from pipelines.decode.demux import demux
+from pipelines.decode.container import VideoError, open_video
+from pipelines.decode.reader import VideoReader
 
 FIELD = 32
 """Pictures are compared by the mean brightness of fields, of at least so many pixels a side where there are so many."""
@@ -24,7 +23,7 @@ def fields(picture: av.VideoFrame) -> np.ndarray:
     each side.
     """
     plane = picture.planes[0]
-    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)  # rows are padded
+    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)  # rows are padded
     pixels = rows[: picture.height, : picture.width]
     down, across = (next((n for n in (8, 4, 2) if side >= n * FIELD), 1) for side in pixels.shape)
     return pixels.reshape(down, picture.height // down, across, -1).mean(axis=(1, 3))
@@ -41,13 +40,12 @@ def fault_of_copy(path: Path, written: list[np.ndarray], audio_packets: int, crf
     """
     tolerance = TOLERANCE * 2 ** max(0.0, (crf - USUAL) / COARSER)
     try:
-        with open_video(path) as container:
-            demuxed = demux(path, container, video_stream(path, container))
-        for number, (picture, expected) in enumerate(zip_longest(all_pictures(demuxed), written)):
-            if picture is None or expected is None:
-                return f"has another number of frames than the {len(written)} that were written"
-            if np.abs(fields(picture) - expected).max() > tolerance:
-                return f"has another picture at frame {number} than was written; try a lower crf than {crf:g}"
+        with VideoReader(path) as video:
+            for number, (frame, expected) in enumerate(zip_longest(video.all_frames(), written)):
+                if frame is None or expected is None:
+                    return f"has another number of frames than the {len(written)} that were written"
+                if np.abs(fields(frame) - expected).max() > tolerance:
+                    return f"shows something else in frame {number} than was written; try a lower crf than {crf:g}"
         with open_video(path) as container:
             stream = audio_stream(path, container)
             found = sum(packet.size > 0 for packet in container.demux(stream)) if stream else 0

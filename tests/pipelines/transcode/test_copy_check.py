@@ -41,7 +41,7 @@ def test_a_copy_is_read_back(tmp_path):
     assert fault_of_copy(path, written, packets, 26) == ""
     assert fault_of_copy(path, written[:-1], packets, 26).startswith("has another number of frames than the 9")
     other = [*written[:4], written[4] + 9, *written[5:]]
-    assert fault_of_copy(path, other, packets, 26).startswith("has another picture at frame 4")
+    assert fault_of_copy(path, other, packets, 26).startswith("shows something else in frame 4")
     wrong_audio = f"has {packets} packets of audio, but {packets + 1} were written"
     assert fault_of_copy(path, written, packets + 1, 26) == wrong_audio
     path.write_bytes(path.read_bytes()[:-2000])
