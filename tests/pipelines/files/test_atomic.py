@@ -10,8 +10,8 @@ from pipelines.files.atomic import MARK, temporary_path
 
 KILLED = """
 import os, pathlib, signal, sys
-from pipelines.files.atomic import unfinished
-with unfinished(pathlib.Path(sys.argv[1])) as temporary:
+from pipelines.files.atomic import temporary_path
+with temporary_path(pathlib.Path(sys.argv[1])) as temporary:
     temporary.mkdir() if sys.argv[2] == "folder" else None
     (temporary / "one.jpg" if sys.argv[2] == "folder" else temporary).write_text("begun")
     os.kill(os.getpid(), signal.SIGKILL)
