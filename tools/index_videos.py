@@ -25,7 +25,7 @@ from pipelines.dataset.media_files import find_videos, video_ids
 from pipelines.dataset.video_index import INDEX_NAME, index_videos
 from pipelines.decode.nvdec import nvdec_decodes, prunable
 from pipelines.files.errors import ListError
-from pipelines.files.formats import DEMUXERS
+from pipelines.files.formats import ENDINGS
 from pipelines.files.records import Record
 from pipelines.files.words import counted, first_of
 from pipelines.parallel.sandbox import FAULTS, Limits
@@ -47,7 +47,7 @@ def main() -> None:
     dataset = reachable(dataset, args.dask)
     all_ids = video_ids(dataset) if args.all else listed_ids(dataset)
     if not all_ids:
-        raise ListError([f"{dataset.videos}: no video with one of the endings {' '.join(DEMUXERS)}"])
+        raise ListError([f"{dataset.videos}: no video with one of the endings {ENDINGS}"])
     path = dataset.root / INDEX_NAME
     path = args.shard.part(path) if args.shard else path
     _check_writable(path)

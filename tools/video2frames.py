@@ -27,7 +27,7 @@ from pipelines.decode.frame_folder import check_template
 from pipelines.decode.reader import VideoReader
 from pipelines.files.atomic import fault_of_one, temporary_path
 from pipelines.files.errors import ListError
-from pipelines.files.formats import DEMUXERS
+from pipelines.files.formats import DEMUXERS, ENDINGS
 from pipelines.files.storage import is_remote
 from pipelines.files.unicode_names import locale_hint
 from pipelines.transcode.ffmpeg import FfmpegError, passthrough, run_ffmpeg
@@ -89,7 +89,7 @@ def main() -> None:
 
     clip_ids = video_ids(dataset)
     if not clip_ids:
-        raise ListError([f"{dataset.videos}: no video with one of the endings {' '.join(DEMUXERS)}"])
+        raise ListError([f"{dataset.videos}: no video with one of the endings {ENDINGS}"])
     title = "extracting audio" if args.audio else "extracting frames"
     results = defaultdict(list)
     try:

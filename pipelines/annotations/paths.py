@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from pipelines.annotations.rows import Listing, Row, class_key, unquoted, without_ending
-from pipelines.files.formats import DEMUXERS
+from pipelines.files.formats import ENDING_PATTERN
 
-_ENDINGS = "|".join(re.escape(ending) for ending in DEMUXERS)
 _PATHS = set(
     "path file filename filepath video videoname videopath videofile clip clipname clippath id name".split()  # noqa: SIM905
 )
@@ -75,13 +74,13 @@ def guess_delimiter(text: str) -> str:
     end, or before the quoted name there; else a tab, `,` or `;` anywhere; a space stands for white space.
     """
     for pattern in (
-        rf"(?:{_ENDINGS})\"?\s*?([,;\t])",
+        rf"(?:{ENDING_PATTERN})\"?\s*?([,;\t])",
         r'"(?:[^"]|"")*"\s*?([,;\t])',
         r"([,;\t])\s*-?\d+$",
     ):
         if found := re.search(pattern, text, re.IGNORECASE):
             return found[1]
-    if re.search(rf"(?:{_ENDINGS})\"?\s|\s-?\d+$", text, re.IGNORECASE):
+    if re.search(rf"(?:{ENDING_PATTERN})\"?\s|\s-?\d+$", text, re.IGNORECASE):
         return " "
     return next((mark for mark in "\t,;" if mark in text), " ")
 
@@ -98,7 +97,7 @@ def _split_line(text: str, delimiter: str, known: Collection[str]) -> tuple[str,
     gap = _gap(delimiter)
     for pattern in (
         rf'"(?P<path>(?:[^"]|"")*)"{gap}(?P<rest>.*)',
-        rf"(?P<path>.*(?:{_ENDINGS})){gap}(?P<rest>.*)",
+        rf"(?P<path>.*(?:{ENDING_PATTERN})){gap}(?P<rest>.*)",
         rf"(?P<path>.*?\S){gap}(?P<rest>-?\d+(?:{gap}-?\d+)*)",  # no ending: all numbers at the end are fields
     ):
         if found := re.fullmatch(pattern, text, re.IGNORECASE):

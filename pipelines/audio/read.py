@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 
 from pipelines.audio.decode import AudioError, Piece, audio_stream, decoded_pieces
-from pipelines.files.formats import DEMUXERS
+from pipelines.files.formats import ENDINGS, demuxer_of
 from pipelines.files.storage import is_remote, open_remote
 
 UNKNOWN_LENGTH = 0x7FFF0000
@@ -40,7 +40,7 @@ def read_audio(path: str | Path) -> tuple[np.ndarray, int]:
     if os.path.isdir(path):
         raise NoAudioError(f"{path}: a frame folder has no audio")
     try:
-        audio, rate = _read_wav(path) if _ending(path) == ".wav" else _read_video(path)
+        audio, rate = _read_wav(path) if os.path.splitext(path)[1].lower() == ".wav" else _read_video(path)
     except soundfile.SoundFileError as error:
         raise AudioError(f"{path}: the audio cannot be read ({_reason(error)})") from error
     if audio.size == 0:
@@ -62,10 +62,6 @@ def audio_pieces(path: str | Path) -> Iterator[Piece]:
                 yield from decoded_pieces(container, stream)
     except av.FFmpegError as error:
         raise AudioError(f"{path}: the audio cannot be read ({_reason(error)})") from error
-
-
-def _ending(path: str | Path) -> str:
-    return os.path.splitext(path)[1].lower()
 
 
 def _read_wav(path: str | Path) -> tuple[np.ndarray, int]:
@@ -136,9 +132,9 @@ def _are_chunks(content: bytes | bytearray) -> bool:
 
 def _open(path: str | Path) -> av.container.InputContainer:
     """Open a video with the demuxer of its ending, so that no other kind of file is read in its place."""
-    demuxer = DEMUXERS.get(_ending(path))
+    demuxer = demuxer_of(path)
     if demuxer is None:
-        raise AudioError(f"{path}: unknown ending; expected .wav or a video: {' '.join(DEMUXERS)}")
+        raise AudioError(f"{path}: unknown ending; expected .wav or a video: {ENDINGS}")
     if is_remote(path):
         try:
             return av.open(open_remote(path), "r", format=demuxer, metadata_errors="replace")

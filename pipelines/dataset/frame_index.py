@@ -15,7 +15,8 @@ from tqdm import tqdm
 from pipelines.dataset.clips import Dataset
 from pipelines.dataset.list_file import columns_hint
 from pipelines.dataset.tsam_names import explain_cut_names
-from pipelines.decode.frame_folder import FrameError, check_template, probe_folder
+from pipelines.decode.container import VideoError
+from pipelines.decode.frame_folder import check_template, probe_folder
 from pipelines.files.errors import ListError
 from pipelines.files.records import Record, is_whole, read_records, write_records
 from pipelines.files.unicode_names import name_hint
@@ -78,5 +79,5 @@ def _stat_record(dataset: Dataset, clip_id: str, mtime_ns: int, known: Record | 
 def _probe_record(dataset: Dataset, record: Record) -> Record:
     try:
         return record | {"status": "ok"} | probe_folder(dataset.root / record["file"], dataset.frames_tmpl)._asdict()
-    except FrameError as error:
+    except VideoError as error:
         return record | {"status": error.status, "reason": str(error)}

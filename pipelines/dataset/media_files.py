@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from pipelines.dataset.clips import Dataset
 from pipelines.dataset.list_file import columns_hint
 from pipelines.files.errors import ListError
-from pipelines.files.formats import DEMUXERS
+from pipelines.files.formats import DEMUXERS, ENDINGS
 from pipelines.files.storage import is_remote, remote_files, remote_names
 from pipelines.files.unicode_names import name_hint
 
@@ -71,7 +71,7 @@ def _no_video(dataset: Dataset, clip_id: str, in_capitals: str) -> str:
         return f"{dataset.videos}/{clip_id}: endings in capitals are not found; {_rename(in_capitals)}"
     missing = f"{dataset.videos}/{clip_id}"
     why = ("" if is_remote(missing) else name_hint(missing, DEMUXERS)) or columns_hint(clip_id)
-    return f"{missing}: no video with one of the endings {' '.join(DEMUXERS)}{why}"
+    return f"{missing}: no video with one of the endings {ENDINGS}{why}"
 
 
 def _rename(in_capitals: str) -> str:

@@ -21,8 +21,8 @@ from pipelines.files.errors import ListError
 from pipelines.files.records import (
     Record,
     append,
-    in_use,
     is_whole,
+    lock,
     merge_parts,
     named_error,
     open_to_append,
@@ -180,5 +180,5 @@ def compact_index(path: Path) -> None:
     """
     if path.is_file() and os.access(path, os.W_OK):
         with path.open("rb+") as file:
-            if not in_use(file):
+            if lock(file):
                 write_records(path, read_index(path).values())

@@ -12,7 +12,7 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from pipelines.files.formats import DEMUXERS
+from pipelines.files.formats import ENDINGS, demuxer_of
 from pipelines.files.storage import is_remote, open_remote
 from pipelines.files.unicode_names import name_hint
 
@@ -28,7 +28,7 @@ RESYNC_BYTES, PACKETS_IN_A_ROW = 1 << 16, 5  # how far, and for what, the beginn
 
 
 class VideoError(ValueError):
-    """A video that cannot be used. `status` is a short word for the index; the text says what to do."""
+    """A video or frame folder that cannot be used. `status` is a short word for the index; the text says what to do."""
 
     def __init__(self, status: str, message: str):
         super().__init__(status, message)
@@ -46,7 +46,9 @@ def open_video(path: str | Path) -> Iterator[InputContainer]:
         VideoError: `missing`, `not_a_file`, `unknown_ending`, `empty`, `unreadable`, `not_a_video`, `truncated` or
             `damaged` (the container cannot be read).
     """
-    demuxer = _demuxer(path)
+    demuxer = demuxer_of(path)
+    if demuxer is None:
+        raise VideoError("unknown_ending", f"{path}: expected one of the endings {ENDINGS}")
     remote = _fetched(path) if is_remote(path) else None
     _check_content(path, demuxer, remote)
     try:
@@ -90,13 +92,6 @@ def _fetched(path: str) -> BinaryIO:
         raise VideoError("missing", str(error)) from error
     except OSError as error:
         raise VideoError("unreadable", f"{path}: cannot be read ({error}); check the bucket and its keys") from error
-
-
-def _demuxer(path: str | Path) -> str:
-    demuxer = DEMUXERS.get(Path(path).suffix.lower())
-    if demuxer is None:
-        raise VideoError("unknown_ending", f"{path}: expected one of the endings {' '.join(DEMUXERS)}")
-    return demuxer
 
 
 def _check_content(path: str | Path, demuxer: str, remote: BinaryIO | None) -> None:

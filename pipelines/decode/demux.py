@@ -16,7 +16,7 @@ from pipelines.decode.bitstream.headers import header_reader
 from pipelines.decode.bitstream.mp4 import SampleTable, sample_table
 from pipelines.decode.bitstream.packets import Fact, Packet, Run, gather_facts, order_shown, select
 from pipelines.decode.container import VideoError, damaged, open_video, video_stream
-from pipelines.files.formats import DEMUXERS
+from pipelines.files.formats import demuxer_of
 from pipelines.files.storage import KEEP_BYTES, fetch, is_remote
 from pipelines.files.words import counted
 
@@ -130,7 +130,7 @@ class _Samples:
 
 def _read_whole(path: str | Path) -> bytes | None:
     """What an MP4 or MOV file holds, if it is one that may be kept in memory and can be read."""
-    if DEMUXERS.get(Path(path).suffix.lower()) not in ("mp4", "mov"):
+    if demuxer_of(path) not in ("mp4", "mov"):
         return None
     try:
         if is_remote(path):

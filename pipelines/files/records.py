@@ -134,15 +134,17 @@ def merge_parts(path: Path, key: Key = ("id",)) -> None:
             part.unlink()
 
 
-def in_use(file: BinaryIO) -> bool:
-    """Whether a run adds to a file of records, opened for writing; if not, none begins to before `file` is closed."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # a file system without locks, on which nothing can be told
-        pass
-    return False
+def lock(file: BinaryIO) -> bool:
+    """Keep other runs from adding to a file, opened for writing, until it is closed; False: one adds to it already.
+
+    A file system without locks tells of no other run.
+    """
+    with suppress(OSError):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
 
 
 def open_to_append(path: Path) -> BinaryIO:
