@@ -31,7 +31,7 @@ MUTATIONS = [
     Mutation(
         "checkpoint: written straight to its name",
         "pipelines/files/atomic.py",
-        "with unfinished(path) as temporary:",
+        "with temporary_path(path) as temporary:",
         "for temporary in [path]:",
         "tsam_dali/weights/test_checkpoint.py::test_a_save_that_fails_leaves_the_previous_file",
     ),
@@ -170,7 +170,7 @@ MUTATIONS = [
     ),
     Mutation(
         "video: damage is concealed",
-        "pipelines/decode/decoder.py",
+        "pipelines/decode/reader.py",
         '{"err_detect": "explode"} if strict else {}',
         "{}",
         "pipelines/decode/test_damage.py::test_damage_is_not_concealed",
@@ -206,7 +206,7 @@ MUTATIONS = [
     Mutation(
         "resume: dropout is drawn anew",
         "tsam_dali/training/engine.py",
-        "learner.seed_step()",
+        "train_state.seed_step()",
         "pass",
         "tsam_dali/runs/test_resume.py::test_killed",
     ),

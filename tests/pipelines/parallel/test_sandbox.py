@@ -99,7 +99,7 @@ def test_closing_ends_children_at_once(tmp_path):
 def test_no_orphans(number):
     """The program is ended from outside while one child sleeps and one spins."""
     script = (
-        "from pipelines.parallel.sandbox import *; from tests import probes\n"
+        "from pipelines.parallel.sandbox import *; from tests.helpers import probes\n"
         "for _ in map_limited(probes.by_name, ['/x/sleep.mp4', '/x/spin.mp4'], 2, Limits()): pass"
     )
     with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stderr=subprocess.DEVNULL) as program:
