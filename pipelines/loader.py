@@ -40,7 +40,7 @@ class Batch(NamedTuple):
     """One step's clips of one rank. Letters: B clips, S video segments, A audio segments."""
 
     video: torch.Tensor  # float32 (B, S, 3, H, W), 0..1
-    audio: torch.Tensor | None  # float32 (B, A, 3, H, W), log-mel pictures
+    audio: torch.Tensor | None  # float32 (B, A, 3, H, W), log-mel spectrograms
     label: torch.Tensor  # int64 (B,)
     row: torch.Tensor  # int64 (B,), line of the clip list; -1: padding
     ok: torch.Tensor  # bool (B,), False: padding, or a clip that could not be read (black and silent)
@@ -70,7 +70,7 @@ def build_loader(
         rank, world, local_world: number of this process, of all, and of those on this machine.
         views: of each video in a validation, one a pass; default: the centre clip alone.
         rank_batch: clips per rank in a validation step; default: this rank's part of batch_size.
-        once: a validation takes each view once; what is prepared ahead is not read anew then.
+        once: a validation takes each view once; what would be prepared ahead for the next pass is not read.
         mels: where the audio comes from; default: the data set's log-mel store.
 
     Raises:
@@ -173,7 +173,7 @@ class Loader:
         self.close()
 
     def _next(self) -> Batch:
-        """The batch of the current step. A pipeline that fails is built anew for it, without the clips that make it
+        """The batch of the current step. A pipeline that fails is built again for it, without the clips that make it
         fail; more than once, as a system short of memory may kill the new workers, too.
         """
         for tries_left in reversed(range(TRIES)):

@@ -37,7 +37,7 @@ class Pictures:
 
 
 def stored_picture(store: MelStore, clip_id: Path) -> np.ndarray:
-    return store.picture(str(clip_id), 1)[0]
+    return store.spectrogram(str(clip_id), 1)[0]
 
 
 def direct_picture(options: AudioImage, wav: Path) -> np.ndarray:

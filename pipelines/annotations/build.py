@@ -16,7 +16,7 @@ from pipelines.files.words import counted
 
 @dataclass
 class Lists:
-    """The two lists and what is to be said of them."""
+    """The two lists and what to report about them."""
 
     clips: dict[str, list[ListedClip]]
     """Those of "training" and "validation"."""
@@ -135,7 +135,7 @@ def _without_repeats(
     both = sorted({clip.id for clip in clips["training"]} & {clip.id for clip in clips["validation"]})
     if both:
         stand = counted(len(both), "clip stands", "clips stand")
-        warnings.append(f"{stand} in both lists, for example {both[0]}: validation will flatter")
+        warnings.append(f"{stand} in both lists, for example {both[0]}: validation scores will be too high")
     return clips
 
 
@@ -157,7 +157,7 @@ def _empty_lists(rows: list[Row], clips: dict[str, list[ListedClip]], media: Med
 
 def _backslash_hint(name: str) -> str:
     """What to add where a path may be one of Windows."""
-    return "; a backslash is a part of a name here and not what parts folders: write / in its place" * ("\\" in name)
+    return "; a backslash is part of a name here and does not separate folders: write / instead" * ("\\" in name)
 
 
 def _without_gaps(
@@ -169,7 +169,7 @@ def _without_gaps(
     if lost:
         warnings.append(
             f"without a training clip and left out: {len(lost)} of {len(names)} classes, for example {lost[0]!r}: "
-            "the others are numbered anew"
+            "the others get new numbers"
         )
     number = {label: i for i, label in enumerate(kept)}
     dropped = sum(clip.label not in number for clip in clips["validation"])

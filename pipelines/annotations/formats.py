@@ -53,10 +53,10 @@ FORMATS = {
 
 def recognise(path: Path, class_names: Sequence[str] = ()) -> str:
     """The format of a list or folder, a key of FORMATS; only its first lines are looked at. Where the names of the
-    classes are known, lines that nothing else is told of may hold a path and such a name.
+    classes are known, lines of no other format may hold a path and such a name.
 
     Raises:
-        ListError: the file cannot be read, or it cannot be told what it is.
+        ListError: the file cannot be read, or its format is not clear.
     """
     if path.is_dir():
         if (path / UCF101_CLASSES).exists():

@@ -22,7 +22,7 @@ class PathOptions:
     root: Path
     """Folder of the clips, to which ids are relative."""
     delimiter: str = ""
-    """What parts the fields; "" for what the first line shows, white space, a tab, `,` or `;`."""
+    """Separator of the fields; "" for the one that the first line shows: white space, a tab, `,` or `;`."""
     strip: str = ""
     """Leading folder to cut from the paths."""
     first_label: int = 0
@@ -70,8 +70,8 @@ def is_header(text: str, class_names: Sequence[str] = ()) -> bool:
 
 
 def guess_delimiter(text: str) -> str:
-    """What parts the fields of a line: what stands behind a video ending or a quoted path, or before the number at the
-    end, or before the quoted name there; else a tab, `,` or `;` anywhere; a space stands for white space.
+    """The separator of a line's fields: what follows a video ending or a quoted path, or precedes the number or the
+    quoted name at the end; else a tab, `,` or `;` anywhere; a space stands for white space.
     """
     for pattern in (
         rf"(?:{ENDING_PATTERN})\"?\s*?([,;\t])",
@@ -86,7 +86,7 @@ def guess_delimiter(text: str) -> str:
 
 
 def _gap(delimiter: str) -> str:
-    """The pattern of what parts two fields."""
+    """The pattern of the separator of two fields."""
     return r"\s+" if delimiter.isspace() and delimiter != "\t" else rf"\s*{re.escape(delimiter)}\s*"
 
 

@@ -1,4 +1,4 @@
-"""What another project's list says of its clips, in one form for all formats."""
+"""The content of another project's list, in one form for all formats."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""The audio in an open file: which of its tracks is heard, and its samples with the times at which they are heard."""
+"""The audio in an open file: which of its tracks is played, and its samples with the times at which they are."""
 
 import re
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ class Piece(NamedTuple):
 
 
 def audio_stream(path: object, container: InputContainer) -> av.AudioStream | None:
-    """The track that is heard, of those that can be decoded: as the ffmpeg program chooses, a default one, else the one
+    """The track that is used, of those that can be decoded: as the ffmpeg program chooses, a default one, else the one
     with the most channels, else the first; None where there is no audio.
 
     Raises:
@@ -107,8 +107,8 @@ def _end(container: InputContainer, stream: av.AudioStream) -> int | None:
     The ffmpeg program heeds that from version 8 on (not of fragments, of audio that begins late, and of Opus), its
     libraries here do not.
     """
-    told = {"mov", "mp4"} & set(container.format.name.split(",")) and stream.frames and stream.start_time == 0
-    return stream.duration if told and stream.codec_context.codec.canonical_name != "opus" else None
+    known = {"mov", "mp4"} & set(container.format.name.split(",")) and stream.frames and stream.start_time == 0
+    return stream.duration if known and stream.codec_context.codec.canonical_name != "opus" else None
 
 
 def _frames(container: InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame]:

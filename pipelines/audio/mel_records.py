@@ -35,7 +35,7 @@ _OLD_NAME_OF_DIGEST = "sound"  # in stores that were made before the field got i
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What is known of the stored audio of one file of a clip: a line of the summary."""
+    """What is known about the stored audio of one file of a clip: a line of the summary."""
 
     id: str
     status: Status

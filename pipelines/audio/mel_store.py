@@ -1,4 +1,4 @@
-"""The log-mel store as training uses it: checked once at the start, then read picture by picture."""
+"""The log-mel store as training uses it: checked once at the start, then read clip by clip."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipelines.audio.log_mel import AudioImage, picture, silent_picture
+from pipelines.audio.log_mel import AudioImage, silent_spectrogram, spectrogram
 from pipelines.audio.mel_file import columns_path, fingerprint, load_columns
 from pipelines.audio.mel_records import Record, read_summary, state
 from pipelines.files.storage import State
@@ -26,7 +26,7 @@ _PROBLEMS = {
         f"audio in the log-mel store of another file, or of the same before it changed; {_REMEDY}",
     ),
 }
-"""What a clip does, what several do, and the rest of the sentence."""
+"""The verb for one clip, the verb for several, and the rest of the sentence."""
 
 
 class Findings(NamedTuple):
@@ -44,8 +44,8 @@ class MelStore:
     folder: Path
     options: AudioImage
 
-    def picture(self, name: str, audio_segments: int, cut: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
-        """The picture of a clip, float32 (A, 3, H, W), as `pipelines.audio.log_mel.picture` makes it; silence for a
+    def spectrogram(self, name: str, audio_segments: int, cut: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
+        """The spectrograms of a clip, float32 (A, 3, H, W), as `log_mel.spectrogram` makes them; those of silence for a
         silent clip.
 
         Args:
@@ -58,8 +58,8 @@ class MelStore:
         """
         columns = load_columns(columns_path(self.folder, name), fingerprint(self.options), audio_segments)
         if columns is None:
-            return silent_picture(self.options, audio_segments)
-        return picture(columns, self.options, audio_segments, cut)
+            return silent_spectrogram(self.options, audio_segments)
+        return spectrogram(columns, self.options, audio_segments, cut)
 
     def check(self, states: Mapping[str, Sequence[State]]) -> Findings:
         """Compare the store with the clips that will be asked for; opens nothing but the summary.

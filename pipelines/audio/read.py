@@ -49,7 +49,7 @@ def read_audio(path: str | Path) -> tuple[np.ndarray, int]:
 
 
 def audio_pieces(path: str | Path) -> Iterator[Piece]:
-    """The audio of a video as `read_audio` gives it, piece by piece, with the times at which it is heard; none where
+    """The audio of a video as `read_audio` gives it, piece by piece, with the times at which it is played; none where
     there is no audio.
 
     Raises:

@@ -1,6 +1,6 @@
-"""The DALI graphs: a way in (frames from workers; JPEG files, pruned or whole videos for the decoder), a common tail.
+"""The DALI graphs: an input (frames from workers; JPEG files, pruned or whole videos for the decoder), a common tail.
 
-All draws come in as arguments; the graph draws nothing, so the same plan gives the same picture anywhere.
+All draws come in as arguments; the graph draws nothing, so the same plan gives the same images anywhere.
 """
 
 from dataclasses import replace
@@ -33,7 +33,7 @@ Nodes = dict[str, DataNode]
 
 
 class Tail(NamedTuple):
-    """What is done to all frames, whatever the way in."""
+    """What is done to all frames, whatever the input."""
 
     output_size: int  # height and width of the result, pixels
     look: bool = False  # whether plans change colors, or blur; done to the batch, see `color_jitter.py`

@@ -1,4 +1,4 @@
-"""The ways from a clip's file to what the graph takes: what a worker reads, and what stands for an unreadable clip.
+"""The inputs of the graph, made from a clip's file: what a worker reads, and what stands for an unreadable clip.
 
 Each has `read(clip, plan, together)` and `black(num_segments)`; both give the first two arrays of a `Sample`. They run
 in the decode workers and hold plain data only. `together` are the frames that several samples want of the clip, those
@@ -83,7 +83,7 @@ VideoInput = DecodedVideo | PrunedVideo | WholeVideo | JpegFrames
 
 
 def choose_input(source: str, decode: str, frames_tmpl: str, clips: Sequence[Clip]) -> VideoInput:
-    """The way in that the settings `pipeline.source`, `pipeline.decode` and `dataset.frames_tmpl` ask for."""
+    """The input that the settings `pipeline.source`, `pipeline.decode` and `dataset.frames_tmpl` ask for."""
     if source == "frames":
         return JpegFrames(frames_tmpl, nvjpeg=decode == "gpu")
     if decode == "cpu":

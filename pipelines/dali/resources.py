@@ -1,4 +1,4 @@
-"""What a rank has of its machine: decode processes, threads of DALI, a GPU."""
+"""What a rank uses of its machine: decode processes, threads of DALI, a GPU."""
 
 import os
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pipelines.audio.from_video import FileAudio
-from pipelines.audio.log_mel import silent_picture
+from pipelines.audio.log_mel import silent_spectrogram
 from pipelines.audio.mel_store import MelStore
 from pipelines.dali.inputs import VideoInput
 from pipelines.dataset.clips import Clip
@@ -32,7 +32,7 @@ class Sample(NamedTuple):
     crop_shape: np.ndarray  # height, width in pixels, int32 (2,)
     flip: np.ndarray  # 0 or 1, int32 ()
     look: np.ndarray  # changes of color, and blur, float32 (10,); see `sampling.Plan.look`
-    audio: np.ndarray  # log-mel pictures, float32 (A, 3, H, W)
+    audio: np.ndarray  # log-mel spectrograms, float32 (A, 3, H, W)
     meta: np.ndarray  # label, row, ok, int64 (3,)
     reason: np.ndarray  # why ok is 0: UTF-8 text filled up with zeros, uint8 (REASON_BYTES,)
 
@@ -58,7 +58,7 @@ class ClipSource:
     fields: tuple[str, ...] = Sample._fields  # what the graph uses of a sample
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Arrive in a worker."""
+        """Start to serve in a worker."""
         serve_parent()
         self.__dict__.update(state)
 
@@ -110,14 +110,14 @@ class ClipSource:
 
     def _audio(self, clip: Clip, plan: sampling.Plan) -> np.ndarray:
         if not clip.audio or not self.audio_segments:
-            return silent_picture(self.mels.options, self.audio_segments)
-        return self.mels.picture(clip.audio, self.audio_segments, plan.audio_cut)
+            return silent_spectrogram(self.mels.options, self.audio_segments)
+        return self.mels.spectrogram(clip.audio, self.audio_segments, plan.audio_cut)
 
     def _black(self, position: Position, reason: str) -> Sample:
         video, frames = self.video_input.black(self.num_segments)
         plan = sampling.Plan(frames=frames, crop=sampling.Crop(0, 0, 1, 1))
         label = self.clips[position.row].label if position.row >= 0 else 0
-        silence = silent_picture(self.mels.options, self.audio_segments)
+        silence = silent_spectrogram(self.mels.options, self.audio_segments)
         return _sample(video, frames, plan, silence, (label, position.row, 0), reason)
 
 

@@ -18,8 +18,7 @@ def audio_file(dataset: Dataset, clip_id: str, video: str | Path | None = None) 
 
     Raises:
         pipelines.files.errors.ListError: there is none of the three, or what has its name is no file, or has it in
-        another
-            Unicode form.
+            another Unicode form.
     """
     wav = dataset.audios / f"{clip_id}.wav"
     if os.path.isfile(wav):

@@ -125,7 +125,7 @@ def _warn_of_leaks(lists: dict[str, list[Entry]]) -> None:
     both = {entry.id for entry in lists["training"]} & {entry.id for entry in lists["validation"]}
     if both:
         stand = counted(len(both), "clip stands", "clips stand")
-        log.warning("%s in both lists, for example %s: validation will flatter", stand, min(both))
+        log.warning("%s in both lists, for example %s: validation scores will be too high", stand, min(both))
 
 
 def _warn_of_lost_classes(split: str, entries: list[Entry], clips: list[Clip], names: Sequence[str]) -> None:
@@ -169,7 +169,7 @@ def _clip(dataset: Dataset, entry: Entry, record: Record) -> Clip:
 
 
 def _attach_audio(config: LoaderConfig, clips: dict[str, list[Clip]]) -> tuple[list[str], dict[str, str]]:
-    """Says of each clip whether the log-mel store has audio for it, and leaves out what has to be; in place.
+    """Note for each clip whether the log-mel store has audio for it, and leave out what has to be; in place.
 
     Returns the problems, and why each clip was left out.
     """

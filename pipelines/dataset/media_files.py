@@ -66,7 +66,7 @@ def find_videos(dataset: Dataset, clip_ids: Iterable[str]) -> tuple[dict[str, st
 
 
 def _no_video(dataset: Dataset, clip_id: str, in_capitals: str) -> str:
-    """What to tell of a clip without a file, but perhaps with one whose ending is in capitals."""
+    """The message for a clip without a file, or with one whose ending is in capitals."""
     if in_capitals:
         return f"{dataset.videos}/{clip_id}: endings in capitals are not found; {_rename(in_capitals)}"
     missing = f"{dataset.videos}/{clip_id}"
@@ -98,7 +98,7 @@ def _names(folder: str) -> frozenset[str]:
 
 
 def unreachable(folder: str, error: OSError) -> str:
-    """What to tell of an object store that does not answer."""
+    """The message for an object store that does not answer."""
     return f"{folder}: cannot be listed ({error}); check the bucket's name, AWS_ENDPOINT_URL and the keys (AWS_...)"
 
 
@@ -139,5 +139,5 @@ def _files(dataset: Dataset) -> Iterator[str]:
             continue
         seen.add((status.st_dev, status.st_ino))
         for name in (*folders, *names):
-            if not name.startswith("."):  # half a copy, or what macOS keeps beside a file
+            if not name.startswith("."):  # an unfinished copy, or what macOS keeps beside a file
                 yield os.path.relpath(os.path.join(folder, name), root)

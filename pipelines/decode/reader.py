@@ -110,8 +110,8 @@ class VideoReader:
             self._files = files.pop_all()
 
     def _unused_decoder(self) -> VideoCodecContext:
-        """The decoder of the stream. Once used it knows of later parameters, or has stopped at damage: only the file,
-        opened anew, gives another one that knows all that its header says.
+        """The decoder of the stream. Once used it knows of later parameters, or has stopped at damage; another one
+        that knows all that the file's header says takes opening the file again.
         """
         if self._is_used:
             self._files.close()
@@ -172,7 +172,7 @@ def _plain_frames(path: str | Path, wanted: Collection[int], once: bool) -> dict
     codec.extradata = table.extradata
     frames = selected_frames(demuxed, codec, wanted)
     if codec.has_b_frames and shown == sorted(shown):
-        return None  # pictures change places, but the file does not say how
+        return None  # the frames are reordered, but the file does not say how
     return frames
 
 

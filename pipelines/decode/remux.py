@@ -1,7 +1,7 @@
 """The packets that the wanted frames need as a video file in memory, for decoders that cannot skip (NVDEC).
 
 Such a decoder decodes a file from its beginning to the last wanted frame; here every packet that it need not decode is
-left out, and the frames are numbered anew.
+left out, and the frames get new numbers.
 """
 
 import io
@@ -22,7 +22,7 @@ from pipelines.decode.reader import VideoReader
 
 CODECS = ("h264", "hevc", "vp9", "av1")
 NOT_IN_MP4 = ("yuv440p",)  # of VP9, by FFmpeg's writer
-AT_JOINTS = {"h264": delimit, "hevc": break_link}  # what is done to packets that did not follow the one before
+AT_CUTS = {"h264": delimit, "hevc": break_link}  # what is done to packets that did not follow the one before
 TICK = Fraction(1, 25)
 UPRIGHT = np.array([1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30], ">i4").tobytes()
 """Display matrix of a track that is shown as it is, 44 bytes into the track header box (ISO/IEC 14496-12, 8.3.2)."""
@@ -37,7 +37,7 @@ def remux(path: str | Path, frames: Collection[int]) -> tuple[bytes, np.ndarray]
 
     Raises:
         VideoError: as `decode_frames`; further `not_prunable` (a codec other than those of CODECS, or a file that does
-            not tell in which order its frames are shown) and `rotated` (such a decoder cannot turn or mirror pictures).
+            not tell in which order its frames are shown) and `rotated` (such a decoder cannot turn or mirror frames).
     """
     wanted = [int(frame) for frame in frames]
     with VideoReader(path) as video:
@@ -68,7 +68,7 @@ def _write(output: io.BytesIO, video: VideoReader, wanted: set[int]) -> dict[int
     delay = max(k - place[i] for k, (_, i) in enumerate(chosen))  # nothing is shown before it is decoded
     extradata = codec.extradata or b""
     cuts = {run.packets[0] for run in runs[1:]}
-    mend = AT_JOINTS.get(codec.codec.canonical_name, lambda data, extradata: data)
+    mend = AT_CUTS.get(codec.codec.canonical_name, lambda data, extradata: data)
     packets = demuxed.packets(i for _, i in chosen)
     with av.open(output, "w", format="mp4", options={"use_editlist": "0"}) as target:
         copy = target.add_stream_from_template(video.stream, opaque=True)
@@ -99,7 +99,7 @@ def _not_prunable(path: str | Path) -> VideoError:
 
 @cache
 def black_video() -> bytes:
-    """A video file of one black picture, 256 x 256 pixels, to stand for what cannot be read.
+    """A video file of one black frame, 256 x 256 pixels, to stand for what cannot be read.
 
     VP9, because DALI decodes it on the CPU and on NVDEC.
     """
@@ -108,8 +108,8 @@ def black_video() -> bytes:
         stream = target.add_stream("libvpx-vp9", rate=25)
         stream.width, stream.height, stream.pix_fmt = 256, 256, "yuv420p"
         stream.thread_count = 1
-        picture = av.VideoFrame.from_ndarray(np.zeros((256, 256, 3), np.uint8), format="rgb24")
-        target.mux(stream.encode(picture))
+        frame = av.VideoFrame.from_ndarray(np.zeros((256, 256, 3), np.uint8), format="rgb24")
+        target.mux(stream.encode(frame))
         target.mux(stream.encode(None))
     return output.getvalue()
 

@@ -1,4 +1,4 @@
-"""One of several runs of a tool that share the clips of a data set, and the part files that such runs leave."""
+"""One of several runs of a tool that share the clips of a data set, and the part files that such runs write."""
 
 import os
 import re

@@ -1,8 +1,8 @@
-"""Videos in an object store, s3://bucket/prefix, beside those in folders: what there is, since when, and its bytes.
+"""Videos in an object store, s3://bucket/prefix, beside those in folders: their names, states and bytes.
 
 Reached through fsspec and obstore (extra s3). Keys and addresses come from the environment: AWS_ACCESS_KEY_ID,
 AWS_SECRET_ACCESS_KEY, AWS_DEFAULT_REGION, AWS_ENDPOINT_URL, or the role of the machine. Everything that goes wrong
-there is an OSError, as it would be with a file.
+there is an OSError, as with a file.
 """
 
 import io
@@ -43,7 +43,7 @@ def fetch(path: str) -> bytes | None:
     except OSError:
         if state(path)[0]:
             raise
-        data = b""  # of an empty object no part can be had
+        data = b""  # an empty object has no range to read
     return data if len(data) <= KEEP_BYTES else None
 
 

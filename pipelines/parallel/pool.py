@@ -12,7 +12,7 @@ from pipelines.parallel.processes import end_with_parent
 from pipelines.parallel.sandbox import Fault, Item, Limits, Result, map_limited
 
 FILES_PER_TASK = 20
-"""That a Dask worker takes at a time: a task costs milliseconds, the child process with limits about a second."""
+"""Files that a Dask worker takes at a time: a task costs milliseconds, the child process with limits about a second."""
 SECONDS_TO_CONNECT = 20
 
 
@@ -36,14 +36,14 @@ def in_processes(function: Callable[..., Any], jobs: Iterable[tuple], workers: i
         yield from joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(calls)
     except TerminatedWorkerError as error:
         raise ValueError(
-            "a worker process was killed, perhaps for want of memory; what is done is kept: run it again, with a "
+            "a worker process was killed, perhaps because memory ran out; what is done is kept: run it again, with a "
             "smaller --workers"
         ) from error
 
 
 def _work(program: int, function: Callable[..., Any], job: tuple) -> Any:
     """A job in a process that does not outlive the program: those of joblib would wait for further jobs."""
-    if os.getpid() != program:  # one worker is none: the program itself
+    if os.getpid() != program:  # with one worker, joblib stays in the program itself
         end_with_parent()
         if os.getppid() != program:  # it ended before that
             os._exit(1)
@@ -91,7 +91,7 @@ def _client(address: str) -> Iterator[Any]:
         raise ValueError('--dask: the package "distributed" is missing; pip install "tsam_dali[dask]"') from error
     try:
         client = Client(address, timeout=SECONDS_TO_CONNECT, set_as_default=False)
-    except (OSError, ValueError) as error:  # OSError: also that of a time that has passed
+    except (OSError, ValueError) as error:  # OSError: also of a time-out
         raise ValueError(f"--dask {address}: no scheduler answers there ({error})") from error
     with client:
         try:

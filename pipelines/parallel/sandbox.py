@@ -1,7 +1,7 @@
 """A function applied to each of many items, in child processes with limits on time and memory.
 
-For files that hang, fill the memory or bring down the library that reads them: the run goes on, and the item's result
-is a `Fault`. Each worker is a server, a clean process that has imported what the function needs, and its child, forked
+For files that hang, fill the memory or crash the library that reads them: the run continues, and the item's result is a
+`Fault`. Each worker is a server, a clean process that has imported what the function needs, and its child, forked
 from it, which takes the items and is replaced when one of them ends it. Nothing stays behind: servers end when the
 program does, however it ends, and children with their servers.
 """
@@ -36,7 +36,7 @@ class Limits:
     seconds: float = 120.0
     """Time; waiting for the disk counts."""
     megabytes: int = 4096
-    """Address space, in 2^20 bytes, on top of what the process has when it starts."""
+    """Address space, in 2^20 bytes, in addition to what the process has when it starts."""
 
 
 class Fault(NamedTuple):
@@ -105,7 +105,7 @@ class _Server:
             if not self._closed:
                 self._process.join()
                 self._start()
-            return Fault("crashed", "the process that reads it was ended from outside, perhaps for want of memory")
+            return Fault("crashed", "the process that reads it was killed from outside, perhaps because memory ran out")
 
     def close(self) -> None:
         self._closed = True
@@ -131,7 +131,7 @@ def _serve(parent: Connection, function: Callable[[Any], Any], limits: Limits) -
                 child = child.replaced()
             answer = child.ask(item)
             if isinstance(answer, Fault) and answer.status != "timeout" and child.items > 1:
-                child = child.replaced()  # perhaps an earlier item's fault: only a fresh process tells
+                child = child.replaced()  # perhaps an earlier item's fault: only a fresh process shows it
                 answer = child.ask(item)
             parent.send(answer)
 
@@ -140,7 +140,7 @@ class _Child:
     """A forked process, seen from its server."""
 
     def __init__(self, parent: Connection, function: Callable[[Any], Any], limits: Limits):
-        self.items = 0  # that it was asked for
+        self.items = 0  # processed so far
         self.ended = False
         self._parent, self._function, self._limits = parent, function, limits
         self._connection, theirs = multiprocessing.Pipe()
@@ -203,7 +203,7 @@ def _work(server: Connection, function: Callable[[Any], Any], limits: Limits) ->
         while True:
             item = server.recv()
             usage = resource.getrusage(resource.RUSAGE_SELF)
-            # Should nobody be there any more to look at the clock.
+            # In case its server is gone and cannot watch the time.
             _limit(resource.RLIMIT_CPU, ceil(usage.ru_utime + usage.ru_stime + limits.seconds) + 1)
             server.send(_apply(function, item, limits))
     finally:

@@ -18,7 +18,7 @@ LOSSLESS = "flac"
 
 
 def audio_start(path: str | Path, source: InputContainer) -> Fraction | None:
-    """When the audio begins to be heard, in seconds on the clock of `source`; None: there is none.
+    """When the audio begins to play, in seconds on the clock of `source`; None: there is none.
 
     Raises:
         AudioError: see `audio_stream`.
@@ -33,7 +33,7 @@ def audio_start(path: str | Path, source: InputContainer) -> Fraction | None:
 
 
 def _primed(packet: av.Packet) -> int:
-    """Samples at the beginning of a packet that only start the decoder and are never heard."""
+    """Samples at the beginning of a packet that only start the decoder and are never played."""
     data = bytes(packet.get_sidedata("skip_samples")) if packet.has_sidedata("skip_samples") else b""
     return struct.unpack_from("<I", data)[0] if len(data) >= 4 else 0
 

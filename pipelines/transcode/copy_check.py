@@ -11,22 +11,22 @@ from pipelines.decode.container import VideoError, open_video
 from pipelines.decode.reader import VideoReader
 
 FIELD = 32
-"""Pictures are compared by the mean brightness of fields, of at least so many pixels a side where there are so many."""
+"""Frames are compared by the mean brightness of fields, of at least so many pixels a side where there are so many."""
 TOLERANCE = 8.0
 """Levels by which the mean of a field may change in encoding with rate factors up to USUAL. Noise, the worst of the
-pictures that were tried, changes by 4, and twice as much with each COARSER more, whatever the size of the copy."""
+frames that were tried, changes by 4, and twice as much with each COARSER more, whatever the size of the copy."""
 USUAL, COARSER = 26.0, 9.0
 
 
-def fields(picture: av.VideoFrame) -> np.ndarray:
-    """Mean brightness of the fields of a 4:2:0 picture whose sides are multiples of 8, float: 1, 2, 4 or 8 fields along
+def fields(frame: av.VideoFrame) -> np.ndarray:
+    """Mean brightness of the fields of a 4:2:0 frame whose sides are multiples of 8, float: 1, 2, 4 or 8 fields along
     each side.
     """
-    plane = picture.planes[0]
+    plane = frame.planes[0]
     rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)  # rows are padded
-    pixels = rows[: picture.height, : picture.width]
+    pixels = rows[: frame.height, : frame.width]
     down, across = (next((n for n in (8, 4, 2) if side >= n * FIELD), 1) for side in pixels.shape)
-    return pixels.reshape(down, picture.height // down, across, -1).mean(axis=(1, 3))
+    return pixels.reshape(down, frame.height // down, across, -1).mean(axis=(1, 3))
 
 
 def fault_of_copy(path: Path, written: list[np.ndarray], audio_packets: int, crf: float) -> str:
@@ -34,7 +34,7 @@ def fault_of_copy(path: Path, written: list[np.ndarray], audio_packets: int, crf
 
     Args:
         path: the copy.
-        written: the fields of each picture that went in.
+        written: the fields of each frame that went in.
         audio_packets: how many went in.
         crf: rate factor of the encoder.
     """

@@ -1,6 +1,6 @@
-"""One training copy of a video: small, upright, of square pixels, with its audio, and cheap to take single frames from.
+"""One training copy of a video: small, upright, of square pixels, with its audio, and fast to take single frames from.
 
-A copy is H.264 in MP4, 8 bit 4:2:0, both sides multiples of 16 (so that NVDEC can use a decoder again). Few pictures
+A copy is H.264 in MP4, 8 bit 4:2:0, both sides multiples of 16 (so that NVDEC can use a decoder again). Few frames
 depend on each other, so that a wanted frame needs few others, and what costs a decoder time (loop filter, arithmetic
 coding) is left out.
 """
@@ -58,7 +58,7 @@ class CopyOptions:
     group: Annotated[int, Ge(1)] = 16
     """Frames from one random access point to the next."""
     b_frames: Annotated[int, Interval(ge=0, le=16)] = 7
-    """Pictures between two reference pictures, on which no other depends."""
+    """Frames between two reference frames, on which no other depends."""
 
     def __post_init__(self):
         if not MULTIPLE <= self.short_side <= LARGEST or self.short_side % MULTIPLE:
@@ -75,7 +75,7 @@ class CopyOptions:
 
 
 def copy_size(height: int, width: int, short_side: int) -> tuple[int, int]:
-    """Height and width of the copy of a picture: the long side in proportion, rounded to a multiple of 16.
+    """Height and width of the copy of a frame: the long side in proportion, rounded to a multiple of 16.
 
     360 x 640 at 256: 256 x 448.
     """
@@ -162,7 +162,7 @@ def _tick(video: VideoReader) -> Fraction:
 
 
 def _start(source: str | Path, first_frame: Fraction) -> Fraction:
-    """What becomes 0, in seconds: the first frame, or the audio, if that is heard before it."""
+    """What becomes 0, in seconds: the first frame, or the audio, if that is played before it."""
     with open_video(source) as container:
         audio = audio_start(source, container)
     return first_frame if audio is None else min(first_frame, audio)
@@ -181,26 +181,26 @@ def _kept(video: VideoReader, tick: Fraction, fps: float) -> Iterator[tuple[int,
 
 
 def _video_track(
-    output: OutputContainer, picture: av.VideoFrame, options: CopyOptions, tick: Fraction, stream: VideoStream
+    output: OutputContainer, frame: av.VideoFrame, options: CopyOptions, tick: Fraction, stream: VideoStream
 ) -> VideoStream:
     track = output.add_stream("libx264", rate=stream.average_rate or round(1 / tick), options=options.encoder())
     track.pix_fmt = "yuv420p"
     track.codec_context.time_base = tick
-    if not picture.format.is_rgb:  # brightness and colors stay as they are, and so does the name of their matrix
-        track.codec_context.colorspace = picture.colorspace
+    if not frame.format.is_rgb:  # brightness and colors stay as they are, and so does the name of their matrix
+        track.codec_context.colorspace = frame.colorspace
     return track
 
 
-def _small(picture: av.VideoFrame, height: int, width: int) -> av.VideoFrame:
-    """The picture as shown, in the given size: 4:2:0, 8 bit, limited range."""
-    how = orientation(picture)
-    small = levelled(picture).reformat(
+def _small(frame: av.VideoFrame, height: int, width: int) -> av.VideoFrame:
+    """The frame as shown, in the given size: 4:2:0, 8 bit, limited range."""
+    how = orientation(frame)
+    small = levelled(frame).reformat(
         width=height if how.sideways else width,
         height=width if how.sideways else height,
         format="yuv420p",
         src_colorspace=Colorspace.ITU601,  # the same on both sides: nothing is converted but RGB
         dst_colorspace=Colorspace.ITU601,
-        src_color_range=color_range(picture),
+        src_color_range=color_range(frame),
         dst_color_range=ColorRange.MPEG,
         interpolation=Interpolation.BICUBIC,
         threads=1,
@@ -208,12 +208,12 @@ def _small(picture: av.VideoFrame, height: int, width: int) -> av.VideoFrame:
     return _turned(small, how)
 
 
-def _turned(picture: av.VideoFrame, how: Orientation) -> av.VideoFrame:
-    """A 4:2:0 picture as shown."""
+def _turned(frame: av.VideoFrame, how: Orientation) -> av.VideoFrame:
+    """A 4:2:0 frame as shown."""
     if how == Orientation():
-        return picture
-    stacked, height = picture.to_ndarray(), picture.height  # (H * 3 / 2, W): brightness above the two color planes
-    colors = stacked[height:].reshape(2, height // 2, picture.width // 2)
+        return frame
+    stacked, height = frame.to_ndarray(), frame.height  # (H * 3 / 2, W): brightness above the two color planes
+    colors = stacked[height:].reshape(2, height // 2, frame.width // 2)
     planes = [how.shown(plane) for plane in (stacked[:height], *colors)]
     turned = np.concatenate([plane.reshape(-1, planes[0].shape[1]) for plane in planes])
     return av.VideoFrame.from_ndarray(np.ascontiguousarray(turned), format="yuv420p")

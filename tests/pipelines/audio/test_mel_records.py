@@ -71,7 +71,7 @@ def test_what_is_stored_and_said(dataset):
     store = MelStore(dataset.mels, OPTIONS)
     for clip_id in ("video", "sub/wav"):
         direct = log_mel_picture(audio_file(dataset, clip_id), OPTIONS, 2)
-        np.testing.assert_allclose(store.picture(clip_id, 2), direct, atol=0.005)
+        np.testing.assert_allclose(store.spectrogram(clip_id, 2), direct, atol=0.005)
 
 
 def test_equal_channels_are_stored_once(dataset):
@@ -79,7 +79,7 @@ def test_equal_channels_are_stored_once(dataset):
     store_all(dataset, "video")
     assert latest(dataset)["video"].channels == 1
     direct = log_mel_picture(dataset.audios / "video.wav", OPTIONS, 2)
-    np.testing.assert_allclose(MelStore(dataset.mels, OPTIONS).picture("video", 2), direct, atol=0.005)
+    np.testing.assert_allclose(MelStore(dataset.mels, OPTIONS).spectrogram("video", 2), direct, atol=0.005)
 
 
 def test_no_more_than_two_channels_are_stored(dataset):
@@ -213,7 +213,7 @@ def test_other_audio_of_a_clip_is_stored_beside_and_equal_audio_once(dataset):
     assert (first, len(list(dataset.mels.glob("*.safetensors")))) == ("video", 2)
     store = MelStore(dataset.mels, OPTIONS)
     for name, source in ((first, dataset.videos / "video.mp4"), (second, wav.audios / "video.wav")):
-        np.testing.assert_allclose(store.picture(name, 1), log_mel_picture(source, OPTIONS, 1), atol=0.005)
+        np.testing.assert_allclose(store.spectrogram(name, 1), log_mel_picture(source, OPTIONS, 1), atol=0.005)
 
     same = dataclasses.replace(dataset, dir_videos="same")
     same.videos.mkdir()

@@ -141,7 +141,7 @@ def test_faults_that_depend_on_more_than_the_file(dataset):
     assert record["status"] == "timeout"
     assert record["reason"] == (
         f"{dataset.videos}/sleep.mp4: not done after 1 s; "
-        "if it is only long, run tools/index_videos.py with a larger --timeout"
+        "if it is just long, run tools/index_videos.py with a larger --timeout"
     )
     assert probed(dataset) == []
     assert probed(dataset, again=("timeout",)) == ["sleep.mp4"]
@@ -221,7 +221,7 @@ def test_damaged_lines_are_ignored(dataset, caplog):
     path.write_bytes(first + b"\xff{]\n\n[]\n1\n" + b'{"file": []}\n' + second + third[:40])
     with caplog.at_level(logging.WARNING):
         assert probed(dataset) == [Path(json.loads(third)["file"]).name]
-    assert f"{path}: a damaged line is ignored; its clip is looked at again" in caplog.messages
+    assert f"{path}: a damaged line is ignored; its clip is checked again" in caplog.messages
     assert len(lines(dataset)) == 3
 
 
@@ -268,7 +268,7 @@ def test_interrupted_and_continued(dataset, number):
         os.link(dataset.videos / "a.mp4", dataset.videos / f"{i}.mp4")
     script = (
         "import sys; from pipelines.dataset.clips import *; from pipelines.dataset.media_files import *\n"
-        "from pipelines.dataset.video_index import *; from tests import probes\n"
+        "from pipelines.dataset.video_index import *; from tests.helpers import probes\n"
         "dataset, probe = Dataset(data_dir=sys.argv[1]), partial(probes.slowly, calls=sys.argv[2])\n"
         "index_videos(dataset, video_ids(dataset), 2, probe=probe)"
     )

@@ -32,7 +32,7 @@ def test_noise_of_any_size(tmp_path, size, side, crf):
 
 
 def test_a_copy_is_read_back(tmp_path):
-    """Another number of frames, another picture or missing audio is noticed."""
+    """Another number of frames, another frame or missing audio is noticed."""
     path = write_video(tmp_path / "v.mp4", 10, (64, 64), audio=True)
     with open_video(path) as container:
         packets = sum(packet.size > 0 for packet in container.demux(audio=0))
