@@ -170,7 +170,7 @@ MUTATIONS = [
     ),
     Mutation(
         "video: damage is concealed",
-        "pipelines/decode/decoder.py",
+        "pipelines/decode/reader.py",
         '{"err_detect": "explode"} if strict else {}',
         "{}",
         "pipelines/decode/test_damage.py::test_damage_is_not_concealed",

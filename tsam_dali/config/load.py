@@ -12,27 +12,15 @@ from typing import Annotated, Any
 import pydantic
 from annotated_types import Ge
 
-from pipelines.audio.log_mel import AudioImage
-from pipelines.dali.source import PipelineOptions
 from pipelines.dataset.clips import Dataset
+from pipelines.dataset.config import DataAugmentation, PipelineOptions
 from pipelines.dataset.list_file import read_text
 from pipelines.files.errors import InputError, ListError
-from pipelines.sampling.plan import AudioAugmentation, VideoAugmentation, VideoImage
 from tsam_dali.config.sections import Model, OptimizerParam, ShiftTemporal, TrainingParam
 
 
 class ConfigError(InputError):
     """Settings that cannot be used."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataAugmentation:
-    """What is done to pictures and audio: section `data_augmentation`."""
-
-    video_image_param: VideoImage = field(default_factory=VideoImage)
-    video_augmentation: VideoAugmentation = field(default_factory=VideoAugmentation)
-    audio_image_param: AudioImage = field(default_factory=AudioImage)
-    audio_augmentation: AudioAugmentation = field(default_factory=AudioAugmentation)
 
 
 @dataclass(frozen=True, kw_only=True)

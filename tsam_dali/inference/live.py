@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from pipelines.audio.log_mel import SHORTEST_CUT, log_mel_columns, picture, silent_picture
+from pipelines.audio.log_mel import SHORTEST_CUT, log_mel_columns, silent_spectrogram, spectrogram
 from pipelines.decode.stream import StreamFrame, read_stream
 from tsam_dali.config.load import Config
 from tsam_dali.model.precision import autocast
@@ -57,7 +57,7 @@ def follow(
             if frame.rate and frame.time >= due:
                 stream.hear(hear(frame))
                 due = frame.time + HEAR_SECONDS
-            logits = stream.push(prepare(frame.picture, size).to(device))
+            logits = stream.push(prepare(frame.image, size).to(device))
         yield LiveScores(frame.time, logits.float().softmax(0).cpu())
 
 
@@ -82,8 +82,8 @@ class AudioFeed:
         if not self._segments:
             return None
         if frame is None or frame.audio.shape[1] < SHORTEST_CUT:
-            heard = silent_picture(self._options, self._segments)
+            heard = silent_spectrogram(self._options, self._segments)
         else:
             columns = log_mel_columns(frame.audio[: self._segments], frame.rate, self._options)
-            heard = picture(columns, self._options, self._segments)
+            heard = spectrogram(columns, self._options, self._segments)
         return torch.from_numpy(heard)[None].to(self._device)

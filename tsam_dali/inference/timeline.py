@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pipelines.audio.from_video import window_pictures
+from pipelines.audio.from_video import window_spectrograms
 from pipelines.sampling.windows import Span, WindowViews, span_frames, window_spans
 from tsam_dali.config.load import Config
 from tsam_dali.inference.file_clips import file_clip, score_clips
@@ -89,4 +89,4 @@ def _audios(config: Config, path: str, record: dict[str, Any], spans: list[Span]
         return None
     overhang = OVERHANG if len(spans) == 1 else 0.0  # heard to its end
     options = config.data_augmentation.audio_image_param
-    return window_pictures(path, spans, options, segments, record["first_frame"], overhang)
+    return window_spectrograms(path, spans, options, segments, record["first_frame"], overhang)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from pipelines.files.atomic import replacing
-from pipelines.files.records import in_use
+from pipelines.files.records import lock
 from tsam_dali.cli.common import new_folder
 from tsam_dali.cli.provenance import provenance
 from tsam_dali.config.load import Config, ConfigError
@@ -119,7 +119,7 @@ class RunFolder:
     def _lock(self) -> None:
         """Hold a lock that the system takes back when this process ends in whatever way; children never have it."""
         file = self._open.enter_context((self.path / "run.lock").open("a+b"))  # NFS locks only what is open for writing
-        if in_use(file):
+        if not lock(file):
             file.seek(0)
             who = file.read().decode(errors="replace") or "another process"
             raise ConfigError([f"{self.path}: {who} trains in it; wait for its end, or choose another --run_id"])
