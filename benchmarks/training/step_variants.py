@@ -107,7 +107,7 @@ def settings(manner: Manner, size: Size) -> Config:
 def _use_clone_shift(network: torch.nn.Module) -> None:
     for shift in network.modules():
         if isinstance(shift, TemporalShift):
-            shift.forward = lambda x, s=shift: clone_shift(x, s.segments, s.video_segments, s.f_div, s.depth)
+            shift.forward = lambda x, s=shift: clone_shift(x, *s.spec[:4])
 
 
 def _page_faults() -> int:

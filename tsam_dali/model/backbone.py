@@ -9,6 +9,7 @@ from torch import nn
 
 from tsam_dali.config.sections import PUBLISHED, Model, ShiftTemporal
 from tsam_dali.model.shift import TemporalShift
+from tsam_dali.model.shift_spec import ShiftSpec
 
 FAMILIES = (resnet, resnetv2, regnet, efficientnet, mobilenetv3, convnext)
 FAMILY_NAMES = (
@@ -60,13 +61,10 @@ def insert_shift(backbone: nn.Module, options: ShiftTemporal, segments: int, vid
     Raises:
         ModelError: no channel would move.
     """
+    spec = ShiftSpec(segments, video_segments, options.f_div, options.shift_depth, options.edge, options.causal)
     for block, layer in shift_places(backbone, options.n_insert, options.m_insert):
-        channels = getattr(layer, "conv", layer).in_channels  # some families keep a convolution with its norm
-        shift = TemporalShift(
-            *(channels, segments, video_segments),
-            *(options.f_div, options.shift_depth, options.edge, options.causal),
-        )
-        shift.attach(block, layer)
+        convolution = getattr(layer, "conv", layer)  # some families keep it with its norm
+        TemporalShift(convolution.in_channels, spec).attach(block, layer)
     if not any(shift.channels_per_distance for _, shift in shifts(backbone)):
         raise ModelError(
             "the shift moves no channel: no block with a residual branch and enough channels has "

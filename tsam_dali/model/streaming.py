@@ -36,7 +36,7 @@ class Stream:
                 "by frame, train one with --set shift_temporal.causal=true"
             )
         self._network = network
-        self._rings = [(shift, deque(maxlen=shift.depth)) for _, shift in shifts(network.backbone)]
+        self._rings = [(shift, deque(maxlen=shift.spec.depth)) for _, shift in shifts(network.backbone)]
         self._frames: deque[Tensor] = deque(maxlen=network.video_segments)  # features (1, F) of each
         self.hear(audio)
 
@@ -75,14 +75,14 @@ class Stream:
 
 def _shifted(shift: TemporalShift, ring: deque[Tensor], x: Tensor) -> Tensor:
     """One frame (1, C, H, W) with channels of the frames in `ring`, the latest one last; `ring` takes it in."""
-    g = shift.channels // shift.f_div // shift.depth
+    spec, g = shift.spec, shift.spec.group(shift.channels)
     out = x.clone()
-    groups = x[:, : 2 * shift.depth * g].unflatten(1, (shift.depth, 2, g))[:, :, 1]  # (1, D, g, H, W)
-    target = out[:, : 2 * shift.depth * g].unflatten(1, (shift.depth, 2, g))
-    for d in range(1, shift.depth + 1):
-        if d <= len(ring) and d < shift.video_segments:
+    groups = x[:, : 2 * spec.depth * g].unflatten(1, (spec.depth, 2, g))[:, :, 1]  # (1, D, g, H, W)
+    target = out[:, : 2 * spec.depth * g].unflatten(1, (spec.depth, 2, g))
+    for d in range(1, spec.depth + 1):
+        if d <= len(ring) and d < spec.video_segments:
             target[:, d - 1, 1] = ring[-d][:, d - 1]
-        elif shift.edge == "zero":
+        elif spec.edge == "zero":
             target[:, d - 1, 1] = 0
     ring.append(groups.clone())
     return out
