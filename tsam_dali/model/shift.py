@@ -42,6 +42,7 @@ class TemporalShift(nn.Module):
         if spec.f_div < 2:
             raise ValueError(f"f_div {spec.f_div}: two times C // f_div channels cannot move, use 2 or more")
         self.channels, self.spec = channels, spec
+        self.override: Callable[[Tensor], Tensor] | None = None  # what `Stream` does in place of the shift
 
     @property
     def channels_per_distance(self) -> int:
@@ -58,7 +59,7 @@ class TemporalShift(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B*T, C, H, W) -> the same shape, dtype and memory format."""
-        return temporal_shift(x, self.spec)
+        return self.override(x) if self.override else temporal_shift(x, self.spec)
 
     def extra_repr(self) -> str:
         return (
@@ -174,7 +175,7 @@ def _on_cuda(by_slices: Slices, transposed: bool) -> Callable[..., Tensor]:
     return shift
 
 
-def _operator(name: str, by_slices: Slices, transposed: bool) -> Callable[..., Tensor]:
+def _operator(name: str, by_slices: Slices, transposed: bool) -> library.CustomOpDef:
     """An operator of PyTorch, which knows no tuples: it takes the fields of the spec one by one."""
     operator = library.custom_op(
         name, lambda x, *options: by_slices(x, ShiftSpec(*options)), mutates_args=(), schema=SCHEMA

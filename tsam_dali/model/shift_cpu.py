@@ -53,7 +53,9 @@ def shift_by_blocks(x: Tensor, spec: ShiftSpec, transposed: bool = False) -> Ten
     arguments = np.concatenate(
         [[*addresses, images // spec.segments, height * width, *frames.shape[1:]], sources.ravel()]
     )
-    _openmp().parallel(_loop(x.dtype, block).address, arguments.ctypes.data, torch.get_num_threads(), 0)
+    openmp = _openmp()
+    assert openmp is not None  # or `takes` is false
+    openmp.parallel(_loop(x.dtype, block).address, arguments.ctypes.data, torch.get_num_threads(), 0)
     return out
 
 
@@ -112,7 +114,9 @@ def _loop(dtype: torch.dtype, block: int) -> Any:
     from numba import carray, cfunc, types  # takes a while to import, and many processes never shift so much
 
     copy, add = (_instruction(dtype, block, operands) for operands in (1, 2))
-    thread, threads = _openmp()[1:]
+    openmp = _openmp()
+    assert openmp is not None
+    thread, threads = openmp.thread, openmp.threads
 
     @cfunc(types.void(types.voidptr))
     def shift(arguments):

@@ -31,7 +31,7 @@ class Tracker:
     def scalars(self, values, step):
         self.told.append(step)
 
-    def picture(self, *_):
+    def image(self, *_):
         pass
 
     def close(self):

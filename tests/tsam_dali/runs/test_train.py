@@ -125,7 +125,7 @@ def test_what_differs_from_the_checkpoint_is_shown(train, two_epochs):
     one_step = ("--set", "training_param.epochs=3", "--set", "training_param.batch_size=24")
     forced = train(*other, *one_step, "--set", "optimizer_param.name=sgd", "--force")
     assert forced.returncode == 0, forced.stderr
-    assert "the checkpoint's state of the optimizer (adamw) does not fit: sgd begins anew" in forced.stderr
+    assert "the checkpoint's optimizer state (adamw) does not fit: sgd starts without it" in forced.stderr
     assert "going on at the beginning of epoch 2, as step 2 instead of 6" in forced.stderr
     state = load_checkpoint(train.results / "changed/checkpoints/latest")
     assert (state["step"], state["steps_per_epoch"]) == (3, 1)
