@@ -27,7 +27,7 @@ from pipelines.decode.nvdec import nvdec_decodes, prunable
 from pipelines.files.errors import ListError
 from pipelines.files.formats import DEMUXERS
 from pipelines.files.records import Record
-from pipelines.files.words import counted
+from pipelines.files.words import counted, first_of
 from pipelines.parallel.sandbox import FAULTS, Limits
 from tsam_dali.cli.cluster import add_cluster_arguments, chosen, reachable
 from tsam_dali.cli.common import EXAMPLE_DATA, friendly_errors, parser, printable, sigterm_as_interrupt
@@ -69,8 +69,7 @@ def main() -> None:
         sys.exit(130)
     _report(path, records.values())
     if missing:
-        more = len(missing) - MOST_SHOWN
-        raise ListError(missing[:MOST_SHOWN] + [f"... and {counted(more, 'more clip')} without a file"] * (more > 0))
+        raise ListError(first_of(missing, MOST_SHOWN))
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -118,10 +117,8 @@ def _report(path: Path, records: Collection[Record]) -> None:
     faulty = [record for record in records if record["status"] != "ok"]
     if faulty:
         print(f"{counted(len(faulty), 'faulty file')}:")
-        for record in faulty[:MOST_SHOWN]:
-            print(printable(f"  {record['status']}: {record['reason']}"))
-        if len(faulty) > MOST_SHOWN:
-            print(f"  ... and {len(faulty) - MOST_SHOWN} more")
+        for line in first_of((f"{record['status']}: {record['reason']}" for record in faulty), MOST_SHOWN):
+            print(printable(f"  {line}"))
     print(f"all {counted(len(records), 'record')}, with reasons: {path}")
 
 

@@ -35,7 +35,7 @@ from pipelines.annotations.rows import Listing
 from pipelines.annotations.split import TSAM_SPLITS
 from pipelines.annotations.write import DATA_FILE, MISSING_FILE, write_lists
 from pipelines.files.errors import ListError
-from pipelines.files.words import counted
+from pipelines.files.words import counted, first_of
 from tsam_dali.cli.common import friendly_errors, parser
 
 log = logging.getLogger(__name__)
@@ -71,13 +71,11 @@ def main() -> None:
     try:
         lists, media = _make(args)
     except ListError as error:
-        more = len(error.problems) - MOST_PROBLEMS
-        raise ListError(error.problems[:MOST_PROBLEMS] + [f"... and {more} more problems"] * (more > 0)) from error
+        raise ListError(first_of(error.problems, MOST_PROBLEMS)) from error
     write_lists(args.out, lists, media, name=args.name or args.out.absolute().name, force=args.force)
     _report(args, lists, media)
     if lists.unusable:
-        more = len(lists.unusable) - MOST_PROBLEMS
-        shown = lists.unusable[:MOST_PROBLEMS] + [f"... and {more} more"] * (more > 0)
+        shown = first_of(lists.unusable, MOST_PROBLEMS)
         clips = counted(len(lists.unusable), "clip")
         print(f"left out, as no list can hold their names: {clips}", *shown, sep="\n", file=sys.stderr)
         sys.exit(1)

@@ -12,7 +12,7 @@ from pipelines.audio.log_mel import AudioImage, picture, silent_picture
 from pipelines.audio.mel_file import columns_path, fingerprint, load_columns
 from pipelines.audio.mel_records import read_summary, state
 from pipelines.files.storage import State
-from pipelines.files.words import counted
+from pipelines.files.words import counted, first_of
 
 _REMEDY = "make it with: python tools/precompute_audio.py --data D.json --config C.json, and the same --set"
 _PROBLEMS = {
@@ -76,11 +76,10 @@ class MelStore:
         problems = []
         for kind, (one, several, text) in _PROBLEMS.items():
             if ids := list(clips[kind]):
-                shown = ", ".join(ids[:5]) + (", ..." if len(ids) > 5 else "")
                 if kind == "other settings":
                     text = text.format(found=clips[kind][ids[0]].fingerprint, settings=settings)
                 these = counted(len(ids), f"clip {one}", f"clips {several}")
-                problems.append(f"{self.folder}: {these} {text} (clips: {shown})")
+                problems.append(f"{self.folder}: {these} {text} (clips: {', '.join(first_of(ids, 5))})")
         failed = {clip_id: record.reason for clip_id, record in clips["failed"].items()}
         stored = {clip_id: record.name for clip_id, record in clips["ok"].items()} | dict.fromkeys(clips["silent"], "")
         return Findings(problems, stored, failed)

@@ -110,7 +110,7 @@ def test_each_kind_of_problem_is_one_line_with_examples(dataset):
     other = dataclasses.replace(OPTIONS, n_mels=17)
     (settings,), *_ = check(dataset, *ids, options=other)
     assert f"7 clips are in the log-mel store with other settings: {fingerprint(OPTIONS)}; expected windows" in settings
-    assert settings.endswith("(clips: clip0, clip1, clip2, clip3, clip4, ...)")
+    assert settings.endswith("(clips: clip0, clip1, clip2, clip3, clip4, ... and 2 more)")
 
 
 def test_a_file_that_cannot_be_read(dataset):
