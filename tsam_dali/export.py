@@ -48,7 +48,7 @@ def main() -> None:
 def parse_arguments() -> argparse.Namespace:
     command = parser("python -m tsam_dali.export", __doc__)
     add = command.add_argument
-    add("out", nargs="?", type=named(".onnx", ".pt2"), metavar="OUT", help="file to write, named OUT.onnx or OUT.pt2")
+    add("out", nargs="?", type=named(".onnx", ".pt2"), metavar="OUT", help="file to write, OUT.onnx or OUT.pt2")
     add("--checkpoint", metavar="CKPT", required=True, help="checkpoint of a run, or a folder of --safetensors")
     add("--safetensors", metavar="DIR", type=Path, help="new folder for weights, settings and model card")
     args = command.parse_args()

@@ -25,8 +25,8 @@ videos:
   terminal.
 
 windows:
-  A window starts every STRIDE seconds. The last one ends with the video: it starts earlier than its turn, or is longer
-  by a remainder of less than a tenth of a window. A video that is shorter than a window is one window.
+  A window starts every STRIDE seconds. The last one ends with the video: it starts earlier to fit, or is longer by a
+  remainder of less than a tenth of a window. A video that is shorter than a window is one window.
 
 live:
   The network is given the frames shown at (k + 1/2) / FPS seconds, k = 0, 1, ...; the probabilities are the mean over
@@ -137,7 +137,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--checkpoint", metavar="CKPT", required=True, help="checkpoint of a run, or a folder of weights with a card")
     topk = "most probable classes per video, all of them if there are fewer (default: %(default)s)"
     add("--topk", metavar="K", type=positive, default=5, help=topk)
-    output = "file named .jsonl (a line per video) or .csv (a row per class); default: JSON lines on the terminal"
+    output = "file ending in .jsonl (a line per video) or .csv (a row per class); default: JSON lines on the terminal"
     add("--output", metavar="FILE", type=named(*WRITERS), help=output)
     pictures = "folder for a PNG per video: frames, spectrograms and classes; with --window, probabilities over time"
     add("--pictures", metavar="DIR", type=Path, help=pictures)

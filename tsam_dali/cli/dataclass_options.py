@@ -20,9 +20,10 @@ def add_option_arguments(command: argparse.ArgumentParser, options: type[Options
     """An argument --FIELD for each field of the dataclass `options`, which all have defaults."""
     explained = meanings(options)
     for field in dataclasses.fields(options):
-        text = f"{explained[field.name]} (default: {field.default})".replace("%", "%%")
+        meaning = explained[field.name].removesuffix(".")
+        text = f"{meaning} (default: {field.default})".replace("%", "%%")
         if field.default is False:
-            command.add_argument(f"--{field.name}", action="store_true", help=explained[field.name])
+            command.add_argument(f"--{field.name}", action="store_true", help=meaning)
             continue
         choices = get_args(field.type) if get_origin(field.type) is Literal else None
         command.add_argument(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.dataset.clips import Clip
-from pipelines.files.words import counted
+from pipelines.files.words import counted, first_of
 from pipelines.loader import Loader
 from tsam_dali.distributed import merged_over_ranks, on_rank_0, same_buffers, totals
 from tsam_dali.report.plots import plot_curves
@@ -164,10 +164,10 @@ class Run:
             yield
         except NonFiniteError as error:
             ids = [self.clips["training"][row].id for row in error.rows]
-            more = f" and {len(ids) - NAMED_CLIPS} more" if len(ids) > NAMED_CLIPS else ""
             kept = on_rank_0(lambda: self.folder.checkpoints.newest_step)
+            names = ", ".join(first_of(ids, NAMED_CLIPS))
             raise NonFiniteError(
-                f"{error}; its clips: {', '.join(ids[:NAMED_CLIPS])}{more}. Inspect them, or lower optimizer_param.lr; "
+                f"{error}; its clips: {names}. Inspect them, or lower optimizer_param.lr; "
                 + (f"the checkpoint of step {kept} is from before" if kept else "there is no checkpoint yet")
             ) from error
 

@@ -11,7 +11,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from pipelines.files.words import counted
+from pipelines.files.words import counted, first_of
 from tsam_dali.config.load import Config
 from tsam_dali.model.backbone import shifts, timm_name
 from tsam_dali.model.tsam import TSAM
@@ -225,6 +225,5 @@ def _unlike_timm(model: TSAM) -> Iterator[str]:
         )
 
 
-def _some(names: list[str] | tuple[str, ...]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(first_of(names, SHOWN))
