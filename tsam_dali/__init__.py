@@ -27,7 +27,7 @@ def load(path: str | Path, device: str = "cpu") -> Predictor:
         tsam_dali.weights.checkpoint.CheckpointError: it is missing, damaged, or of another program.
         tsam_dali.config.load.ConfigError: its settings are unknown here.
     """
-    # imports torch, which takes seconds: not for all who import this package
+    # imports torch, which takes seconds
     from tsam_dali.inference.predictor import Predictor
 
     return Predictor(path, device)

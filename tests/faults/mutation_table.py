@@ -143,7 +143,7 @@ MUTATIONS = [
     Mutation(
         "resume: lists may differ",
         "tsam_dali/runs/resume.py",
-        'if state["lists"][split] != now:',
+        'if state["lists"][split] != digest:',
         "if False:",
         "faults/test_runs.py::test_a_list_that_changed_is_refused",
     ),
@@ -206,7 +206,7 @@ MUTATIONS = [
     Mutation(
         "resume: dropout is drawn anew",
         "tsam_dali/training/engine.py",
-        "learner.seed_step()",
+        "train_state.seed_step()",
         "pass",
         "tsam_dali/runs/test_resume.py::test_killed",
     ),

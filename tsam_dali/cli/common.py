@@ -17,7 +17,7 @@ EXAMPLE_DATA, EXAMPLE_CONFIG = "config/example_data.json", "config/example_confi
 
 
 def parser(program: str, description: str | None) -> argparse.ArgumentParser:
-    """A parser whose --help shows a module's docstring as it stands."""
+    """A parser whose --help shows a module's docstring unchanged."""
     return argparse.ArgumentParser(
         prog=program, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )

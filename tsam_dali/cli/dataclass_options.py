@@ -1,4 +1,4 @@
-"""Options that a dataclass declares, as arguments of a command: name, type, default and help stand in one place."""
+"""Options that a dataclass declares, as arguments of a command: name, type, default and help are declared once."""
 
 import argparse
 import ast

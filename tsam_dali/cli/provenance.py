@@ -44,7 +44,7 @@ def _portable(word: str) -> str:
 
 
 def _commit() -> str:
-    """Of the checkout that this code lies in, with a + if files differ from it; empty outside of one."""
+    """The commit of this checkout, with a + if files differ from it; empty outside of a checkout."""
     git = [
         "git",
         "-C",

@@ -52,7 +52,7 @@ class Config:
     """Folder of all runs."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings as nested dicts and lists, as they stand in JSON."""
+        """The settings as nested dicts and lists, as in JSON."""
         return json.loads(json.dumps(asdict(self)))
 
     @property

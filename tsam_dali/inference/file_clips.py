@@ -91,7 +91,7 @@ def classify_clips(
         changes.append("model.audio_segments=0")
     with _fitting_loader(change_config(config, overrides=changes), device, clips, size, views) as loader:
         for batch in loader:
-            rows = [row for row in batch.row.tolist() if row >= 0]  # padding stands last
+            rows = [row for row in batch.row.tolist() if row >= 0]  # padding is last
             video, audio = batch.video[: len(rows)], None if batch.audio is None else batch.audio[: len(rows)]
             if spectrograms is not None:
                 audio = torch.from_numpy(np.stack([next(spectrograms) for _ in rows])).to(device)

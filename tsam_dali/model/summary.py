@@ -52,7 +52,7 @@ def cost(network: TSAM, size: int) -> tuple[int, float]:
 
 
 def _parts(backbone: nn.Module) -> list[str]:
-    """Names of the parts of a backbone: its stages whole, and what stands beside them."""
+    """Names of the parts of a backbone: its stages whole, and the parts outside of stages."""
     blocks = {block for block, _ in shift_places(backbone)}
     stages = {name for name, module in backbone.named_modules() if not blocks.isdisjoint(module.children())}
     names: list[str] = []

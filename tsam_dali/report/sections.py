@@ -50,7 +50,7 @@ def classes_section(matrix: np.ndarray, class_names: Sequence[str], expected: Se
     Args:
         matrix: (C, C) numbers of clips; row = label, column = prediction.
         class_names: C names.
-        expected: clips of each class in the list, shown beside those in the matrix.
+        expected: clips of each class in the list, shown next to those in the matrix.
     """
     clips, right = matrix.sum(1), matrix.diagonal()
     wrong = matrix - np.diag(right)

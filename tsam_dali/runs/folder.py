@@ -88,7 +88,7 @@ class RunFolder:
     ) -> None:
         """Make the folder, keep other processes out of it, write args.json and send the log to log.txt.
 
-        `num_class` stands in args.json where TSAM has it, in the section `model`.
+        `num_class` is written into the section `model` of args.json, as in TSAM.
 
         A run that is in the folder is resumed from the checkpoint `state`, or replaced with `overwrite`.
 

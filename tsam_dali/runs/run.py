@@ -168,7 +168,7 @@ class Run:
             names = ", ".join(first_of(ids, NAMED_CLIPS))
             raise NonFiniteError(
                 f"{error}; its clips: {names}. Inspect them, or lower optimizer_param.lr; "
-                + (f"the checkpoint of step {kept} is from before" if kept else "there is no checkpoint yet")
+                + (f"the checkpoint of step {kept} is from before that" if kept else "there is no checkpoint yet")
             ) from error
 
     def _names(self) -> list[str]:

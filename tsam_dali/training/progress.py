@@ -25,7 +25,7 @@ class Progress:
 
     Args:
         loader: whose epoch or pass it is.
-        title: stands before the bar or the line.
+        title: of the bar or the line.
         clips_per_step: of the whole job.
         show: whether there is a bar or a line; one rank should show it.
         steps: stop after so many; default: all.

@@ -95,8 +95,8 @@ def _recognise(content: dict[str, Any], classifier: str) -> WeightFile | None:
     else:
         return None
     used = ("format", "config") if file.format == "tsam_dali" else ()
-    beside = [key for key in content if key != name] if name else []
-    unused = [*beside, *_no_tensors(entries, f"{name}." if name else "")]
+    others = [key for key in content if key != name] if name else []
+    unused = [*others, *_no_tensors(entries, f"{name}." if name else "")]
     return replace(file, ignored=(*file.ignored, *(key for key in unused if key not in used)))
 
 
@@ -134,7 +134,7 @@ def _part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _others(state: dict[str, Any], *used: str) -> tuple[str, ...]:
-    """Keys that begin with none of `used`."""
+    """Keys without any of the prefixes `used`."""
     return tuple(key for key in state if not key.startswith(used))
 
 

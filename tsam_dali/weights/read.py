@@ -30,7 +30,7 @@ def read_content(path: Path) -> Any:
     try:
         if path.is_dir():
             return read_folder(path)
-        check_digest(path)  # our own checkpoints have their digest beside them
+        check_digest(path)  # checkpoints of runs have their digest next to them
     except CheckpointError as error:
         raise WeightsError(str(error)) from error
     return _read_safetensors(path) if _is_safetensors(path) else _read_pickle(path)
