@@ -143,7 +143,7 @@ MUTATIONS = [
     Mutation(
         "resume: lists may differ",
         "tsam_dali/runs/resume.py",
-        'if state["lists"][split] != now:',
+        'if state["lists"][split] != digest:',
         "if False:",
         "faults/test_runs.py::test_a_list_that_changed_is_refused",
     ),

@@ -1,4 +1,4 @@
-"""Timelines: windows see their own frames and hear their own audio; a short video is one prediction; files."""
+"""Timelines: windows see their own frames and use their own audio; a short video is one prediction; files."""
 
 import csv
 import json

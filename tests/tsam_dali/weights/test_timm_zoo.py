@@ -18,7 +18,8 @@ import safetensors.torch
 import timm
 from tests.helpers.networks import settings
 from tsam_dali.model import build_model
-from tsam_dali.weights import WeightsError, load_pretrained
+from tsam_dali.weights.load import load_pretrained
+from tsam_dali.weights.read import WeightsError
 
 config = settings("model.arch=resnet10t", "model.pretrain=imagenet")
 model = build_model(config, 4)
