@@ -3,7 +3,7 @@
 import logging
 import multiprocessing
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import torch
 from nvidia.dali.plugin.base_iterator import LastBatchPolicy
@@ -20,7 +20,7 @@ from pipelines.dali.shared_memory import SharedMemoryError, batch_bytes, check_s
 from pipelines.dali.source import ClipSource
 from pipelines.dataset.clips import Clip
 from pipelines.dataset.config import LoaderConfig
-from pipelines.dataset.list_file import SPLITS
+from pipelines.dataset.list_file import SPLITS, Split
 from pipelines.dataset.load import load_clips
 from pipelines.files.words import counted
 from pipelines.parallel.malloc import return_freed_memory
@@ -48,7 +48,7 @@ class Batch(NamedTuple):
 
 def build_loader(
     config: LoaderConfig,
-    split: Literal["training", "validation"],
+    split: Split,
     clips: Sequence[Clip] | None = None,
     *,
     device: str | torch.device = "cpu",

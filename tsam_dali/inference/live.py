@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from pipelines.audio.log_mel import SHORTEST_CUT, log_mel_columns
+from pipelines.audio.log_mel import SHORTEST_CUT, log_mel_columns, silent_spectrogram, spectrogram
 from pipelines.decode.stream import StreamFrame, read_stream
 from tsam_dali.config.load import Config
 from tsam_dali.model.precision import autocast

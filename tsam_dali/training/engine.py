@@ -14,7 +14,6 @@ from tsam_dali.distributed import Job, sum_over_ranks
 from tsam_dali.model.precision import autocast
 from tsam_dali.training.loss import Targets, clip_losses, clip_weights
 from tsam_dali.training.mixup import mix
-from tsam_dali.training.progress import Progress
 from tsam_dali.training.state import TrainState
 
 Tensors = TypeVar("Tensors", Batch, Targets)
@@ -28,13 +27,13 @@ class Step(NamedTuple):
     batch: Batch
 
 
-def train_one_epoch(train_state: TrainState, progress: Progress, after_step: Callable[[Step], bool]) -> bool:
-    """Train on the batches of `progress`, adding to the metrics of the state; returns whether all of them were used.
+def train_one_epoch(train_state: TrainState, batches: Iterable[Batch], after_step: Callable[[Step], bool]) -> bool:
+    """Train on `batches`, adding to the metrics of the state; returns whether all of them were used.
 
     `after_step` is called with every step and ends the loop by returning True.
     """
     options, job = train_state.config.training_param, train_state.job
-    for batch in progress:
+    for batch in batches:
         train_state.seed_step()
         mixed, targets = mix(batch, options.mixup, options.seed, train_state.step)
         # The mean is over all readable clips of the global batch. DDP averages gradients over the ranks, hence `world`.

@@ -8,16 +8,24 @@ import logging
 import sys
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from tqdm import tqdm
 
-from pipelines.loader import Batch, Loader
+from pipelines.loader import Batch
 
 log = logging.getLogger(__name__)
 
 LOG_SECONDS = 60.0
 """Time between two lines of the log."""
+
+
+class Batches(Protocol):
+    """What a loader gives, and how many."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Batch]: ...
 
 
 class Progress:
@@ -31,7 +39,7 @@ class Progress:
         steps: stop after so many; default: all.
     """
 
-    def __init__(self, loader: Loader, title: str, *, clips_per_step: int, show: bool, steps: int | None = None):
+    def __init__(self, loader: Batches, title: str, *, clips_per_step: int, show: bool, steps: int | None = None):
         self._loader = loader
         self._total = len(loader) if steps is None else steps
         self._title = title
