@@ -1,6 +1,8 @@
 """Tables that are written from the files of results, and figures in the text around them: up to date and true."""
 
+import json
 import re
+import statistics
 import subprocess
 
 import pytest
@@ -40,6 +42,18 @@ def numbers(text: str) -> list[str]:
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_tables_are_up_to_date(path):
     assert path.read_text() == with_tables(path.read_text()), "make bench-documents"
+
+
+def test_the_figures_of_the_demo():
+    recorded = json.loads((FOLDER / "demo.json").read_text())
+    runs = [run["accuracy"] for run in recorded["figures"] if run["variant"] == "shift and audio"]
+    text = " ".join(README.split())
+    assert (
+        f"Of {len(runs)} runs (ten seeds, one and two threads, float32 and bf16, three with AVX2 alone; AMD EPYC)"
+        in text
+    )
+    assert f"the worst reached {100 * min(runs):.1f} %, the median {100 * statistics.median(runs):.1f} %" in text
+    assert recorded["hardware"]["cpu"].startswith("AMD EPYC")
 
 
 def test_the_figures_of_the_verdict():
