@@ -1,17 +1,18 @@
-"""--help of the commands that work with a checkpoint or a network."""
+"""--help of the commands."""
 
 import re
 
 import pytest
 
 from tests.helpers.processes import called
-from tsam_dali import evaluate, export, predict
+from tsam_dali import evaluate, export, predict, train
 from tsam_dali.model import __main__ as model
 
 
 @pytest.mark.parametrize(
     ("command", "options"),
     [
+        (train, "--data --config --run_id --resume --fine_tune --validate --device --dry_run"),
         (evaluate, "--checkpoint --data --protocol --clips --crops --average --no_audio --output --set --batch_size"),
         (predict, "--checkpoint --topk --output --pictures --window --stride --explain --live --device"),
         (export, "--checkpoint --safetensors"),
@@ -22,4 +23,5 @@ def test_help_names_the_command_and_its_options(command, options):
     shown = called(command.main, "--help")
     assert shown.returncode == 0
     assert shown.stdout.startswith(f"usage: python -m {command.__name__.removesuffix('.__main__')} ")
+    assert "example" in shown.stdout
     assert not [option for option in options.split() if not re.search(rf"\n  {option}\s", shown.stdout)]

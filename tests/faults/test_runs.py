@@ -8,11 +8,12 @@ import pytest
 
 from pipelines.dataset.load import load_clips
 from tests.helpers.media import write_video
-from tests.helpers.processes import TORCHRUN, run
+from tests.helpers.processes import TORCHRUN, called, run
 from tests.tsam_dali.runs.test_resume import SMALL, STEPS, assert_same, status
 from tsam_dali.config.load import ConfigError, config_from_dict
 from tsam_dali.runs.folder import RunFolder
 from tsam_dali.runs.metrics_log import read_records
+from tsam_dali.train import main
 from tsam_dali.weights.checkpoint import load_checkpoint
 
 
@@ -57,7 +58,7 @@ def command(example, tmp_path_factory):
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_and_spoils_no_checkpoint(command):
-    done = run("-m", "tsam_dali.train", *command("endless", "--set", "optimizer_param.lr=1e30"))
+    done = called(main, *command("endless", "--set", "optimizer_param.lr=1e30"))
     assert done.returncode == 2, done.stderr
     assert re.search(r"is not finite; its clips: train.*\. Look at them, .* the checkpoint of step 1 is", done.stderr)
     assert "Traceback" not in done.stderr

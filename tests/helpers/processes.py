@@ -47,7 +47,10 @@ def called(main: Callable[[], None], *arguments: object) -> SimpleNamespace:
     output, errors, code = io.StringIO(), io.StringIO(), 0
     handler = logging.StreamHandler(errors)
     signals = {number: signal.getsignal(number) for number in STOPPING}
-    logging.getLogger().addHandler(handler)
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
     try:
         with redirect_stdout(output), redirect_stderr(errors), pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "argv", ["command", *map(str, arguments)])
@@ -55,7 +58,8 @@ def called(main: Callable[[], None], *arguments: object) -> SimpleNamespace:
     except SystemExit as end:
         code = end.code or 0
     finally:
-        logging.getLogger().removeHandler(handler)
+        root.removeHandler(handler)
+        root.setLevel(level)
         for number, action in signals.items():
             signal.signal(number, action)
     return SimpleNamespace(returncode=code, stdout=output.getvalue(), stderr=errors.getvalue())

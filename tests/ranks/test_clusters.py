@@ -132,7 +132,6 @@ def test_the_container_file_fits_the_project():
     assert all((ROOT / source).exists() for source in copied)
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
-    packages = setup["options.packages.find"]["include"].split()
-    assert {name.rstrip("*") for name in packages} <= copied
+    assert {name.strip("*") for name in setup["options.packages.find"]["include"].split()} <= copied
     assert "cuda12" in setup["options.extras_require"]
     assert any('".[cuda12]"' in line for line in lines)

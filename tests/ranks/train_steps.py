@@ -86,7 +86,7 @@ def stopped(job: Job) -> tuple[int, str, list[int]]:
     own[step].video[own[step].row == row] = float("nan")
 
     def step_hook(step):
-        train_state.finite.add(train_state.step - 1, step.norm, step.losses, step.batch.row)
+        train_state.nan_guard.add(train_state.step - 1, step.norm, step.losses, step.batch.row)
         return False
 
     try:

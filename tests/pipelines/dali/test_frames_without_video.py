@@ -9,7 +9,8 @@ from PIL import Image
 
 from tests.helpers.audio_media import tone
 from tests.helpers.media import numbered_picture
-from tests.helpers.processes import run
+from tests.helpers.processes import called, run
+from tsam_dali.train import main
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,7 @@ def test_an_epoch_without_any_video(images_only, audio_segments):
         made = run("tools/precompute_audio.py", *arguments, "--workers", "1")
         assert made.returncode == 0, made.stderr
         assert "2 clips stored, 10 stored as silent" in made.stdout
-    done = run("-m", "tsam_dali.train", *arguments, "--run_id", f"audio{audio_segments}")
+    done = called(main, *arguments, "--run_id", f"audio{audio_segments}")
     assert done.returncode == 0, done.stderr
     assert ("10 clips have no audio, the first is " in done.stderr) == (audio_segments == 1)
     lines = (images_only / f"results/audio{audio_segments}/metrics.jsonl").read_text().splitlines()

@@ -34,7 +34,7 @@ def trained(example, tmp_path_factory):
     assert made.returncode == 0, made.stderr
     results = tmp_path_factory.mktemp("results")
     data = ("--data", example / "data.json", "--set", f"results_folder={results}", "--run_id", "r")
-    done = run("-m", "tsam_dali.train", *data, *SMALL)
+    done = called(train, *data, *SMALL)
     assert done.returncode == 0, done.stderr
     return results / "r"
 

@@ -3,8 +3,9 @@
 import torch
 
 from tests.helpers.networks import one_thread, settings  # noqa: F401 (one_thread: a fixture)
-from tests.helpers.processes import run
+from tests.helpers.processes import called
 from tsam_dali.model import build_model
+from tsam_dali.model.__main__ import main
 from tsam_dali.model.summary import describe
 
 
@@ -22,7 +23,7 @@ def test_description_of_tsams_network():
 
 
 def test_the_command_prints_the_description():
-    printed = run("-m", "tsam_dali.model", "--set", "model.arch=resnet18", "--num_class", "7")
+    printed = called(main, "--set", "model.arch=resnet18", "--num_class", "7")
     assert printed.returncode == 0, printed.stderr
     assert "layer4" in printed.stdout
     assert "7 classes" in printed.stdout

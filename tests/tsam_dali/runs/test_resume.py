@@ -11,7 +11,8 @@ import time
 import pytest
 import torch
 
-from tests.helpers.processes import ROOT, TORCHRUN, left_in_shared_memory, run
+from tests.helpers.processes import ROOT, TORCHRUN, called, left_in_shared_memory, run
+from tsam_dali.train import main
 from tsam_dali.weights.checkpoint import load_checkpoint
 
 STEPS = 12  # of the whole run: 3 epochs of 24 clips in batches of 6
@@ -41,7 +42,7 @@ def command(example, tmp_path_factory):
 @pytest.fixture(scope="module")
 def whole(command):
     """The checkpoint of a run that nothing interrupted."""
-    done = run(*command("whole"))
+    done = called(main, *command("whole")[2:])
     assert done.returncode == 0, done.stderr
     return load_checkpoint(command.results / "whole/checkpoints/latest")
 
@@ -86,8 +87,10 @@ def assert_same(state, expected):
         assert found["training"] == pytest.approx(wanted["training"])
 
 
-def resume(command, name, **options):
-    done = run(*command(name, "--resume", "auto", **options))
+def resume(command, name, here=True, **options):
+    """To its end, in this process unless it is asked for one of its own; its checkpoint."""
+    words = command(name, "--resume", "auto", **options)
+    done = called(main, *words[2:]) if here else run(*words)
     assert done.returncode == 0, done.stderr
     return load_checkpoint(command.results / name / "checkpoints/latest")
 
@@ -135,14 +138,14 @@ def test_killed(command, whole):
     folder, shared = command.results / "killed", left_in_shared_memory()
 
     def second(first):
-        done = run(*command("killed", "--resume", "auto"))
+        done = called(main, *command("killed", "--resume", "auto")[2:])
         assert done.returncode == 2, done.stderr
         assert f"process {first} on " in done.stderr
         assert status(folder)["state"] == "running"
 
     assert interrupt(command("killed"), folder, 6, signal.SIGKILL, second) == -signal.SIGKILL
     before = status(folder)["step"]
-    assert_same(resume(command, "killed"), whole)
+    assert_same(resume(command, "killed", here=False), whole)
     assert before >= 6
     assert not left_in_shared_memory() - shared
 
@@ -154,7 +157,7 @@ def test_a_damaged_checkpoint_is_passed_over(command, whole):
     content = bytearray(newest.read_bytes())
     content[len(content) // 2] ^= 1
     newest.write_bytes(content)
-    done = run(*command("damaged", "--resume", "auto"))
+    done = called(main, *command("damaged", "--resume", "auto")[2:])
     assert done.returncode == 0, done.stderr
     assert "step_00000012: damaged" in done.stderr
     assert f"resuming after step {STEPS - 1}" in done.stderr
@@ -221,7 +224,7 @@ def test_two_ranks_one_killed_one_stopped(command):
     time.sleep(1)
     left = subprocess.run(["pgrep", "-f", "run_id pair_stopped"], capture_output=True, text=True, check=False)
     assert not left.stdout
-    assert_same(resume(command, "pair_stopped", ranks=2), expected)
+    assert_same(resume(command, "pair_stopped", here=False, ranks=2), expected)
 
 
 @pytest.mark.slow
@@ -232,4 +235,4 @@ def test_three_ranks_stopped(command):
     expected = load_checkpoint(command.results / "trio/checkpoints/latest")
     interrupt(command("trio_stopped", ranks=3), command.results / "trio_stopped", 5, signal.SIGTERM)
     assert status(command.results / "trio_stopped")["state"] == "preempted"
-    assert_same(resume(command, "trio_stopped", ranks=3), expected)
+    assert_same(resume(command, "trio_stopped", here=False, ranks=3), expected)

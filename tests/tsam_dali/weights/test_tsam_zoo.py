@@ -12,13 +12,14 @@ import timm
 import torch
 
 from tests.helpers.networks import CONFIG, settings
-from tests.helpers.processes import run
+from tests.helpers.processes import called
 from tsam_dali.config import load_config
 from tsam_dali.config.load import change_config
 from tsam_dali.config.sections import PUBLISHED
 from tsam_dali.model import build_model
 from tsam_dali.model.backbone import first_weights
 from tsam_dali.runs.initial_network import initial_network, weight_file
+from tsam_dali.train import main
 from tsam_dali.weights import tsam_zoo
 from tsam_dali.weights.read import WeightsError
 from tsam_dali.weights.tsam_zoo import weight_path
@@ -138,7 +139,7 @@ NAMED = ["--set", "model.audio_segments=0", "--set", "model.arch=resnet50", "--d
 @pytest.mark.parametrize("setting", ["model.pretrain=miil_21k", "model.weights=miil_21k"])
 def test_settings_take_the_names(example, setting):
     """The 21k ResNet-50 is asked for before anything is trained; its place and the option to fetch it are named."""
-    done = run("-m", "tsam_dali.train", "--data", example / "data.json", *NAMED, "--set", setting)
+    done = called(main, "--data", example / "data.json", *NAMED, "--set", setting)
     assert done.returncode == 2
     assert "miil_21k: weights/resnet50_miil_21k.pth is missing; add --download, or put https://" in done.stderr
     assert "Traceback" not in done.stderr
