@@ -52,7 +52,7 @@ class Evaluation:
 
     @property
     def audio_used(self) -> str:
-        """ "with audio" or "without audio"."""
+        """`with audio` or `without audio`."""
         return audio_used(self.audio)
 
     def scored_videos(self) -> tuple[np.ndarray, np.ndarray]:

@@ -154,7 +154,7 @@ def test_trackers_that_hang_cost_a_run_a_moment_at_its_end(tmp_path, monkeypatch
     begin = time.monotonic()
     close_trackers(hanging)
     assert time.monotonic() - begin < 5
-    assert caplog.text.count("wandb does not answer") == 20
+    assert caplog.text.count("wandb does not respond") == 20
 
 
 def test_a_full_disk_does_not_stop_the_log(tmp_path, monkeypatch, caplog):

@@ -98,7 +98,7 @@ def test_a_loss_that_is_not_finite_names_clips_and_what_is_kept(begin, steps, ke
     if steps:
         run.save()
     with (
-        pytest.raises(NonFiniteError, match=rf"^odd; its clips: clip9, clip7\. Look at them, .*; {kept}"),
+        pytest.raises(NonFiniteError, match=rf"^odd; its clips: clip9, clip7\. Inspect them, .*; {kept}"),
         run.reported(),
     ):
         raise NonFiniteError("odd", [9, 7])
