@@ -44,11 +44,9 @@ bench-full: $(INSTALLED)
 	$(BIN)/python -m benchmarks.training.demo
 	$(MAKE) bench-documents
 
-# What is written from the files of results: the README's results, docs/capacity.md and docs/backbones.md.
+# The tables of README.md and docs/benchmarks.md, from the files of results.
 bench-documents: $(INSTALLED)
-	$(BIN)/python -m benchmarks.documents.readme_results
-	$(BIN)/python -m benchmarks.documents.capacity
-	$(BIN)/python -m benchmarks.documents.backbones_page
+	$(BIN)/python -m benchmarks.documents.tables
 
 bench-gpu: $(INSTALLED)
 	PYTHON=$(BIN)/python bash benchmarks/gpu.sh
@@ -76,6 +74,7 @@ test-gpu: $(INSTALLED)
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .

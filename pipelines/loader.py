@@ -2,8 +2,8 @@
 
 import logging
 import multiprocessing
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, Self
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Self
 
 import torch
 from nvidia.dali.plugin.base_iterator import LastBatchPolicy
@@ -19,12 +19,13 @@ from pipelines.dali.resources import dali_threads, decode_workers, gpu_number
 from pipelines.dali.shared_memory import SharedMemoryError, batch_bytes, check_shared_memory, worker_ends
 from pipelines.dali.source import ClipSource
 from pipelines.dataset.clips import Clip
-from pipelines.dataset.list_file import SPLITS
+from pipelines.dataset.config import LoaderConfig
+from pipelines.dataset.list_file import SPLITS, Split
 from pipelines.dataset.load import load_clips
 from pipelines.files.words import counted
 from pipelines.parallel.malloc import return_freed_memory
 from pipelines.parallel.processes import STOPPING, block_signals, no_main_module
-from pipelines.sampling.batch_order import EvaluationOrder, TrainingOrder
+from pipelines.sampling.batch_order import EvaluationOrder, Order, TrainingOrder
 from pipelines.sampling.views import Views
 
 log = logging.getLogger(__name__)
@@ -39,15 +40,15 @@ class Batch(NamedTuple):
     """One step's clips of one rank. Letters: B clips, S video segments, A audio segments."""
 
     video: torch.Tensor  # float32 (B, S, 3, H, W), 0..1
-    audio: torch.Tensor | None  # float32 (B, A, 3, H, W), log-mel pictures
+    audio: torch.Tensor | None  # float32 (B, A, 3, H, W), log-mel spectrograms
     label: torch.Tensor  # int64 (B,)
     row: torch.Tensor  # int64 (B,), line of the clip list; -1: padding
     ok: torch.Tensor  # bool (B,), False: padding, or a clip that could not be read (black and silent)
 
 
 def build_loader(
-    config: Any,
-    split: Literal["training", "validation"],
+    config: LoaderConfig,
+    split: Split,
     clips: Sequence[Clip] | None = None,
     *,
     device: str | torch.device = "cpu",
@@ -62,14 +63,14 @@ def build_loader(
     """The batches of one rank.
 
     Args:
-        config: the settings (`tsam_dali.config.load.Config`).
+        config: the settings.
         split: "training" (shuffled, augmented) or "validation" (in order, centre crops).
         clips: those of the split; default: what `pipelines.dataset.load.load_clips` finds.
         device: where the tensors end up; with a CUDA device the common tail runs there too.
         rank, world, local_world: number of this process, of all, and of those on this machine.
         views: of each video in a validation, one a pass; default: the centre clip alone.
         rank_batch: clips per rank in a validation step; default: this rank's part of batch_size.
-        once: a validation takes each view once; what is prepared ahead is not read anew then.
+        once: a validation takes each view once; what would be prepared ahead for the next pass is not read.
         mels: where the audio comes from; default: the data set's log-mel store.
 
     Raises:
@@ -85,7 +86,7 @@ def build_loader(
     batch_size, seed, repeats = settings.batch_size, settings.seed, settings.repeats
     place = {"num_clips": len(clips), "rank": rank, "world": world}
     if split == "training":
-        order = TrainingOrder(batch_size=batch_size, seed=seed, repeats=repeats, **place)
+        order: Order = TrainingOrder(batch_size=batch_size, seed=seed, repeats=repeats, **place)
     else:
         size = rank_batch or max(1, batch_size // world)
         order = EvaluationOrder(rank_batch=size, views=len(views), once=once, **place)
@@ -139,7 +140,7 @@ class Loader:
         self._prefetch = prefetch
         self.most_bad = max_bad_fraction * len(source.clips)  # clips that may be bad, over all ranks
         self._batches: DALIGenericIterator | None = None
-        self._processes: list[multiprocessing.Process] = []  # the decode workers
+        self._processes: list[multiprocessing.process.BaseProcess] = []  # the decode workers
 
     def __len__(self) -> int:
         return len(self.source.order)
@@ -172,7 +173,7 @@ class Loader:
         self.close()
 
     def _next(self) -> Batch:
-        """The batch of the current step. A pipeline that fails is built anew for it, without the clips that make it
+        """The batch of the current step. A pipeline that fails is built again for it, without the clips that make it
         fail; more than once, as a system short of memory may kill the new workers, too.
         """
         for tries_left in reversed(range(TRIES)):
@@ -205,10 +206,9 @@ class Loader:
         return_freed_memory()  # what an earlier pipeline held
         check_shared_memory([self.shared_bytes])
         self.source.first_step = self.step
-        order = self.source.order
-        how = {"workers": self._workers, "threads": self._threads, "prefetch": self._prefetch}
+        size, how = self.source.order.rank_batch, {"workers": self._workers, "threads": self._threads}
         pipeline, names = build_pipeline(
-            self.source, self._tail, batch_size=order.rank_batch, device_id=self._device_id, **how
+            self.source, self._tail, batch_size=size, device_id=self._device_id, prefetch=self._prefetch, **how
         )
         others = set(multiprocessing.active_children())
         with no_main_module(), block_signals(*STOPPING):
@@ -225,11 +225,11 @@ class Loader:
         label, row, ok = outputs["meta"].clone().unbind(1)  # in memory that DALI cannot use again during the copy below
         for i in (ok == 0).nonzero().flatten().tolist():
             self._note_bad(int(row[i]), bytes(outputs["reason"][i].tolist()))
-        to = {"device": self.device, "non_blocking": True}
         video = outputs["video"]
         if self._tail.look:
             change_look(video, outputs["look"])
-        return Batch(video, outputs.get("audio"), label.to(**to), row.to(**to), ok.bool().to(**to))
+        label, row, ok = (part.to(self.device, non_blocking=True) for part in (label, row, ok.bool()))
+        return Batch(video, outputs.get("audio"), label, row, ok)
 
     def _note_bad(self, row: int, reason: bytes) -> None:
         if row < 0 or row in self.bad:
@@ -239,7 +239,7 @@ class Loader:
         log.warning("clip %s is left out (black, ok = 0): %s", clip.id, self.bad[row])
         self.check(self.bad)
 
-    def check(self, bad: Mapping[int, str]) -> None:
+    def check(self, bad: dict[int, str]) -> None:
         """Raise LoaderError if these are too many: row -> reason."""
         if len(bad) > self.most_bad:
             row, reason = next(reversed(bad.items()))

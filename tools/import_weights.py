@@ -37,7 +37,7 @@ def main() -> None:
     check_checkpoint(args.source)
     config = load_config(args.data, args.config, args.set)
 
-    # PyTorch takes seconds: wrong arguments and settings have been told by now.
+    # PyTorch takes seconds to import: wrong arguments and settings are reported before.
     from tsam_dali.model.backbone import create_backbone
     from tsam_dali.weights import load_weights
     from tsam_dali.weights.checkpoint import save_checkpoint
@@ -59,12 +59,12 @@ def main() -> None:
     state = {name: value for name, value in network.state_dict().items() if name not in report.new}
     config_from_dict(settings)  # a file may name settings that are unknown here
     save_checkpoint(args.target, {"model": state, "config": settings, "history": [], "best": {}})
-    told = f", with shift_temporal as in the file's training: {shift}" if shift else ""
-    print(f"{report}\nwritten: {args.target}{told}")
+    shifted = f", with shift_temporal as in the file's training: {shift}" if shift else ""
+    print(f"{report}\nwritten: {args.target}{shifted}")
 
 
 def shift_of(file: WeightFile, backbone: nn.Module, options: ShiftTemporal) -> dict[str, Any]:
-    """Settings of `shift_temporal` that the weights were trained with, as far as they tell; they win over `options`.
+    """Settings of `shift_temporal` with which the weights were trained, if the file says so; they override `options`.
 
     Raises:
         WeightsError: no n_insert and m_insert give the blocks that the file shifts.

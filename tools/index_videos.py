@@ -1,17 +1,16 @@
-"""Find out what each video of a data set holds, and which cannot be used, before training needs them.
+"""Check every video of a data set before training, and index what it holds.
 
-For each clip of both lists, index.jsonl in data_dir receives a line: frames, frame rate, size, turn, codec, pixel
+For each clip of both lists, index.jsonl in data_dir receives a line: frames, frame rate, size, rotation, codec, pixel
 format, whether the rate varies, audio, size and time of the file, and a status: ok, or what is wrong. Training does the
-same when it starts, so this tool is for doing it earlier, further (--decode), for all files (--all), or with other
-limits.
+same when it starts; this tool does it earlier, more thoroughly (--decode), for all files (--all), or with other limits.
 
-Each file is read in a child process. One that takes too long or too much memory, or ends the process, is named so
-(timeout, out_of_memory, crashed, failed); such files are tried again by each run of this tool. What is known already is
-not looked at again, unless its file has changed or --decode asks for more. The tool can be interrupted at any moment:
-run it again to go on. With --shard the lines go into a part file, index.0-of-4.jsonl, which counts like the index; the
-next run without --shard, and the next training, put it into the index. Exit status: 0 when all is looked at, also where
-files are faulty; 2 if the input cannot be used or a clip has no file (the others are indexed first); 130 after Ctrl-C
-or SIGTERM.
+Each file is read in a child process. One that takes too long or too much memory, or crashes the process, gets the
+status timeout, out_of_memory, crashed or failed; each run of this tool tries such files again. Files that are in the
+index are skipped, unless they have changed or --decode asks for more. The tool can be interrupted at any moment: run it
+again to continue. With --shard the lines go into a part file, index.0-of-4.jsonl, which is read like the index; the
+next run without --shard, or the next training, merges it into the index. Exit status: 0 when all files are checked,
+even if some are faulty; 2 if the input cannot be used or a clip has no file (the others are indexed first); 130 after
+Ctrl-C or SIGTERM.
 """
 
 import argparse
@@ -25,9 +24,9 @@ from pipelines.dataset.media_files import find_videos, video_ids
 from pipelines.dataset.video_index import INDEX_NAME, index_videos
 from pipelines.decode.nvdec import nvdec_decodes, prunable
 from pipelines.files.errors import ListError
-from pipelines.files.formats import DEMUXERS
+from pipelines.files.formats import ENDINGS
 from pipelines.files.records import Record
-from pipelines.files.words import counted
+from pipelines.files.words import counted, first_of
 from pipelines.parallel.sandbox import FAULTS, Limits
 from tsam_dali.cli.cluster import add_cluster_arguments, chosen, reachable
 from tsam_dali.cli.common import EXAMPLE_DATA, friendly_errors, parser, printable, sigterm_as_interrupt
@@ -47,7 +46,7 @@ def main() -> None:
     dataset = reachable(dataset, args.dask)
     all_ids = video_ids(dataset) if args.all else listed_ids(dataset)
     if not all_ids:
-        raise ListError([f"{dataset.videos}: no video with one of the endings {' '.join(DEMUXERS)}"])
+        raise ListError([f"{dataset.videos}: no video with one of the endings {ENDINGS}"])
     path = dataset.root / INDEX_NAME
     path = args.shard.part(path) if args.shard else path
     _check_writable(path)
@@ -65,12 +64,11 @@ def main() -> None:
             required=True,
         )
     except KeyboardInterrupt:
-        print("interrupted; what is found out is kept: run it again to go on", file=sys.stderr)
+        print("interrupted; what was found is kept: run it again to continue", file=sys.stderr)
         sys.exit(130)
     _report(path, records.values())
     if missing:
-        more = len(missing) - MOST_SHOWN
-        raise ListError(missing[:MOST_SHOWN] + [f"... and {counted(more, 'more clip')} without a file"] * (more > 0))
+        raise ListError(first_of(missing, MOST_SHOWN))
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -78,17 +76,17 @@ def parse_arguments() -> argparse.Namespace:
     command.epilog = "example: python tools/index_videos.py --data D.json --decode --workers 16"
     add = command.add_argument
     add("--data", metavar="FILE", default=EXAMPLE_DATA, help="JSON file of the data set (default: %(default)s)")
-    add("--all", action="store_true", help="every video in dir_videos, in place of those in the lists")
+    add("--all", action="store_true", help="every video in dir_videos, not only those in the lists")
     decode = (
-        "decode all pictures strictly, which takes far longer but finds damage that the packets do not show, and "
+        "decode all frames strictly, which takes far longer but finds damage that the packets do not show, and "
         "confirms the number of frames; audio is not decoded"
     )
     add("--decode", action="store_true", help=decode)
     add_cluster_arguments(command)
     limits = Limits()
-    seconds = "time for one file in seconds; raise it to --decode long videos (default: %(default)g)"
+    seconds = "time for one file in seconds; raise it for long videos with --decode (default: %(default)g)"
     add("--timeout", metavar="SECONDS", type=float, default=limits.seconds, help=seconds)
-    memory = "memory for one file in MB of address space, on top of the program's own (default: %(default)d)"
+    memory = "memory for one file in MB of address space, in addition to the program's own (default: %(default)d)"
     add("--memory", metavar="MB", type=int, default=limits.megabytes, help=memory)
     args = command.parse_args()
     for name in ("timeout", "memory"):
@@ -118,10 +116,8 @@ def _report(path: Path, records: Collection[Record]) -> None:
     faulty = [record for record in records if record["status"] != "ok"]
     if faulty:
         print(f"{counted(len(faulty), 'faulty file')}:")
-        for record in faulty[:MOST_SHOWN]:
-            print(printable(f"  {record['status']}: {record['reason']}"))
-        if len(faulty) > MOST_SHOWN:
-            print(f"  ... and {len(faulty) - MOST_SHOWN} more")
+        for line in first_of((f"{record['status']}: {record['reason']}" for record in faulty), MOST_SHOWN):
+            print(printable(f"  {line}"))
     print(f"all {counted(len(records), 'record')}, with reasons: {path}")
 
 

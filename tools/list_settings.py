@@ -42,7 +42,7 @@ def _section(section: type, name: str) -> str:
     kinds = get_type_hints(section, include_extras=True)
     for field in dataclasses.fields(section):
         path = f"{name}.{field.name}".lstrip(".")
-        if dataclasses.is_dataclass(field.type):
+        if isinstance(field.type, type) and dataclasses.is_dataclass(field.type):
             rest += _section(field.type, path)
         else:
             values = _values(kinds[field.name]).replace("|", "or")

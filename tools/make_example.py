@@ -1,16 +1,16 @@
-"""Makes a small data set in which the order of the frames and the audio each decide half of the class.
+"""Make a small data set in which the order of the frames and the audio each decide half of the class.
 
-A bright square moves left or right over a low or a high tone: four classes. No single frame betrays the motion, and
-the picture betrays nothing of the tone: a network that ignores the order of the frames, or the audio, stays near one
-half.
+A bright square moves left or right over a low or a high tone: four classes. No single frame shows the motion, and
+the frames show nothing of the tone: a network that ignores the order of the frames, or the audio, gets about half of
+the clips right.
 
-With --realistic it makes clips to measure with instead, which cost a decoder as much as clips from the web do; their
-labels mean nothing. See tools/synthetic/realistic.py.
+With --realistic it makes clips for benchmarks instead, which take as long to decode as clips from the web; their labels
+mean nothing. See tools/synthetic/realistic.py.
 
     OUT/videos/training_0000.mp4 ...    H.264 and AAC; sizes, frame rates, lengths, channels and sample rates differ
     OUT/training.txt, validation.txt    lines `ID label`
     OUT/data.json                       the settings that name all of it
-    OUT/made_with.json                  the arguments, by which a second run knows that there is nothing to do
+    OUT/made_with.json                  the arguments; a second run with the same ones does nothing
 """
 
 import argparse
@@ -28,7 +28,7 @@ from pipelines.files.atomic import temporary_path
 if __package__:
     from tools.synthetic import realistic, squares
 else:  # run as a file: its own folder is where Python looks
-    from synthetic import realistic, squares
+    from synthetic import realistic, squares  # type: ignore[no-redef]  # the same two
 
 SPLITS = ("training", "validation")
 RECIPE = 1  # raise it when the same arguments begin to give other clips
@@ -162,9 +162,9 @@ def main(arguments=None):
     parser.add_argument("out", metavar="OUT", help="folder to make; its parents are made too")
     parser.add_argument("--training", type=int, default=320, help="number of training clips (default %(default)s)")
     parser.add_argument("--validation", type=int, default=192, help="number of validation clips (default %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="which of many such sets (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random clips (default %(default)s)")
     parser.add_argument("--workers", type=int, help="number of processes (default: one per core)")
-    parser.add_argument("--realistic", action="store_true", help="make clips like those from the web, to measure with")
+    parser.add_argument("--realistic", action="store_true", help="make clips like those from the web, for benchmarks")
     parser.add_argument("--seconds", type=float, help="length of realistic clips (default: 10)")
     options = vars(parser.parse_args(arguments))
     if options.pop("realistic"):
@@ -176,7 +176,7 @@ def main(arguments=None):
         made = make_example(**options)
     except (ExampleError, OSError) as error:
         sys.exit(f"make_example: {error}")
-    state = "made" if made else "is there already, made with the same arguments: nothing to do"
+    state = "made" if made else "exists already, made with the same arguments: nothing to do"
     print(f"{options['out']} {state}; its settings are in {Path(options['out']) / 'data.json'}")
 
 

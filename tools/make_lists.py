@@ -7,17 +7,17 @@ Formats (--format; recognised where it is clear what a list is):
   ucf101        Class/v_x.avi 1: a list beside classInd.txt, or the folder of the lists (--fold)
   hmdb51        the folder of <class>_test_split1.txt (--fold)
   paths         path label, as in mmaction2 and SlowFast; the ids are the paths without their video endings; with
-                --classes the labels may be names; a first line that names the columns is passed over
+                --classes the labels may be names; a header line is skipped
   tsm           path n_frames label, as in TSM; with --frames, or videos of the same names
   folder        a folder <class>/*.mp4, or train/<class>/*.mp4 and val/<class>/*.mp4
 
 Kinetics, Something-Something, UCF101 and HMDB51 name each clip once: its file may lie in any folder below --videos, and
-its id includes the folders. The paths of the other formats are relative to --videos (--strip cuts what stands before).
-Where nothing is said of a validation set, it is drawn from the training clips, from each class in proportion. A test
-split is left out. Clips without a file are left out and named in missing.txt. Classes without a training clip are left
-out, as labels must be 0, 1, 2, ... without gaps. A clip of two classes is an error. One that stands in both lists is a
-warning, as some published lists have such clips. The clips themselves are not opened. After an error nothing is written
-and the exit status is 2; it is 1 if files were left out whose names no list can hold, such as those with a line feed.
+its id includes the folders. The paths of the other formats are relative to --videos (--strip cuts what comes before).
+Without a validation list, one is drawn from the training clips, in proportion from each class. A test split is left
+out. Clips without a file are left out and named in missing.txt. Classes without a training clip are left out, as labels
+must be 0, 1, 2, ... without gaps. A clip with two classes is an error. One in both lists is a warning, as some
+published lists have such clips. The clips themselves are not opened. After an error nothing is written and the exit
+status is 2; it is 1 if files were left out whose names no list can hold, such as those with a line feed.
 """
 
 import argparse
@@ -35,7 +35,7 @@ from pipelines.annotations.rows import Listing
 from pipelines.annotations.split import TSAM_SPLITS
 from pipelines.annotations.write import DATA_FILE, MISSING_FILE, write_lists
 from pipelines.files.errors import ListError
-from pipelines.files.words import counted
+from pipelines.files.words import counted, first_of
 from tsam_dali.cli.common import friendly_errors, parser
 
 log = logging.getLogger(__name__)
@@ -71,13 +71,11 @@ def main() -> None:
     try:
         lists, media = _make(args)
     except ListError as error:
-        more = len(error.problems) - MOST_PROBLEMS
-        raise ListError(error.problems[:MOST_PROBLEMS] + [f"... and {more} more problems"] * (more > 0)) from error
+        raise ListError(first_of(error.problems, MOST_PROBLEMS)) from error
     write_lists(args.out, lists, media, name=args.name or args.out.absolute().name, force=args.force)
     _report(args, lists, media)
     if lists.unusable:
-        more = len(lists.unusable) - MOST_PROBLEMS
-        shown = lists.unusable[:MOST_PROBLEMS] + [f"... and {more} more"] * (more > 0)
+        shown = first_of(lists.unusable, MOST_PROBLEMS)
         clips = counted(len(lists.unusable), "clip")
         print(f"left out, as no list can hold their names: {clips}", *shown, sep="\n", file=sys.stderr)
         sys.exit(1)
@@ -92,7 +90,7 @@ def _add_arguments(command: argparse.ArgumentParser) -> None:
     where = command.add_mutually_exclusive_group()
     videos = "folder of the videos (default: SOURCE if it is a folder of clips, else videos in --out)"
     where.add_argument("--videos", metavar="DIR", type=Path, help=videos)
-    frames = "folder of the clips as folders of pictures, in place of videos"
+    frames = "folder of the clips as folders of images, in place of videos"
     where.add_argument("--frames", metavar="DIR", type=Path, help=frames)
     add("--format", choices=FORMATS, help="what SOURCE is (default: recognised)")
     classes = (
@@ -103,25 +101,25 @@ def _add_arguments(command: argparse.ArgumentParser) -> None:
     fold = "which of the splits of UCF101 or HMDB51 (default: %(default)s)"
     add("--fold", metavar="N", type=int, default=1, help=fold)
     delimiter = (
-        "what parts the fields of paths and tsm (default: , or ; if it stands before the first line's label, "
+        "separator of the fields in paths and tsm (default: , or ; if it stands before the first line's label, "
         "else white space)"
     )
     add("--delimiter", metavar="TEXT", default="", help=delimiter)
     first = "number of the first class in paths and tsm (default: %(default)s)"
     add("--first_label", metavar="N", type=int, default=0, help=first)
-    strip = "leading folder to cut from the paths of paths and tsm; that of the clips is cut anyway (default: none)"
+    strip = "leading folder to cut from the paths of paths and tsm; that of the clips is always cut (default: none)"
     add("--strip", metavar="DIR", default="", help=strip)
     fraction = (
         "share of the clips to draw for validation where there is no validation list; above 0, at most 0.5 "
         "(default: %(default)s)"
     )
     add("--fraction", type=float, default=0.2, help=fraction)
-    seed = "of that draw: the same seed and clips give the same lists (default: %(default)s)"
+    seed = "seed of that draw: the same seed and clips give the same lists (default: %(default)s)"
     add("--seed", type=int, default=0, help=seed)
-    keep = "list clips without a file, too, for example before they are copied (ids as in SOURCE)"
+    keep = "also list clips without a file, for example before they are copied (ids as in SOURCE)"
     add("--keep_missing", action="store_true", help=keep)
     add("--name", help="name of the data set in data.json (default: that of the folder --out)")
-    add("--force", action="store_true", help="replace lists and data.json that are there")
+    add("--force", action="store_true", help="replace existing lists and data.json")
 
 
 def _make(args: argparse.Namespace) -> tuple[Lists, MediaFolder]:
@@ -180,7 +178,7 @@ def _report(args: argparse.Namespace, lists: Lists, media: MediaFolder) -> None:
     for split in TSAM_SPLITS:
         sizes = Counter(dict.fromkeys(range(len(lists.classes)), 0))
         sizes.update(clip.label for clip in lists.clips[split])
-        fewest, most = min(sizes, key=sizes.get), max(sizes, key=sizes.get)
+        fewest, most = min(sizes, key=sizes.__getitem__), max(sizes, key=sizes.__getitem__)
         per_class = f"{sizes[fewest]} ({lists.classes[fewest]}) to {sizes[most]} ({lists.classes[most]})"
         if sizes[fewest] == sizes[most]:
             per_class = str(sizes[most])

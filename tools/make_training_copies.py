@@ -1,12 +1,12 @@
-"""Make training copies of all clips of both lists: small videos from which single frames are cheap to take.
+"""Make training copies of all clips of both lists: small videos from which single frames are fast to decode.
 
 Each copy is H.264 in MP4, upright, of square pixels, with a short side of 256 pixels, both sides multiples of 16, and
 with the audio of the original. Frame i of a copy is frame i of the original; with --fps, the frames are kept that are,
 for some whole j, the first one that is shown j / fps seconds after the first frame, or later; none is kept twice. The
 originals are only read. Every copy is decoded after it has been written.
 
-The copies lie in data_dir/FOLDER/ID.mp4: train on them with --set dataset.dir_videos=FOLDER; they are heard with the
-stored audio of their originals. What is done already is skipped: run it again after an interruption. Videos that cannot
+The copies lie in data_dir/FOLDER/ID.mp4: train on them with --set dataset.dir_videos=FOLDER; the stored audio of their
+originals is used for them. Copies that exist are skipped: run it again after an interruption. Videos that cannot
 be copied are listed at the end with the reason, and tried again next time; the exit status is then 1.
 """
 
@@ -47,7 +47,7 @@ def main() -> None:
     )
     add_option_arguments(command, CopyOptions)
     add_cluster_arguments(command)
-    add("--force", action="store_true", help="make copies that are there already, too")
+    add("--force", action="store_true", help="also make copies that exist already")
     args = command.parse_args()
     options = options_of(args, CopyOptions)
     dataset = load_config(args.data, args.data).dataset  # the data file says all that is needed here
@@ -58,7 +58,7 @@ def main() -> None:
         raise ValueError("--folder: copies are written into data_dir; name a folder there, and upload them afterwards")
     folder = dataset.root / name
     if not is_remote(dataset.videos):
-        _check_apart(name, folder.resolve(), dataset.videos.resolve(), dataset.root.resolve())
+        _check_apart(name, folder.resolve(), Path(dataset.videos).resolve(), dataset.root.resolve())
 
     clip_ids = listed_ids(dataset)
     _check_originals(name, folder, dataset, clip_ids)
@@ -74,7 +74,8 @@ def main() -> None:
                 records.append(record)
     except KeyboardInterrupt:
         print(
-            f"interrupted after {len(records)} of {counted(len(todo), 'clip')}; run it again to go on", file=sys.stderr
+            f"interrupted after {len(records)} of {counted(len(todo), 'clip')}; run it again to continue",
+            file=sys.stderr,
         )
         sys.exit(130)
     failures += [record["reason"] for record in records if record["status"] != "ok"]
@@ -126,7 +127,7 @@ def _originals(dataset: Dataset, clip_ids: list[str], args: argparse.Namespace) 
     files, failures = find_videos(dataset, clip_ids)
     records = index_videos(dataset, list(files), args.workers, shard=args.shard, dask=args.dask)
     places = {clip_id: location(dataset.data_dir, record["file"]) for clip_id, record in records.items()}
-    good = {clip_id: place for clip_id, place in places.items() if records[clip_id]["status"] == "ok"}
+    good: Sources = {clip_id: place for clip_id, place in places.items() if records[clip_id]["status"] == "ok"}
     return good, failures + [record["reason"] for record in records.values() if record["status"] != "ok"]
 
 

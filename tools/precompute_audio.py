@@ -1,11 +1,11 @@
 """Turn the audio of all clips into log-mel columns, once, so that training only reads and resizes them.
 
 For each clip of both lists, the audio of dir_audios/ID.wav (or of the video itself, where there is no .wav) is stored
-in dir_mels/ID.safetensors, about 0.7 MB per channel for ten seconds. Other audio, of another file of the same clip, is
-stored beside it; training copies have that of their originals. What is done already is skipped: run it again after an
-interruption, or after files or settings have changed. Clips without audio are stored as silent, also those
-that have only a folder of frames. Clips that failed are listed at the end with the reason, and tried again next time;
-the exit status is then 1.
+in dir_mels/ID.safetensors, about 0.7 MB per channel for ten seconds. Different audio in another file of the same clip
+is stored beside it; training copies use the audio of their originals. Clips that are done are skipped: run it again
+after an interruption, or after files or settings have changed. Clips without audio, or with only a folder of frames,
+are stored as silent. Clips that failed are listed at the end with the reason, and tried again next time; the exit
+status is then 1.
 """
 
 import os
@@ -41,7 +41,7 @@ def main() -> None:
     command.epilog = "example: python tools/precompute_audio.py --data D.json --config C.json --workers 16"
     add_config_arguments(command)
     add_cluster_arguments(command)
-    command.add_argument("--force", action="store_true", help="compute what is done already, too")
+    command.add_argument("--force", action="store_true", help="also compute what is done already")
     args = command.parse_args()
     config = load_config(args.data, args.config, args.set)
     ensure_example(config.dataset)
@@ -66,7 +66,7 @@ def main() -> None:
                     failures.append(f"{record.id}: {record.reason}")
     except KeyboardInterrupt:
         print(
-            f"interrupted after {counts.total()} of {counted(len(todo), 'clip')}; run it again to go on",
+            f"interrupted after {counts.total()} of {counted(len(todo), 'clip')}; run it again to continue",
             file=sys.stderr,
         )
         sys.exit(130)

@@ -3,7 +3,7 @@
 TSAM cut every '.', 'm', 'p' and '4' off the end of an id: the frames of clip abc_000044 lie in dir_frames/abc_0000,
 its audio in dir_audios/abc_0000.wav. For each clip of both lists that has nothing under its own name, this renames what
 lies under the shorter one, unless another clip of the lists, or another video in dir_videos, would have been cut to the
-same name: then nothing tells whose it is. Such are listed, for you to remove and to extract again; the exit status is
+same name: then it is not known whose it is. Those are listed, for you to remove and extract again; the exit status is
 then 1.
 """
 

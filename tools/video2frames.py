@@ -2,7 +2,7 @@
 
 Without --audio, dir_frames/ID/ receives the frames, 256 pixels high, under the names that frames_tmpl gives, counted
 from 1. With --audio, dir_audios/ID.wav receives the audio: 16-bit PCM at the video's own rate and channels. The videos
-are only read. What exists already is skipped. Videos without audio are listed. Videos that failed are listed with
+are only read. What exists is skipped. Videos without audio are listed. Videos that failed are listed with
 ffmpeg's reason; the exit status is then 1.
 """
 
@@ -22,12 +22,12 @@ from tqdm import tqdm
 from pipelines.audio.decode import audio_stream
 from pipelines.audio.read import NoAudioError, wav_cut_short
 from pipelines.dataset.media_files import find_video, video_ids
-from pipelines.decode.container import open_video, video_stream
-from pipelines.decode.demux import demux
+from pipelines.decode.container import open_video
 from pipelines.decode.frame_folder import check_template
+from pipelines.decode.reader import VideoReader
 from pipelines.files.atomic import fault_of_one, temporary_path
 from pipelines.files.errors import ListError
-from pipelines.files.formats import DEMUXERS
+from pipelines.files.formats import DEMUXERS, ENDINGS
 from pipelines.files.storage import is_remote
 from pipelines.files.unicode_names import locale_hint
 from pipelines.transcode.ffmpeg import FfmpegError, passthrough, run_ffmpeg
@@ -57,7 +57,7 @@ def main() -> None:
     add("--fps", type=float, default=10.0, help="frames per second; 0: every frame (default: %(default)g)")
     workers = "ffmpeg processes at a time (default: one per core)"
     add("--workers", type=positive, default=joblib.cpu_count(), help=workers)
-    add("--force", action="store_true", help="extract what exists already, too")
+    add("--force", action="store_true", help="also extract what exists already")
     args = command.parse_args()
     if not 0 <= args.fps < float("inf"):
         command.error(f"--fps: expected 0 or more frames per second, got {args.fps:g}")
@@ -89,14 +89,14 @@ def main() -> None:
 
     clip_ids = video_ids(dataset)
     if not clip_ids:
-        raise ListError([f"{dataset.videos}: no video with one of the endings {' '.join(DEMUXERS)}"])
+        raise ListError([f"{dataset.videos}: no video with one of the endings {ENDINGS}"])
     title = "extracting audio" if args.audio else "extracting frames"
     results = defaultdict(list)
     try:
         for result in tqdm(_in_threads(extract, clip_ids, args.workers), total=len(clip_ids), desc=title, unit="video"):
             results[result.state].append(result)
     except KeyboardInterrupt:
-        print("interrupted; what is extracted is kept: run it again to go on", file=sys.stderr)
+        print("interrupted; what is extracted is kept: run it again to continue", file=sys.stderr)
         sys.exit(130)
     print(", ".join(f"{len(results[state])} {state}" for state in ("extracted", "existed", "no audio", "failed")))
     for result in sorted(results["no audio"]):
@@ -158,12 +158,11 @@ def extract_frames(video: Path, target: Path, fps: float, frames_tmpl: str) -> N
 
     Raises:
         FfmpegError: ffmpeg failed, found damage, or the video holds no frame.
-        VideoError: see `open_video`, `video_stream` and `demux`.
+        VideoError: as `VideoReader`.
     """
-    with open_video(video) as container:
-        stream = video_stream(video, container)
-        track, strict = stream.index, demux(video, container, stream).starts_clean
-    # At damage it stops, instead of filling in what is missing; but of a part of a longer recording the first pictures
+    with VideoReader(video) as reader:
+        track, strict = reader.stream.index, reader.demuxed.starts_clean
+    # At damage it stops, instead of filling in what is missing; but of a part of a longer recording the first frames
     # may lack what they were predicted from.
     decoder, stops = ({"err_detect": "explode"}, ["-xerror"]) if strict else ({}, [])
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Video classification with audio. `tsam_dali.load(path).predict(video)` uses a trained network."""
+"""Video classification with audio. `tsam_dali.load(path).predict(video)` classifies a video with a trained network."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tsam_dali.inference.predictor import Predictor
 
-# OpenMP's threads spin for milliseconds when they wait for each other; beside other busy processes the one that they
-# wait for may have no core. This is a thirtieth of libgomp's own number of turns: the short waits between two operators
-# still need no call of the kernel. libgomp reads it when torch is loaded: every command comes by here before.
+# OpenMP's threads spin for milliseconds while they wait for each other; with other busy processes around, the one that
+# they wait for may have no core. This is a thirtieth of libgomp's default spin count: the short waits between two
+# operators still need no system call. libgomp reads it when torch is loaded, so it must be set before.
 if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
     os.environ["GOMP_SPINCOUNT"] = "10000"
 
 
 def load(path: str | Path, device: str = "cpu") -> Predictor:
-    """A trained network that takes video files: `load("results/first/checkpoints/balanced_best").predict("a.mp4")`.
+    """A trained network for video files: `load("results/first/checkpoints/balanced_best").predict("a.mp4")`.
 
     Args:
         path: checkpoint of a run, or a folder of weights with a card.
         device: where the network runs, "cpu" or "cuda".
 
     Raises:
-        tsam_dali.weights.checkpoint.CheckpointError: it is missing, damaged, or none of ours.
+        tsam_dali.weights.checkpoint.CheckpointError: it is missing, damaged, or of another program.
         tsam_dali.config.load.ConfigError: its settings are unknown here.
     """
-    # imports torch, which takes seconds: not for all who import this package
+    # imports torch, which takes seconds
     from tsam_dali.inference.predictor import Predictor
 
     return Predictor(path, device)

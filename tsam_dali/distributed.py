@@ -1,11 +1,11 @@
-"""The processes of a job: torchrun's environment, devices, and what ranks tell each other."""
+"""The processes of a job: torchrun's environment, devices, communication between ranks."""
 
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from math import lcm
-from typing import Any
+from typing import Any, TypedDict, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -13,8 +13,19 @@ import torch.distributed as dist
 from pipelines.files.words import counted
 from tsam_dali.config.sections import TrainingParam
 
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 ANSWER_SECONDS = 5
 """How long a rank that ends with an error waits for rank 0 to end with the same one."""
+
+
+class Place(TypedDict):
+    """The arguments of `pipelines.loader.build_loader` that say which part of each batch this process takes."""
+
+    device: torch.device
+    rank: int
+    world: int
+    local_world: int
 
 
 @dataclass(frozen=True)
@@ -29,6 +40,10 @@ class Job:
     @property
     def is_main(self) -> bool:
         return self.rank == 0
+
+    @property
+    def place(self) -> Place:
+        return Place(device=self.device, rank=self.rank, world=self.world, local_world=self.local_world)
 
 
 def start(device: str | None = None) -> Job:
@@ -63,8 +78,8 @@ def is_main() -> bool:
 def should_report(text: str) -> bool:
     """Whether this rank is the one to print an error with which it ends.
 
-    Rank 0 is, and another rank unless rank 0 ends with the same one. They tell each other through the job's store, as
-    the other ranks may be waiting for each other. Before the job is joined, the first rank of each machine is.
+    Rank 0 is, and another rank unless rank 0 ends with the same one. They exchange it through the job's store, as the
+    other ranks may be waiting for each other. Before the job is joined, the first rank of each machine is.
     """
     if not dist.is_initialized():
         return os.environ.get("LOCAL_RANK", "0") == "0"
@@ -92,7 +107,7 @@ def stop() -> None:
         dist.destroy_process_group()
 
 
-def on_rank_0(work: Callable[[], Any]) -> Any:
+def on_rank_0(work: Callable[[], Value]) -> Value:
     """Run `work` on rank 0 only; its result, or the exception it raised, on all ranks."""
     if not dist.is_initialized():
         return work()
@@ -142,16 +157,16 @@ def on_any_rank(flag: bool) -> bool:
     return totals(int(flag))[0] > 0
 
 
-def of_all_ranks(value: Any) -> list[Any]:
+def of_all_ranks(value: Value) -> list[Value]:
     """The value of each rank, in the order of the ranks, on all of them."""
     if not dist.is_initialized():
         return [value]
-    values = [None] * dist.get_world_size()
+    values: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(values, value)
     return values
 
 
-def merged_over_ranks(part: dict) -> dict:
+def merged_over_ranks(part: dict[Key, Value]) -> dict[Key, Value]:
     """The entries of all ranks' dicts, on all of them."""
     return {key: value for one in of_all_ranks(part) for key, value in one.items()}
 
@@ -166,7 +181,7 @@ def sum_over_ranks(tensor: torch.Tensor) -> torch.Tensor:
 def mean_in_rank_order(_state: None, bucket: dist.GradBucket) -> torch.futures.Future[torch.Tensor]:
     """A communication hook of DistributedDataParallel: the mean over the ranks, each element added up in their order.
 
-    gloo's own sums depend on an element's place in the bucket, and that changes after a learner's first step.
+    gloo's own sums depend on an element's place in the bucket, which changes after the first step.
     """
     parts = [torch.empty_like(bucket.buffer()) for _ in range(dist.get_world_size())]
 

@@ -1,13 +1,13 @@
-"""Hand on a trained network: as one file that runs without this project, or as a folder with its weights.
+"""Export a trained network: to one file that runs without this project, or to a folder with its weights.
 
 examples:
   python -m tsam_dali.export --checkpoint results/first/checkpoints/balanced_best network.onnx
       for onnxruntime (needs the extra `export`); network.pt2 is the same for torch.export.load
   python -m tsam_dali.export --checkpoint results/first/checkpoints/balanced_best --safetensors shared
-      model.safetensors, config.json and a model card; --fine_tune and --checkpoint take the folder
+      model.safetensors, config.json and a model card; --fine_tune and --checkpoint accept the folder
 
-A file is written only if it gives the logits of PyTorch; `tsam_dali.inference.export_formats.read_preprocessing` reads
-from it how its inputs are made.
+A file is written only if its logits equal those of PyTorch. It also says how its inputs are made, see
+`tsam_dali.inference.export_formats.read_preprocessing`.
 """
 
 import argparse
@@ -20,10 +20,10 @@ from tsam_dali.cli.common import check_checkpoint, friendly_errors, named, parse
 @friendly_errors
 def main() -> None:
     args = parse_arguments()
-    logging.getLogger().setLevel(logging.WARNING)  # the ONNX exporter tells of every constant
+    logging.getLogger().setLevel(logging.WARNING)  # the ONNX exporter logs every constant
     check_checkpoint(args.checkpoint)
 
-    # PyTorch takes seconds: wrong arguments have been told by now.
+    # PyTorch takes seconds to import: arguments are checked before.
     from tsam_dali.inference.export_formats import check_format, write_network
     from tsam_dali.inference.model_card import model_card
     from tsam_dali.inference.preprocessing import preprocessing

@@ -1,40 +1,40 @@
-"""Say which classes a trained network sees in videos, whatever made them; their audio is taken from the files.
+"""Classify videos with a trained network; their audio is read from the same files.
 
 examples:
   python -m tsam_dali.predict --checkpoint results/first/checkpoints/balanced_best video.mp4
-      the five most probable classes (all of them, if there are no more) as a line of JSON
+      the five most probable classes (all of them, if there are fewer) as a line of JSON
   python -m tsam_dali.predict --checkpoint CKPT my_videos/ more.txt --topk 3 --output predictions.csv
-      all videos of a folder and its sub-folders, and those of a list with one path a line, as a table
-  python -m tsam_dali.predict --checkpoint CKPT my_videos/ --output predictions.jsonl --pictures pictures/
-      and a PNG for each file: what the network saw, and the bars of its classes
+      all videos of a folder and its subfolders, and those of a list with one path per line, as a table
+  python -m tsam_dali.predict --checkpoint CKPT my_videos/ --output predictions.jsonl --pictures plots/
+      also a PNG per file: the frames and spectrograms that the network was given, and a bar chart of its classes
   python -m tsam_dali.predict --checkpoint CKPT long.mp4 --window 10 --stride 5 --output t.jsonl --pictures plots/
-      the classes of every ten seconds, each heard with its own audio, and a PNG with their probabilities over time
+      the classes of each window of ten seconds, from its frames and audio, and a PNG of the probabilities over time
   python -m tsam_dali.predict --checkpoint CKPT my_videos/ --explain maps/
-      and a PNG for each file: where in the frames and in the audio the network found its first class (Grad-CAM)
+      also a PNG per file: a heat map of the evidence for the first class in frames and spectrograms (Grad-CAM)
   python -m tsam_dali.predict --checkpoint CKPT --live /dev/video0 --fps 4
-      a line after every frame that is fed, while a camera runs; CKPT was trained with shift_temporal.causal=true
+      a line after every frame while a camera runs; CKPT was trained with shift_temporal.causal=true
   ffmpeg -i rtsp://ADDRESS -f matroska - | python -m tsam_dali.predict --checkpoint CKPT --live -
       the same for a stream that another program reads
 
-Settings and class names are those of the checkpoint. Videos that cannot be read are listed at the end; the exit status
-is 1 only if none could be read, or if a picture could not be drawn.
+Settings and class names are those of the checkpoint. Unreadable videos are listed at the end; the exit status is 1 only
+if no video could be read, or if a PNG could not be drawn.
 
 videos:
   Their names end in .mp4 .m4v .mov .mkv .webm .avi .3gp .3g2 .flv .wmv .asf .ogv .ts .mts .m2ts .mpg .mpeg; other files
-  of a folder are counted and passed over. Before the first line all files are looked at, with a bar on a terminal.
+  of a folder are counted and skipped. All files are probed before the first prediction, with a progress bar on a
+  terminal.
 
 windows:
-  They begin every STRIDE seconds. The last one ends with the video: it begins earlier than its turn, or takes in a rest
-  of less than a tenth of a window. A video that is shorter than a window is one window.
+  A window starts every STRIDE seconds. The last one ends with the video: it starts earlier to fit, or is longer by a
+  remainder of less than a tenth of a window. A video that is shorter than a window is one window.
 
 live:
-  Fed are the frames shown at (k + 1/2) / FPS seconds, k = 0, 1, ...; the probabilities are the mean over the last S of
-  them (model.video_segments), or over all before there are S. FPS should be that of the training: S by the seconds of a
-  training clip. A network with audio also hears the last S / FPS seconds of the source's audio; a camera is silent. So
-  of a file it never hears the whole audio, as a prediction of the file does, and the probabilities differ: at the start
-  little has come, and what follows the last frame that is fed is not heard. At most twice a second the
-  audio is heard anew, which costs as much as one or two more images (model.audio_segments) and a log-mel of S / FPS
-  seconds.
+  The network is given the frames shown at (k + 1/2) / FPS seconds, k = 0, 1, ...; the probabilities are the mean over
+  the last S of them (model.video_segments), or over all before there are S. FPS should be that of the training: S
+  divided by the seconds of a training clip. Audio is refreshed at most twice a second from the last S / FPS seconds of
+  the source; a camera is silent. Each refresh costs as much as one or two more frames (model.audio_segments) and a
+  log-mel of S / FPS seconds. The audio of a file is never used as a whole, so the probabilities differ from those of a
+  prediction of the file.
 """
 
 from __future__ import annotations
@@ -66,11 +66,11 @@ from tsam_dali.inference.outputs import FILE, MOMENT, TIMELINE, Csv, JsonLines
 from tsam_dali.inference.results import Unreadable
 
 if TYPE_CHECKING:
-    from tsam_dali.inference.predictor import Predictor, SeenClip
-    from tsam_dali.inference.timeline import SeenTimeline
+    from tsam_dali.inference.predictor import PredictedClip, Predictor
+    from tsam_dali.inference.timeline import PredictedTimeline
 
 LONGEST_NAME = 240  # bytes; file systems take 255
-WRITERS = {".jsonl": JsonLines, ".csv": Csv}
+WRITERS: dict[str, type[JsonLines] | type[Csv]] = {".jsonl": JsonLines, ".csv": Csv}
 
 
 @friendly_errors
@@ -79,7 +79,7 @@ def main() -> None:
     check_checkpoint(args.checkpoint)
     paths = find_inputs(args.inputs)
 
-    # PyTorch and DALI take seconds: wrong arguments have been told by now.
+    # PyTorch and DALI take seconds to import: arguments are checked before.
     from tsam_dali import distributed
     from tsam_dali.inference.predictor import Predictor
 
@@ -91,10 +91,9 @@ def main() -> None:
     for folder in filter(None, (args.pictures, args.explain)):
         make_folder(folder)
     unreadable, undrawn, silent = [], [], 0
+    found_all: Iterator[PredictedClip | PredictedTimeline | Unreadable] = predictor.predict_all(paths, args.topk)
     if args.window:
-        found_all = predictor.timeline_all(paths, args.window, args.stride, args.topk)
-    else:
-        found_all = predictor.predict_all(paths, args.topk)
+        found_all = predictor.timeline_all(paths, args.window, args.stride or args.window / 2, args.topk)
     with open_output(args.output, TIMELINE if args.window else FILE) as output:
         for number, found in enumerate(found_all, 1):
             if isinstance(found, Unreadable):
@@ -106,21 +105,21 @@ def main() -> None:
             # Numbered, as files of several folders may have the same name.
             try:
                 draw(predictor, found, args, f"{number:04d}_{_cut(Path(found[0].path).stem)}.png")
-            except Exception as error:  # it is the fault of one video, and its prediction is written
+            except Exception as error:  # concerns one video, and its prediction is written
                 undrawn.append(f"{found[0].path}: {fault_of_one(error)}")
-    hears = predictor.config.model.audio_segments > 0
-    unheard = f", {silent} of them without audio: heard as silence" if hears and silent else ""
-    print(f"{len(paths) - len(unreadable)} of {counted(len(paths), 'video')} read{unheard}", file=sys.stderr)
+    has_audio_input = predictor.config.model.audio_segments > 0
+    without = f", {silent} of them without audio: treated as silent" if has_audio_input and silent else ""
+    print(f"{len(paths) - len(unreadable)} of {counted(len(paths), 'video')} read{without}", file=sys.stderr)
     for file in unreadable:
         print(f"not read: {printable(file.error)}", file=sys.stderr)
     for problem in undrawn:
-        print(f"no picture of {printable(problem)}", file=sys.stderr)
+        print(f"not drawn: {printable(problem)}", file=sys.stderr)
     if len(unreadable) == len(paths) or undrawn:
         sys.exit(1)
 
 
 def _cut(name: str) -> str:
-    """As much of a file's name as another name has room for, with a number before and an ending behind it."""
+    """A file's name, cut so that a number before it and an ending after it still fit."""
     while len(os.fsencode(name)) > LONGEST_NAME:
         name = name[:-1]
     return name
@@ -129,35 +128,44 @@ def _cut(name: str) -> str:
 def parse_arguments() -> argparse.Namespace:
     command = parser("python -m tsam_dali.predict", __doc__)
     add = command.add_argument
-    add("inputs", metavar="FILE|FOLDER|LIST", nargs="*", help="videos, folders of them, text files with a path a line")
+    add(
+        "inputs",
+        metavar="FILE|FOLDER|LIST",
+        nargs="*",
+        help="videos, folders of them, text files with one path per line",
+    )
     add("--checkpoint", metavar="CKPT", required=True, help="checkpoint of a run, or a folder of weights with a card")
-    topk = "most probable classes per video; all of them, if there are no more (default: %(default)s)"
+    topk = "most probable classes per video, all of them if there are fewer (default: %(default)s)"
     add("--topk", metavar="K", type=positive, default=5, help=topk)
-    output = "ends in .jsonl (a line per video) or .csv (a row per class); default: JSON lines on the terminal"
+    output = "file ending in .jsonl (a line per video) or .csv (a row per class); default: JSON lines on the terminal"
     add("--output", metavar="FILE", type=named(*WRITERS), help=output)
-    pictures = "a PNG per video: frames, audio and the bars of its classes; with --window, their course"
+    pictures = "folder for a PNG per video: frames, spectrograms and classes; with --window, probabilities over time"
     add("--pictures", metavar="DIR", type=Path, help=pictures)
-    add("--explain", metavar="DIR", type=Path, help="a PNG per video: what spoke for its first class, and where")
+    add(
+        "--explain",
+        metavar="DIR",
+        type=Path,
+        help="folder for a PNG per video: where the evidence for its first class is",
+    )
     add("--window", metavar="SECONDS", type=positive_number, help="predict windows of this length, see above")
-    stride = "from the start of a window to that of the next (default: half a window)"
+    stride = "from the start of a window to the start of the next (default: half a window)"
     add("--stride", metavar="SECONDS", type=positive_number, help=stride)
-    live = "in place of files: a video, - (a pipe) or a camera, predicted frame by frame while it comes, see above"
+    live = "in place of files: a video, - (a pipe) or a camera, predicted frame by frame as it arrives, see above"
     add("--live", metavar="FILE|-|DEVICE", help=live)
-    fps = "frames per second that --live feeds (default: S frames in 10 seconds)"
+    fps = "frames per second of --live (default: S frames in 10 seconds)"
     add("--fps", metavar="FPS", type=positive_number, help=fps)
     add_device_argument(command)
     args = command.parse_args()
     if bool(args.inputs) == bool(args.live):
         command.error("expected videos (FILE, FOLDER or LIST), or else --live")
     if args.stride and not args.window:
-        command.error("--stride is that of windows: give --window SECONDS, too")
+        command.error("--stride needs --window SECONDS")
     if args.fps and not args.live:
-        command.error("--fps is that of a stream: give --live, too; --window and --stride divide files")
+        command.error("--fps needs --live; files are divided with --window and --stride")
     if args.live and (args.window or args.pictures or args.explain):
-        command.error("--live gives lines only, no --window, --pictures or --explain")
+        command.error("--live writes lines only: leave out --window, --pictures and --explain")
     if args.window and args.explain:
         command.error("--explain explains whole files: leave out --window, or cut the video first")
-    args.stride = args.stride or (args.window and args.window / 2)
     return args
 
 
@@ -167,7 +175,7 @@ def open_output(path: Path | None, columns: tuple[str, ...]) -> Iterator[JsonLin
     if path is None:
         try:
             yield JsonLines(sys.stdout, columns)
-        except BrokenPipeError:  # whoever reads has seen enough, such as `head`
+        except BrokenPipeError:  # the reader has ended, such as `head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
             sys.exit(128 + signal.SIGPIPE)
         return
@@ -180,9 +188,11 @@ def open_output(path: Path | None, columns: tuple[str, ...]) -> Iterator[JsonLin
         yield WRITERS[path.suffix](file, columns)
 
 
-def draw(predictor: Predictor, found: SeenClip | SeenTimeline, args: argparse.Namespace, name: str) -> None:
-    """The pictures that were asked for. Imported here: most calls do without matplotlib and captum."""
-    if args.window:
+def draw(predictor: Predictor, found: PredictedClip | PredictedTimeline, args: argparse.Namespace, name: str) -> None:
+    """Draw the PNGs that were asked for. Imports here: most calls do without matplotlib and captum."""
+    from tsam_dali.inference.timeline import PredictedTimeline
+
+    if isinstance(found, PredictedTimeline):
         if args.pictures:
             from tsam_dali.inference.plots import draw_timeline
 
@@ -198,7 +208,7 @@ def draw(predictor: Predictor, found: SeenClip | SeenTimeline, args: argparse.Na
         explanation = predictor.explain(found)
         if explanation.is_empty:
             label = predictor.class_names[explanation.label]
-            said = f"{found.prediction.path}: nothing speaks for {label!r}, its map is empty"
+            said = f"{found.prediction.path}: no evidence for {label!r}, its map is empty"
             print(printable(said), file=sys.stderr)
         draw_explanation(found, explanation, predictor.class_names, args.explain / name)
 

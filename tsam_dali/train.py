@@ -1,12 +1,12 @@
-"""Train TSAM on MP4 files with audio.
+"""Train TSAM on video files with audio.
 
 examples:
   python -m tsam_dali.train
       the example in config/, on one device
   torchrun --nproc_per_node 4 -m tsam_dali.train --data my_data.json --config my_config.json --run_id first
-      one's own data on four GPUs
+      your own data on four GPUs
   python -m tsam_dali.train --data my_data.json --config my_config.json --set model.arch=resnet18 --dry_run
-      one step of everything, to see that it works
+      one step of training and validation, to check that everything works
 """
 
 if __name__ == "__main__":
@@ -46,7 +46,7 @@ def main() -> None:
     keep_freed_memory()
     config = load_config(args.data, args.config, args.set)
 
-    # PyTorch and DALI take seconds: wrong arguments and settings have been told by now.
+    # PyTorch and DALI take seconds to import: arguments and settings are checked before.
     from tsam_dali import distributed
     from tsam_dali.runs.epochs import train, validate
     from tsam_dali.runs.folder import RunFolder
@@ -64,20 +64,20 @@ def main() -> None:
                     validate(args, config, job, folder)
                 else:
                     clips, num_class = distributed.on_rank_0(lambda: prepare_data(args, config))
-                    args.fine_tune = distributed.on_rank_0(lambda: weight_file(args, config, folder))
-                    train(args, config, job, clips, num_class, folder, stop)
+                    weights = distributed.on_rank_0(lambda: weight_file(args, config, folder))
+                    train(args, config, job, clips, num_class, weights, folder, stop)
         except (Interrupted, KeyboardInterrupt) as stopped:
             if distributed.is_main():
                 reason = str(stopped) or "ended by a second Ctrl-C"
                 steps = counted(folder.step, "step is", "steps are")
-                kept = f"; {steps} done and kept, --resume auto goes on from there" if of_this_run else ""
+                kept = f"; {steps} done and saved, continue with --resume auto" if of_this_run else ""
                 log.warning("%s%s", reason, kept)
             sys.exit(EXIT_CODE if isinstance(stopped, Interrupted) else 128 + signal.SIGINT)
     distributed.stop()
 
 
 def prepare_data(args: argparse.Namespace, config: Config) -> tuple[dict[str, list[Clip]], int]:
-    """The clips of both splits, and the number of classes; everything that is wrong with the data is found here."""
+    """The clips of both splits, and the number of classes; all problems of the data are found here."""
     prepare_example(args, config)
     data = load_data(config, SPLITS)
     log.info("%s", ", ".join(counted(len(members), f"{split} clip") for split, members in data.clips.items()))
@@ -85,14 +85,14 @@ def prepare_data(args: argparse.Namespace, config: Config) -> tuple[dict[str, li
 
 
 def prepare_example(args: argparse.Namespace, config: Config) -> None:
-    """Make the example's data, if they are asked for and not there."""
+    """Make the example data set if it is to be used and does not exist."""
     ensure_example(config.dataset)
     if config.model.audio_segments:
         ensure_example_audio(config.dataset, config_arguments(args))
 
 
 def parse_arguments(about: str) -> argparse.Namespace:
-    """What was asked for; `about` is shown by --help.
+    """The arguments; `about` is shown by --help.
 
     Raises:
         ValueError: a checkpoint is not there.
@@ -101,31 +101,31 @@ def parse_arguments(about: str) -> argparse.Namespace:
     add_config_arguments(command)
     add = command.add_argument
     add("--run_id", help="name of the run's folder in results_folder (default: date and time)")
-    resume = "go on from a checkpoint; auto: the run's newest whole one, or begin if it has none (needs --run_id)"
+    resume = "continue from a checkpoint; auto: from the newest valid one of --run_id, or start if it has none"
     add("--resume", metavar="auto|CKPT", help=resume)
-    force = "go on although settings or lists differ; with epochs of other lengths, from the beginning of the one begun"
+    force = "resume although settings or lists differ; at the start of the epoch if epochs have another length"
     add("--force", action="store_true", help=force)
-    fine_tune = "first weights, of any known format; the last layer is kept for the same classes, and else new"
+    fine_tune = "start from these weights, of any known format; the last layer is kept if the classes are the same"
     add("--fine_tune", metavar="CKPT", help=fine_tune)
     validate = (
-        "no training: score a checkpoint on model_validation clips of each video, the middle one and drawn ones, all "
-        "summed up (docs/tsam.md); results in CKPT_evaluation"
+        "no training: evaluate a checkpoint on model_validation clips of each video, the middle one and random ones, "
+        "by the sum of their logits (docs/tsam.md); results in CKPT_evaluation"
     )
     add("--validate", metavar="CKPT", help=validate)
-    download = "fetch weights that are not here yet: those of model.pretrain (TSAM's or timm's), kinetics400, ..."
+    download = "download missing weights: those of model.pretrain (TSAM's or timm's), kinetics400, ..."
     add("--download", action="store_true", help=download)
     add_device_argument(command)
-    dry_run = "one step of training and validation, one checkpoint, then stop; not with --resume"
+    dry_run = "one step of training and of validation and one checkpoint, then stop; not with --resume"
     add("--dry_run", action="store_true", help=dry_run)
     args = command.parse_args()
     if args.resume == "auto" and not args.run_id:
         command.error("--resume auto needs --run_id")
     if args.resume and args.dry_run:
-        command.error("--dry_run begins a run of its own: leave out --resume")
+        command.error("--dry_run starts a run of its own: leave out --resume")
     if args.resume not in (None, "auto"):
         check_checkpoint(args.resume)
     for weights in filter(None, (args.fine_tune, args.validate)):
-        if not weights.isidentifier():  # the names of published weights are
+        if not weights.isidentifier():  # names of published weights are identifiers
             check_checkpoint(weights)
     return args
 

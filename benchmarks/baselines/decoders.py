@@ -66,15 +66,15 @@ def ours() -> Decoder:
 
     from pipelines.decode import decode_frames
     from pipelines.decode.bitstream.packets import Run
-    from pipelines.decode.container import open_video, video_stream
-    from pipelines.decode.demux import demux, demux_plain
+    from pipelines.decode.demux import demux_plain
+    from pipelines.decode.reader import VideoReader
 
     def plan(path: str, frames: Frames) -> list[Run] | None:
         plain = demux_plain(path)
         if plain is not None:
             return plain[0].runs(set(frames))
-        with open_video(path) as container:
-            demuxed = demux(path, container, video_stream(path, container))
+        with VideoReader(path) as video:
+            demuxed = video.demuxed
         return demuxed.runs(set(frames)) if demuxed.shown else None
 
     def count(path: str, frames: Frames) -> int:

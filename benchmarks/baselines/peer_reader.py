@@ -49,7 +49,7 @@ class PeerClips(Clips):
         cropped = torch.from_numpy(frames)[:, y : y + height, x : x + width].permute(0, 3, 1, 2)
         video = cropped.contiguous().float() / 255
         video = augmented(video, plan._replace(crop=Crop(0, 0, height, width)), size, functional)
-        audio = torch.from_numpy(self.mels.picture(clip.audio or clip.id, model.audio_segments, plan.audio_cut))
+        audio = torch.from_numpy(self.mels.spectrogram(clip.audio or clip.id, model.audio_segments, plan.audio_cut))
         return video, audio, clip.label
 
 

@@ -1,40 +1,47 @@
-"""Documents that are written from the files of results: Markdown tables, numbers, and whether they are up to date."""
+"""Numbers of the files of results, and Markdown tables of them."""
 
-import argparse
-import json
-import sys
-import textwrap
-from collections.abc import Sequence
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks.harness.results import FOLDER
 from pipelines.files.words import counted
-from tsam_dali.cli.common import parser
+
+Figure = Mapping[str, Any]
 
 
-class Results:
-    """The files of results in a folder."""
-
-    def __init__(self, folder: Path = FOLDER):
-        self.folder = folder
-
-    def load(self, name: str) -> dict[str, Any] | None:
-        """The file of a benchmark; None: it has not been measured."""
-        path = self.folder / f"{name}.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-
-
-def median(figure: dict[str, Any], key: str) -> float:
+def median(figure: Figure, key: str) -> Any:
     """A number of a figure, the median where it has quartiles."""
     value = figure[key]
     return value["median"] if isinstance(value, dict) else value
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """A Markdown table; numbers with three digits, None as a dash."""
-    lines = [columns, ["---"] * len(columns), *([shown(value) for value in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def medians(of: Mapping[str, Figure], key: str) -> dict[str, Any]:
+    """The same number of several figures."""
+    return {name: median(figure, key) for name, figure in of.items()}
+
+
+def named(results: Figure, key: str) -> dict[str, Figure]:
+    """The figures that have this key, by its value."""
+    return {figure[key]: figure for figure in results["figures"] if key in figure}
+
+
+def grouped(results: Figure, key: str) -> dict[Any, list[Figure]]:
+    """All figures, by the value of a key."""
+    found = defaultdict(list)
+    for figure in results["figures"]:
+        found[figure.get(key)].append(figure)
+    return found
+
+
+def total(runs: Sequence[Figure], key: str) -> int:
+    """A sum over runs; one that failed has no figures."""
+    return sum(run.get(key, 0) for run in runs)
+
+
+def table(headings: str, rows: Sequence[Sequence[Any]]) -> str:
+    """A Markdown table; headings parted by ` | `, numbers with three digits, None as a dash."""
+    cells = [[shown(value) for value in row] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in ([headings], ["---"] * len(headings.split(" | ")), *cells))
 
 
 def shown(value: Any) -> str:
@@ -49,18 +56,6 @@ def shown(value: Any) -> str:
     return f"{value:.3g}"
 
 
-def wrapped(block: str) -> str:
-    """A paragraph in lines of at most 120 characters; a table as it is."""
-    if block.startswith("|"):
-        return block
-    return textwrap.fill(block, 120, break_long_words=False, break_on_hyphens=False)
-
-
-def link(name: str) -> str:
-    """To the file of results of a benchmark, from the root of the project."""
-    return f"[{name}.json](benchmarks/results/{name}.json)"
-
-
 INSTRUCTION_SETS = {
     "AVX2": ("avx2",),
     "AVX-512": ("avx512_f",),
@@ -70,7 +65,7 @@ INSTRUCTION_SETS = {
 """Names for a reader, and the entries of `tsam_dali.cli.provenance` that mean them."""
 
 
-def hardware(results: dict[str, Any]) -> str:
+def hardware(results: Figure) -> str:
     """The machine of a file of results, in words."""
     machine = results["hardware"]
     gpus = ", ".join(machine["gpus"]) or "no GPU"
@@ -78,7 +73,7 @@ def hardware(results: dict[str, Any]) -> str:
     return f"{machine['cpu']}{f' ({sets})' if sets else ''}, {counted(machine['cores'], 'core')}, {gpus}"
 
 
-def _instructions(machine: dict[str, Any]) -> str:
+def _instructions(machine: Figure) -> str:
     """The instruction sets of a CPU, and what was used where that is less; empty for a file that does not say."""
     has = machine.get("instructions", [])
     sets = ", ".join(name for name, any_of in INSTRUCTION_SETS.items() if any(one in has for one in any_of))
@@ -89,14 +84,3 @@ def _instructions(machine: dict[str, Any]) -> str:
     if used["onednn_limit"] not in ("", "ALL", "DEFAULT"):
         limits.append(f"oneDNN at most {used['onednn_limit']}")
     return "; ".join([sets, *limits])
-
-
-def write_or_check(program: str, description: str | None, path: Path, wanted: str) -> None:
-    """The command of a generated document: writes it, or with --check exits with 1 if it is out of date."""
-    command = parser(program, description)
-    command.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the file is out of date")
-    args: argparse.Namespace = command.parse_args()
-    if args.check and (not path.is_file() or path.read_text(encoding="utf-8") != wanted):
-        sys.exit(f"{path.name} is not up to date with benchmarks/results: run {program}")
-    if not args.check:
-        path.write_text(wanted, encoding="utf-8")

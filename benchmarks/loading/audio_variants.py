@@ -37,7 +37,7 @@ class Spectrograms:
 
 
 def stored(store: MelStore, clip_id: Path) -> np.ndarray:
-    return store.picture(str(clip_id), 1)[0]
+    return store.spectrogram(str(clip_id), 1)[0]
 
 
 def direct(options: AudioImage, wav: Path) -> np.ndarray:

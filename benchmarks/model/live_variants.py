@@ -64,7 +64,7 @@ class Following:
         cpu, wall = time.process_time(), time.perf_counter()
         if self._stream:
             if self._way == WITH_AUDIO:
-                self._stream.hear(self._feed(StreamFrame(0.0, np.empty(0, np.uint8), self._audio, RATE)))
+                self._stream.set_audio(self._feed(StreamFrame(0.0, np.empty(0, np.uint8), self._audio, RATE)))
             self._stream.push(newest)
         elif self._way == IMAGE:
             self._network(newest[None, None])

@@ -14,8 +14,10 @@ from benchmarks.baselines.tsam_shift import clone_shift
 from pipelines.parallel.malloc import keep_freed_memory
 from tsam_dali.model.shift import temporal_shift
 from tsam_dali.model.shift_cpu import NONE, list_sources, takes
+from tsam_dali.model.shift_spec import ShiftSpec
 
 SEGMENTS, VIDEO_SEGMENTS, F_DIV, DEPTH = 9, 8, 4, 4
+SPEC = ShiftSpec(SEGMENTS, VIDEO_SEGMENTS, F_DIV, DEPTH, "keep")
 COPY, OURS, COMPILED, TSAM = "plain copy", "ours", "ours, compiled", "TSAM's way"
 DIRECTIONS = ("forward", "backward")
 OPERATORS = ("tsam_dali::temporal_shift", "tsam_dali::temporal_shift_backward")
@@ -70,11 +72,10 @@ class Shifting:
         x, gradient = self._tensors(case)
         if self.way == COPY:
             return x.detach().clone, gradient.clone
-        options = (SEGMENTS, VIDEO_SEGMENTS, F_DIV, DEPTH)
         shifted = []
 
         def forward() -> None:
-            shifted.append(clone_shift(x, *options) if self.way == TSAM else self._shift(x, *options, "keep"))
+            shifted.append(clone_shift(x, *SPEC[:4]) if self.way == TSAM else self._shift(x, SPEC))
 
         return forward, lambda: torch.autograd.grad(shifted.pop(), x, gradient)
 
@@ -89,9 +90,9 @@ class Shifting:
 
 def _bytes_moved(event: FunctionEvent, x: Tensor) -> int:
     """What an operator on x reads and writes; 0 for those that call others or move nothing."""
-    if event.name in OPERATORS and takes(x, SEGMENTS, VIDEO_SEGMENTS, F_DIV, DEPTH):
+    if event.name in OPERATORS and takes(x, SPEC):
         transposed = event.name.endswith("backward")
-        first, second = list_sources(SEGMENTS, VIDEO_SEGMENTS, F_DIV * DEPTH, 1, DEPTH, "keep", False, transposed)
+        first, second = list_sources(SPEC, F_DIV * DEPTH, 1, transposed)
         # Copies, zeros, and sums of a block that was copied with another.
         return int((2 * (first != NONE) + (first == NONE) + 3 * (second != NONE)).mean() * x.nbytes)
     if event.name in TRAFFIC:

@@ -14,7 +14,7 @@ import argparse
 import itertools
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,7 +41,7 @@ from tsam_dali.runs.run import Run
 from tsam_dali.runs.signals import StopRequest
 from tsam_dali.runs.step_hook import StepHook
 from tsam_dali.training.engine import train_one_epoch
-from tsam_dali.training.progress import Progress
+from tsam_dali.training.progress import Batches, Progress
 from tsam_dali.training.state import TrainState
 
 TARGET = 0.02  # of the bare step
@@ -169,7 +169,7 @@ def measure(config: Config, args: argparse.Namespace) -> tuple[dict[str, list[Ti
     turns = Turns(batch, args, lambda: bare_steps(train_state, batch, args.turn))
     with trainer.reported(), build_loader(config, "training", device=args.device) as loader:
 
-        def train(batches: Iterable[Batch], steps: int | None = None) -> float:
+        def train(batches: Batches, steps: int | None = None) -> float:
             progress = Progress(batches, "", clips_per_step=args.batch_size, show=False, steps=steps)
             train_one_epoch(train_state, progress, StepHook(trainer, loader, progress, epoch=0))
             return progress.data_wait

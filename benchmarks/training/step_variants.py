@@ -105,7 +105,7 @@ def settings(manner: Manner, size: Size) -> Config:
 def _use_clone_shift(network: torch.nn.Module) -> None:
     for shift in network.modules():
         if isinstance(shift, TemporalShift):
-            sizes = (shift.segments, shift.video_segments, shift.f_div, shift.depth)
+            sizes = shift.spec[:4]
             vars(shift)["forward"] = partial(_cloned, sizes)
 
 

@@ -115,5 +115,5 @@ def synthetic_batch(config: Config, side: int, device: str = "cpu") -> Batch:
     draw = partial(torch.rand, device=device)
     rows = torch.arange(clips, device=device)
     video = draw(clips, config.model.video_segments, 3, side, side)
-    audio = draw(clips, config.num_audio_pictures, 3, side, side)
+    audio = draw(clips, config.num_spectrograms, 3, side, side)
     return Batch(video, audio, rows % NUM_CLASS, rows, torch.ones_like(rows, dtype=torch.bool))

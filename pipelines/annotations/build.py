@@ -16,7 +16,7 @@ from pipelines.files.words import counted
 
 @dataclass
 class Lists:
-    """The two lists and what is to be said of them."""
+    """The two lists and what to report about them."""
 
     clips: dict[str, list[ListedClip]]
     """Those of "training" and "validation"."""
@@ -53,7 +53,8 @@ def build_lists(
     Raises:
         ListError: with every problem of the listing and of its rows.
     """
-    problems, warnings = list(listing.problems), []
+    problems = list(listing.problems)
+    warnings: list[str] = []
     rows = _used(listing.rows, warnings)
     names = list(classes or listing.classes or labels_in_order((row.label for row in rows), numbered=numbered))
     table = ClassTable(names, by_number=numbered and bool(classes))
@@ -63,7 +64,8 @@ def build_lists(
     for row in rows:
         try:
             clip_id = _find(row, media, by_name)
-            problem = id_problem(row.name if clip_id is None else clip_id)
+            name = row.name if clip_id is None else clip_id
+            problem = id_problem(name)
             if problem and clip_id is None:
                 raise ListError([problem])
             label = table.number(row.label)
@@ -71,12 +73,12 @@ def build_lists(
             problems += [f"{row.where}: {problem}" for problem in error.problems]
             continue
         if problem:
-            unusable.append(f"{row.where}: {problem}{locale_hint(clip_id)}")
+            unusable.append(f"{row.where}: {problem}{locale_hint(name)}")
             continue
         if clip_id is None:
             missing.append(row)
         if clip_id or keep_missing:
-            found.append(ListedClip(clip_id or row.name, label, row))
+            found.append(ListedClip(name, label, row))
     odd = [clip.id for clip in found if locale_hint(clip.id)]
     if odd:
         hold = counted(len(odd), "name holds", "names hold")
@@ -133,7 +135,7 @@ def _without_repeats(
     both = sorted({clip.id for clip in clips["training"]} & {clip.id for clip in clips["validation"]})
     if both:
         stand = counted(len(both), "clip stands", "clips stand")
-        warnings.append(f"{stand} in both lists, for example {both[0]}: validation will flatter")
+        warnings.append(f"{stand} in both lists, for example {both[0]}: validation scores will be too high")
     return clips
 
 
@@ -155,7 +157,7 @@ def _empty_lists(rows: list[Row], clips: dict[str, list[ListedClip]], media: Med
 
 def _backslash_hint(name: str) -> str:
     """What to add where a path may be one of Windows."""
-    return "; a backslash is a part of a name here and not what parts folders: write / in its place" * ("\\" in name)
+    return "; a backslash is part of a name here and does not separate folders: write / instead" * ("\\" in name)
 
 
 def _without_gaps(
@@ -167,7 +169,7 @@ def _without_gaps(
     if lost:
         warnings.append(
             f"without a training clip and left out: {len(lost)} of {len(names)} classes, for example {lost[0]!r}: "
-            "the others are numbered anew"
+            "the others get new numbers"
         )
     number = {label: i for i, label in enumerate(kept)}
     dropped = sum(clip.label not in number for clip in clips["validation"])

@@ -69,7 +69,7 @@ def labels_in_order(labels: Iterable[str], *, numbered: bool) -> list[str]:
 
 
 class ClassTable:
-    """Tells the number of a class by its name as it stands, in any Unicode form, or else by what its spellings share.
+    """Finds the number of a class by its name, in any Unicode form, or else by what its spellings share.
 
     With `by_number` the lists give numbers, which must be those of `names`.
     """

@@ -19,7 +19,7 @@ from pipelines.annotations.published import (
 from pipelines.annotations.rows import Listing
 from pipelines.dataset.list_file import NOT_UTF8, text_lines
 from pipelines.files.errors import ListError
-from pipelines.files.formats import DEMUXERS
+from pipelines.files.formats import ENDING_PATTERN
 
 
 class Source(NamedTuple):
@@ -53,10 +53,10 @@ FORMATS = {
 
 def recognise(path: Path, class_names: Sequence[str] = ()) -> str:
     """The format of a list or folder, a key of FORMATS; only its first lines are looked at. Where the names of the
-    classes are known, lines that nothing else is told of may hold a path and such a name.
+    classes are known, lines of no other format may hold a path and such a name.
 
     Raises:
-        ListError: the file cannot be read, or it cannot be told what it is.
+        ListError: the file cannot be read, or its format is not clear.
     """
     if path.is_dir():
         if (path / UCF101_CLASSES).exists():
@@ -75,10 +75,9 @@ def recognise(path: Path, class_names: Sequence[str] = ()) -> str:
         return "ucf101"
     if is_header(lines[0], class_names):
         lines = lines[1:] or lines
-    endings = "|".join(re.escape(ending) for ending in DEMUXERS)
     for name, pattern in (
         ("something_v1", r"\d+;.*\D.*"),
-        ("paths", rf".+({endings})\"?[\s,;].*"),
+        ("paths", rf".+({ENDING_PATTERN})\"?[\s,;].*"),
         ("tsm", r".*\S[\s,;]+\d+[\s,;]+\d+"),
         ("paths", r".*\S[\s,;]+-?\d+"),
     ):

@@ -14,11 +14,11 @@ from pipelines.files.formats import DEMUXERS
 from pipelines.files.unicode_names import name_hint, same_form
 from pipelines.files.words import counted
 
-PICTURES = (".jpg", ".jpeg", ".png")
+IMAGES = (".jpg", ".jpeg", ".png")
 
 
 class MediaFolder:
-    """The ids of the videos in a folder, or with `frames` those of the folders with pictures; no file is opened.
+    """The ids of the videos in a folder, or with `frames` those of the folders with images; no file is opened.
 
     Links are followed. Names that begin with a dot are passed over.
     """
@@ -34,7 +34,7 @@ class MediaFolder:
         """Videos whose ending is not in small letters: the loader does not find them."""
         ids: set[str] = set()
         for folder, names in _walk(root):
-            if frames and any(name.lower().endswith(PICTURES) for name in names):
+            if frames and any(name.lower().endswith(IMAGES) for name in names):
                 ids.add(folder)
             for name in () if frames else names:
                 ending = PurePosixPath(name).suffix
@@ -84,7 +84,7 @@ class MediaFolder:
     def frames_tmpl(self) -> str:
         """The setting `frames_tmpl` that fits the first folder, such as `{:05d}.jpg`; TSAM's where there is none."""
         for clip_id in sorted(self.ids)[:1]:
-            names = [path.name for path in (self.root / clip_id).iterdir() if path.name.lower().endswith(PICTURES)]
+            names = [path.name for path in (self.root / clip_id).iterdir() if path.name.lower().endswith(IMAGES)]
             # Frames are often kept with the optical flow of each, named flow_x_00001.jpg and so on.
             first = min(names, key=lambda name: (name.startswith("flow"), name))
             found = re.fullmatch(r"(.*?)(\d+)(\.\w+)", first)

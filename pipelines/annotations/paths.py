@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from pipelines.annotations.rows import Listing, Row, class_key, unquoted, without_ending
-from pipelines.files.formats import DEMUXERS
+from pipelines.files.formats import ENDING_PATTERN
 
-_ENDINGS = "|".join(re.escape(ending) for ending in DEMUXERS)
 _PATHS = set(
     "path file filename filepath video videoname videopath videofile clip clipname clippath id name".split()  # noqa: SIM905
 )
@@ -23,7 +22,7 @@ class PathOptions:
     root: Path
     """Folder of the clips, to which ids are relative."""
     delimiter: str = ""
-    """What parts the fields; "" for what the first line shows, white space, a tab, `,` or `;`."""
+    """Separator of the fields; "" for the one that the first line shows: white space, a tab, `,` or `;`."""
     strip: str = ""
     """Leading folder to cut from the paths."""
     first_label: int = 0
@@ -71,23 +70,23 @@ def is_header(text: str, class_names: Sequence[str] = ()) -> bool:
 
 
 def guess_delimiter(text: str) -> str:
-    """What parts the fields of a line: what stands behind a video ending or a quoted path, or before the number at the
-    end, or before the quoted name there; else a tab, `,` or `;` anywhere; a space stands for white space.
+    """The separator of a line's fields: what follows a video ending or a quoted path, or precedes the number or the
+    quoted name at the end; else a tab, `,` or `;` anywhere; a space stands for white space.
     """
     for pattern in (
-        rf"(?:{_ENDINGS})\"?\s*?([,;\t])",
+        rf"(?:{ENDING_PATTERN})\"?\s*?([,;\t])",
         r'"(?:[^"]|"")*"\s*?([,;\t])',
         r"([,;\t])\s*-?\d+$",
     ):
         if found := re.search(pattern, text, re.IGNORECASE):
             return found[1]
-    if re.search(rf"(?:{_ENDINGS})\"?\s|\s-?\d+$", text, re.IGNORECASE):
+    if re.search(rf"(?:{ENDING_PATTERN})\"?\s|\s-?\d+$", text, re.IGNORECASE):
         return " "
     return next((mark for mark in "\t,;" if mark in text), " ")
 
 
 def _gap(delimiter: str) -> str:
-    """The pattern of what parts two fields."""
+    """The pattern of the separator of two fields."""
     return r"\s+" if delimiter.isspace() and delimiter != "\t" else rf"\s*{re.escape(delimiter)}\s*"
 
 
@@ -98,7 +97,7 @@ def _split_line(text: str, delimiter: str, known: Collection[str]) -> tuple[str,
     gap = _gap(delimiter)
     for pattern in (
         rf'"(?P<path>(?:[^"]|"")*)"{gap}(?P<rest>.*)',
-        rf"(?P<path>.*(?:{_ENDINGS})){gap}(?P<rest>.*)",
+        rf"(?P<path>.*(?:{ENDING_PATTERN})){gap}(?P<rest>.*)",
         rf"(?P<path>.*?\S){gap}(?P<rest>-?\d+(?:{gap}-?\d+)*)",  # no ending: all numbers at the end are fields
     ):
         if found := re.fullmatch(pattern, text, re.IGNORECASE):

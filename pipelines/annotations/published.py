@@ -87,7 +87,7 @@ def read_json(path: Path) -> Any:
 def read_ucf101(path: Path, fold: int) -> Listing:
     """`Class/v_x.avi 1` counted from 1, or without a number: a list, or the folder of the lists of all folds.
 
-    classInd.txt beside the lists gives the order of the classes, and each number is held against it.
+    classInd.txt beside the lists gives the order of the classes, and each number is checked against it.
     """
     listing = Listing()
     files = [(path, "")]

@@ -1,5 +1,6 @@
-"""What another project's list says of its clips, in one form for all formats."""
+"""The content of another project's list, in one form for all formats."""
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipelines.dataset.list_file import NOT_UTF8, text_lines
-from pipelines.files.formats import DEMUXERS
+from pipelines.files.formats import demuxer_of
 from pipelines.files.unicode_names import same_form
 
 SPLITS = {
@@ -48,8 +49,7 @@ class Listing:
 
 def without_ending(path: str) -> str:
     """`a/b.mp4` -> `a/b`; only a known video ending goes, in capitals too, and only once."""
-    stem, _, ending = path.rpartition(".")
-    return stem if f".{ending.lower()}" in DEMUXERS and stem.rpartition("/")[2] else path
+    return os.path.splitext(path)[0] if demuxer_of(path) else path
 
 
 def unquoted(text: str) -> str:

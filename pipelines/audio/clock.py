@@ -11,7 +11,7 @@ TOLERANCE = 0.1
 drift. What comes so early or late still follows what was before."""
 RESTART = 1.0
 """Seconds. Audio that is said to begin so long before the end of what has come is no overlap, but a clock that was
-set anew: the rest is joined."""
+reset: the rest is joined."""
 
 
 class Tape:
@@ -22,7 +22,7 @@ class Tape:
         self.start = self.end = 0.0  # of what has come, also of what is forgotten
         self._pieces: deque[tuple[int, np.ndarray]] = deque()  # number of the first sample from time 0, samples
         self._stop = 0  # number of the sample behind the last
-        self._shift = 0  # samples by which the clock was set anew
+        self._shift = 0  # samples by which the clock was reset
         self._channels = 1
 
     def add(self, piece: Piece) -> None:
@@ -45,16 +45,16 @@ class Tape:
             self.end = self._stop / self.rate
 
     def forget(self, before: float) -> None:
-        """Keep only what is heard at this time or later."""
+        """Keep only what is played at this time or later."""
         while self._pieces and self._pieces[0][0] + self._pieces[0][1].shape[1] <= before * self.rate:
             self._pieces.popleft()
 
     def cut(self, start: float, end: float) -> np.ndarray:
-        """What is heard from `start` to `end`, as far as it is not forgotten: float32 (channels, samples)."""
+        """What is played from `start` to `end`, as far as it is not forgotten: float32 (channels, samples)."""
         first, stop = round(start * self.rate), round(end * self.rate)
-        heard = np.zeros((self._channels, max(0, stop - first)), np.float32)
+        played = np.zeros((self._channels, max(0, stop - first)), np.float32)
         for at, samples in self._pieces:
             begin, finish = max(at, first), min(at + samples.shape[1], stop)
             if begin < finish:
-                heard[:, begin - first : finish - first] = samples[:, begin - at : finish - at]
-        return heard
+                played[:, begin - first : finish - first] = samples[:, begin - at : finish - at]
+        return played

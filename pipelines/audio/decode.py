@@ -1,4 +1,4 @@
-"""The audio in an open file: which of its tracks is heard, and its samples with the times at which they are heard."""
+"""The audio in an open file: which of its tracks is played, and its samples with the times at which they are."""
 
 import re
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ class Piece(NamedTuple):
 
 
 def audio_stream(path: object, container: InputContainer) -> av.AudioStream | None:
-    """The track that is heard, of those that can be decoded: as the ffmpeg program chooses, a default one, else the one
+    """The track that is used, of those that can be decoded: as the ffmpeg program chooses, a default one, else the one
     with the most channels, else the first; None where there is no audio.
 
     Raises:
@@ -46,7 +46,7 @@ def _codecs(container: InputContainer) -> str:
     level = av.logging.get_level()
     av.logging.set_level(av.logging.INFO)
     try:
-        described = container.dumps_format()
+        described = container.dumps_format()  # type: ignore[attr-defined]  # PyAV's stubs lack it
     finally:
         av.logging.set_level(level)
     formats = re.findall(r"^ *Stream #.*: Audio: (.*?)(?: / 0x|,|$)", described, re.MULTILINE)
@@ -66,9 +66,9 @@ class Converter:
 
     def pieces(self, frame: av.AudioFrame | None) -> Iterator[Piece]:
         """The samples of a frame; None: those that are left at the end."""
-        kind = frame and (frame.format.name, frame.layout.name, frame.sample_rate)
+        kind = None if frame is None else (frame.format.name, frame.layout.name, frame.sample_rate)
         if self._resampler and kind != self._kind:
-            yield from self._converted(None, None)
+            yield from self._converted(self._resampler, None, None)
             self._resampler = None
         if frame is None:
             return
@@ -77,10 +77,12 @@ class Converter:
             self._layout, self._rate = self._layout or frame.layout, self._rate or frame.sample_rate
             self._resampler = av.AudioResampler(format="s16p", layout=self._layout, rate=self._rate)
             self._kind = kind
-        yield from self._converted(frame, frame.time)
+        yield from self._converted(self._resampler, frame, frame.time)
 
-    def _converted(self, frame: av.AudioFrame | None, time: float | None) -> Iterator[Piece]:
-        for converted in self._resampler.resample(frame):
+    def _converted(
+        self, resampler: av.AudioResampler, frame: av.AudioFrame | None, time: float | None
+    ) -> Iterator[Piece]:
+        for converted in resampler.resample(frame):
             yield Piece(converted.to_ndarray().astype(np.float32) / FULL_SCALE, self._rate, time)
             time = None
 
@@ -90,7 +92,7 @@ def decoded_pieces(container: InputContainer, stream: av.AudioStream) -> Iterato
     converter, end = Converter(), _end(container, stream)
     for frame in _frames(container, stream):
         rest = None
-        if end is not None and frame.pts is not None:
+        if end is not None and frame.pts is not None and frame.time_base is not None:
             rest = round((end - frame.pts) * frame.time_base * frame.sample_rate)
         for piece in converter.pieces(frame):
             if rest is not None and 0 < rest < piece.samples.shape[1]:
@@ -105,8 +107,8 @@ def _end(container: InputContainer, stream: av.AudioStream) -> int | None:
     The ffmpeg program heeds that from version 8 on (not of fragments, of audio that begins late, and of Opus), its
     libraries here do not.
     """
-    told = {"mov", "mp4"} & set(container.format.name.split(",")) and stream.frames and stream.start_time == 0
-    return stream.duration if told and stream.codec_context.codec.canonical_name != "opus" else None
+    known = {"mov", "mp4"} & set(container.format.name.split(",")) and stream.frames and stream.start_time == 0
+    return stream.duration if known and stream.codec_context.codec.canonical_name != "opus" else None
 
 
 def _frames(container: InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame]:

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.audio.clock import Tape
-from pipelines.audio.log_mel import AudioImage, log_mel_columns, picture, silent_picture
-from pipelines.audio.long import long_audio, long_picture
+from pipelines.audio.log_mel import AudioImage, log_mel_columns, silent_spectrogram, spectrogram
+from pipelines.audio.long import long_audio, long_spectrogram
 from pipelines.audio.read import audio_pieces
 from pipelines.sampling.windows import Span
 
@@ -21,26 +21,26 @@ class FileAudio:
 
     options: AudioImage
 
-    def picture(self, path: str, audio_segments: int, cut: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
-        """The picture of a video's own audio, float32 (A, 3, H, W); silence where it has none.
+    def spectrogram(self, path: str, audio_segments: int, cut: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
+        """The spectrograms of a video's own audio, float32 (A, 3, H, W); silence where it has none.
 
         Args:
             path: the file.
             audio_segments: 1 for the first channel, 2 for left and right.
-            cut: of training; a file is heard whole.
+            cut: of training; of a file all audio is used.
 
         Raises:
             pipelines.audio.read.AudioError: the audio cannot be read.
         """
         if cut != (0.0, 0.0):
-            raise ValueError(f"cut {cut}: expected none, the audio of a file is heard whole")
+            raise ValueError(f"cut {cut}: expected none, as all audio of a file is used")
         with long_audio(audio_pieces(path), audio_segments) as audio:
             if audio is None:
-                return silent_picture(self.options, audio_segments)
-            return long_picture(audio, self.options, audio_segments)
+                return silent_spectrogram(self.options, audio_segments)
+            return long_spectrogram(audio, self.options, audio_segments)
 
 
-def window_pictures(
+def window_spectrograms(
     path: str | Path,
     spans: Sequence[Span],
     options: AudioImage,
@@ -48,16 +48,16 @@ def window_pictures(
     first_frame: float | None = None,
     overhang: float = 0.0,
 ) -> Iterator[np.ndarray]:
-    """The picture of the audio that is heard while the frames of each window are shown, float32 (A, 3, H, W).
+    """The spectrograms of the audio that belongs to the frames of each window, float32 (A, 3, H, W).
 
-    It is silent where nothing was recorded: before audio that begins late, in its gaps, behind its end.
+    There is silence where nothing was recorded: before audio that begins late, in its gaps, behind its end.
 
     Args:
         path: a video.
         spans: in the order of their starts.
         options, audio_segments: as for `pipelines.mel.log_mel_picture`.
         first_frame: when the first frame is shown, in seconds on the clock of the file; None: when the audio begins.
-        overhang: seconds for which audio that goes on behind the end of a window is still heard.
+        overhang: seconds of audio behind the end of a window that still belong to it.
 
     Raises:
         pipelines.audio.read.AudioError: the audio cannot be read.
@@ -78,6 +78,6 @@ def window_pictures(
         tape.forget(start)
         audio = tape.cut(start, max(end, min(tape.end, end + overhang)))
         if not audio.any():
-            yield silent_picture(options, audio_segments)
+            yield silent_spectrogram(options, audio_segments)
             continue
-        yield picture(log_mel_columns(audio[:audio_segments], tape.rate, options), options, audio_segments)
+        yield spectrogram(log_mel_columns(audio[:audio_segments], tape.rate, options), options, audio_segments)

@@ -1,7 +1,7 @@
-"""Audio -> log-mel columns -> the picture that the network sees.
+"""Audio -> log-mel columns -> the spectrograms that the network gets.
 
 Three windows look at the same audio: the shorter the window, the finer in time and the coarser in frequency. Their
-log-mel spectrograms, resized to the size of a video frame, are the three color planes of one picture.
+log-mel spectrograms, resized to the size of a video frame, are the three color planes of one image.
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ Pixels = Annotated[int, Ge(1)]
 
 @dataclass(frozen=True, kw_only=True)
 class AudioImage:
-    """The log-mel picture of the audio: section `data_augmentation.audio_image_param`."""
+    """The log-mel spectrogram of the audio: section `data_augmentation.audio_image_param`."""
 
     window_sizes: tuple[Milliseconds, Milliseconds, Milliseconds] = (25.0, 50.0, 100.0)
     """Length of the window of each color plane, in milliseconds."""
@@ -41,9 +41,9 @@ class AudioImage:
     eps: Annotated[float, Ge(1e-30)] = 1e-6
     """Added to the power of each band before the logarithm."""
     spec_size: tuple[Literal[3], Pixels, Pixels] = (3, 224, 224)
-    """Color planes, height and width of the picture."""
+    """Color planes, height and width of the spectrogram."""
     num_segments: Annotated[int, Ge(1)] = 1
-    """Overlapping pieces into which the audio is cut, each with a picture of its own."""
+    """Overlapping pieces into which the audio is cut, each with a spectrogram of its own."""
     m_segments: Annotated[int, Ge(1)] = 1
     """Neighbouring pieces share 1/m_segments of their length; 1: every piece is the whole audio."""
 
@@ -57,7 +57,7 @@ class Columns(NamedTuple):
 
 
 def log_mel_picture(wav_path: str | Path, options: AudioImage, audio_segments: int) -> np.ndarray:
-    """The picture of a .wav file or of a video's own audio, float32 (A, 3, H, W).
+    """The spectrograms of a .wav file or of a video's own audio, float32 (A, 3, H, W).
 
     A = audio_segments * num_segments, all pieces of the first channel before those of the second. One audio segment
     shows the first channel, two show left and right; audio of one channel is shown twice. Band 0 is the top row, time
@@ -68,11 +68,11 @@ def log_mel_picture(wav_path: str | Path, options: AudioImage, audio_segments: i
         pipelines.audio.read.AudioError: the file cannot be read.
     """
     audio, rate = read_audio(wav_path)
-    return picture(log_mel_columns(audio[:audio_segments], rate, options), options, audio_segments)
+    return spectrogram(log_mel_columns(audio[:audio_segments], rate, options), options, audio_segments)
 
 
-def silent_picture(options: AudioImage, audio_segments: int) -> np.ndarray:
-    """The picture of silence: log(eps) everywhere, float32 (A, 3, H, W)."""
+def silent_spectrogram(options: AudioImage, audio_segments: int) -> np.ndarray:
+    """The spectrograms of silence: log(eps) everywhere, float32 (A, 3, H, W)."""
     shape = (audio_segments * options.num_segments, *options.spec_size)
     return np.full(shape, np.log(options.eps), np.float32)
 
@@ -82,7 +82,7 @@ def log_mel_columns(audio: np.ndarray, rate: int, options: AudioImage) -> Column
 
     Each column is the power spectrum of a periodic Hann window that stands in the middle of N_FFT samples (of its own
     length, where that is longer: 100 ms above 48 kHz), in HTK's mel bands without normalisation; the audio is
-    reflected at both ends. These are torchaudio's defaults for MelSpectrogram, so weights trained on its pictures fit.
+    reflected at both ends. These are torchaudio's defaults for MelSpectrogram, so weights trained on its output fit.
 
     Args:
         audio: float32 (channels, samples), at least one sample; samples that are no longer than the reflection needs
@@ -131,7 +131,7 @@ def in_samples(milliseconds: float, rate: int) -> int:
     return max(1, round(milliseconds * rate / 1000))
 
 
-def picture(
+def spectrogram(
     columns: Columns, options: AudioImage, audio_segments: int, cut: tuple[float, float] = (0.0, 0.0)
 ) -> np.ndarray:
     """Log-mel columns -> float32 (A, 3, H, W), as in `log_mel_picture`.

@@ -1,6 +1,6 @@
-"""The log-mel picture of audio of any length, in bounded memory: part by part, from samples in a temporary file.
+"""The log-mel spectrogram of audio of any length, in bounded memory: part by part, from samples in a temporary file.
 
-It is the picture of `pipelines.audio.log_mel.picture`, to the rounding of its sums.
+It equals that of `pipelines.audio.log_mel.spectrogram`, but for the rounding of sums.
 """
 
 from collections.abc import Iterable, Iterator
@@ -55,7 +55,7 @@ def long_audio(parts: Iterable[Piece], channels: int) -> Iterator[LongAudio | No
         yield LongAudio(file, kept, samples, rate) if samples else None
 
 
-def long_picture(audio: LongAudio, options: AudioImage, audio_segments: int) -> np.ndarray:
+def long_spectrogram(audio: LongAudio, options: AudioImage, audio_segments: int) -> np.ndarray:
     """float32 (A, 3, H, W), as `pipelines.mel.log_mel_picture`."""
     channels = min(audio_segments, audio.channels)
     shown = np.empty((audio_segments, options.num_segments, *options.spec_size), np.float32)
@@ -71,7 +71,7 @@ def long_picture(audio: LongAudio, options: AudioImage, audio_segments: int) -> 
 
 
 def _resized(audio: LongAudio, channel: int, place: slice, how: tuple[float, float, AudioImage]) -> np.ndarray:
-    """The columns at `place` as a picture (H, W), a strip of it at a time; strips share the columns at their edges."""
+    """The columns at `place` resized to (H, W), a strip at a time; strips share the columns at their edges."""
     _, hop_ms, options = how
     _, height, width = options.spec_size
     scale = (place.stop - place.start) / width

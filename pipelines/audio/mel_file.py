@@ -30,7 +30,7 @@ def columns_path(folder: Path, clip_id: str) -> Path:
 
 
 def fingerprint(options: AudioImage) -> str:
-    """The settings that decide about the columns, as a text that people can read and compare."""
+    """The settings that determine the columns, as readable text."""
     windows, hops = ("/".join(f"{size:g}" for size in sizes) for sizes in (options.window_sizes, options.hop_sizes))
     return f"windows {windows} ms, hops {hops} ms, {options.n_mels} mels, eps {options.eps:g}, n_fft {N_FFT}"
 
@@ -44,7 +44,7 @@ def save_columns(path: Path, columns: Columns | None, settings: str) -> None:
         settings: the fingerprint of the options that the columns were made with.
 
     Raises:
-        MelError: it cannot be written, for want of space or rights.
+        MelError: it cannot be written, as space or permissions are missing.
     """
     arrays, metadata = {}, {"fingerprint": settings, "silent": "yes"}
     if columns is not None:

@@ -29,15 +29,16 @@ log = logging.getLogger(__name__)
 
 SUMMARY_NAME = "mels.jsonl"
 _KEY = ("id", "size", "mtime_ns")
+Status = Literal["ok", "silent", "failed"]
 _OLD_NAME_OF_DIGEST = "sound"  # in stores that were made before the field got its name
 
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What is known of the stored audio of one file of a clip: a line of the summary."""
+    """What is known about the stored audio of one file of a clip: a line of the summary."""
 
     id: str
-    status: Literal["ok", "silent", "failed"]
+    status: Status
     source: str  # name of the file that the audio came from, without its folder
     size: int  # of that file, in bytes
     mtime_ns: int | str  # of that file; of an object: its ETag
@@ -69,10 +70,11 @@ def store_audio(
     known: what the summary says of the clip. Audio of its other files is kept.
     """
     settings, folder = fingerprint(options), _folder(data_dir, source)
-    status, reason, audio, digest, rate, seconds = "ok", "", np.empty((0, 0)), "", 0, 0.0
-    size, mtime_ns = 0, 0
+    status: Status = "ok"
+    reason, audio, digest, rate, seconds = "", np.empty((0, 0)), "", 0, 0.0
+    found: storage.State = (0, 0)
     try:
-        size, mtime_ns = storage.state(source)  # before reading: what changes meanwhile is then seen as outdated
+        found = storage.state(source)  # before reading: what changes meanwhile is then seen as outdated
         try:
             audio, rate = read_audio(source)
             audio = audio[:CHANNELS]
@@ -86,7 +88,7 @@ def store_audio(
     except Exception as error:  # whatever a file holds, and however it is called
         status, reason = "failed", fault_of_one(error)
     stored = [record for record in known if record.status != "failed"]
-    same_file = (folder, os.path.basename(source)), (size, mtime_ns)
+    same_file = (folder, os.path.basename(source)), found
     others = [one for one in stored if not {(one.folder, one.source), (one.size, one.mtime_ns)} & set(same_file)]
     name = clip_id
     if status != "failed":
@@ -105,8 +107,8 @@ def store_audio(
         id=clip_id,
         status=status,
         source=os.path.basename(source),
-        size=size,
-        mtime_ns=mtime_ns,
+        size=found[0],
+        mtime_ns=found[1],
         fingerprint=settings,
         reason=reason,
         channels=len(audio),

@@ -1,4 +1,4 @@
-"""The log-mel store as training uses it: checked once at the start, then read picture by picture."""
+"""The log-mel store as training uses it: checked once at the start, then read clip by clip."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipelines.audio.log_mel import AudioImage, picture, silent_picture
+from pipelines.audio.log_mel import AudioImage, silent_spectrogram, spectrogram
 from pipelines.audio.mel_file import columns_path, fingerprint, load_columns
-from pipelines.audio.mel_records import read_summary, state
+from pipelines.audio.mel_records import Record, read_summary, state
 from pipelines.files.storage import State
-from pipelines.files.words import counted
+from pipelines.files.words import counted, first_of
 
 _REMEDY = "make it with: python tools/precompute_audio.py --data D.json --config C.json, and the same --set"
 _PROBLEMS = {
@@ -26,7 +26,7 @@ _PROBLEMS = {
         f"audio in the log-mel store of another file, or of the same before it changed; {_REMEDY}",
     ),
 }
-"""What a clip does, what several do, and the rest of the sentence."""
+"""The verb for one clip, the verb for several, and the rest of the sentence."""
 
 
 class Findings(NamedTuple):
@@ -44,8 +44,8 @@ class MelStore:
     folder: Path
     options: AudioImage
 
-    def picture(self, name: str, audio_segments: int, cut: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
-        """The picture of a clip, float32 (A, 3, H, W), as `pipelines.audio.log_mel.picture` makes it; silence for a
+    def spectrogram(self, name: str, audio_segments: int, cut: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
+        """The spectrograms of a clip, float32 (A, 3, H, W), as `log_mel.spectrogram` makes them; those of silence for a
         silent clip.
 
         Args:
@@ -58,8 +58,8 @@ class MelStore:
         """
         columns = load_columns(columns_path(self.folder, name), fingerprint(self.options), audio_segments)
         if columns is None:
-            return silent_picture(self.options, audio_segments)
-        return picture(columns, self.options, audio_segments, cut)
+            return silent_spectrogram(self.options, audio_segments)
+        return spectrogram(columns, self.options, audio_segments, cut)
 
     def check(self, states: Mapping[str, Sequence[State]]) -> Findings:
         """Compare the store with the clips that will be asked for; opens nothing but the summary.
@@ -68,19 +68,21 @@ class MelStore:
             states: of each clip, by which the store may know its audio (`storage.state`); the first one counts.
         """
         records, settings = read_summary(self.folder), fingerprint(self.options)
-        clips = defaultdict(dict)  # state -> id -> record
+        clips: dict[str, list[str]] = defaultdict(list)  # state -> ids
+        deciding: dict[str, Record] = {}  # id -> what says so; a clip that is missing has none
         for clip_id, found in states.items():
             kind, record = state(records.get(clip_id, ()), found, self.folder, settings)
-            clips[kind][clip_id] = record
+            clips[kind].append(clip_id)
+            if record:
+                deciding[clip_id] = record
 
         problems = []
         for kind, (one, several, text) in _PROBLEMS.items():
-            if ids := list(clips[kind]):
-                shown = ", ".join(ids[:5]) + (", ..." if len(ids) > 5 else "")
+            if ids := clips[kind]:
                 if kind == "other settings":
-                    text = text.format(found=clips[kind][ids[0]].fingerprint, settings=settings)
+                    text = text.format(found=deciding[ids[0]].fingerprint, settings=settings)
                 these = counted(len(ids), f"clip {one}", f"clips {several}")
-                problems.append(f"{self.folder}: {these} {text} (clips: {shown})")
-        failed = {clip_id: record.reason for clip_id, record in clips["failed"].items()}
-        stored = {clip_id: record.name for clip_id, record in clips["ok"].items()} | dict.fromkeys(clips["silent"], "")
+                problems.append(f"{self.folder}: {these} {text} (clips: {', '.join(first_of(ids, 5))})")
+        failed = {clip_id: deciding[clip_id].reason for clip_id in clips["failed"]}
+        stored = {clip_id: deciding[clip_id].name for clip_id in clips["ok"]} | dict.fromkeys(clips["silent"], "")
         return Findings(problems, stored, failed)

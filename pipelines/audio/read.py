@@ -4,14 +4,14 @@ import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import av
 import numpy as np
 import soundfile
 
 from pipelines.audio.decode import AudioError, Piece, audio_stream, decoded_pieces
-from pipelines.files.formats import DEMUXERS
+from pipelines.files.formats import ENDINGS, demuxer_of
 from pipelines.files.storage import is_remote, open_remote
 
 UNKNOWN_LENGTH = 0x7FFF0000
@@ -40,7 +40,7 @@ def read_audio(path: str | Path) -> tuple[np.ndarray, int]:
     if os.path.isdir(path):
         raise NoAudioError(f"{path}: a frame folder has no audio")
     try:
-        audio, rate = _read_wav(path) if _ending(path) == ".wav" else _read_video(path)
+        audio, rate = _read_wav(path) if os.path.splitext(path)[1].lower() == ".wav" else _read_video(path)
     except soundfile.SoundFileError as error:
         raise AudioError(f"{path}: the audio cannot be read ({_reason(error)})") from error
     if audio.size == 0:
@@ -49,7 +49,7 @@ def read_audio(path: str | Path) -> tuple[np.ndarray, int]:
 
 
 def audio_pieces(path: str | Path) -> Iterator[Piece]:
-    """The audio of a video as `read_audio` gives it, piece by piece, with the times at which it is heard; none where
+    """The audio of a video as `read_audio` gives it, piece by piece, with the times at which it is played; none where
     there is no audio.
 
     Raises:
@@ -62,10 +62,6 @@ def audio_pieces(path: str | Path) -> Iterator[Piece]:
                 yield from decoded_pieces(container, stream)
     except av.FFmpegError as error:
         raise AudioError(f"{path}: the audio cannot be read ({_reason(error)})") from error
-
-
-def _ending(path: str | Path) -> str:
-    return os.path.splitext(path)[1].lower()
 
 
 def _read_wav(path: str | Path) -> tuple[np.ndarray, int]:
@@ -93,7 +89,7 @@ def _wav_data(file: BinaryIO) -> tuple[int, int]:
     head, size, start = file.read(12), os.fstat(file.fileno()).st_size, 12
     if head[:4] not in (b"RIFF", b"RIFX", b"RF64") or head[8:] != b"WAVE":
         return 0, 0
-    order = "big" if head[:4] == b"RIFX" else "little"
+    order: Literal["big", "little"] = "big" if head[:4] == b"RIFX" else "little"
     while start < size:
         file.seek(start)
         chunk = file.read(8)
@@ -125,7 +121,7 @@ def _wav_without_size(path: str | Path, nothing: np.ndarray) -> np.ndarray:
     return audio
 
 
-def _are_chunks(content: bytes) -> bool:
+def _are_chunks(content: bytes | bytearray) -> bool:
     """Whether nothing but whole chunks, such as a title, stands at the end of a .wav file."""
     at = 0
     while at + 8 <= len(content) and content[at : at + 4].isalnum():
@@ -136,12 +132,12 @@ def _are_chunks(content: bytes) -> bool:
 
 def _open(path: str | Path) -> av.container.InputContainer:
     """Open a video with the demuxer of its ending, so that no other kind of file is read in its place."""
-    demuxer = DEMUXERS.get(_ending(path))
+    demuxer = demuxer_of(path)
     if demuxer is None:
-        raise AudioError(f"{path}: unknown ending; expected .wav or a video: {' '.join(DEMUXERS)}")
+        raise AudioError(f"{path}: unknown ending; expected .wav or a video: {ENDINGS}")
     if is_remote(path):
         try:
-            return av.open(open_remote(path), format=demuxer, metadata_errors="replace")
+            return av.open(open_remote(path), "r", format=demuxer, metadata_errors="replace")
         except OSError as error:
             raise AudioError(f"{path}: cannot be read ({error})") from error
     if os.path.exists(path) and not os.path.isfile(path):  # opening a FIFO would wait for a writer

@@ -6,15 +6,19 @@ from typing import Any
 
 from pipelines.dali.graph import Tail, build_pipeline
 from pipelines.dali.source import ClipSource
-from pipelines.sampling.batch_order import EvaluationOrder, Position, TrainingOrder
+from pipelines.sampling.batch_order import Order, Position
 
 
 @dataclass(frozen=True)
 class OneByOne:
     """The batch of one step as batches of one clip: step number p of this order is place p of that batch."""
 
-    order: TrainingOrder | EvaluationOrder
+    order: Order
     step: int
+    rank_batch: int = 1
+
+    def __len__(self) -> int:
+        return self.order.rank_batch
 
     def position(self, step: int, place: int) -> Position:
         return self.order.position(self.step, min(step, self.order.rank_batch - 1))
@@ -45,8 +49,7 @@ def find_bad_clips(source: ClipSource, tail: Tail, step: int, *, device_id: int 
 
 
 def _start(source: ClipSource, tail: Tail, device_id: int | None) -> Any:
-    options = {"batch_size": 1, "device_id": device_id, "workers": 0, "threads": 1, "prefetch": 1}
-    pipeline, _ = build_pipeline(source, tail, **options)
+    pipeline, _ = build_pipeline(source, tail, batch_size=1, device_id=device_id, workers=0, threads=1, prefetch=1)
     pipeline.build()
     return pipeline
 

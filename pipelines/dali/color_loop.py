@@ -13,14 +13,14 @@ from pipelines.sampling.plan import BRIGHTNESS, CONTRAST, GREY, SATURATION
 TILE = 2048  # pixels
 ZERO, ONE, RED, GREEN, BLUE = (np.float32(number) for number in (0, 1, *GREY))
 TYPES = void(float32[:, :, ::1], float32[::1], int64[::1], boolean)
-FAST = {"fastmath": {"contract", "reassoc", "nsz"}, "error_model": "numpy"}  # else no vector instructions
 
 
 def _compiled(function: Any) -> Any:
+    fast = {"contract", "reassoc", "nsz"}  # with the error model: else no vector instructions
     try:
-        return njit(TYPES, cache=True, **FAST)(function)
+        return njit(TYPES, cache=True, fastmath=fast, error_model="numpy")(function)
     except RuntimeError:  # neither this folder nor the user's cache can be written
-        return njit(TYPES, **FAST)(function)
+        return njit(TYPES, fastmath=fast, error_model="numpy")(function)
 
 
 @njit(inline="always")

@@ -1,33 +1,39 @@
-"""The DALI graphs: a way in (frames from workers; JPEG files, pruned or whole videos for the decoder), a common tail.
+"""The DALI graphs: an input (frames from workers; JPEG files, pruned or whole videos for the decoder), a common tail.
 
-All draws come in as arguments; the graph draws nothing, so the same plan gives the same picture anywhere.
+All draws come in as arguments; the graph draws nothing, so the same plan gives the same images anywhere.
 """
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
-from nvidia.dali import Pipeline, fn, types
+from nvidia.dali import Pipeline, fn
+from nvidia.dali.data_node import DataNode
+from nvidia.dali.types import DALIDataType, DALIImageType, DALIInterpType
 
 from pipelines.dali.inputs import DecodedVideo, JpegFrames, WholeVideo
 from pipelines.dali.source import ClipSource, Sample
 
 # Element type, number of dimensions and layout of each array of a Sample; a video file or a path is a row of bytes.
-_FRAMES = (types.UINT8, 4, "FHWC")
-_BYTES = (types.UINT8, 1, "")
+_FRAMES = (DALIDataType.UINT8, 4, "FHWC")
+_BYTES = (DALIDataType.UINT8, 1, "")
 _INPUTS = {
-    "frames": (types.INT32, 1, ""),
-    "crop_start": (types.INT32, 1, ""),
-    "crop_shape": (types.INT32, 1, ""),
-    "flip": (types.INT32, 0, ""),
-    "look": (types.FLOAT, 1, ""),
-    "audio": (types.FLOAT, 4, ""),
-    "meta": (types.INT64, 1, ""),
-    "reason": (types.UINT8, 1, ""),
+    "frames": (DALIDataType.INT32, 1, ""),
+    "crop_start": (DALIDataType.INT32, 1, ""),
+    "crop_shape": (DALIDataType.INT32, 1, ""),
+    "flip": (DALIDataType.INT32, 0, ""),
+    "look": (DALIDataType.FLOAT, 1, ""),
+    "audio": (DALIDataType.FLOAT, 4, ""),
+    "meta": (DALIDataType.INT64, 1, ""),
+    "reason": (DALIDataType.UINT8, 1, ""),
 }
 
 
+Nodes = dict[str, DataNode]
+"""Those of the fields of a `Sample` that the graph takes, by name."""
+
+
 class Tail(NamedTuple):
-    """What is done to all frames, whatever the way in."""
+    """What is done to all frames, whatever the input."""
 
     output_size: int  # height and width of the result, pixels
     look: bool = False  # whether plans change colors, or blur; done to the batch, see `color_jitter.py`
@@ -49,7 +55,6 @@ def build_pipeline(
     both on the GPU if `device_id` is given; on the CPU meta int64 (B, 3), reason uint8 (B, REASON_BYTES) and, if plans
     change colors or blur, look float32 (B, 10).
     """
-    parallel = {"prefetch_queue_depth": prefetch, "parallel": True} if workers else {}
     pipeline = Pipeline(
         batch_size=batch_size,
         num_threads=threads,
@@ -70,18 +75,18 @@ def build_pipeline(
             dtype=dtypes,
             ndim=ndims,
             layout=layouts,
-            **parallel,
+            prefetch_queue_depth=prefetch if workers else None,
+            parallel=True if workers else None,
         )
-        sample = Sample(**dict.fromkeys(unused), **dict(zip(fields, arrays, strict=True)))
+        sample = dict(zip(fields, arrays, strict=True))
         on_gpu = device_id is not None
         video = decode(sample, source, on_gpu)
         outputs = {"video": augment(video.gpu() if on_gpu else video, sample, tail)}
-        if sample.audio is not None:
-            outputs["audio"] = sample.audio.gpu() if on_gpu else sample.audio
-        if sample.look is not None:
-            outputs["look"] = sample.look
-        pipeline.set_outputs(*outputs.values(), sample.meta, sample.reason)
-    return pipeline, [*outputs, "meta", "reason"]
+        if "audio" in sample:
+            outputs["audio"] = sample["audio"].gpu() if on_gpu else sample["audio"]
+        outputs |= {name: sample[name] for name in ("look", "meta", "reason") if name in sample}
+        pipeline.set_outputs(*outputs.values())
+    return pipeline, list(outputs)
 
 
 def _unused(source: ClipSource, tail: Tail) -> set[str]:
@@ -97,44 +102,48 @@ def _unused(source: ClipSource, tail: Tail) -> set[str]:
     return {name for name, is_unneeded in unneeded.items() if is_unneeded}
 
 
-def decode(sample: Sample, source: ClipSource, on_gpu: bool):
+def decode(sample: Nodes, source: ClipSource, on_gpu: bool) -> DataNode:
     """Frames uint8 (S, H, W, 3) of each sample.
 
     Videos are decoded on NVDEC, JPEG files by nvJPEG if the settings say so. Without a GPU the same graphs run on
     DALI's CPU decoders, of which the one for videos takes VP8, VP9 and MJPEG only.
     """
     if isinstance(source.video_input, DecodedVideo):
-        return sample.video
+        return sample["video"]
     if isinstance(source.video_input, JpegFrames):
         device = "mixed" if on_gpu and source.video_input.nvjpeg else "cpu"
         return fn.stack(*(_decode_jpeg(sample, i, device) for i in range(source.num_segments)))
-    whole = isinstance(source.video_input, WholeVideo)
-    encoded = fn.io.file.read(sample.video, dont_use_mmap=True) if whole else sample.video
+    encoded = sample["video"]
+    if isinstance(source.video_input, WholeVideo):
+        encoded = fn.io.file.read(encoded, dont_use_mmap=True)  # type: ignore[attr-defined]  # not in DALI's stubs
     # Without pad_mode="none" a frame beyond the end would silently be black.
-    return fn.decoders.video(encoded, device="mixed" if on_gpu else "cpu", frames=sample.frames, pad_mode="none")
+    return fn.decoders.video(encoded, device="mixed" if on_gpu else "cpu", frames=sample["frames"], pad_mode="none")
 
 
-def _decode_jpeg(sample: Sample, segment: int, device: str):
+def _decode_jpeg(sample: Nodes, segment: int, device: str) -> DataNode:
     """One frame of each sample, uint8 (H, W, 3), as Pillow decodes it."""
-    start = sample.frames[segment - 1] if segment else 0
-    encoded = fn.slice(sample.video, start=start, end=sample.frames[segment], axes=[0])
-    gpu = {
-        "jpeg_fancy_upsampling": True,  # as on the CPU
-        "device_memory_padding": 0,  # what is set aside for each decoder, of which there are S: frames are small
-        "host_memory_padding": 0,
-    }
-    options = gpu if device == "mixed" else {}
-    return fn.decoders.image(encoded, device=device, output_type=types.RGB, adjust_orientation=False, **options)
+    ends = sample["frames"]
+    encoded = fn.slice(sample["video"], start=ends[segment - 1] if segment else 0, end=ends[segment], axes=[0])
+    gpu = device == "mixed"
+    return fn.decoders.image(
+        encoded,
+        device=device,
+        output_type=DALIImageType.RGB,
+        adjust_orientation=False,
+        jpeg_fancy_upsampling=True if gpu else None,  # as on the CPU
+        device_memory_padding=0 if gpu else None,  # for each decoder, of which there are S: frames are small
+        host_memory_padding=0 if gpu else None,
+    )
 
 
-def augment(video, sample: Sample, tail: Tail):
+def augment(video: DataNode, sample: Nodes, tail: Tail) -> DataNode:
     """Crop, resize, mirror, scale to 0..1: uint8 (S, H, W, 3) -> float32 (S, 3, size, size)."""
-    if sample.crop_start is not None:
+    if "crop_start" in sample:
         # Crop first: resize with a region of interest would read pixels beyond the crop.
-        video = fn.slice(video, start=sample.crop_start, shape=sample.crop_shape, axis_names="HW")
-    size = [tail.output_size, tail.output_size]
+        video = fn.slice(video, start=sample["crop_start"], shape=sample["crop_shape"], axis_names="HW")
+    size, dtype = [tail.output_size, tail.output_size], DALIDataType.FLOAT
     # As float: nothing is rounded between the decoder and the network, and on the CPU it is the faster way.
-    video = fn.resize(video, size=size, interp_type=types.INTERP_LINEAR, antialias=True, dtype=types.FLOAT)
+    resized = fn.resize(video, size=size, interp_type=DALIInterpType.INTERP_LINEAR, antialias=True, dtype=dtype)
     return fn.crop_mirror_normalize(
-        video, mirror=sample.flip, mean=[0.0], std=[255.0], dtype=types.FLOAT, output_layout="FCHW"
+        cast(DataNode, resized), mirror=sample["flip"], mean=[0.0], std=[255.0], dtype=dtype, output_layout="FCHW"
     )

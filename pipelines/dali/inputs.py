@@ -1,4 +1,4 @@
-"""The ways from a clip's file to what the graph takes: what a worker reads, and what stands for an unreadable clip.
+"""The inputs of the graph, made from a clip's file: what a worker reads, and what stands for an unreadable clip.
 
 Each has `read(clip, plan, together)` and `black(num_segments)`; both give the first two arrays of a `Sample`. They run
 in the decode workers and hold plain data only. `together` are the frames that several samples want of the clip, those
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipelines.dataset.clips import Clip
-from pipelines.decode.container import VideoError, damaged, open_video, video_stream
-from pipelines.decode.decoder import selected_pictures
-from pipelines.decode.demux import check_range, demux
+from pipelines.decode.container import VideoError, damaged
+from pipelines.decode.demux import check_range
 from pipelines.decode.frame_folder import read_frames
 from pipelines.decode.frames import decode_crop, shown_size
 from pipelines.decode.jpeg import black_jpeg
 from pipelines.decode.orientation import Orientation, orientation
+from pipelines.decode.reader import VideoReader
 from pipelines.decode.remux import black_file, black_video, remux
 from pipelines.sampling.plan import Plan
 
@@ -83,7 +83,7 @@ VideoInput = DecodedVideo | PrunedVideo | WholeVideo | JpegFrames
 
 
 def choose_input(source: str, decode: str, frames_tmpl: str, clips: Sequence[Clip]) -> VideoInput:
-    """The way in that the settings `pipeline.source`, `pipeline.decode` and `dataset.frames_tmpl` ask for."""
+    """The input that the settings `pipeline.source`, `pipeline.decode` and `dataset.frames_tmpl` ask for."""
     if source == "frames":
         return JpegFrames(frames_tmpl, nvjpeg=decode == "gpu")
     if decode == "cpu":
@@ -91,28 +91,26 @@ def choose_input(source: str, decode: str, frames_tmpl: str, clips: Sequence[Cli
     return PrunedVideo() if decode == "gpu" else WholeVideo(black_file())
 
 
-def check_whole(clip: Clip, frames: Sequence[int]) -> None:
-    """Read the packets of a clip's file and decode its first picture.
+def check_whole(clip: Clip, frames: Collection[int]) -> None:
+    """Read the packets of a clip's file and decode its first frame.
 
     Raises:
-        VideoError: see `open_video`, `video_stream` and `demux`; further `short` (a wanted frame is not there),
+        VideoError: as `VideoReader`; further `short` (a wanted frame is not there),
             `not_whole` (packets and frames are not the same), `rotated` and `changed` (another size than in the index).
     """
     path = clip.path
     remedy = "make a training copy of it, or set pipeline.decode to cpu"
-    with open_video(path) as container:
-        stream = video_stream(path, container)
-        demuxed = demux(path, container, stream)
-        sizes = [entry.size for entry in stream.index_entries] if "mp4" in container.format.name else []
-        frames_only = demuxed.shown is not None and len(demuxed.shown) == len(demuxed.facts)
-        if not frames_only or 0 in sizes[: len(demuxed.facts)]:  # empty samples at the end change no number
+    with VideoReader(path) as video:
+        count, shown = len(video.demuxed.facts), video.demuxed.shown
+        sizes = [entry.size for entry in video.stream.index_entries] if "mp4" in video.container.format.name else []
+        if not shown or len(shown) != count or 0 in sizes[:count]:  # empty samples at the end change no number
             raise VideoError("not_whole", f"{path}: not every packet is a frame that is shown; {remedy}")
-        check_range(path, frames, len(demuxed.shown))
-        pictures = selected_pictures(demuxed, stream.codec_context, {0})
-    if pictures is None:
-        raise damaged(path, "its first picture cannot be decoded")
-    if orientation(pictures[0]) != Orientation():
+        check_range(path, frames, count)
+        selected = video.selected({0})
+    if selected is None:
+        raise damaged(path, "its first frame cannot be decoded")
+    if orientation(selected[0]) != Orientation():
         raise VideoError("rotated", f"{path}: is shown turned or mirrored; {remedy}")
-    size, expected = shown_size(pictures[0]), (clip.height, clip.width)
+    size, expected = shown_size(selected[0]), (clip.height, clip.width)
     if size != expected:
         raise VideoError("changed", f"{path}: {size} pixels, but the index says {expected}; the file has changed")

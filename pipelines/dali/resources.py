@@ -1,14 +1,14 @@
-"""What a rank has of its machine: decode processes, threads of DALI, a GPU."""
+"""What a rank uses of its machine: decode processes, threads of DALI, a GPU."""
 
 import os
-from typing import Any
 
 import torch
 
 from pipelines.dali.inputs import PrunedVideo, VideoInput, WholeVideo
+from pipelines.dataset.config import LoaderConfig
 
 
-def decode_workers(config: Any, local_world: int) -> int:
+def decode_workers(config: LoaderConfig, local_world: int) -> int:
     """Decode processes of a rank, of which the machine has `local_world`; 0: the training process decodes."""
     if config.pipeline.workers is not None:
         return config.pipeline.workers

@@ -1,4 +1,4 @@
-"""/dev/shm, in which decode workers hand their samples on: whether the batches fit; what a worker's end means."""
+"""/dev/shm, through which decode workers pass their samples: whether the batches fit, and why a worker ended."""
 
 import os
 import signal
@@ -6,11 +6,10 @@ from collections.abc import Iterable, Sequence
 from itertools import product
 from multiprocessing.process import BaseProcess
 
-from pipelines.audio.log_mel import silent_picture
+from pipelines.audio.log_mel import silent_spectrogram
 from pipelines.dali.inputs import DecodedVideo
 from pipelines.dali.source import ClipSource
 from pipelines.parallel.processes import TOLD_TO_END
-from pipelines.sampling.batch_order import EvaluationOrder, TrainingOrder
 
 FOLDER = "/dev/shm"
 REMEDY = (
@@ -26,14 +25,14 @@ class SharedMemoryError(ValueError):
 
 
 def batch_bytes(source: ClipSource) -> int:
-    """Mean size of what workers hand on for a batch of one rank. Of compressed videos and pictures it is not known
+    """Mean size of what workers pass on for a batch of one rank. Of compressed videos and images it is not known
     before they are read: nothing."""
-    order: TrainingOrder | EvaluationOrder = source.order
+    order = source.order
     steps = range(min(len(order), -(-SAMPLED // order.rank_batch)))
     places = [
         order.position(source.first_step + step, place) for step, place in product(steps, range(order.rank_batch))
     ]
-    audio = silent_picture(source.mels.options, source.audio_segments).nbytes
+    audio = silent_spectrogram(source.mels.options, source.audio_segments).nbytes
     frames = 0.0
     if isinstance(source.video_input, DecodedVideo):
         crops = [source.plan(place).crop for place in places if place.row >= 0]
@@ -50,25 +49,25 @@ def check_shared_memory(needs: Sequence[int], ranks: int = 1) -> None:
     needed, (free, _) = sum(needs) * ranks, _space()
     if needed > free:
         raise SharedMemoryError(
-            f"{FOLDER} has {free / 1e6:.0f} MB free, but the batches that decode workers hand on in it need at least "
+            f"{FOLDER} has {free / 1e6:.0f} MB free, but the batches that decode workers pass through it need at least "
             f"{needed / 1e6:.0f} MB; {REMEDY}"
         )
 
 
 def worker_ends(workers: Iterable[BaseProcess]) -> str:
-    """How decode workers have ended by themselves, such as "a decode worker has ended: SIGSEGV"; "" if none has.
+    """How decode workers have ended on their own, such as "a decode worker has ended: SIGSEGV"; "" if none has.
 
     Raises:
         SharedMemoryError: by SIGBUS, as they do where /dev/shm is full.
     """
-    codes = {worker.exitcode for worker in workers} - {None, TOLD_TO_END}
+    codes = {code for worker in workers if (code := worker.exitcode) not in (None, TOLD_TO_END)}
     if -signal.SIGBUS in codes:
         raise SharedMemoryError(
             f"a decode worker has ended: SIGBUS, as where {FOLDER} is full (of {_space()[1] / 1e6:.0f} MB); {REMEDY}"
         )
     names = {-number: number.name for number in signal.Signals}
     ends = [names.get(code, f"exit code {code}") for code in sorted(codes)]
-    memory = ", perhaps for want of memory" if -signal.SIGKILL in codes else ""
+    memory = ", perhaps because memory ran out" if -signal.SIGKILL in codes else ""
     return f"a decode worker has ended: {', '.join(ends)}{memory}" if ends else ""
 
 

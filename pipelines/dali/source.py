@@ -5,44 +5,22 @@ What cannot be read becomes a black, silent clip with ok = 0 and the reason as t
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from annotated_types import Ge, Interval
 
 from pipelines.audio.from_video import FileAudio
-from pipelines.audio.log_mel import silent_picture
+from pipelines.audio.log_mel import silent_spectrogram
 from pipelines.audio.mel_store import MelStore
 from pipelines.dali.inputs import VideoInput
 from pipelines.dataset.clips import Clip
 from pipelines.parallel.processes import serve_parent
 from pipelines.sampling import plan as sampling
-from pipelines.sampling.batch_order import EvaluationOrder, Position, TrainingOrder
+from pipelines.sampling.batch_order import Order, Position
 from pipelines.sampling.views import Views
 
 REASON_BYTES = 240
 """Length of the text that says why a clip could not be read."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PipelineOptions:
-    """How clips get from files to batches: section `pipeline`."""
-
-    source: Literal["video", "frames"] = "video"
-    """What is read: `video` files, or folders of JPEG `frames` as TSAM extracts them."""
-    decode: Literal["cpu", "gpu", "gpu_whole"] = "cpu"
-    """Decoder of videos: `cpu` (PyAV in worker processes), `gpu` (NVDEC on the packets that are needed) or `gpu_whole`
-    (NVDEC on whole files). Of frames: `cpu` (libjpeg) or `gpu` (nvJPEG)."""
-    workers: Annotated[int, Ge(0)] | None = None
-    """Decode processes of each rank. Default: training_param.num_workers shared among the machine's ranks, at most one
-    a core. 0: decode in the training process."""
-    threads: Annotated[int, Ge(1)] | None = None
-    """Threads of each rank in which DALI decodes (frames, `gpu`, `gpu_whole`) and, without a GPU, crops and resizes.
-    Default: as many as decode processes; at least 8 where NVDEC decodes, as each thread has a decoder of its own."""
-    prefetch: Annotated[int, Ge(1)] = 2
-    """Batches prepared ahead."""
-    max_bad_fraction: Annotated[float, Interval(ge=0, le=1)] = 0.01
-    """Part of the clips that may be unreadable before training stops."""
 
 
 class Sample(NamedTuple):
@@ -54,7 +32,7 @@ class Sample(NamedTuple):
     crop_shape: np.ndarray  # height, width in pixels, int32 (2,)
     flip: np.ndarray  # 0 or 1, int32 ()
     look: np.ndarray  # changes of color, and blur, float32 (10,); see `sampling.Plan.look`
-    audio: np.ndarray  # log-mel pictures, float32 (A, 3, H, W)
+    audio: np.ndarray  # log-mel spectrograms, float32 (A, 3, H, W)
     meta: np.ndarray  # label, row, ok, int64 (3,)
     reason: np.ndarray  # why ok is 0: UTF-8 text filled up with zeros, uint8 (REASON_BYTES,)
 
@@ -64,7 +42,7 @@ class ClipSource:
     """Sample number -> `Sample`; pickled to the workers, so it holds plain data only."""
 
     clips: Sequence[Clip]
-    order: TrainingOrder | EvaluationOrder
+    order: Order
     training: bool
     repeats: int = 1  # samples of a video in a training batch
     seed: int
@@ -80,7 +58,7 @@ class ClipSource:
     fields: tuple[str, ...] = Sample._fields  # what the graph uses of a sample
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Arrive in a worker."""
+        """Start to serve in a worker."""
         serve_parent()
         self.__dict__.update(state)
 
@@ -132,14 +110,14 @@ class ClipSource:
 
     def _audio(self, clip: Clip, plan: sampling.Plan) -> np.ndarray:
         if not clip.audio or not self.audio_segments:
-            return silent_picture(self.mels.options, self.audio_segments)
-        return self.mels.picture(clip.audio, self.audio_segments, plan.audio_cut)
+            return silent_spectrogram(self.mels.options, self.audio_segments)
+        return self.mels.spectrogram(clip.audio, self.audio_segments, plan.audio_cut)
 
     def _black(self, position: Position, reason: str) -> Sample:
         video, frames = self.video_input.black(self.num_segments)
         plan = sampling.Plan(frames=frames, crop=sampling.Crop(0, 0, 1, 1))
         label = self.clips[position.row].label if position.row >= 0 else 0
-        silence = silent_picture(self.mels.options, self.audio_segments)
+        silence = silent_spectrogram(self.mels.options, self.audio_segments)
         return _sample(video, frames, plan, silence, (label, position.row, 0), reason)
 
 

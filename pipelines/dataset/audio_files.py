@@ -18,8 +18,7 @@ def audio_file(dataset: Dataset, clip_id: str, video: str | Path | None = None) 
 
     Raises:
         pipelines.files.errors.ListError: there is none of the three, or what has its name is no file, or has it in
-        another
-            Unicode form.
+            another Unicode form.
     """
     wav = dataset.audios / f"{clip_id}.wav"
     if os.path.isfile(wav):
@@ -44,13 +43,14 @@ def source_states(dataset: Dataset, sources: Mapping[str, str | Path]) -> dict[s
     copy, that of its original. Nothing where there is no file.
     """
     found, videos = storage.states(sources.values()), dataset.videos
-    copies = {} if storage.is_remote(videos) else originals(videos)
+    copies = {} if storage.is_remote(videos) else originals(Path(videos))
     result = {}
     for clip_id, source in sources.items():
-        result[clip_id] = [found[source]] if found[source] else []
-        size, original = copies.get(clip_id, (None, None))
-        if result[clip_id] and found[source][0] == size and Path(source) == copy_path(videos, clip_id):
-            result[clip_id].append(original)
+        now = found[source]
+        result[clip_id] = [now] if now else []
+        if now and clip_id in copies and Path(source) == copy_path(Path(videos), clip_id):
+            size, original = copies[clip_id]
+            result[clip_id] += [original] if now[0] == size else []
     return result
 
 

@@ -1,4 +1,4 @@
-"""What a data set is: its folders, its clips, and the error for what cannot be used of it."""
+"""What a data set is: its folders and its clips."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ class Dataset:
     name: str = ""
     """Free text that names the data set in outputs."""
     dir_videos: str = "videos"
-    """Folder of the videos, inside data_dir; or s3://bucket/prefix (extra s3), where all else stays in data_dir."""
+    """Folder of the videos, inside data_dir; or s3://bucket/prefix (extra s3); everything else stays in data_dir."""
     dir_frames: str = "frames"
     """Folder of extracted JPEG frames, inside data_dir."""
     dir_audios: str = "audios"

@@ -1,4 +1,4 @@
-"""The index of a data set's frame folders: one JSON line each, kept beside the data, so that later starts are quick.
+"""The index of a data set's frame folders: one JSON line each, kept beside the data, so that later starts are fast.
 
 A line is used again for as long as the time of its folder is unchanged: adding, removing or renaming a frame changes
 it.
@@ -15,7 +15,8 @@ from tqdm import tqdm
 from pipelines.dataset.clips import Dataset
 from pipelines.dataset.list_file import columns_hint
 from pipelines.dataset.tsam_names import explain_cut_names
-from pipelines.decode.frame_folder import FrameError, check_template, probe_folder
+from pipelines.decode.container import VideoError
+from pipelines.decode.frame_folder import check_template, probe_folder
 from pipelines.files.errors import ListError
 from pipelines.files.records import Record, is_whole, read_records, write_records
 from pipelines.files.unicode_names import name_hint
@@ -24,7 +25,7 @@ INDEX_NAME = "frames.jsonl"
 
 
 def index_frames(dataset: Dataset, clip_ids: Sequence[str], workers: int) -> dict[str, Record]:
-    """The records of the given clips, by id; new and changed folders are looked into, with a progress bar.
+    """The records of the given clips, by id; new and changed folders are read, with a progress bar.
 
     A record holds id, file (the folder, relative to data_dir), mtime_ns, template, status ("ok" or a named fault); then
     frames, height and width if ok, else reason.
@@ -36,7 +37,7 @@ def index_frames(dataset: Dataset, clip_ids: Sequence[str], workers: int) -> dic
     check_template(dataset.frames_tmpl)
     path = dataset.root / INDEX_NAME
     known = read_records(path, whole=is_whole)
-    records, missing = {}, {}  # missing: id -> what to tell of it
+    records, missing = {}, {}  # missing: id -> message
     for clip_id in clip_ids:
         folder = dataset.frames / clip_id
         try:
@@ -78,5 +79,5 @@ def _stat_record(dataset: Dataset, clip_id: str, mtime_ns: int, known: Record | 
 def _probe_record(dataset: Dataset, record: Record) -> Record:
     try:
         return record | {"status": "ok"} | probe_folder(dataset.root / record["file"], dataset.frames_tmpl)._asdict()
-    except FrameError as error:
+    except VideoError as error:
         return record | {"status": error.status, "reason": str(error)}

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from pipelines.dataset.clips import Dataset
 from pipelines.files.errors import ListError
@@ -16,7 +16,8 @@ from pipelines.files.words import counted
 
 log = logging.getLogger(__name__)
 
-SPLITS = ("training", "validation")
+Split = Literal["training", "validation"]
+SPLITS: tuple[Split, Split] = ("training", "validation")
 NOT_UTF8 = (
     "not UTF-8 text, but perhaps Latin-1, Windows-1252 or UTF-16; save the file as UTF-8, for example with "
     "iconv -f WINDOWS-1252 -t UTF-8"

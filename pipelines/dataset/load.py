@@ -4,11 +4,12 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pipelines.audio.mel_store import MelStore
 from pipelines.dataset.audio_files import audio_states
 from pipelines.dataset.clips import Clip, Dataset
+from pipelines.dataset.config import LoaderConfig
 from pipelines.dataset.frame_index import index_frames
 from pipelines.dataset.list_file import SPLITS, Entry, check_labels, read_lists
 from pipelines.dataset.tsam_names import explain_cut_names
@@ -16,10 +17,11 @@ from pipelines.dataset.video_index import Record, index_videos
 from pipelines.files.errors import InputError, ListError
 from pipelines.files.storage import is_remote, location
 from pipelines.files.unicode_names import name_hint
-from pipelines.files.words import counted
+from pipelines.files.words import counted, first_of
 
 log = logging.getLogger(__name__)
 
+MOST_SHOWN = 20  # clips or classes of one kind of problem
 INDEXES = {"video": index_videos, "frames": index_frames}
 WHAT = {"video": "videos", "frames": "frame folders"}
 
@@ -41,19 +43,19 @@ class Loaded(NamedTuple):
         return max(entry.label for entry in self.entries["training"]) + 1
 
 
-def load_clips(config: Any) -> dict[str, list[Clip]]:
+def load_clips(config: LoaderConfig) -> dict[str, list[Clip]]:
     """The clips of both splits in the order of the lists, {"training": [...], "validation": [...]}; see `load_data`."""
     return load_data(config, SPLITS).clips
 
 
-def load_data(config: Any, splits: Sequence[str]) -> Loaded:
+def load_data(config: LoaderConfig, splits: Sequence[str]) -> Loaded:
     """Read the lists of `splits` and look at every file they name.
 
     Videos, or frame folders (pipeline.source), that cannot be opened are left out with a warning; if a list holds more
     of them than pipeline.max_bad_fraction, that is an error. So is anything else that is wrong with the data.
 
     Args:
-        config: the settings (`tsam_dali.config.load.Config`).
+        config: the settings.
         splits: "training", "validation" or both; labels are checked where both are there.
 
     Raises:
@@ -74,7 +76,7 @@ def load_data(config: Any, splits: Sequence[str]) -> Loaded:
     try:
         records = INDEXES[source](dataset, ids, workers=len(os.sched_getaffinity(0)))
     except InputError as error:
-        raise DataError([*problems, *_shortened(error.problems)]) from None
+        raise DataError([*problems, *first_of(error.problems, MOST_SHOWN)]) from None
     clips = {}
     for split in splits:
         what = f"{WHAT[source]} of the {split} list"
@@ -123,13 +125,13 @@ def _warn_of_leaks(lists: dict[str, list[Entry]]) -> None:
     both = {entry.id for entry in lists["training"]} & {entry.id for entry in lists["validation"]}
     if both:
         stand = counted(len(both), "clip stands", "clips stand")
-        log.warning("%s in both lists, for example %s: validation will flatter", stand, min(both))
+        log.warning("%s in both lists, for example %s: validation scores will be too high", stand, min(both))
 
 
 def _warn_of_lost_classes(split: str, entries: list[Entry], clips: list[Clip], names: Sequence[str]) -> None:
     lost = sorted({entry.label for entry in entries} - {clip.label for clip in clips})
     if lost:
-        named = _shortened([names[label] if names else str(label) for label in lost])
+        named = first_of([names[label] if names else label for label in lost], MOST_SHOWN)
         have = counted(len(lost), f"class of the {split} list has", f"classes of the {split} list have")
         log.warning("%s no clip that is left: %s", have, ", ".join(named))
 
@@ -145,10 +147,10 @@ def _leave_out(what: str, reasons: list[str], total: int, max_fraction: float) -
     """Problems if there are more reasons to leave a clip out than `max_fraction` of them; else they are logged."""
     if len(reasons) > max_fraction * total or (reasons and len(reasons) == total):
         share = f"{len(reasons)} of {total} {what}, more than pipeline.max_bad_fraction={max_fraction:g} allows"
-        return [share, *_shortened(reasons)]
+        return [share, *first_of(reasons, MOST_SHOWN)]
     if reasons:
         log.warning("left out: %d of %d %s", len(reasons), total, what)
-        for reason in _shortened(reasons):
+        for reason in first_of(reasons, MOST_SHOWN):
             log.warning("left out: %s", reason)
     return []
 
@@ -166,8 +168,8 @@ def _clip(dataset: Dataset, entry: Entry, record: Record) -> Clip:
     )
 
 
-def _attach_audio(config: Any, clips: dict[str, list[Clip]]) -> tuple[list[str], dict[str, str]]:
-    """Says of each clip whether the log-mel store has audio for it, and leaves out what has to be; in place.
+def _attach_audio(config: LoaderConfig, clips: dict[str, list[Clip]]) -> tuple[list[str], dict[str, str]]:
+    """Note for each clip whether the log-mel store has audio for it, and leave out what has to be; in place.
 
     Returns the problems, and why each clip was left out.
     """
@@ -185,7 +187,8 @@ def _attach_audio(config: Any, clips: dict[str, list[Clip]]) -> tuple[list[str],
         have = counted(len(silent), "clip has", "clips have")
         log.warning("%s no audio, the first is %s (model.missing_audio: %s)", have, silent[0], missing_audio)
     if missing_audio == "error":
-        problems += _shortened([f"{clip_id}: has no audio, and model.missing_audio is error" for clip_id in silent])
+        lines = [f"{clip_id}: has no audio, and model.missing_audio is error" for clip_id in silent]
+        problems += first_of(lines, MOST_SHOWN)
     left_out = dict(failed)
     if missing_audio == "drop":
         left_out |= dict.fromkeys(silent, "has no audio, and model.missing_audio is drop")
@@ -198,8 +201,3 @@ def _attach_audio(config: Any, clips: dict[str, list[Clip]]) -> tuple[list[str],
         if members and not clips[split] and not problems:
             problems.append(f"no clip of the {split} list has audio, and model.missing_audio is drop")
     return problems, left_out
-
-
-def _shortened(lines: Sequence[str], most: int = 20) -> list[str]:
-    rest = len(lines) - most
-    return [*lines[:most], f"... and {rest} more of this kind"] if rest > 0 else list(lines)

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from pipelines.dataset.clips import Dataset
 from pipelines.dataset.list_file import columns_hint
 from pipelines.files.errors import ListError
-from pipelines.files.formats import DEMUXERS
+from pipelines.files.formats import DEMUXERS, ENDINGS
 from pipelines.files.storage import is_remote, remote_files, remote_names
 from pipelines.files.unicode_names import name_hint
 
@@ -26,12 +26,13 @@ def find_video(dataset: Dataset, clip_id: str) -> Path | str:
         if problems:
             raise ListError(problems)
         return files[clip_id]
+    folder = Path(dataset.videos)
     for ending in DEMUXERS:
-        path = dataset.videos / f"{clip_id}{ending}"
+        path = folder / f"{clip_id}{ending}"
         if os.path.lexists(path):
             return path
     others = (f"{clip_id}{ending.upper()}" for ending in DEMUXERS)
-    in_capitals = next((name for name in others if os.path.lexists(dataset.videos / name)), "")
+    in_capitals = next((name for name in others if os.path.lexists(folder / name)), "")
     raise ListError([_no_video(dataset, clip_id, os.path.basename(in_capitals))])
 
 
@@ -65,12 +66,12 @@ def find_videos(dataset: Dataset, clip_ids: Iterable[str]) -> tuple[dict[str, st
 
 
 def _no_video(dataset: Dataset, clip_id: str, in_capitals: str) -> str:
-    """What to tell of a clip without a file, but perhaps with one whose ending is in capitals."""
+    """The message for a clip without a file, or with one whose ending is in capitals."""
     if in_capitals:
         return f"{dataset.videos}/{clip_id}: endings in capitals are not found; {_rename(in_capitals)}"
     missing = f"{dataset.videos}/{clip_id}"
     why = ("" if is_remote(missing) else name_hint(missing, DEMUXERS)) or columns_hint(clip_id)
-    return f"{missing}: no video with one of the endings {' '.join(DEMUXERS)}{why}"
+    return f"{missing}: no video with one of the endings {ENDINGS}{why}"
 
 
 def _rename(in_capitals: str) -> str:
@@ -97,7 +98,7 @@ def _names(folder: str) -> frozenset[str]:
 
 
 def unreachable(folder: str, error: OSError) -> str:
-    """What to tell of an object store that does not answer."""
+    """The message for an object store that does not answer."""
     return f"{folder}: cannot be listed ({error}); check the bucket's name, AWS_ENDPOINT_URL and the keys (AWS_...)"
 
 
@@ -138,5 +139,5 @@ def _files(dataset: Dataset) -> Iterator[str]:
             continue
         seen.add((status.st_dev, status.st_ino))
         for name in (*folders, *names):
-            if not name.startswith("."):  # half a copy, or what macOS keeps beside a file
+            if not name.startswith("."):  # an unfinished copy, or what macOS keeps beside a file
                 yield os.path.relpath(os.path.join(folder, name), root)

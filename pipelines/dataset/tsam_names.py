@@ -2,7 +2,7 @@
 
 TSAM cut the ending off a video's name with `rstrip(".mp4")`, which takes away every ".", "m", "p" and "4" at the end:
 the frames of `abc_000044.mp4` lie in `abc_0000`. Nothing in such a folder tells which clip it belongs to, and the clips
-`abc_00004` and `abc_0000` would have been put into it too. So it is never used as it is: the user is told.
+`abc_00004` and `abc_0000` would have been put into it too. So it is never used as it is: a message says so.
 """
 
 import os
@@ -69,6 +69,6 @@ def explain_cut_names(
         name, ids = min(shared.items())
         lines.append(
             f"{folder}: {sum(map(len, shared.values()))} clips share {counted(len(shared), 'name')}, as {habit} "
-            f"({', '.join(sorted(ids))}: {name}{ending}); whose these are cannot be told: remove them and extract again"
+            f"({', '.join(sorted(ids))}: {name}{ending}); it is not known whose they are: remove them and extract again"
         )
     return lines, renames.keys() | {clip_id for ids in shared.values() for clip_id in ids if clip_id in missing}

@@ -1,7 +1,7 @@
-"""The index of a data set: what has been found out about each video, kept beside the data for later starts.
+"""The index of a data set: what is known about each video, kept beside the data for later starts.
 
 A record is used again for as long as size and time of its file are unchanged. Videos are probed in child processes with
-limits on time and memory: one that hangs a decoder or brings it down gets a status like any other fault.
+limits on time and memory: one that hangs or crashes a decoder gets a status like any other fault.
 """
 
 import logging
@@ -21,8 +21,8 @@ from pipelines.files.errors import ListError
 from pipelines.files.records import (
     Record,
     append,
-    in_use,
     is_whole,
+    lock,
     merge_parts,
     named_error,
     open_to_append,
@@ -36,11 +36,11 @@ from pipelines.parallel.sandbox import FAULTS, Fault, Limits, map_limited
 
 INDEX_NAME = "index.jsonl"
 VERSION = 3
-"""Of what is found out about a file. Records of another version are made anew."""
+"""Of the content of a record. Records of another version are not used."""
 
 ADVICE = {
-    "timeout": "if it is only long, run tools/index_videos.py with a larger --timeout",
-    "out_of_memory": "if it is only large, run tools/index_videos.py with a larger --memory",
+    "timeout": "if it is just long, run tools/index_videos.py with a larger --timeout",
+    "out_of_memory": "if it is just large, run tools/index_videos.py with a larger --memory",
     "crashed": "convert it, or leave it out of the list",
     "failed": "convert it, or leave it out of the list",
 }
@@ -74,11 +74,11 @@ def index_videos(
         workers: child processes.
         checked: how far to check; what was checked further counts, too.
         limits: of each file.
-        again: statuses of which known records are not believed, as they may depend on more than the file.
+        again: statuses whose files are probed again, as they may depend on more than the file.
         probe: `probe_video`, or another function of a path and `checked`.
         shard: new records go into its part file; the clips are chosen by the caller.
         dask: address of the scheduler of a Dask cluster whose workers probe, in place of child processes here.
-        required: what is found out must be kept; else a warning is enough where it cannot be.
+        required: records must be saved; else a warning is enough where they cannot be.
 
     Raises:
         ListError: naming every id that has no file.
@@ -91,7 +91,8 @@ def index_videos(
     if shard is None:
         take_in_parts(path)
     known = read_index(path)
-    records, todo = {}, {}
+    records: dict[str, Record] = {}
+    todo: dict[str, Record] = {}
     place_of = {file: location(dataset.data_dir, file) for file in files.values()}
     found = states(place_of.values())
     for clip_id, file in files.items():
@@ -127,7 +128,7 @@ def index_videos(
 
 
 def _checked_enough(record: Record, checked: Checked) -> bool:
-    """Whether a file was looked at as far as asked for; what a limit ended says nothing of a shorter look."""
+    """Whether a file was checked as far as asked for; a check that a limit ended says nothing about a shorter one."""
     found = record.get("checked")
     return found == checked or (found == "decoded" and record.get("status") not in FAULTS)
 
@@ -143,8 +144,8 @@ def read_index(path: Path) -> dict[str, Record]:
 
 @contextmanager
 def index_writer(path: Path, required: bool = False) -> Iterator[Callable[[Record], None]]:
-    """Gives the function that adds a record, which stays whatever happens to this process afterwards. Where the file
-    cannot be written, one warning is all there is, unless it is `required`.
+    """Gives the function that adds a record, which is kept whatever happens to this process afterwards. If the file
+    cannot be written, one warning is logged, unless it is `required`.
 
     Raises:
         InputError: it is required, and cannot be written.
@@ -168,16 +169,16 @@ def index_writer(path: Path, required: bool = False) -> Iterator[Callable[[Recor
 
 
 def take_in_parts(path: Path) -> None:
-    """Put what shards have found into the index itself; where that cannot be written, it stays in their files."""
+    """Merge the records of shards into the index; if it cannot be written, they stay in their files."""
     with suppress(OSError):
         merge_parts(path, ("file",))
 
 
 def compact_index(path: Path) -> None:
-    """Take out the lines that later ones replace, and damaged ones; not while another run adds to the file, whose
+    """Remove lines that later ones replace, and damaged ones; not while another run adds to the file, whose
     further lines would be lost with the old one.
     """
     if path.is_file() and os.access(path, os.W_OK):
         with path.open("rb+") as file:
-            if not in_use(file):
+            if lock(file):
                 write_records(path, read_index(path).values())

@@ -1,4 +1,4 @@
-"""Opening video files: what can be told before any decoding, and errors that name the fault."""
+"""Opening video files: what can be checked before any decoding, and errors that name the fault."""
 
 import os
 import stat
@@ -12,7 +12,7 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from pipelines.files.formats import DEMUXERS
+from pipelines.files.formats import ENDINGS, demuxer_of
 from pipelines.files.storage import is_remote, open_remote
 from pipelines.files.unicode_names import name_hint
 
@@ -28,7 +28,7 @@ RESYNC_BYTES, PACKETS_IN_A_ROW = 1 << 16, 5  # how far, and for what, the beginn
 
 
 class VideoError(ValueError):
-    """A video that cannot be used. `status` is a short word for the index; the text says what to do."""
+    """A video or frame folder that cannot be used. `status` is a short word for the index; the text says what to do."""
 
     def __init__(self, status: str, message: str):
         super().__init__(status, message)
@@ -46,11 +46,13 @@ def open_video(path: str | Path) -> Iterator[InputContainer]:
         VideoError: `missing`, `not_a_file`, `unknown_ending`, `empty`, `unreadable`, `not_a_video`, `truncated` or
             `damaged` (the container cannot be read).
     """
-    demuxer = _demuxer(path)
+    demuxer = demuxer_of(path)
+    if demuxer is None:
+        raise VideoError("unknown_ending", f"{path}: expected one of the endings {ENDINGS}")
     remote = _fetched(path) if is_remote(path) else None
     _check_content(path, demuxer, remote)
     try:
-        container = av.open(remote or f"file:{os.path.abspath(path)}", format=demuxer, metadata_errors="replace")
+        container = av.open(remote or f"file:{os.path.abspath(path)}", "r", format=demuxer, metadata_errors="replace")
     except (av.FFmpegError, ValueError, MemoryError) as error:
         raise damaged(path, error) from error
     with remote or nullcontext(), container:
@@ -58,7 +60,7 @@ def open_video(path: str | Path) -> Iterator[InputContainer]:
 
 
 def video_stream(path: str | Path, container: InputContainer) -> VideoStream:
-    """The first video stream that is not a cover picture.
+    """The first video stream that is not a cover image.
 
     Raises:
         VideoError: `no_video`, or `unsupported` where no decoder is known.
@@ -92,15 +94,8 @@ def _fetched(path: str) -> BinaryIO:
         raise VideoError("unreadable", f"{path}: cannot be read ({error}); check the bucket and its keys") from error
 
 
-def _demuxer(path: str | Path) -> str:
-    demuxer = DEMUXERS.get(Path(path).suffix.lower())
-    if demuxer is None:
-        raise VideoError("unknown_ending", f"{path}: expected one of the endings {' '.join(DEMUXERS)}")
-    return demuxer
-
-
 def _check_content(path: str | Path, demuxer: str, remote: BinaryIO | None) -> None:
-    """Raise VideoError unless a file looks like what its ending says, and is as long as it says of itself."""
+    """Raise VideoError unless a file looks like what its ending says, and is as long as its header says."""
     size, head, declared_size = _measure(path, demuxer) if remote is None else _measure_open(remote, demuxer)
     if size == 0:
         raise VideoError("empty", f"{path}: holds no bytes; fetch it again")
@@ -112,7 +107,7 @@ def _check_content(path: str | Path, demuxer: str, remote: BinaryIO | None) -> N
 
 
 def _measure(path: str | Path, demuxer: str) -> tuple[int, bytes, int | None]:
-    """Size of a file in bytes, its first bytes, and the size that it must have by what it says of itself."""
+    """Size of a file in bytes, its first bytes, and the size that it must have by its own header."""
     try:
         status = os.stat(path)
         if stat.S_ISREG(status.st_mode):  # opening a FIFO would wait for a writer
@@ -148,10 +143,10 @@ def _iso_media_size(file, head: bytes) -> int | None:
         length = int.from_bytes(head[:4], "big")
         if length == 1:
             length = int.from_bytes(head[8:], "big")
-        if len(head) < 8 or length < 8:  # rubbish, or a last box that reaches to the end
+        if len(head) < 8 or length < 8:  # garbage, or a last box that reaches to the end
             break
         position += length
-        if head[4:8] in (b"moov", b"moof", b"mdat"):  # what else may follow is of no importance
+        if head[4:8] in (b"moov", b"moof", b"mdat"):  # nothing else matters
             size = position
     return size
 
@@ -178,7 +173,7 @@ def _ebml_length(file) -> tuple[int, bool]:
 
 
 def _riff_size(file, head: bytes) -> int | None:
-    """The same for AVI: end of the first RIFF chunk, where its writer could go back to say so."""
+    """The same for AVI: end of the first RIFF chunk, if its writer could go back and fill it in."""
     if head[:4] != b"RIFF":
         return None
     length = int.from_bytes(head[4:8], "little")

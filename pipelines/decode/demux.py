@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Protocol
 
 import av
-from av.codec import CodecContext
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
@@ -17,7 +16,7 @@ from pipelines.decode.bitstream.headers import header_reader
 from pipelines.decode.bitstream.mp4 import SampleTable, sample_table
 from pipelines.decode.bitstream.packets import Fact, Packet, Run, gather_facts, order_shown, select
 from pipelines.decode.container import VideoError, damaged, open_video, video_stream
-from pipelines.files.formats import DEMUXERS
+from pipelines.files.formats import demuxer_of
 from pipelines.files.storage import KEEP_BYTES, fetch, is_remote
 from pipelines.files.words import counted
 
@@ -59,8 +58,9 @@ class Demuxed:
         Raises:
             VideoError: `short`.
         """
-        check_range(self.path, frames, len(self.shown))
-        return select(self.facts, {self.shown[frame]: frame for frame in frames}, avoided)
+        shown = self.shown or []
+        check_range(self.path, frames, len(shown))
+        return select(self.facts, {shown[frame]: frame for frame in frames}, avoided)
 
 
 def demux(path: str | Path, container: InputContainer, stream: VideoStream) -> Demuxed:
@@ -71,7 +71,9 @@ def demux(path: str | Path, container: InputContainer, stream: VideoStream) -> D
     """
     codec = stream.codec_context
     read = header_reader(codec.codec.canonical_name, codec.extradata or b"")
-    packets, kept, size = [], [], 0
+    packets: list[Packet] = []
+    kept: list[av.Packet] = []
+    size = 0
     try:
         for packet in _packets(container, stream):
             if packet.is_corrupt:
@@ -93,25 +95,20 @@ def demux(path: str | Path, container: InputContainer, stream: VideoStream) -> D
     return Demuxed(path, facts, shown, kept if size <= KEEP_BYTES else None)
 
 
-def demux_plain(path: str | Path) -> tuple[Demuxed, CodecContext] | None:
-    """The same for a plain MP4 or MOV file, in a fraction of the time, and a decoder for its packets.
+def demux_plain(path: str | Path) -> tuple[Demuxed, SampleTable] | None:
+    """The same for a plain MP4 or MOV file, in a fraction of the time, and what it says of its packets.
 
     None where the file is not plain, cannot be read or does not tell in which order its frames are shown. What a file
     without offsets between decoding and showing tells of its order holds only if the decoder has no B-frames.
     """
     data = _read_whole(path)
-    table = sample_table(data) if data else None
-    if table is None:
+    if not data or (table := sample_table(data)) is None:
         return None
     samples = _Samples(memoryview(data), table)
     read = header_reader(table.codec, table.extradata)
     facts = gather_facts([Packet(pts, False, read(samples.bytes(i), False)) for i, pts in enumerate(samples.pts)])
     shown = order_shown(facts, reordered=False, gapless=table.codec == "hevc")
-    if shown is None:
-        return None
-    codec = CodecContext.create(table.codec, "r")
-    codec.extradata = table.extradata
-    return Demuxed(path, facts, shown, samples), codec
+    return None if shown is None else (Demuxed(path, facts, shown, samples), table)
 
 
 class _Samples:
@@ -126,14 +123,14 @@ class _Samples:
         return self.data[self.starts[number] : self.ends[number]]
 
     def __getitem__(self, number: int) -> av.Packet:
-        packet = av.Packet(self.bytes(number))
+        packet = av.Packet(self.bytes(number))  # type: ignore[arg-type]  # PyAV's stubs know of bytes only
         packet.pts = self.pts[number]
         return packet
 
 
 def _read_whole(path: str | Path) -> bytes | None:
     """What an MP4 or MOV file holds, if it is one that may be kept in memory and can be read."""
-    if DEMUXERS.get(Path(path).suffix.lower()) not in ("mp4", "mov"):
+    if demuxer_of(path) not in ("mp4", "mov"):
         return None
     try:
         if is_remote(path):

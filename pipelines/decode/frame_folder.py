@@ -6,25 +6,15 @@ Files are counted from 1, as TSAM's `frames_tmpl` names them; frames are counted
 import os
 import re
 import string
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from pipelines.decode.container import VideoError
 from pipelines.decode.jpeg import JpegError, check_jpeg
 from pipelines.files.errors import InputError
-
-
-class FrameError(ValueError):
-    """A frame folder that cannot be used. `status` is a short word for the index; the text says what to do."""
-
-    def __init__(self, status: str, message: str):
-        super().__init__(status, message)
-        self.status = status
-
-    def __str__(self) -> str:
-        return self.args[1]
 
 
 class FolderInfo(NamedTuple):
@@ -49,30 +39,30 @@ def probe_folder(folder: str | Path, template: str) -> FolderInfo:
     """Count the frames of a folder and read the size of the first one.
 
     Raises:
-        FrameError: `unreadable`, `empty` (no file has such a name), `gap` (the numbers are not 1, 2, 3, ...) or
+        VideoError: `unreadable`, `empty` (no file has such a name), `gap` (the numbers are not 1, 2, 3, ...) or
             `damaged` (the first frame).
     """
     try:
         names = os.listdir(folder)
     except OSError as error:
-        raise FrameError("unreadable", f"{folder}: cannot be read ({error.strerror}); check its permissions") from error
+        raise VideoError("unreadable", f"{folder}: cannot be read ({error.strerror}); check its permissions") from error
     numbers = _numbers(names, template)
     if not numbers:
         expected = f"expected {template.format(1)}, {template.format(2)}, ... (dataset.frames_tmpl)"
-        raise FrameError("empty", f"{folder}: holds no frames, only {len(names)} other files; {expected}")
+        raise VideoError("empty", f"{folder}: holds no frames, only {len(names)} other files; {expected}")
     if numbers != set(range(1, len(numbers) + 1)):
-        raise FrameError("gap", f"{folder}: {_gap(numbers, template)}; extract its frames again")
+        raise VideoError("gap", f"{folder}: {_gap(numbers, template)}; extract its frames again")
     _, (height, width) = _read(Path(folder, template.format(1)))
     return FolderInfo(len(numbers), height, width)
 
 
 def read_frames(
-    folder: str | Path, template: str, frames: Sequence[int], size: tuple[int, int]
+    folder: str | Path, template: str, frames: Collection[int], size: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """The JPEG files of the wanted frames, one behind the other, uint8 (bytes,), and where each ends, int32 (S,).
 
     Raises:
-        FrameError: `missing`, `unreadable`, `damaged`, or `changes_size` (a height and width other than `size`).
+        VideoError: `missing`, `unreadable`, `damaged`, or `changes_size` (a height and width other than `size`).
     """
     files = {}
     for frame in map(int, frames):
@@ -82,7 +72,7 @@ def read_frames(
         files[frame], found = _read(path)
         if found != tuple(size):
             message = f"{path}: {found[0]} x {found[1]} pixels, but the first frame has {size[0]} x {size[1]}"
-            raise FrameError("changes_size", f"{message}; extract the frames again")
+            raise VideoError("changes_size", f"{message}; extract the frames again")
     ordered = [files[int(frame)] for frame in frames]
     ends = np.cumsum([len(data) for data in ordered]).astype(np.int32)
     return np.frombuffer(b"".join(ordered), np.uint8), ends
@@ -91,14 +81,14 @@ def read_frames(
 def _read(path: Path) -> tuple[bytes, tuple[int, int]]:
     """The content of a JPEG file, and its height and width."""
     if not os.path.isfile(path):  # opening a FIFO would wait for a writer
-        raise FrameError("missing", f"{path}: no such file; extract the frames again")
+        raise VideoError("missing", f"{path}: no such file; extract the frames again")
     try:
         data = path.read_bytes()
         return data, check_jpeg(data)
     except OSError as error:
-        raise FrameError("unreadable", f"{path}: cannot be read ({error.strerror})") from error
+        raise VideoError("unreadable", f"{path}: cannot be read ({error.strerror})") from error
     except JpegError as error:
-        raise FrameError("damaged", f"{path}: {error}; extract it again or leave the clip out of the list") from error
+        raise VideoError("damaged", f"{path}: {error}; extract it again or leave the clip out of the list") from error
 
 
 def _pattern(template: str) -> re.Pattern:

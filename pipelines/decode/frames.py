@@ -1,25 +1,24 @@
-"""The wanted frames of a video file as RGB pictures, decoded on the CPU; and what a file holds.
+"""The wanted frames of a video file as RGB images, decoded on the CPU; and what a file holds.
 
 Frames are counted from 0 in the order in which a full decode of the file yields them. Only the packets that the wanted
 frames need reach the decoder, and only wanted frames are converted to RGB.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import av
 import numpy as np
-from av.codec import CodecContext
 from av.container import InputContainer
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from pipelines.audio.decode import AudioError, audio_stream
-from pipelines.decode.container import VideoError, open_video, video_stream
-from pipelines.decode.decoder import all_pictures, selected_pictures, wanted_pictures
-from pipelines.decode.demux import Demuxed, demux
+from pipelines.decode.container import VideoError
+from pipelines.decode.demux import Demuxed
 from pipelines.decode.orientation import levelled, orientation, pixel_aspect
+from pipelines.decode.reader import VideoReader, wanted_frames
 from pipelines.sampling.plan import Crop
 
 
@@ -31,8 +30,8 @@ class VideoInfo:
     fps: float  # mean frame rate, as the container says; 0: it does not say
     width: int  # pixels, as shown (turned)
     height: int
-    rotation: int  # degrees counter-clockwise by which the decoded pictures are turned, 0 to 359
-    mirrored: bool  # left and right of the decoded pictures change places before that
+    rotation: int  # degrees counter-clockwise by which the decoded frames are turned, 0 to 359
+    mirrored: bool  # left and right of the decoded frames change places before that
     pixel_aspect: float  # width of a pixel over its height, as shown
     codec: str  # FFmpeg's name of the format
     pix_fmt: str  # FFmpeg's name of the pixel format
@@ -41,24 +40,24 @@ class VideoInfo:
     audio_channels: int
 
 
-def decode_frames(path: str | Path, frames: Sequence[int]) -> np.ndarray:
-    """RGB pictures of the wanted frames (at least one; any order, repeats allowed): uint8 (S, H, W, 3).
+def decode_frames(path: str | Path, frames: Collection[int]) -> np.ndarray:
+    """RGB images of the wanted frames (at least one; any order, repeats allowed): uint8 (S, H, W, 3).
 
-    Pictures are turned and mirrored as the file says, and converted with the BT.601 matrix (as NVDEC's pictures are),
+    They are turned and mirrored as the file says, and converted with the BT.601 matrix (as NVDEC's frames are),
     from limited range unless the stream says that it is full.
 
     Raises:
-        VideoError: as `wanted_pictures`; further `changes_size` (the wanted pictures have different sizes).
+        VideoError: as `wanted_frames`; further `changes_size` (the wanted frames have different sizes).
     """
     wanted = [int(frame) for frame in frames]
-    pictures = wanted_pictures(path, set(wanted))
-    height, width = shown_size(pictures[wanted[0]])
-    return _to_rgb(path, wanted, pictures, (height, width), Crop(0, 0, height, width))
+    decoded = wanted_frames(path, set(wanted))
+    height, width = shown_size(decoded[wanted[0]])
+    return _to_rgb(path, wanted, decoded, (height, width), Crop(0, 0, height, width))
 
 
 def decode_crop(
     path: str | Path,
-    frames: Sequence[int],
+    frames: Collection[int],
     size: tuple[int, int],
     crop: Crop,
     together: Collection[int] = (),
@@ -69,42 +68,42 @@ def decode_crop(
     Args:
         path: the file.
         frames: numbers of the wanted frames, at least one.
-        size: height and width that all wanted pictures must have, in pixels as shown.
+        size: height and width that all wanted frames must have, in pixels as shown.
         crop: inside of that size.
-        together: `frames` and others that are wanted of the file next. All are decoded at once, and their pictures are
-            kept until other ones are asked for together.
-        once: as for `wanted_pictures`.
+        together: `frames` and others that are wanted of the file next. All are decoded at once and
+            kept until others are asked for together.
+        once: as for `wanted_frames`.
 
     Raises:
         VideoError: as `decode_frames`, also for frames of `together`.
     """
     wanted = [int(frame) for frame in frames]
-    pictures = _kept_pictures(path, frozenset(together)) if together else wanted_pictures(path, set(wanted), once)
-    return _to_rgb(path, wanted, {frame: pictures[frame] for frame in wanted}, size, crop)
+    decoded = _kept_frames(path, frozenset(together)) if together else wanted_frames(path, set(wanted), once)
+    return _to_rgb(path, wanted, {number: decoded[number] for number in wanted}, size, crop)
 
 
 @lru_cache(maxsize=1)
-def _kept_pictures(path: str | Path, wanted: frozenset[int]) -> dict[int, av.VideoFrame]:
-    return wanted_pictures(path, wanted)
+def _kept_frames(path: str | Path, wanted: frozenset[int]) -> dict[int, av.VideoFrame]:
+    return wanted_frames(path, wanted)
 
 
 def _to_rgb(
-    path: str | Path, wanted: list[int], pictures: dict[int, av.VideoFrame], size: tuple[int, int], crop: Crop
+    path: str | Path, wanted: list[int], decoded: dict[int, av.VideoFrame], size: tuple[int, int], crop: Crop
 ) -> np.ndarray:
     video = np.empty((len(wanted), crop.height, crop.width, 3), np.uint8)
     to_rgb = RGBConverter()
-    for number, picture in pictures.items():
-        if shown_size(picture) != tuple(size):
-            sizes = f"{shown_size(picture)}, but {tuple(size)} is expected"
-            message = f"{path}: has a picture of size {sizes}; index the videos again, or make a training copy of it"
+    for number, frame in decoded.items():
+        if shown_size(frame) != tuple(size):
+            sizes = f"{shown_size(frame)}, but {tuple(size)} is expected"
+            message = f"{path}: has a frame of size {sizes}; index the videos again, or make a training copy of it"
             raise VideoError("changes_size", message)
-        part = to_rgb(picture)[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width]
-        video[[i for i, frame in enumerate(wanted) if frame == number]] = part
+        part = to_rgb(frame)[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width]
+        video[[i for i, wish in enumerate(wanted) if wish == number]] = part
     return video
 
 
 def probe(path: str | Path) -> VideoInfo:
-    """What a video holds. All packets are read, but only what the first picture needs is decoded; or everything, where
+    """What a video holds. All packets are read, but only what the first frame needs is decoded; or everything, where
     packets do not tell the number of frames: codecs that `headers` does not know, MPEG-4 pictures that may be empty,
     files that do not begin with a random access point, and those without trustworthy times (repeated, missing, or made
     up by the demuxer, as for AVI).
@@ -112,27 +111,30 @@ def probe(path: str | Path) -> VideoInfo:
     Raises:
         VideoError: as `decode_frames`.
     """
-    with open_video(path) as container:
-        stream = video_stream(path, container)
-        demuxed = demux(path, container, stream)
-        first, frames = _first_and_count(demuxed, stream.codec_context)
-        audio_rate, audio_channels = _audio(path, container)
-        height, width = shown_size(first)
-        how = orientation(first)
-        return VideoInfo(
-            frames=frames,
-            fps=float(stream.average_rate or stream.guessed_rate or 0),
-            width=width,
-            height=height,
-            rotation=how.rotation,
-            mirrored=how.mirrored,
-            pixel_aspect=pixel_aspect(stream, how),
-            codec=stream.codec_context.codec.canonical_name,
-            pix_fmt=first.format.name,
-            variable_rate=_variable_rate(demuxed),
-            audio_rate=audio_rate,
-            audio_channels=audio_channels,
-        )
+    with VideoReader(path) as video:
+        return video_info(video)
+
+
+def video_info(video: VideoReader) -> VideoInfo:
+    """The same of a video that is open."""
+    first, frames = _first_and_count(video)
+    audio_rate, audio_channels = _audio(video.path, video.container)
+    height, width = shown_size(first)
+    stream, how = video.stream, orientation(first)
+    return VideoInfo(
+        frames=frames,
+        fps=float(stream.average_rate or stream.guessed_rate or 0),
+        width=width,
+        height=height,
+        rotation=how.rotation,
+        mirrored=how.mirrored,
+        pixel_aspect=pixel_aspect(stream, how),
+        codec=stream.codec_context.codec.canonical_name,
+        pix_fmt=first.format.name,
+        variable_rate=_variable_rate(video.demuxed),
+        audio_rate=audio_rate,
+        audio_channels=audio_channels,
+    )
 
 
 def _audio(path: str | Path, container: InputContainer) -> tuple[int, int]:
@@ -144,50 +146,50 @@ def _audio(path: str | Path, container: InputContainer) -> tuple[int, int]:
     return (track.rate, track.channels) if track else (0, 0)
 
 
-def _first_and_count(demuxed: Demuxed, codec: CodecContext) -> tuple[av.VideoFrame, int]:
-    """The first picture and the number of frames."""
-    selected = selected_pictures(demuxed, codec, {0})
+def _first_and_count(video: VideoReader) -> tuple[av.VideoFrame, int]:
+    """The first frame and the number of all."""
+    selected = video.selected({0})
     if selected:
-        return selected[0], len(demuxed.shown)
-    pictures = all_pictures(demuxed)
-    first = next(pictures, None)
+        return selected[0], len(video.demuxed.shown or ())
+    frames = video.all_frames()
+    first = next(frames, None)
     if first is None:
-        raise VideoError("no_video", f"{demuxed.path}: its video stream holds no picture; leave it out of the list")
-    return first, 1 + sum(1 for _ in pictures)
+        raise VideoError("no_video", f"{video.path}: its video stream holds no frame; leave it out of the list")
+    return first, 1 + sum(1 for _ in frames)
 
 
 class RGBConverter:
-    """Decoded picture -> RGB as shown, uint8 (H, W, 3)."""
+    """Decoded frame -> RGB as shown, uint8 (H, W, 3)."""
 
     def __init__(self):
         self.reformatter = VideoReformatter()
 
-    def __call__(self, picture: av.VideoFrame) -> np.ndarray:
+    def __call__(self, frame: av.VideoFrame) -> np.ndarray:
         rgb = self.reformatter.reformat(
-            levelled(picture),
+            levelled(frame),
             format="rgb24",
             src_colorspace=Colorspace.ITU601,
             dst_colorspace=Colorspace.ITU601,
-            src_color_range=color_range(picture),
+            src_color_range=color_range(frame),
             dst_color_range=ColorRange.JPEG,
             threads=1,
         )
         plane = rgb.planes[0]
-        rows = np.frombuffer(plane, np.uint8).reshape(rgb.height, plane.line_size)  # rows are padded
+        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(rgb.height, plane.line_size)  # rows are padded
         pixels = rows[:, : 3 * rgb.width].reshape(rgb.height, rgb.width, 3)
-        return orientation(picture).shown(pixels)
+        return orientation(frame).shown(pixels)
 
 
-def color_range(picture: av.VideoFrame) -> ColorRange:
+def color_range(frame: av.VideoFrame) -> ColorRange:
     """Full range if the stream says so, else limited range."""
-    full = picture.color_range == ColorRange.JPEG or picture.format.name.startswith("yuvj")
+    full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
     return ColorRange.JPEG if full else ColorRange.MPEG
 
 
-def shown_size(picture: av.VideoFrame) -> tuple[int, int]:
+def shown_size(frame: av.VideoFrame) -> tuple[int, int]:
     """Height and width as shown."""
-    sideways = orientation(picture).sideways
-    return (picture.width, picture.height) if sideways else (picture.height, picture.width)
+    sideways = orientation(frame).sideways
+    return (frame.width, frame.height) if sideways else (frame.height, frame.width)
 
 
 def _variable_rate(demuxed: Demuxed) -> bool:

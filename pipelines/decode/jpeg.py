@@ -1,6 +1,6 @@
-"""What must be true of a JPEG file before a decoder gets it: libjpeg fills in what is missing instead of failing.
+"""Checks of a JPEG file before a decoder gets it: libjpeg fills in what is missing instead of failing.
 
-Only markers are read, which takes microseconds; what stands between them is not decoded.
+Only markers are read, which takes microseconds; the data between them is not decoded.
 """
 
 import io
@@ -39,7 +39,7 @@ def check_jpeg(data: bytes) -> tuple[int, int]:
     while not (scanned and data.startswith(END, position)):
         marker, length = _segment(data, position)
         if marker in FRAME_HEADERS:
-            size = _picture_size(data, position, marker)
+            size = _image_size(data, position, marker)
         position += 2 + length
         if marker == SOS:
             if size is None:
@@ -48,6 +48,7 @@ def check_jpeg(data: bytes) -> tuple[int, int]:
             if found is None:
                 raise JpegError(f"is cut short, {counted(len(data), 'byte')} without an end marker")
             scanned, position = True, found.start()
+    assert size is not None  # there was a scan
     return size
 
 
@@ -65,7 +66,7 @@ def _segment(data: bytes, position: int) -> tuple[int, int]:
     return data[position + 1], length
 
 
-def _picture_size(data: bytes, position: int, marker: int) -> tuple[int, int]:
+def _image_size(data: bytes, position: int, marker: int) -> tuple[int, int]:
     header = data[position + 4 : position + 10]
     if len(header) < 6:
         raise JpegError(f"is cut short, {counted(len(data), 'byte')} without an end marker")
@@ -79,7 +80,7 @@ def _picture_size(data: bytes, position: int, marker: int) -> tuple[int, int]:
 
 @cache
 def black_jpeg() -> bytes:
-    """A black picture, 16 x 16 pixels, to stand for what cannot be read."""
+    """A black image, 16 x 16 pixels, to stand for what cannot be read."""
     output = io.BytesIO()
     Image.new("RGB", (16, 16)).save(output, "JPEG")
     return output.getvalue()

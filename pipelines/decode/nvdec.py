@@ -1,7 +1,7 @@
-"""Which videos NVDEC decodes, as far as their format tells; none of it has been run on a GPU.
+"""Which videos NVDEC decodes, judged by their format; none of it has been run on a GPU.
 
 H.264 only with 8 bits, the others also with 10, all with 4:2:0 (NVIDIA's Video Decode application note). DALI neither
-turns nor mirrors the pictures that NVDEC gives.
+turns nor mirrors the frames that NVDEC gives.
 """
 
 from collections.abc import Mapping

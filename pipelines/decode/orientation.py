@@ -1,7 +1,7 @@
-"""How a decoded picture is turned, mirrored and stretched when it is shown: as the ffmpeg program and players do it.
+"""How a decoded frame is turned, mirrored and stretched when it is shown: as the ffmpeg program and players do it.
 
 A display matrix (ISO/IEC 14496-12, 8.3.2.2) may come from the container or from the stream; the decoder attaches it to
-the pictures. Of the many that it could be, FFmpeg knows quarter turns with and without a mirror, and whole degrees.
+the frames. Of the many that it could be, FFmpeg knows quarter turns with and without a mirror, and whole degrees.
 """
 
 import math
@@ -19,7 +19,7 @@ MOST_STRETCHED = 4  # pixels that are longer are a mistake
 
 
 class Orientation(NamedTuple):
-    """A picture is first mirrored, then turned."""
+    """A frame is first mirrored, then turned."""
 
     rotation: int = 0  # degrees counter-clockwise, 0 to 359
     mirrored: bool = False  # left and right change places
@@ -40,25 +40,23 @@ class Orientation(NamedTuple):
 
 
 class LastingMatrix:
-    """Gives the pictures of a stream, in the order shown, the latest display matrix where they have none of their own,
-    as the ffmpeg program does. H.264 mostly sends it with the first picture only."""
+    """Gives the frames of a stream, in the order shown, the latest display matrix where they have none of their own,
+    as the ffmpeg program does. H.264 mostly sends it with the first frame only."""
 
     def __init__(self) -> None:
         self._latest: bytes | None = None
 
-    def __call__(self, picture: av.VideoFrame) -> av.VideoFrame:
-        """The same picture."""
-        data = picture.side_data.get(Type.DISPLAYMATRIX)
-        self._latest = bytes(data) if data is not None else self._latest
-        picture.opaque = self._latest
-        return picture
+    def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """The same frame."""
+        self._latest = _own_matrix(frame) or self._latest
+        frame.opaque = self._latest
+        return frame
 
 
-def orientation(picture: av.VideoFrame) -> Orientation:
-    """How a decoded picture is shown, by its own display matrix or by one that lasts."""
-    data = picture.side_data.get(Type.DISPLAYMATRIX)
-    matrix = picture.opaque if data is None else bytes(data)
-    if matrix is None:
+def orientation(frame: av.VideoFrame) -> Orientation:
+    """How a decoded frame is shown, by its own display matrix or by one that lasts."""
+    matrix = _own_matrix(frame) or frame.opaque
+    if not isinstance(matrix, bytes):
         return Orientation()
     xx, xy, _, yx, yy = struct.unpack("=5i", matrix[:20])
     if not (xx or yx) or not (xy or yy):
@@ -77,8 +75,13 @@ def orientation(picture: av.VideoFrame) -> Orientation:
     return Orientation(360 - degrees) if degrees > 1 else Orientation()
 
 
+def _own_matrix(frame: av.VideoFrame) -> bytes | None:
+    data = frame.side_data.get(Type.DISPLAYMATRIX)  # type: ignore[call-overload]  # PyAV's stubs do not know types
+    return None if data is None else bytes(data)
+
+
 def pixel_aspect(stream: VideoStream, how: Orientation) -> float:
-    """Width of a pixel over its height, as the picture is shown: what the container says, or else the stream (FFmpeg's
+    """Width of a pixel over its height, as the frame is shown: what the container says, or else the stream (FFmpeg's
     rule). 1 where neither says anything that can be meant.
     """
     said = stream.sample_aspect_ratio
@@ -87,15 +90,19 @@ def pixel_aspect(stream: VideoStream, how: Orientation) -> float:
     return float(1 / said if how.sideways else said)
 
 
-def levelled(picture: av.VideoFrame) -> av.VideoFrame:
-    """The picture, after a turn that is none of quarters: within its own size, with black corners."""
-    how = orientation(picture)
+def levelled(frame: av.VideoFrame) -> av.VideoFrame:
+    """The frame, after a turn that is none of quarters: within its own size, with black corners."""
+    how = orientation(frame)
     if how.rotation % 90 == 0:
-        return picture
+        return frame
     graph = Graph()
-    like = {"width": picture.width, "height": picture.height, "format": picture.format}
-    source = graph.add_buffer(**like, time_base=picture.time_base or Fraction(1, 1000))
+    source = graph.add_buffer(
+        width=frame.width,
+        height=frame.height,
+        format=frame.format,
+        time_base=frame.time_base or Fraction(1, 1000),
+    )
     rotate = graph.add("rotate", f"{360 - how.rotation}*PI/180")
     graph.link_nodes(source, rotate, graph.add("buffersink")).configure()
-    graph.vpush(picture)
+    graph.vpush(frame)
     return graph.vpull()

@@ -1,28 +1,28 @@
 """The packets that the wanted frames need as a video file in memory, for decoders that cannot skip (NVDEC).
 
 Such a decoder decodes a file from its beginning to the last wanted frame; here every packet that it need not decode is
-left out, and the frames are numbered anew.
+left out, and the frames get new numbers.
 """
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Collection
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
 
 import av
 import numpy as np
-from av.video.stream import VideoStream
 
 from pipelines.decode.bitstream.headers import break_link, delimit
 from pipelines.decode.bitstream.packets import Run
-from pipelines.decode.container import VideoError, damaged, open_video, video_stream
-from pipelines.decode.demux import Demuxed, demux
+from pipelines.decode.container import VideoError, damaged
+from pipelines.decode.demux import Demuxed
+from pipelines.decode.reader import VideoReader
 
 CODECS = ("h264", "hevc", "vp9", "av1")
 NOT_IN_MP4 = ("yuv440p",)  # of VP9, by FFmpeg's writer
-AT_JOINTS = {"h264": delimit, "hevc": break_link}  # what is done to packets that did not follow the one before
+AT_CUTS = {"h264": delimit, "hevc": break_link}  # what is done to packets that did not follow the one before
 TICK = Fraction(1, 25)
 UPRIGHT = np.array([1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30], ">i4").tobytes()
 """Display matrix of a track that is shown as it is, 44 bytes into the track header box (ISO/IEC 14496-12, 8.3.2)."""
@@ -30,25 +30,23 @@ UPRIGHT = np.array([1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30], ">i4").tobytes
 MOST_KEPT = 16  # pictures that an HEVC decoder keeps (ITU-T H.265 A.4.2)
 
 
-def remux(path: str | Path, frames: Sequence[int]) -> tuple[bytes, np.ndarray]:
+def remux(path: str | Path, frames: Collection[int]) -> tuple[bytes, np.ndarray]:
     """An MP4 file with the packets that `frames` need, and the numbers int32 (S,) of these frames in it.
 
     Every packet of the new file is a frame, shown in the order of the original.
 
     Raises:
         VideoError: as `decode_frames`; further `not_prunable` (a codec other than those of CODECS, or a file that does
-            not tell in which order its frames are shown) and `rotated` (such a decoder cannot turn or mirror pictures).
+            not tell in which order its frames are shown) and `rotated` (such a decoder cannot turn or mirror frames).
     """
     wanted = [int(frame) for frame in frames]
-    with open_video(path) as container:
-        stream = video_stream(path, container)
-        demuxed = demux(path, container, stream)
-        codec = stream.codec_context
-        if not demuxed.shown or codec.codec.canonical_name not in CODECS or codec.pix_fmt in NOT_IN_MP4:
+    with VideoReader(path) as video:
+        codec = video.stream.codec_context
+        if not video.demuxed.shown or codec.codec.canonical_name not in CODECS or codec.pix_fmt in NOT_IN_MP4:
             raise _not_prunable(path)
         output = io.BytesIO()
         try:
-            number_of = _write(output, demuxed, stream, set(wanted))
+            number_of = _write(output, video, set(wanted))
         except av.FFmpegError as error:
             raise damaged(path, error) from error
     data = output.getvalue()
@@ -58,8 +56,9 @@ def remux(path: str | Path, frames: Sequence[int]) -> tuple[bytes, np.ndarray]:
     return data, np.array([number_of[frame] for frame in wanted], np.int32)
 
 
-def _write(output: io.BytesIO, demuxed: Demuxed, stream: VideoStream, wanted: set[int]) -> dict[int, int]:
+def _write(output: io.BytesIO, video: VideoReader, wanted: set[int]) -> dict[int, int]:
     """Write the packets; return the new number of each wanted frame."""
+    demuxed, codec = video.demuxed, video.stream.codec_context
     runs = runs_apart(demuxed, wanted)
     chosen = [(number, i) for number, run in enumerate(runs) for i in run.packets]  # in decoding order
     order = sorted(range(len(chosen)), key=lambda k: (chosen[k][0], demuxed.facts[chosen[k][1]].pts))
@@ -67,12 +66,12 @@ def _write(output: io.BytesIO, demuxed: Demuxed, stream: VideoStream, wanted: se
         raise _not_prunable(demuxed.path)
     place = {chosen[k][1]: new_number for new_number, k in enumerate(order)}  # packet -> place in the order shown
     delay = max(k - place[i] for k, (_, i) in enumerate(chosen))  # nothing is shown before it is decoded
-    extradata = stream.codec_context.extradata or b""
+    extradata = codec.extradata or b""
     cuts = {run.packets[0] for run in runs[1:]}
-    mend = AT_JOINTS.get(stream.codec_context.codec.canonical_name, lambda data, extradata: data)
+    mend = AT_CUTS.get(codec.codec.canonical_name, lambda data, extradata: data)
     packets = demuxed.packets(i for _, i in chosen)
     with av.open(output, "w", format="mp4", options={"use_editlist": "0"}) as target:
-        copy = target.add_stream_from_template(stream, opaque=True)
+        copy = target.add_stream_from_template(video.stream, opaque=True)
         copy.time_base = TICK
         for dts, ((_, i), packet) in enumerate(zip(chosen, packets, strict=True)):
             if not (demuxed.facts[i].frame or packet.is_discard):
@@ -100,7 +99,7 @@ def _not_prunable(path: str | Path) -> VideoError:
 
 @cache
 def black_video() -> bytes:
-    """A video file of one black picture, 256 x 256 pixels, to stand for what cannot be read.
+    """A video file of one black frame, 256 x 256 pixels, to stand for what cannot be read.
 
     VP9, because DALI decodes it on the CPU and on NVDEC.
     """
@@ -109,8 +108,8 @@ def black_video() -> bytes:
         stream = target.add_stream("libvpx-vp9", rate=25)
         stream.width, stream.height, stream.pix_fmt = 256, 256, "yuv420p"
         stream.thread_count = 1
-        picture = av.VideoFrame.from_ndarray(np.zeros((256, 256, 3), np.uint8), format="rgb24")
-        target.mux(stream.encode(picture))
+        frame = av.VideoFrame.from_ndarray(np.zeros((256, 256, 3), np.uint8), format="rgb24")
+        target.mux(stream.encode(frame))
         target.mux(stream.encode(None))
     return output.getvalue()
 

@@ -1,4 +1,4 @@
-"""Frames and audio of a video as they come: from a file, a pipe or a camera."""
+"""Frames and audio of a video in real time: from a file, a pipe or a camera."""
 
 import logging
 import math
@@ -38,8 +38,8 @@ class StreamFrame(NamedTuple):
     """One frame that is fed to a network."""
 
     time: float  # seconds from the stream's first frame
-    picture: np.ndarray  # uint8 (H, W, 3): the centre crop, square as it is shown
-    audio: np.ndarray  # float32 (channels, samples): what was heard until then; no samples where there is none
+    image: np.ndarray  # uint8 (H, W, 3): the centre crop, square as it is shown
+    audio: np.ndarray  # float32 (channels, samples): what was played until then; no samples where there is none
     rate: int  # of the audio, samples per second; 0: there is none
 
 
@@ -81,8 +81,7 @@ def read_stream(source: str, fps: float, seconds: float) -> Iterator[StreamFrame
                 displayed = displayed_size(*size, pixel_aspect(video, orientation(frame)))
                 crop = undisplayed(centre_crop(*displayed), displayed, size)
                 part = to_rgb(frame)[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width]
-                heard = tape.until(frame.time, first)
-                yield StreamFrame(time - first, np.ascontiguousarray(part), *heard)
+                yield StreamFrame(time - first, np.ascontiguousarray(part), *tape.until(frame.time, first))
         if not count:
             raise VideoError("no_video", f"{source}: gives no frame that can be decoded")
 
@@ -103,7 +102,7 @@ class _Audio:
         """What has come of the seconds before a frame, and its rate.
 
         time: when the frame is shown, on the clock of the source; None: it has none, the latest audio will do.
-        first: when the first frame was shown; the audio begins there, or earlier if it was heard before.
+        first: when the first frame was shown; the audio begins there, or earlier if it was played before.
         """
         tape = self._tape
         if not tape.rate:

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.decode.container import VideoError, open_video, video_stream
-from pipelines.decode.demux import demux
+from pipelines.decode.container import VideoError
 from pipelines.decode.probe import probe_video
+from pipelines.decode.reader import VideoReader
 
 
 def probe_times(path: str | Path) -> dict[str, Any]:
@@ -28,16 +28,14 @@ def frame_times(path: str | Path, frames: int, fps: float) -> tuple[float | None
     there to each frame, float64 (frames,), by the mean rate where packets have no times.
 
     Raises:
-        VideoError: `no_times`, or as `pipelines.decode.demux.demux`.
+        VideoError: `no_times`, or as `VideoReader`.
     """
-    with open_video(path) as container:
-        stream = video_stream(path, container)
-        demuxed = demux(path, container, stream)
-        pts = [demuxed.facts[i].pts for i in demuxed.shown or ()]
+    with VideoReader(path) as video:
+        facts, tick, start = video.demuxed.facts, video.tick, video.stream.start_time
+        pts = [pts for i in video.demuxed.shown or () if (pts := facts[i].pts) is not None]
         if len(pts) == frames:
-            return float(pts[0] * stream.time_base), (np.array(pts) - pts[0]) * float(stream.time_base)
-        start = stream.start_time
-        first_frame = None if start is None else float(start * stream.time_base)
+            return float(pts[0] * tick), (np.array(pts) - pts[0]) * float(tick)
+        first_frame = None if start is None else float(start * tick)
     if not fps:
         raise VideoError("no_times", f"{path}: neither its packets nor its header tell the time of a frame; convert it")
     return first_frame, np.arange(frames) / fps

@@ -1,4 +1,4 @@
-"""Names for what is being written, so that a name that people know always stands for something whole."""
+"""Temporary names for what is being written, so that the final name always stands for something complete."""
 
 import errno
 import itertools
@@ -14,7 +14,7 @@ from pathlib import Path
 from pipelines.files.errors import InputError
 
 HOST = re.sub(r"[^\w-]", "_", platform.node(), flags=re.ASCII)
-MARK = f".unfinished.{HOST}-"  # torch calls the folder in a checkpoint by what stands before the last dot: something
+MARK = f".unfinished.{HOST}-"  # not empty before the last dot: torch names the folder in a checkpoint so
 LONGEST_ENDING = 16  # characters: those of files are shorter, a folder's name may hold a dot anywhere
 _numbers = itertools.count()
 
@@ -23,9 +23,9 @@ _numbers = itertools.count()
 def temporary_path(target: Path) -> Iterator[Path]:
     """A hidden name beside `target` for the file or folder that this process is about to write.
 
-    To be renamed when it is whole; else it is removed. So is, when a process first writes to a folder, what processes
-    of this machine had begun there and are gone, however they ended. The name has the ending of `target` and nothing
-    else of it, so that whatever is a name can be written.
+    To be renamed when it is complete; else it is removed. When a process first writes to a folder, it also removes what
+    processes of this machine that are gone have left there. The name has the ending of `target` and nothing else of it,
+    so that a target with any valid name can be written.
     """
     target = target.absolute()
     _remove_abandoned(target.parent)
@@ -37,14 +37,14 @@ def temporary_path(target: Path) -> Iterator[Path]:
 
 
 def fault_of_one(error: Exception) -> str:
-    """What to tell of a clip that failed; the others can be done.
+    """The message for a clip that failed, while others can still be processed.
 
     Raises:
         InputError: the disk is full, or takes no files: the next clip would fail, too.
     """
     text = str(error)
     if isinstance(error, OSError) and error.strerror and error.filename:
-        text = f"{error.filename2 or error.filename}: {error.strerror}"  # not by which name it was to get there
+        text = f"{error.filename2 or error.filename}: {error.strerror}"  # not its temporary name
     elif isinstance(error, UnicodeError) or not isinstance(error, OSError | ValueError):
         text = f"{type(error).__name__}: {error}"
     if _takes_no_files(error):
@@ -53,7 +53,7 @@ def fault_of_one(error: Exception) -> str:
 
 
 def _takes_no_files(error: BaseException) -> bool:
-    """Whether an error says so, or what it came from."""
+    """Whether the error, or what caused it, is a disk that is full or read-only."""
     if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
         return True
     return error.__cause__ is not None and _takes_no_files(error.__cause__)
@@ -90,7 +90,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def _sync_folder(path: Path) -> None:
-    """Make names that were given in a folder outlast a loss of power."""
+    """Make renames in a folder survive a power failure."""
     folder = os.open(path, os.O_RDONLY)
     try:
         os.fsync(folder)

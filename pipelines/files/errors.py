@@ -1,4 +1,4 @@
-"""Errors that tell a user what cannot be used."""
+"""Errors that say what cannot be used."""
 
 from collections.abc import Sequence
 

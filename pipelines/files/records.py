@@ -1,4 +1,4 @@
-"""A file of records, one JSON object with an `id` a line: what has been found out once about each clip.
+"""A file of records, one JSON object with an `id` a line: what is known about each clip.
 
 Runs that share the clips (`pipelines.files.shard`) write a part file each; whoever reads the file reads its parts, too,
 and a run of all clips puts them together.
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 Record = dict[str, Any]
 Key = tuple[str, ...]
-"""Fields by which records are told apart: of those that share them, the latest counts."""
+"""Fields that identify a record: of several with the same values, the latest counts."""
 LINES_AT_ONCE = 1000
 NO_JSON = (ValueError, RecursionError)  # the latter where brackets nest too deep
 LARGEST = {"frames": 10**8, "height": 2**16, "width": 2**16}  # of a clip that can be read
@@ -34,7 +34,7 @@ def read_records(path: Path, key: Key = ("id",), whole: Callable[[Any], bool] = 
     """The latest record of each id, or of other fields, in the file and its parts, the latest last; empty where there
     is none. A line that was cut short by an interruption, or is not `whole`, is ignored.
     """
-    records = {}
+    records: dict[Any, Record] = {}
     for file in (path, *part_files(path)):
         for found, record in _read_file(file, key, whole).items():
             records.pop(found, None)
@@ -54,7 +54,8 @@ def is_whole(record: Any) -> bool:
 
 
 def _read_file(path: Path, key: Key, whole: Callable[[Any], bool] = bool) -> dict[Any, Record]:
-    records, key_of = {}, itemgetter(*key)
+    records: dict[Any, Record] = {}
+    key_of = itemgetter(*key)
     if path.is_file():
         with path.open(encoding="utf-8", errors="replace") as lines:
             while some := list(islice(lines, LINES_AT_ONCE)):
@@ -64,7 +65,7 @@ def _read_file(path: Path, key: Key, whole: Callable[[Any], bool] = bool) -> dic
                             records.pop(key_of(record), None)
                             records[key_of(record)] = record
                             continue
-                    log.warning("%s: a damaged line is ignored; its clip is looked at again", path)
+                    log.warning("%s: a damaged line is ignored; its clip is checked again", path)
     return records
 
 
@@ -91,7 +92,7 @@ def record_writer(path: Path, shard: Shard | None = None, key: Key = ("id",)) ->
     the function returns. `key` as for `read_records`.
 
     Raises:
-        InputError: the file cannot be written, for want of rights or space; what was added before is kept.
+        InputError: the file cannot be written, as permissions or space are missing; what was added before is kept.
     """
     with named_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -133,15 +134,17 @@ def merge_parts(path: Path, key: Key = ("id",)) -> None:
             part.unlink()
 
 
-def in_use(file: BinaryIO) -> bool:
-    """Whether a run adds to a file of records, opened for writing; if not, none begins to before `file` is closed."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # a file system without locks, on which nothing can be told
-        pass
-    return False
+def lock(file: BinaryIO) -> bool:
+    """Keep other runs from adding to a file, opened for writing, until it is closed; False: one adds to it already.
+
+    On a file system without locks no other run is noticed.
+    """
+    with suppress(OSError):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
 
 
 def open_to_append(path: Path) -> BinaryIO:
@@ -163,7 +166,7 @@ def open_to_append(path: Path) -> BinaryIO:
 def append(file: BinaryIO, record: Record) -> None:
     """Add a record to a file that has no buffer."""
     line = encoded(record)
-    if file.write(line) < len(line):  # the first part of a line that a disk has no room for
+    if file.write(line) < len(line):  # the disk had room for a part of the line only
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
@@ -173,7 +176,7 @@ def encoded(record: Record) -> bytes:
 
 
 def write_records(path: Path, records: Iterable[Record]) -> None:
-    """Write the file as a whole or not at all; where that cannot be, a warning is all there is."""
+    """Write the file as a whole or not at all; if that fails, a warning is logged."""
     try:
         with temporary_path(path) as temporary:
             with temporary.open("w", encoding="utf-8") as file:

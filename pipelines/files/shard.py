@@ -1,15 +1,17 @@
-"""One of several runs of a tool that share the clips of a data set, and the part files that such runs leave."""
+"""One of several runs of a tool that share the clips of a data set, and the part files that such runs write."""
 
 import os
 import re
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Self
 
 _PART = re.compile(r"\.\d+-of-\d+$")
 
 
-class Shard(NamedTuple):
+@dataclass(frozen=True)
+class Shard:
     """Run number `number`, counted from 0, of `count` runs."""
 
     number: int

@@ -1,8 +1,8 @@
-"""Videos in an object store, s3://bucket/prefix, beside those in folders: what there is, since when, and its bytes.
+"""Videos in an object store, s3://bucket/prefix, beside those in folders: their names, states and bytes.
 
 Reached through fsspec and obstore (extra s3). Keys and addresses come from the environment: AWS_ACCESS_KEY_ID,
 AWS_SECRET_ACCESS_KEY, AWS_DEFAULT_REGION, AWS_ENDPOINT_URL, or the role of the machine. Everything that goes wrong
-there is an OSError, as it would be with a file.
+there is an OSError, as with a file.
 """
 
 import io
@@ -11,17 +11,20 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeGuard
+
+if TYPE_CHECKING:
+    from obstore.store import RetryConfig
 
 KEEP_BYTES = 64 << 20
 """Larger files are not kept in memory but read piece by piece."""
-RETRIES = {"max_retries": 5, "retry_timeout": timedelta(seconds=30)}
+RETRIES: "RetryConfig" = {"max_retries": 5, "retry_timeout": timedelta(seconds=30)}
 
 State = tuple[int, int | str]
 """Size of a file in bytes; and its time in ns, or of an object its ETag."""
 
 
-def is_remote(path: str | Path) -> bool:
+def is_remote(path: str | Path) -> TypeGuard[str]:
     return isinstance(path, str) and path.startswith("s3://")
 
 
@@ -40,7 +43,7 @@ def fetch(path: str) -> bytes | None:
     except OSError:
         if state(path)[0]:
             raise
-        data = b""  # of an empty object no part can be had
+        data = b""  # an empty object has no range to read
     return data if len(data) <= KEEP_BYTES else None
 
 
@@ -73,7 +76,8 @@ def remote_files(folder: str) -> Iterator[str]:
 
 def states(paths: Iterable[str | Path]) -> dict[str | Path, State | None]:
     """The state of each file; None where there is none. Folders of object stores are listed, each once."""
-    found, listed = {}, {}
+    found: dict[str | Path, State | None] = {}
+    listed: dict[str, dict[str, State]] = {}
     for path in paths:
         if is_remote(path):
             folder, _, name = path.rpartition("/")
@@ -95,11 +99,11 @@ def state(path: str | Path) -> State:
     Raises:
         OSError: there is none, or it cannot be reached.
     """
-    if not is_remote(path):
-        status = os.stat(path)
-        return status.st_size, status.st_mtime_ns
-    with _errors(path) as store:
-        return _state(store.info(path))
+    if is_remote(path):
+        with _errors(path) as store:
+            return _state(store.info(path))
+    status = os.stat(path)
+    return status.st_size, status.st_mtime_ns
 
 
 def _state(entry: dict[str, Any]) -> State:

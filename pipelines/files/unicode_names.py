@@ -1,4 +1,4 @@
-"""Why nothing is found under a name that people see in a folder: its letters are written otherwise there (é is one
+"""Why a name that people see in a folder is not found: its letters are encoded differently there (é is one
 character in Unicode's form NFC, a letter and an accent in NFD, as in archives of macOS), or the locale is not UTF-8.
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 
 
 def same_form(name: str) -> str:
-    """What a name has in common with all that look like it."""
+    """The form that a name shares with all that look like it."""
     return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
@@ -29,7 +29,7 @@ def locale_hint(text: str) -> str:
 
 
 def other_form(path: str | Path, endings: Iterable[str] = ("",)) -> str:
-    """The part of `name_hint` that speaks of Unicode's forms: "" where no name looks like this one."""
+    """The part of `name_hint` about Unicode's forms: "" where no name looks like this one."""
     if str(path).isascii():
         return ""
     *folders, last = PurePath(path).parts
@@ -48,7 +48,7 @@ def _explained(folder: str, name: str, found: str) -> str:
     option = "--nfd" if wanted == "NFD" else "--nfc"
     return (
         f"; {folder} holds this name in another Unicode form: {found!a} ({there}) in place of {name!a} ({wanted}); "
-        f"rename with `convmv -r --notest -f utf8 -t utf8 {option} {folder}`, or ask for the name that is there"
+        f"rename with `convmv -r --notest -f utf8 -t utf8 {option} {folder}`, or use the name that is there"
     )
 
 

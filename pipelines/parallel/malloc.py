@@ -1,7 +1,7 @@
 """Freed memory stays with the process.
 
 glibc takes memory for every large tensor from the kernel and gives it back when the tensor is freed, so that each step
-of training on a CPU pays for new pages, filled with zeros by the kernel, again and again. Kept memory is used anew.
+of training on a CPU pays for new pages, filled with zeros by the kernel, again and again. Kept memory is used again.
 """
 
 import ctypes

@@ -1,7 +1,7 @@
 """Work on many files in several processes: on this machine, or on those of a Dask cluster."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -9,10 +9,10 @@ import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from pipelines.parallel.processes import end_with_parent
-from pipelines.parallel.sandbox import Limits, map_limited
+from pipelines.parallel.sandbox import Fault, Item, Limits, Result, map_limited
 
 FILES_PER_TASK = 20
-"""That a Dask worker takes at a time: a task costs milliseconds, the child process with limits about a second."""
+"""Files that a Dask worker takes at a time: a task costs milliseconds, the child process with limits about a second."""
 SECONDS_TO_CONNECT = 20
 
 
@@ -36,14 +36,14 @@ def in_processes(function: Callable[..., Any], jobs: Iterable[tuple], workers: i
         yield from joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(calls)
     except TerminatedWorkerError as error:
         raise ValueError(
-            "a worker process was killed, perhaps for want of memory; what is done is kept: run it again, with a "
+            "a worker process was killed, perhaps because memory ran out; what is done is kept: run it again, with a "
             "smaller --workers"
         ) from error
 
 
 def _work(program: int, function: Callable[..., Any], job: tuple) -> Any:
     """A job in a process that does not outlive the program: those of joblib would wait for further jobs."""
-    if os.getpid() != program:  # one worker is none: the program itself
+    if os.getpid() != program:  # with one worker, joblib stays in the program itself
         end_with_parent()
         if os.getppid() != program:  # it ended before that
             os._exit(1)
@@ -51,8 +51,8 @@ def _work(program: int, function: Callable[..., Any], job: tuple) -> Any:
 
 
 def map_limited_on_dask(
-    function: Callable[[Any], Any], items: Sequence[Any], limits: Limits, address: str
-) -> Iterator[tuple[Any, Any]]:
+    function: Callable[[Item], Result], items: Sequence[Item], limits: Limits, address: str
+) -> Generator[tuple[Item, Result | Fault], None, None]:
     """`pipelines.parallel.sandbox.map_limited` by the workers of a Dask cluster, each with a child process of its
     own."""
     jobs = ((function, chunk, limits) for chunk in _chunks(items))
@@ -61,15 +61,19 @@ def map_limited_on_dask(
             yield from results
 
 
-def _chunks(items: Sequence[Any]) -> Iterator[list[Any]]:
+def _chunks(items: Sequence[Item]) -> Iterator[list[Item]]:
     return (list(items[i : i + FILES_PER_TASK]) for i in range(0, len(items), FILES_PER_TASK))
 
 
-def _map_chunk(function: Callable[[Any], Any], items: list[Any], limits: Limits) -> list[tuple[Any, Any]]:
+def _map_chunk(
+    function: Callable[[Item], Result], items: list[Item], limits: Limits
+) -> list[tuple[Item, Result | Fault]]:
     return list(map_limited(function, items, 1, limits))
 
 
-def _on_dask(function: Callable[..., Any], jobs: Iterable[tuple], address: str, per_task: int) -> Iterator[Any]:
+def _on_dask(
+    function: Callable[..., Any], jobs: Iterable[tuple], address: str, per_task: int
+) -> Generator[Any, None, None]:
     calls = (joblib.delayed(function)(*job) for job in jobs)
     with _client(address) as client:
         try:
@@ -87,7 +91,7 @@ def _client(address: str) -> Iterator[Any]:
         raise ValueError('--dask: the package "distributed" is missing; pip install "tsam_dali[dask]"') from error
     try:
         client = Client(address, timeout=SECONDS_TO_CONNECT, set_as_default=False)
-    except (OSError, ValueError) as error:  # OSError: also that of a time that has passed
+    except (OSError, ValueError) as error:  # OSError: also of a time-out
         raise ValueError(f"--dask {address}: no scheduler answers there ({error})") from error
     with client:
         try:

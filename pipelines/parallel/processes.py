@@ -1,4 +1,4 @@
-"""Starting processes of Python that know nothing of the program that starts them."""
+"""Starting Python processes that do not depend on the program that starts them."""
 
 import ctypes
 import multiprocessing
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 
-STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)  # what people and clusters end a job with
+STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)  # with which people and clusters stop a job
 TOLD_TO_END = 128 + signal.SIGTERM  # exit code of a worker that its parent ended
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _LIBC = ctypes.CDLL(None)  # before any fork
@@ -40,7 +40,7 @@ def children_allowed() -> Iterator[None]:
 
     It forbids that because such children would outlive their parent; not so children that notice its end by themselves.
     """
-    settings = multiprocessing.current_process()._config
+    settings = vars(multiprocessing.current_process())["_config"]
     before = settings.get("daemon")
     settings["daemon"] = False
     try:
@@ -69,7 +69,7 @@ def serve_parent() -> None:
 
 
 def _end_on_sigterm_of(parent: int) -> None:
-    """End this process at the first SIGTERM that `parent` sends; take the other signals away."""
+    """End this process at the first SIGTERM that `parent` sends; ignore the other signals."""
     while True:
         found = signal.sigwaitinfo(STOPPING)
         if found.si_signo == signal.SIGTERM and found.si_pid == parent:

@@ -1,7 +1,7 @@
 """A function applied to each of many items, in child processes with limits on time and memory.
 
-For files that hang, fill the memory or bring down the library that reads them: the run goes on, and the item's result
-is a `Fault`. Each worker is a server, a clean process that has imported what the function needs, and its child, forked
+For files that hang, fill the memory or crash the library that reads them: the run continues, and the item's result is a
+`Fault`. Each worker is a server, a clean process that has imported what the function needs, and its child, forked
 from it, which takes the items and is replaced when one of them ends it. Nothing stays behind: servers end when the
 program does, however it ends, and children with their servers.
 """
@@ -11,17 +11,20 @@ import os
 import resource
 import signal
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil
 from multiprocessing.connection import Connection, wait
 from queue import SimpleQueue
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from joblib import Parallel, delayed
 
 from pipelines.parallel.processes import block_signals, children_allowed, end_with_parent, no_main_module
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 ITEMS_PER_CHILD = 200  # a fork costs about as much as reading the packets of some files
 
@@ -33,7 +36,7 @@ class Limits:
     seconds: float = 120.0
     """Time; waiting for the disk counts."""
     megabytes: int = 4096
-    """Address space, in 2^20 bytes, on top of what the process has when it starts."""
+    """Address space, in 2^20 bytes, in addition to what the process has when it starts."""
 
 
 class Fault(NamedTuple):
@@ -47,8 +50,8 @@ FAULTS = ("timeout", "out_of_memory", "crashed", "failed")
 
 
 def map_limited(
-    function: Callable[[Any], Any], items: Sequence[Any], workers: int, limits: Limits
-) -> Iterator[tuple[Any, Any]]:
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int, limits: Limits
+) -> Generator[tuple[Item, Result | Fault], None, None]:
     """Pairs of item and `function(item)`, or item and `Fault`, as they come.
 
     Args:
@@ -64,7 +67,7 @@ def map_limited(
     for server in servers:
         idle.put(server)
 
-    def run(item: Any) -> tuple[Any, Any]:
+    def run(item: Item) -> tuple[Item, Result | Fault]:
         server = idle.get()
         try:
             return item, server.run(item)
@@ -102,7 +105,7 @@ class _Server:
             if not self._closed:
                 self._process.join()
                 self._start()
-            return Fault("crashed", "the process that reads it was ended from outside, perhaps for want of memory")
+            return Fault("crashed", "the process that reads it was killed from outside, perhaps because memory ran out")
 
     def close(self) -> None:
         self._closed = True
@@ -128,7 +131,7 @@ def _serve(parent: Connection, function: Callable[[Any], Any], limits: Limits) -
                 child = child.replaced()
             answer = child.ask(item)
             if isinstance(answer, Fault) and answer.status != "timeout" and child.items > 1:
-                child = child.replaced()  # perhaps an earlier item's fault: only a fresh process tells
+                child = child.replaced()  # perhaps an earlier item's fault: only a fresh process shows it
                 answer = child.ask(item)
             parent.send(answer)
 
@@ -137,7 +140,7 @@ class _Child:
     """A forked process, seen from its server."""
 
     def __init__(self, parent: Connection, function: Callable[[Any], Any], limits: Limits):
-        self.items = 0  # that it was asked for
+        self.items = 0  # processed so far
         self.ended = False
         self._parent, self._function, self._limits = parent, function, limits
         self._connection, theirs = multiprocessing.Pipe()
@@ -200,7 +203,7 @@ def _work(server: Connection, function: Callable[[Any], Any], limits: Limits) ->
         while True:
             item = server.recv()
             usage = resource.getrusage(resource.RUSAGE_SELF)
-            # Should nobody be there any more to look at the clock.
+            # In case its server is gone and cannot watch the time.
             _limit(resource.RLIMIT_CPU, ceil(usage.ru_utime + usage.ru_stime + limits.seconds) + 1)
             server.send(_apply(function, item, limits))
     finally:

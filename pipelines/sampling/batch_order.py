@@ -6,7 +6,9 @@ over the epochs, so a position in training is one integer.
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
+
+import numpy as np
 
 from pipelines.sampling.plan import epoch_order
 
@@ -18,6 +20,16 @@ class Position(NamedTuple):
     epoch: int = 0
     view: int = 0  # in a multi-clip evaluation, see `pipelines.sampling.views`
     repeat: int = 0  # number of the sample among those of its video in a training batch
+
+
+class Order(Protocol):
+    """The batches of one rank; `len()` is the number of steps of an epoch or pass."""
+
+    @property
+    def rank_batch(self) -> int: ...
+    def __len__(self) -> int: ...
+    def position(self, step: int, place: int) -> Position:
+        """What stands at `place` of this rank's batch in step number `step`, counted on over epochs or passes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +63,6 @@ class TrainingOrder:
         return self.batch_size // self.world
 
     def position(self, step: int, place: int) -> Position:
-        """What stands at `place` of this rank's batch in global step number `step`."""
         epoch, step_in_epoch = divmod(step, len(self))
         order = _epoch_order(self.num_clips, self.seed, epoch)
         sample = step_in_epoch * self.batch_size + self.rank * self.rank_batch + place
@@ -79,7 +90,6 @@ class EvaluationOrder:
         return -(-self.num_clips // (self.rank_batch * self.world))
 
     def position(self, step: int, place: int) -> Position:
-        """What stands at `place` of this rank's batch in step number `step`, counted on over the passes."""
         number, step_in_pass = divmod(step, len(self))
         row = (step_in_pass * self.world + self.rank) * self.rank_batch + place
         if row >= self.num_clips or (self.once and number >= self.views):
@@ -88,5 +98,5 @@ class EvaluationOrder:
 
 
 @lru_cache(maxsize=2)
-def _epoch_order(num_clips: int, seed: int, epoch: int):
+def _epoch_order(num_clips: int, seed: int, epoch: int) -> np.ndarray:
     return epoch_order(num_clips, seed, epoch)

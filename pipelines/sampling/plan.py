@@ -24,7 +24,7 @@ GREY = (0.2989, 0.587, 0.114)
 
 @dataclass(frozen=True, kw_only=True)
 class VideoImage:
-    """Sizes of the pictures."""
+    """Sizes of the frames."""
 
     input_size: Annotated[int, Ge(1)] = 256
     """Height of TSAM's extracted frames. Crops are taken relative to the short side, so it changes nothing here."""
@@ -34,7 +34,7 @@ class VideoImage:
 
 @dataclass(frozen=True, kw_only=True)
 class VideoAugmentation:
-    """How training pictures are varied; one draw for all frames of a clip."""
+    """How training frames are varied; one draw for all frames of a clip."""
 
     RandomHorizontalFlip: bool = True
     """Mirror half of the clips. Switch it off where left and right matter."""
@@ -142,7 +142,7 @@ def centre_crop(height: int, width: int) -> Crop:
 
 
 def displayed_size(height: int, width: int, pixel_aspect: float) -> tuple[int, int]:
-    """Height and width of a picture in square pixels; one side is stretched, none shrunk.
+    """Height and width of a frame in square pixels; one side is stretched, none shrunk.
 
     96 x 128 with pixels of aspect 2: 96 x 256.
     """
@@ -150,7 +150,7 @@ def displayed_size(height: int, width: int, pixel_aspect: float) -> tuple[int, i
 
 
 def undisplayed(crop: Crop, displayed: tuple[int, int], size: tuple[int, int]) -> Crop:
-    """The part of a picture of `size` that is shown as `crop` where the picture is shown with the size `displayed`."""
+    """The part of a frame of `size` that is shown as `crop` where the frame is shown with the size `displayed`."""
     (y, height), (x, width) = (
         _scaled(begin, length, to, of)
         for begin, length, to, of in zip(crop[:2], crop[2:], size, displayed, strict=True)

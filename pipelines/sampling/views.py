@@ -48,7 +48,7 @@ def dense_frames(num_frames: int, num_segments: int, clip: int, clips: int) -> n
     """The frames of clip number `clip`, int64 (S,), counted from 0: TSM's rule for tests with `--dense_sample`.
 
     The clips start at evenly spaced frames, from the first to the last from which 64 frames follow; segments are
-    64 // S frames apart. A video of fewer than 64 frames has one starting point and begins anew at its end. Example:
+    64 // S frames apart. A video of fewer than 64 frames has one starting point and starts over at its end. Example:
     100 frames, 8 segments, 10 clips: clip 1 takes 0, 8, ... 56; clip 2 starts at 4, the last one at 36.
     """
     last_start = max(0, num_frames - DENSE_WINDOW)
@@ -61,7 +61,7 @@ def three_crops(height: int, width: int) -> tuple[Crop, Crop, Crop]:
     """The m x m squares at both ends and in the middle of the longer side, m being the short side.
 
     The literature resizes the short side to that of the network's input and cuts three squares of that side; to cut
-    first and resize then gives the same pictures, and leaves less to resize.
+    first and resize then gives the same images, and leaves less to resize.
     """
     middle, short = centre_crop(height, width), min(height, width)
     return Crop(0, 0, short, short), middle, Crop(height - short, width - short, short, short)

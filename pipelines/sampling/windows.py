@@ -13,7 +13,7 @@ from pipelines.sampling.plan import Plan, centre_crop, validation_frames
 from pipelines.sampling.views import Views
 
 REST = 0.1
-"""Part of a window: a rest of a video that is shorter belongs to the last window."""
+"""Part of a window: a remainder of a video that is shorter belongs to the last window."""
 
 
 class Span(NamedTuple):

@@ -18,22 +18,30 @@ LOSSLESS = "flac"
 
 
 def audio_start(path: str | Path, source: InputContainer) -> Fraction | None:
-    """When the audio begins to be heard, in seconds on the clock of `source`; None: there is none.
+    """When the audio begins to play, in seconds on the clock of `source`; None: there is none.
 
     Raises:
         AudioError: see `audio_stream`.
     """
     stream = audio_stream(path, source)
-    for packet in source.demux(stream) if stream else ():
+    if stream is None:
+        return None
+    for packet in source.demux(stream):
         if packet.pts is not None:
             return packet.pts * packet.time_base + Fraction(_primed(packet), stream.rate or 1)
     return None
 
 
 def _primed(packet: av.Packet) -> int:
-    """Samples at the beginning of a packet that only start the decoder and are never heard."""
+    """Samples at the beginning of a packet that only start the decoder and are never played."""
     data = bytes(packet.get_sidedata("skip_samples")) if packet.has_sidedata("skip_samples") else b""
     return struct.unpack_from("<I", data)[0] if len(data) >= 4 else 0
+
+
+def decoding_time(packet: av.Packet) -> Fraction:
+    """When a packet of a file that is written is to be decoded, in seconds."""
+    assert packet.dts is not None  # else no muxer would take it
+    return packet.dts * packet.time_base
 
 
 class AudioTrack:
@@ -48,7 +56,7 @@ class AudioTrack:
             AudioError: see `audio_stream`.
         """
         self.packets = 0  # passed on so far
-        self._waiting = iter(())
+        self._waiting: Iterator[av.Packet] = iter(())
         if stream := audio_stream(path, source):
             packets = _as_they_are if stream.codec_context.codec.canonical_name in COPIED else _encoded
             self._waiting = packets(source, stream, target, start)
@@ -56,7 +64,7 @@ class AudioTrack:
 
     def until(self, seconds: float) -> Iterator[av.Packet]:
         """The packets that begin before this time and are not passed on yet."""
-        while self._next is not None and self._next.dts * self._next.time_base < seconds:
+        while self._next is not None and decoding_time(self._next) < seconds:
             self.packets += self._next.size > 0  # the encoder of FLAC ends with one that is empty
             yield self._next
             self._next = next(self._waiting, None)
@@ -79,7 +87,8 @@ def _as_they_are(source, stream, target, start: Fraction) -> Iterator[av.Packet]
 
 
 def _encoded(source, stream, target, start: Fraction) -> Iterator[av.Packet]:
-    track, joined, late = None, 0, []  # late: sample, and by how many samples all from there on are later
+    track, joined = None, 0
+    late: list[tuple[int, int]] = []  # sample, and by how many samples all from there on are later
     for piece in decoded_pieces(source, stream):
         if track is None:
             track = target.add_stream(LOSSLESS, rate=piece.rate, layout=stream.layout)

@@ -1,4 +1,4 @@
-"""A folder of training copies, and `copies.jsonl` in it: what each copy was made from, and how.
+"""A folder of training copies, and `copies.jsonl` in it: the source and the options of each copy.
 
 Lines are only ever added; the last one of a clip counts.
 """

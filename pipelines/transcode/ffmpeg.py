@@ -14,7 +14,7 @@ import imageio_ffmpeg
 
 
 class FfmpegError(ValueError):
-    """ffmpeg gave up; the text is the first and the last line of what it said."""
+    """ffmpeg failed; the text is the first and the last line of its output."""
 
 
 def ffmpeg_program() -> str:
@@ -52,12 +52,12 @@ def run_ffmpeg(output: Any, folder: str | Path | None = None) -> None:
 
 
 def _error_of_the_system(said: list[str]) -> OSError | None:
-    """What of the disk's faults ffmpeg names, if any."""
+    """The fault of the disk that ffmpeg names, if any."""
     numbers = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
     found = [number for number in numbers if any(os.strerror(number) in line for line in said)]
     return OSError(found[0], os.strerror(found[0])) if found else None
 
 
 def _without_origin(line: str) -> str:
-    """A line of ffmpeg without the part of the program and the address that stand before it."""
+    """A line of ffmpeg's output without the component and the address before it."""
     return re.sub(r"^(\[[^]]* @ 0x[0-9a-f]+\] )+", "", line)

@@ -1,6 +1,6 @@
-"""One training copy of a video: small, upright, of square pixels, with its audio, and cheap to take single frames from.
+"""One training copy of a video: small, upright, of square pixels, with its audio, and fast to take single frames from.
 
-A copy is H.264 in MP4, 8 bit 4:2:0, both sides multiples of 16 (so that NVDEC can use a decoder again). Few pictures
+A copy is H.264 in MP4, 8 bit 4:2:0, both sides multiples of 16 (so that NVDEC can use a decoder again). Few frames
 depend on each other, so that a wanted frame needs few others, and what costs a decoder time (loop filter, arithmetic
 coding) is left out.
 """
@@ -22,14 +22,13 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from av.video.stream import VideoStream
 
 from pipelines.audio.decode import AudioError
-from pipelines.decode.container import VideoError, open_video, video_stream
-from pipelines.decode.decoder import all_pictures
-from pipelines.decode.demux import Demuxed, demux
+from pipelines.decode.container import VideoError, open_video
 from pipelines.decode.frames import color_range, shown_size
 from pipelines.decode.orientation import Orientation, levelled, orientation, pixel_aspect
+from pipelines.decode.reader import VideoReader
 from pipelines.files.atomic import temporary_path
 from pipelines.sampling.plan import displayed_size
-from pipelines.transcode.audio_track import AudioTrack, audio_start
+from pipelines.transcode.audio_track import AudioTrack, audio_start, decoding_time
 from pipelines.transcode.copy_check import fault_of_copy, fields
 
 MULTIPLE = 16  # of both sides, in pixels
@@ -59,7 +58,7 @@ class CopyOptions:
     group: Annotated[int, Ge(1)] = 16
     """Frames from one random access point to the next."""
     b_frames: Annotated[int, Interval(ge=0, le=16)] = 7
-    """Pictures between two reference pictures, on which no other depends."""
+    """Frames between two reference frames, on which no other depends."""
 
     def __post_init__(self):
         if not MULTIPLE <= self.short_side <= LARGEST or self.short_side % MULTIPLE:
@@ -76,7 +75,7 @@ class CopyOptions:
 
 
 def copy_size(height: int, width: int, short_side: int) -> tuple[int, int]:
-    """Height and width of the copy of a picture: the long side in proportion, rounded to a multiple of 16.
+    """Height and width of the copy of a frame: the long side in proportion, rounded to a multiple of 16.
 
     360 x 640 at 256: 256 x 448.
     """
@@ -114,35 +113,33 @@ def write_copy(source: str | Path, target: str | Path, options: CopyOptions) -> 
 
 
 def _write(source: str | Path, temporary: Path, options: CopyOptions) -> tuple[list[np.ndarray], int]:
-    """Write the copy; the fields of its pictures as they went in, and the number of its packets of audio."""
+    """Write the copy; the fields of its frames as they went in, and the number of its packets of audio."""
     written: list[np.ndarray] = []
-    with open_video(source) as container, open_video(source) as heard, _new_file(temporary) as output:
-        stream = video_stream(source, container)
-        demuxed = demux(source, container, stream)
-        tick = _tick(demuxed, stream)
-        video = size = None
-        for ticks, picture in _kept(demuxed, tick, options.fps):
-            if video is None:
-                size = shown_size(picture)
-                displayed = displayed_size(*size, pixel_aspect(stream, orientation(picture)))
+    with VideoReader(source) as video, open_video(source) as audio_source, _new_file(temporary) as output:
+        stream, timed, tick = video.stream, bool(video.demuxed.shown), _tick(video)
+        track = size = None
+        for ticks, frame in _kept(video, tick, options.fps):
+            if track is None:
+                size = shown_size(frame)
+                displayed = displayed_size(*size, pixel_aspect(stream, orientation(frame)))
                 height, width = copy_size(*displayed, options.short_side)
                 _check_size(source, height, width)
-                video = _video_track(output, picture, options, tick, stream)
-                video.height, video.width = height, width
-                first = (ticks if demuxed.shown else stream.start_time or 0) * stream.time_base
-                before = (first - _start(source, first)) / tick  # from what becomes 0 to the first frame
-                before = round(before) if demuxed.shown else math.ceil(before)  # the latter are long
-                audio, zero = AudioTrack(source, heard, output, first - before * tick), ticks - before
-            if shown_size(picture) != size:
-                raise CopyError(f"{source}: its pictures change their size; cut it into files of one size each")
-            small = _small(picture, video.height, video.width)
+                track = _video_track(output, frame, options, tick, stream)
+                track.height, track.width = height, width
+                first = (ticks if timed else stream.start_time or 0) * video.tick
+                ahead = (first - _start(source, first)) / tick  # from what becomes 0 to the first frame
+                before = round(ahead) if timed else math.ceil(ahead)  # the latter are long
+                audio, zero = AudioTrack(source, audio_source, output, first - before * tick), ticks - before
+            if shown_size(frame) != size:
+                raise CopyError(f"{source}: its frames change their size; cut it into files of one size each")
+            small = _small(frame, track.height, track.width)
             written.append(fields(small))
             small.pts, small.time_base = ticks - zero, tick
             small.pict_type = PictureType.NONE  # the encoder chooses
-            _mux(output, video.encode(small), audio)
-        if video is None:
-            raise CopyError(f"{source}: holds no picture")
-        _mux(output, video.encode(None), audio)
+            _mux(output, track.encode(small), audio)
+        if track is None:
+            raise CopyError(f"{source}: holds no frame")
+        _mux(output, track.encode(None), audio)
         output.mux(list(audio.until(float("inf"))))
     return written, audio.packets
 
@@ -158,52 +155,52 @@ def _new_file(path: Path) -> OutputContainer:
     return av.open(f"file:{path.absolute()}", "w", format="mp4", options={"movflags": "negative_cts_offsets"})
 
 
-def _tick(demuxed: Demuxed, stream: VideoStream) -> Fraction:
+def _tick(video: VideoReader) -> Fraction:
     """Seconds in which the times of the frames are counted; without trustworthy times, those from frame to frame."""
-    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-    return stream.time_base if demuxed.shown else 1 / rate
+    rate = video.stream.average_rate or video.stream.guessed_rate or Fraction(25)
+    return video.tick if video.demuxed.shown else 1 / rate
 
 
 def _start(source: str | Path, first_frame: Fraction) -> Fraction:
-    """What becomes 0, in seconds: the first frame, or the audio, if that is heard before it."""
+    """What becomes 0, in seconds: the first frame, or the audio, if that is played before it."""
     with open_video(source) as container:
         audio = audio_start(source, container)
     return first_frame if audio is None else min(first_frame, audio)
 
 
-def _kept(demuxed: Demuxed, tick: Fraction, fps: float) -> Iterator[tuple[int, av.VideoFrame]]:
-    """The time in ticks and the picture of each frame that is kept."""
+def _kept(video: VideoReader, tick: Fraction, fps: float) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Each frame that is kept, after its time in ticks."""
     first, due = None, 0
-    for number, picture in enumerate(all_pictures(demuxed)):
-        ticks = picture.pts if demuxed.shown else number
+    for number, frame in enumerate(video.all_frames()):
+        ticks = number if frame.pts is None or not video.demuxed.shown else frame.pts
         first = ticks if first is None else first
         passed = float((ticks - first) * tick) * fps + 1e-6  # in frames of the copy
         if fps == 0 or passed >= due:
             due = int(passed) + 1
-            yield ticks, picture
+            yield ticks, frame
 
 
 def _video_track(
-    output: OutputContainer, picture: av.VideoFrame, options: CopyOptions, tick: Fraction, stream: VideoStream
+    output: OutputContainer, frame: av.VideoFrame, options: CopyOptions, tick: Fraction, stream: VideoStream
 ) -> VideoStream:
     track = output.add_stream("libx264", rate=stream.average_rate or round(1 / tick), options=options.encoder())
     track.pix_fmt = "yuv420p"
     track.codec_context.time_base = tick
-    if not picture.format.is_rgb:  # brightness and colors stay as they are, and so does the name of their matrix
-        track.codec_context.colorspace = picture.colorspace
+    if not frame.format.is_rgb:  # brightness and colors stay as they are, and so does the name of their matrix
+        track.codec_context.colorspace = frame.colorspace
     return track
 
 
-def _small(picture: av.VideoFrame, height: int, width: int) -> av.VideoFrame:
-    """The picture as shown, in the given size: 4:2:0, 8 bit, limited range."""
-    how = orientation(picture)
-    small = levelled(picture).reformat(
+def _small(frame: av.VideoFrame, height: int, width: int) -> av.VideoFrame:
+    """The frame as shown, in the given size: 4:2:0, 8 bit, limited range."""
+    how = orientation(frame)
+    small = levelled(frame).reformat(
         width=height if how.sideways else width,
         height=width if how.sideways else height,
         format="yuv420p",
         src_colorspace=Colorspace.ITU601,  # the same on both sides: nothing is converted but RGB
         dst_colorspace=Colorspace.ITU601,
-        src_color_range=color_range(picture),
+        src_color_range=color_range(frame),
         dst_color_range=ColorRange.MPEG,
         interpolation=Interpolation.BICUBIC,
         threads=1,
@@ -211,12 +208,12 @@ def _small(picture: av.VideoFrame, height: int, width: int) -> av.VideoFrame:
     return _turned(small, how)
 
 
-def _turned(picture: av.VideoFrame, how: Orientation) -> av.VideoFrame:
-    """A 4:2:0 picture as shown."""
+def _turned(frame: av.VideoFrame, how: Orientation) -> av.VideoFrame:
+    """A 4:2:0 frame as shown."""
     if how == Orientation():
-        return picture
-    stacked, height = picture.to_ndarray(), picture.height  # (H * 3 / 2, W): brightness above the two color planes
-    colors = stacked[height:].reshape(2, height // 2, picture.width // 2)
+        return frame
+    stacked, height = frame.to_ndarray(), frame.height  # (H * 3 / 2, W): brightness above the two color planes
+    colors = stacked[height:].reshape(2, height // 2, frame.width // 2)
     planes = [how.shown(plane) for plane in (stacked[:height], *colors)]
     turned = np.concatenate([plane.reshape(-1, planes[0].shape[1]) for plane in planes])
     return av.VideoFrame.from_ndarray(np.ascontiguousarray(turned), format="yuv420p")
@@ -225,5 +222,5 @@ def _turned(picture: av.VideoFrame, how: Orientation) -> av.VideoFrame:
 def _mux(output: OutputContainer, packets: list[av.Packet], audio: AudioTrack) -> None:
     """Write packets of the video track, each after the audio before it."""
     for packet in packets:
-        output.mux(list(audio.until(float(packet.dts * packet.time_base))))
+        output.mux(list(audio.until(float(decoding_time(packet)))))
         output.mux(packet)

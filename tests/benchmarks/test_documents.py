@@ -1,16 +1,16 @@
-"""What is written from the files of results: up to date, true, and silent about what was not measured."""
+"""Tables that are written from the files of results, and figures in the text around them: up to date and true."""
 
 import json
+import re
+import statistics
 import subprocess
 
 import pytest
 
-from benchmarks.documents import backbones_page
-from benchmarks.documents.capacity import PAGE, page
-from benchmarks.documents.readme_results import README, results_section, with_results
-from benchmarks.documents.verdict import VerdictError, pays_after, verdict
+from benchmarks.documents.tables import DOCUMENTS, end_to_end, load, pays_after, verdict, ways, with_tables
 from benchmarks.harness.gpu_use import mean_use
-from benchmarks.harness.markdown import Results, shown, table
+from benchmarks.harness.markdown import hardware, median, shown, table
+from benchmarks.harness.results import FOLDER
 from benchmarks.training.end_to_end_variants import (
     COPIES_OURS,
     DECORD,
@@ -22,135 +22,135 @@ from benchmarks.training.end_to_end_variants import (
     total,
 )
 from tests.helpers.processes import ROOT
+from tsam_dali.model.backbone import FAMILY_NAMES
+
+PAGE = (ROOT / "docs" / "benchmarks.md").read_text()
+README = (ROOT / "README.md").read_text()
+EIGHT, SIXTEEN = ways(load, 8), ways(load, 16)
 
 
-def way(name, segments=16, prepare=1.0, size=1000.0, files=1.0, rate=10.0, cost=100.0, decoded=50.0):
+def section(title: str) -> str:
+    """The hand-written text below a heading, in one line."""
+    text = PAGE.split(f"\n## {title}\n")[1].split("\n## ")[0]
+    return " ".join(re.sub(r"<!-- table.*?<!-- end -->", "", text, flags=re.DOTALL).split())
+
+
+def numbers(text: str) -> list[str]:
+    return re.findall(r"\d+(?: \d{3})*(?:\.\d+)?", text)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_tables_are_up_to_date(path):
+    assert path.read_text() == with_tables(path.read_text()), "make bench-documents"
+
+
+def test_the_figures_of_the_demo():
+    recorded = json.loads((FOLDER / "demo.json").read_text())
+    runs = [run["accuracy"] for run in recorded["figures"] if run["variant"] == "shift and audio"]
+    text = " ".join(README.split())
+    assert (
+        f"Of {len(runs)} runs (ten seeds, one and two threads, float32 and bf16, three with AVX2 alone; AMD EPYC)"
+        in text
+    )
+    assert f"the worst reached {100 * min(runs):.1f} %, the median {100 * statistics.median(runs):.1f} %" in text
+    assert recorded["hardware"]["cpu"].startswith("AMD EPYC")
+
+
+def test_the_figures_of_the_verdict():
+    """Every number in the text below the table, in its order."""
+    videos, copies, jpegs, tsam = (EIGHT[name] for name in (VIDEOS_OURS, COPIES_OURS, JPEG_OURS, TSAM))
+    rates = [
+        median(copies, "loader_clips_per_second") / median(way, "loader_clips_per_second")
+        for way in (videos, tsam, jpegs)
+    ]
+    epochs = [pays_after(videos, way) for way in (jpegs, copies)]
+    part = 100 * copies["kilobytes_per_clip"] / jpegs["kilobytes_per_clip"]
+    files = [way["files_per_clip"] for way in (copies, jpegs)]
+    expected = [min(epochs) - 1, *epochs, *rates[:2], part, *files, rates[2]]
+    text = section("Verdict: videos, training copies or JPEG frames")
+    assert numbers(text.partition("- **Videos")[2]) == [shown(number) for number in expected]
+    least = min(way["preparation_cpu_seconds_per_clip"] for way in (videos, copies, jpegs, tsam))
+    assert least == videos["preparation_cpu_seconds_per_clip"]
+
+
+def test_the_arithmetic_of_what_a_gpu_needs():
+    text, images, clips = section("What a GPU needs"), 17, 240_000
+    for rate in (3000, 8000):
+        seconds = [median(SIXTEEN[name], "loader_cpu_ms_per_clip") / 1000 for name in (COPIES_OURS, VIDEOS_OURS, TSAM)]
+        cores = [shown(rate / images * each) for each in seconds]
+        assert re.search(r"{}\D+{}\D+{}\b".format(*cores), text), cores
+    fed = [shown(7 * 1000 / SIXTEEN[name]["decoded_frames_per_clip"] * images) for name in (COPIES_OURS, VIDEOS_OURS)]
+    assert "feed {} images/s from training copies and {} from videos".format(*fed) in text
+    for name in (COPIES_OURS, VIDEOS_OURS, TSAM):
+        way = EIGHT[name]
+        hours = shown(clips * way["preparation_cpu_seconds_per_clip"] / 3600)
+        assert f"{hours} core hours and {shown(clips * way['kilobytes_per_clip'] / 1e9)} TB" in text
+
+
+def test_other_figures_of_the_page():
+    store = next(figure for figure in load("audio")["figures"] if figure.get("way") == "log-mel store")
+    assert f"at most {store['max_difference']} in ln(power), {store['mean_difference']} on average" in PAGE
+    assert all(figure["max_difference"] == 0 for figure in load("decode")["figures"])  # "the same frames as ours"
+    faults = load("faults")["figures"]
+    kinds = [figure["kind"] for figure in faults]
+    damaged = sum(figure.get("damaged", 0) + figure.get("videos", 0) for figure in faults)
+    stops = kinds.count("SIGTERM") + kinds.count("SIGUSR1")
+    assert f"in {kinds.count('kills')} kills, {stops} stops and {shown(damaged)} damaged files" in section("Faults")
+    assert FAMILY_NAMES in section("Backbones")
+
+
+def test_the_readme_names_the_machines_of_its_table():
+    named = " ".join(README.split())
+    for name in ("end_to_end", "decode", "audio", "step", "faults"):
+        assert hardware(load(name)) in named
+
+
+def test_what_was_not_measured_on_a_gpu_is_said():
+    measured = bool(list((FOLDER / "gpu").glob("*.json")))
+    assert ("Nothing was measured on a GPU" in PAGE) is not measured
+
+
+def way(name, prepare=1.0, size=1000.0, files=1.0, rate=10.0, cost=100.0):
     """A figure of benchmarks.training.end_to_end."""
-    numbers = {"loader_clips_per_second": rate, "loader_cpu_ms_per_clip": cost, "training_clips_per_second": rate}
+    measured = {"loader_clips_per_second": rate, "loader_cpu_ms_per_clip": cost, "training_clips_per_second": rate}
     return {
-        "kind": "way",
-        "segments": segments,
-        "way": name,
-        "missing": None,
-        "preparation_cpu_seconds_per_clip": prepare,
-        "kilobytes_per_clip": size,
-        "files_per_clip": files,
-        "kilobytes_read_per_clip": size / 2,
-        "decoded_frames_per_clip": decoded,
-        **{key: {"median": value, "q1": value, "q3": value} for key, value in (numbers | {"data_wait": 0.5}).items()},
+        **{"kind": "way", "segments": 8, "way": name, "missing": None, "decoded_frames_per_clip": 50.0},
+        **{"preparation_cpu_seconds_per_clip": prepare, "kilobytes_per_clip": size, "files_per_clip": files},
+        **{key: {"median": value, "q1": value, "q3": value} for key, value in (measured | {"data_wait": 0.5}).items()},
     }
 
 
 MADE_UP = [
-    way(TSAM, prepare=0.6, size=3000, files=101, rate=8, cost=220),
+    way(TSAM, prepare=0.6, size=3000, files=101, rate=8, cost=20),
     way(JPEG_OURS, prepare=0.7, size=3000, files=101, rate=70, cost=27),
-    way(VIDEOS_OURS, prepare=0.2, rate=11, cost=180, decoded=100),
+    way(VIDEOS_OURS, prepare=0.2, rate=11, cost=180),
     way(COPIES_OURS, prepare=3.2, size=900, rate=74, cost=27),
-    {"kind": "way", "segments": 16, "way": DECORD, "missing": "not installed"},
+    {"kind": "way", "segments": 8, "way": DECORD, "missing": "not installed"},
     way(NETWORK, rate=40),
 ]
-WAYS = {figure["way"]: figure for figure in MADE_UP}
 
 
-@pytest.fixture
-def made_up(tmp_path) -> Results:
-    """A folder of results that holds end_to_end.json alone."""
-    hardware = {"cpu": "a CPU", "cores": 2, "gpus": []}
-    method = {"num_videos": 6, "repeats": 8, "arch": "resnet10t", "pool": 4}
-    content = {"figures": MADE_UP, "hardware": hardware, "method": method, "date": "2026-01-02 03:04:05"}
-    (tmp_path / "end_to_end.json").write_text(json.dumps(content))
-    return Results(tmp_path)
-
-
-def test_the_readme_is_up_to_date():
-    assert README.read_text() == with_results(README.read_text(), Results()), (
-        "python -m benchmarks.documents.readme_results"
-    )
-
-
-def test_the_page_about_capacity_is_up_to_date():
-    assert PAGE.read_text() == page(Results()), "python -m benchmarks.documents.capacity"
-
-
-def test_the_page_about_backbones_is_up_to_date():
-    assert backbones_page.PAGE.read_text() == backbones_page.page(Results()), (
-        "python -m benchmarks.documents.backbones_page"
-    )
-
-
-def test_the_table_of_backbones(tmp_path):
-    seconds = {"median": 1.25, "q1": 1.0, "q3": 2.0}
-    numbers = {"shifted_blocks": 4, "million_parameters": 11.38, "gflops": 16.37, "peak_mb": 1234.0}
-    figure = {"arch": "resnet18", **numbers, "wall_seconds": seconds, "cpu_seconds": seconds | {"median": 2.5}}
-    method = {"pixels": 224, "batch_size": 2, "segments": 8, "threads": 2, "rounds": 5, "num_class": 400}
-    hardware = {"cpu": "a CPU", "cores": 2, "gpus": []}
-    content = {"figures": [figure], "hardware": hardware, "method": method, "date": "2026-01-02 03:04:05"}
-    assert "Not measured yet" in backbones_page.page(Results(tmp_path))
-    (tmp_path / "backbones.json").write_text(json.dumps(content))
-    text = backbones_page.page(Results(tmp_path))
-    assert "Not measured yet" not in text
-    assert "| resnet18 | 4 | 11.4 | 16.4 | 1.25 | 2.5 | 1 230 |" in text
-    assert "on 2 clips, float32" in text.replace("\n", " ")
-    assert "a CPU, 2 cores, no GPU, 2026-01-02" in text.replace("\n", " ")
-
-
-def test_what_was_not_measured_is_said(tmp_path, made_up):
-    nothing = results_section(Results(tmp_path / "empty"))
-    assert "Not measured yet" in nothing
-    assert "`python -m benchmarks.loading.audio`" in nothing
-    assert "| " not in nothing
-    some = results_section(made_up)
-    assert "benchmarks.training.end_to_end`" not in some
-    assert "| 16 | videos, decord (not installed) | – |" in some
-    assert "end_to_end: a CPU, 2 cores, no GPU." in some
-    assert "| 16 | videos, ours | 0.2 | 1 000 | 1 | 11 | 180 | 11 | 50% |" in some
-    assert "measured on a GPU" in some
-    assert "Not measured yet" in page(Results(tmp_path / "empty"))
-
-
-def test_the_three_sentences():
-    text = verdict(WAYS, 16)
+def test_tables_of_made_up_figures():
+    text = "before\n<!-- table: verdict -->\nold\n<!-- end -->\nafter"
+    written = with_tables(text, lambda _: {"figures": MADE_UP})
+    assert written.startswith("before\n<!-- table: verdict -->\n\n| way |")
+    assert written.endswith("|\n\n<!-- end -->\nafter")
     # Frames: 0.5 s more to prepare by 0.153 s saved each time; copies: 3 s by 0.153 s.
-    assert pays_after(WAYS[VIDEOS_OURS], WAYS[JPEG_OURS]) == 4
-    assert pays_after(WAYS[VIDEOS_OURS], WAYS[COPIES_OURS]) == 20
-    assert "up to 3 epochs**" in text
-    assert "6.73 times as many clips per second as the videos and 9.25 times as many as TSAM's way, in 30 %" in text
-    assert text.count(". **") == 2
-
-
-@pytest.mark.parametrize(
-    ("name", "change", "claim"),
-    [
-        (COPIES_OURS, {"rate": 10, "cost": 27, "prepare": 3.2, "size": 900}, "copies load faster than videos"),
-        (COPIES_OURS, {"rate": 74, "cost": 27, "prepare": 3.2, "size": 4000}, "copies are smaller"),
-        (COPIES_OURS, {"rate": 74, "cost": 27, "prepare": 0.5, "size": 900}, "in less CPU time than copies"),
-        (VIDEOS_OURS, {"rate": 11, "cost": 20}, "preparing saves CPU time"),
-        (VIDEOS_OURS, {"rate": 11, "cost": 180, "prepare": 5}, "videos need the least preparation"),
-    ],
-)
-def test_a_sentence_that_is_no_longer_true_is_not_written(name, change, claim):
-    with pytest.raises(VerdictError, match=claim):
-        verdict(WAYS | {name: way(name, **change)}, 16)
-
-
-def test_the_arithmetic_of_capacity(made_up):
-    text = page(made_up)
-    # 3000 / 17 clips a second at 0.18 s of a core; 64 such GPUs at 8000 images
-    assert "| videos, ours | 180 | 31.8 | 52.9 | 84.7 |" in text
-    assert "| 5 420 |" in text
-    assert "| videos, ours | 100 | 17.6 |" in text  # NVDEC engines: 3000 / 17 * 100 / 1000
-    # 240 000 clips at 3.2 s: 213 hours of a core, by 192 cores; 0.9 MB each
-    assert "| training copies, ours | 213 | 1.11 | 0.216 | 0.24 |" in text
-    assert "| training copies, ours | 450 | 0.0794 |" in text  # GB/s: 3000 / 17 * 450 kB
-    assert "| training copies, ours | 15 100 | 2 380 |" in text  # 24 cores by 0.027 s; 7 engines by 50 frames
-    assert "up to 8 000 images/s" in text
+    assert "| JPEG frames, ours | 0.7 | 3 000 | 101 | 27 | 70 | 4 |" in written
+    assert "| training copies, ours | 3.2 | 900 | 1 | 27 | 74 | 20 |" in written
+    trained = end_to_end(lambda _: {"figures": [*MADE_UP, way(VIDEOS_OURS) | {"segments": 16}]})
+    assert "decord" not in trained
+    assert "| 8 | videos, ours | 50 | 11 | 180 | 11 | 50% |" in trained
+    assert "| 16 | videos, ours | 50 | 10 | 100 | 10 | 50% |" in trained
+    with pytest.raises(ValueError, match="training copies, ours: loading takes no less CPU time"):
+        verdict(lambda _: {"figures": [*MADE_UP[:3], way(COPIES_OURS, cost=180)]})
 
 
 def test_numbers_are_short():
     assert [shown(x) for x in (None, "a", 0.01234, 12.34, 123.4, 98765, 1234567)] == (
         ["–", "a", "0.0123", "12.3", "123", "98 800", "1 230 000"]
     )
-    assert table(("a", "b"), [(1, None)]) == "| a | b |\n| --- | --- |\n| 1 | – |"
+    assert table("a | b", [(1, None)]) == "| a | b |\n| --- | --- |\n| 1 | – |"
 
 
 def test_preparation_is_summed_up():
@@ -176,7 +176,7 @@ def test_what_nvidia_smi_says_is_averaged():
     assert mean_use("") == {}
 
 
-def test_the_script_for_gpus_is_audio_and_says_where_there_is_none(tmp_path):
+def test_the_script_for_gpus_is_valid_and_says_where_there_is_none(tmp_path):
     script = ROOT / "benchmarks" / "gpu.sh"
     assert subprocess.run(["bash", "-n", script]).returncode == 0
     limits = [int(line.split()[2]) for line in script.read_text().splitlines() if line.startswith("part ")]

@@ -75,5 +75,5 @@ def test_the_one_before_takes_its_place(folder, lost, caplog):
 def test_all_of_them_are_damaged(folder):
     for step in (1, 2):
         (folder.path / f"step_0000000{step}").write_bytes(b"")
-    with pytest.raises(CheckpointError, match="no checkpoint to go on from"):
+    with pytest.raises(CheckpointError, match="no checkpoint to resume"):
         folder.newest_valid()

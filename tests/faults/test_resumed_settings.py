@@ -69,14 +69,17 @@ def test_every_setting_that_decides_what_is_learned_is_compared():
 
 def test_the_number_of_epochs_is_free_where_no_rate_depends_on_it(caplog):
     caplog.set_level(logging.INFO)
-    for schedule, said in (("step", ""), ("cosine", "training_param.epochs: 2 -> 3, by which the learning rate jumps")):
+    for schedule, said in (
+        ("step", ""),
+        ("cosine", "training_param.epochs: 2 -> 3, which makes the learning rate jump"),
+    ):
         two, three = (
             settings(f"optimizer_param.schedule={schedule}", f"training_param.epochs={epochs}") for epochs in (2, 3)
         )
         found = resume_problems(two, three)
         assert said in found
         assert bool(said) == bool(found)
-    assert caplog.messages == ["training_param.epochs: 2 -> 3; all else stays as it was"]
+    assert caplog.messages == ["training_param.epochs: 2 -> 3; everything else is unchanged"]
 
 
 def test_of_the_pipeline_only_what_is_about_the_machine_may_differ():
@@ -94,7 +97,7 @@ def test_epochs_of_another_length_begin_anew(caplog, now, step):
     found = fit_epochs(state, now)
     assert (found["step"], found["steps_per_epoch"]) == (step, now)
     assert found["epoch_sums"]["loss_sum"] == (3 if now == 4 else 0)
-    assert ("beginning of epoch 1" in caplog.text) == (now != 4)
+    assert ("start of epoch 1" in caplog.text) == (now != 4)
 
 
 def test_another_head_is_refused_with_the_tensors_named(tmp_path):

@@ -38,4 +38,4 @@ def pictures(config: Config, count: int = 2, seed: int = 0) -> tuple[torch.Tenso
     def draw(segments: int) -> torch.Tensor:
         return torch.rand(count, segments, 3, size, size, generator=generator)
 
-    return draw(config.model.video_segments), draw(config.num_audio_pictures) if config.num_audio_pictures else None
+    return draw(config.model.video_segments), draw(config.num_spectrograms) if config.num_spectrograms else None

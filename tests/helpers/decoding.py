@@ -6,10 +6,10 @@ import av
 import numpy as np
 import pytest
 
-from pipelines.decode import decode_frames, demux
-from pipelines.decode.container import open_video, video_stream
-from pipelines.decode.decoder import selected_pictures
+from pipelines.decode import decode_frames
+from pipelines.decode.demux import Demuxed
 from pipelines.decode.frames import VideoError, VideoInfo, probe
+from pipelines.decode.reader import VideoReader
 
 X265 = "log-level=none:pools=none:frame-threads=1"
 CLOSED, OPEN = {"g": "10"}, {"bf": "3", "x264-params": "keyint=12:open-gop=1:scenecut=0:b-adapt=0"}
@@ -53,15 +53,14 @@ def check(path: Path, rounds: int = 12) -> VideoInfo:
 
 
 def selected(path: Path, frames: set[int]) -> dict[int, av.VideoFrame] | None:
-    """The pictures of the wanted frames from the packets that they need, without help by a full decode."""
-    with open_video(path) as container:
-        stream = video_stream(path, container)
-        return selected_pictures(demux.demux(path, container, stream), stream.codec_context, frames)
+    """The wanted frames from the packets that they need, without help by a full decode."""
+    with VideoReader(path) as video:
+        return video.selected(frames)
 
 
-def demuxed(path: Path) -> demux.Demuxed:
-    with open_video(path) as container:
-        return demux.demux(path, container, video_stream(path, container))
+def demuxed(path: Path) -> Demuxed:
+    with VideoReader(path) as video:
+        return video.demuxed
 
 
 def rewrite(path, parts, change=lambda part, number, packet: (bytes(packet), packet.pts)):

@@ -48,7 +48,7 @@ def test_a_tsm_file_becomes_a_checkpoint(tmp_path):
     assert called(main, source, target, *ARCH, "--force").returncode == 0
     trained = called(train.main, "--resume", target, *ARCH, "--set", f"results_folder={tmp_path}")
     assert trained.returncode == 2
-    assert "holds weights, not the state of a run; begin with them by --fine_tune" in trained.stderr
+    assert "holds weights, not the state of a run; start from them with --fine_tune" in trained.stderr
 
 
 @pytest.mark.parametrize("change", ["n_insert=2", "status=false", "causal=true", "f_div=2"])

@@ -38,9 +38,7 @@ def test_missing_clips_are_left_out_counted_and_named(own_folder):
     done = make_lists("train.txt", "val.txt")
     assert done.returncode == 0
     assert "missing: 2 clips without a file, left out; see out/missing.txt" in done.stdout
-    assert (
-        "without a training clip and left out: 1 of 3 classes, for example '1': the others are numbered" in done.stderr
-    )
+    assert "left out: 1 of 3 classes, for example '1': the others get new numbers" in done.stderr
     assert "1 validation clips are of those classes and are left out" in done.stderr
     assert "1 video has an ending in capitals, which is not found, for example D.MP4: rename them" in done.stderr
     with open("out/missing.txt") as file:
@@ -106,7 +104,7 @@ def test_paths_of_windows(own_folder):
     put("d/a/1.mp4", "d/a/2.mp4")
     write("list.txt", "a\\1.mp4 0\na\\2.mp4 0\n")
     problem = refused("list.txt", "--videos", "d", "--format", "paths")[0]
-    assert problem.endswith("; a backslash is a part of a name here and not what parts folders: write / in its place")
+    assert problem.endswith("; a backslash is part of a name here and does not separate folders: write / instead")
     write("list.txt", "b/1.mp4 0\n")
     assert "backslash" not in refused("list.txt", "--videos", "d", "--format", "paths")[0]
 

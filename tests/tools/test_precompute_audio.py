@@ -76,7 +76,9 @@ def test_clips_of_both_lists_are_stored_once_and_skipped_afterwards(data):
         == []
     )
     for clip_id, source in (("a", "videos/a.mp4"), ("b", "audios/b.wav"), (SPACED, f"videos/{SPACED}.mp4")):
-        np.testing.assert_allclose(store.picture(clip_id, 2), log_mel_picture(data / source, OPTIONS, 2), atol=0.005)
+        np.testing.assert_allclose(
+            store.spectrogram(clip_id, 2), log_mel_picture(data / source, OPTIONS, 2), atol=0.005
+        )
     assert not (ROOT / "x").exists()
 
     # The size of the picture is no matter of the store; the time of a video is; a lost file is made again.
@@ -167,7 +169,7 @@ def test_an_interrupted_run_keeps_what_is_done(long_data):
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "run it again to go on" in errors
+    assert "run it again to continue" in errors
     assert_is_kept(long_data)
 
 
@@ -227,7 +229,7 @@ def test_a_clip_costs_no_more_than_itself(data):
         assert sum(clip_id in line for line in done.stderr.partition("failed:")[2].splitlines()) == 1
     assert f"{TOO_LONG}.safetensors: cannot be written (File name too long)" in done.stderr
     assert stored(data).keys() >= {"a", LONG}
-    kept = MelStore(data / "mels", OPTIONS).picture(LONG, 1)
+    kept = MelStore(data / "mels", OPTIONS).spectrogram(LONG, 1)
     np.testing.assert_allclose(kept, log_mel_picture(data / f"videos/{LONG}.mp4", OPTIONS, 1), atol=0.005)
     # Training leaves such clips out, as many as pipeline.max_bad_fraction allows.
     videos = [(clip_id, data / f"videos/{clip_id}.mp4") for clip_id in (TOO_LONG, "wavdir", LONG)]

@@ -181,7 +181,7 @@ def test_an_interrupted_run_keeps_what_is_done_and_no_halves(data):
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "run it again to go on" in errors
+    assert "run it again to continue" in errors
     done = list((data / "frames").glob("long*"))
     assert 0 < len(done) < 400
     assert {len(files(path)) for path in done} == {40}  # 4 s at 10 frames per second

@@ -175,9 +175,12 @@ def test_a_file_that_is_missing_or_no_json(tmp_path, files):
 def test_what_stands_twice_or_is_no_number(tmp_path, files):
     both = tmp_path / "both.json"
     both.write_text('{"help": "x", "dataset": {"data_dir": "elsewhere"}}')
-    assert problems((files[0], both)) == [f"{both}: dataset stands in {files[0]}, too"]
+    assert problems((files[0], both)) == [f"{both}: dataset is also in {files[0]}"]
     assert load_config(both, both).dataset.data_dir == "elsewhere"  # one file, named twice
-    for text, message in [('{"model": {}, "model": {}}', "'model' stands twice"), ('{"save_epoch": NaN}', "NaN is no")]:
+    for text, message in [
+        ('{"model": {}, "model": {}}', "'model' occurs twice"),
+        ('{"save_epoch": NaN}', "NaN is not"),
+    ]:
         both.write_text(text)
         assert message in problems((files[0], both))[0]
     scales = "data_augmentation.video_augmentation.scales"
@@ -213,5 +216,5 @@ def test_the_page_of_settings_is_up_to_date():
 
 def test_a_missing_settings_file_says_from_where_it_was_looked_for(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match=f"config/no.json: cannot be read .*; it is looked for from {tmp_path}"):
+    with pytest.raises(ConfigError, match=f"config/no.json: cannot be read .*; it is relative to {tmp_path}"):
         load_config("config/no.json", "config/no.json")

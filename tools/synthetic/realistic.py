@@ -1,7 +1,7 @@
 """Video clips that cost a decoder as much as clips from the web do, for measuring.
 
 Ten seconds each, 340x256 to 1280x720, 25 to 30 frames per second; H.264 with x264's defaults (keyframes up to 250
-frames apart) and AAC, both interleaved. What they show has the statistics of natural pictures: textures with a 1/f
+frames apart) and AAC, both interleaved. What they show has the statistics of natural images: textures with a 1/f
 spectrum under a camera that pans, zooms and shakes, objects that move in front, a cut here and there, grain. Their
 audio is like speech: a buzz whose pitch wanders, formants that change with every syllable, pauses, noise behind it.
 
@@ -26,7 +26,7 @@ SECONDS = 10.0
 SIZES = ((256, 340), (360, 480), (360, 640), (480, 854), (720, 1280), (288, 352))  # (height, width) in pixels
 RATES = (Fraction(25), Fraction(30), Fraction(30000, 1001))  # frames per second
 AUDIO_RATE = 44100  # Hz
-MARGIN = 1.5  # the background is so many times as large as the picture: room for the camera
+MARGIN = 1.5  # the background is so many times as large as the frame: room for the camera
 
 
 def make_clips(
@@ -53,21 +53,21 @@ def make_clip(path: Path, seed: int, number: tuple[int, ...], seconds: float) ->
     count = max(1, round(seconds * rate))
     ends = [*(cuts * count).astype(int), count]
     with temporary_path(path) as temporary:
-        encode(temporary, draw_pictures(rng, size, ends), size, rate, draw_audio(rng, count / rate))
+        encode(temporary, draw_frames(rng, size, ends), size, rate, draw_audio(rng, count / rate))
         temporary.replace(path)
 
 
-def draw_pictures(rng: np.random.Generator, size: tuple[int, int], ends: list[int]) -> Iterator[np.ndarray]:
-    """The pictures of all scenes, RGB uint8 (H, W, 3). ends: number of the frame after each scene, rising."""
+def draw_frames(rng: np.random.Generator, size: tuple[int, int], ends: list[int]) -> Iterator[np.ndarray]:
+    """The frames of all scenes, RGB uint8 (H, W, 3). ends: number of the frame after each scene, rising."""
     strength = rng.uniform(0.5, 2)
     grain = strength * rng.standard_normal((4, *size, 1), dtype=np.float32)
     start = 0
     for end in ends:
         scene = _Scene.draw(rng, size, end - start)
         for frame in range(end - start):
-            # Four fields of grain, shifted anew for each picture, pass for as many as there are pictures.
+            # Four fields of grain, shifted at random for each frame, pass for as many as there are frames.
             field = np.roll(grain[rng.integers(len(grain))], rng.integers(0, size), axis=(0, 1))
-            yield (scene.picture(frame) + field).clip(0, 255).astype(np.uint8)
+            yield (scene.image(frame) + field).clip(0, 255).astype(np.uint8)
         start = end
 
 
@@ -98,7 +98,7 @@ class _Scene(NamedTuple):
         things = [_draw_thing(rng, size, count) for _ in range(rng.integers(2, 5))]
         return cls(ground, camera, things, size)
 
-    def picture(self, frame: int) -> np.ndarray:
+    def image(self, frame: int) -> np.ndarray:
         """Float32 (H, W, 3), 0..255."""
         height, width = self.size
         x, y, zoom = self.camera[frame]
@@ -120,7 +120,7 @@ def _draw_thing(rng: np.random.Generator, size: tuple[int, int], count: int) -> 
 
 
 def texture(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
-    """A random picture whose amplitudes fall as 1/f, as those of natural scenes do: RGB uint8 (H, W, 3)."""
+    """A random image whose amplitudes fall as 1/f, as those of natural scenes do: RGB uint8 (H, W, 3)."""
     height, width = size
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width))
     frequency[0, 0] = np.inf
@@ -139,7 +139,7 @@ def _path(rng: np.random.Generator, count: int, dimensions: int) -> np.ndarray:
     return np.sin(2 * np.pi * (cycles * time + phase)).mean(axis=1)
 
 
-def draw_audio(rng: np.random.Generator, seconds: float) -> np.ndarray:
+def draw_audio(rng: np.random.Generator, seconds: float | Fraction) -> np.ndarray:
     """A voice that speaks in syllables, over pink noise: float32 (2, samples), -1..1."""
     count = round(AUDIO_RATE * seconds)
     spectrum = np.fft.rfft(rng.standard_normal((2, count))) / np.sqrt(np.arange(1, count // 2 + 2))
@@ -167,8 +167,8 @@ def _voice(rng: np.random.Generator, count: int) -> np.ndarray:
     return loud * voice
 
 
-def encode(path: Path, pictures: Iterator[np.ndarray], size: tuple[int, int], rate: Fraction, audio: np.ndarray):
-    """Write pictures and audio (2, samples) as MP4, the audio of each second after its pictures."""
+def encode(path: Path, frames: Iterator[np.ndarray], size: tuple[int, int], rate: Fraction, audio: np.ndarray):
+    """Write frames and audio (2, samples) as MP4, the audio of each second after its frames."""
     with av.open(str(path), "w") as container:
         # No macroblock tree: it gives varying results under AVX-512.
         options = {"preset": "medium", "crf": "23", "g": "250", "mbtree": "0"}
@@ -179,8 +179,8 @@ def encode(path: Path, pictures: Iterator[np.ndarray], size: tuple[int, int], ra
         track = container.add_stream("aac", rate=AUDIO_RATE, layout="stereo")
         track.bit_rate = 128_000
         done = 0
-        for number, picture in enumerate(pictures, 1):
-            container.mux(video.encode(av.VideoFrame.from_ndarray(picture)))
+        for number, frame in enumerate(frames, 1):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(frame)))
             due = round(number / rate * AUDIO_RATE)
             if due - done >= AUDIO_RATE or due >= audio.shape[1]:
                 container.mux(track.encode(_audio_frame(audio[:, done:due], done)))

@@ -1,7 +1,7 @@
 """Clips in which the order of the frames and the audio each decide half of the class.
 
-A bright square moves left or right over a low or a high tone: four classes. No single frame betrays the motion, and
-the picture betrays nothing of the tone.
+A bright square moves left or right over a low or a high tone: four classes. No single frame shows the motion, and
+the frames show nothing of the tone.
 """
 
 from fractions import Fraction
@@ -34,10 +34,10 @@ def make_clip(path, seed, number, label):
 
 
 def draw_frames(rng, moves_right):
-    """Draws the picture of a clip -> (uint8 array (N, H, W, 3) in RGB, frames per second as a Fraction).
+    """Draws the frames of a clip -> (uint8 array (N, H, W, 3) in RGB, frames per second as a Fraction).
 
-    The square travels along a stretch that lies inside the picture, from its left end to its right end or back. The
-    places that it passes are the same for both directions, so nothing but their order betrays the motion.
+    The square travels along a stretch that lies inside the frame, from its left end to its right end or back. The
+    places that it passes are the same for both directions, so nothing but their order shows the motion.
     """
     height, width = SIZES[rng.integers(len(SIZES))]
     rate = FRAME_RATES[rng.integers(len(FRAME_RATES))]
@@ -49,7 +49,7 @@ def draw_frames(rng, moves_right):
     waves = np.sin(2 * np.pi * (cycles_y * y / height + cycles_x * x / width + phase))  # (4, H, W)
     ground = rng.uniform(40, 110, 3) + np.einsum("khw,kc->hwc", waves, rng.uniform(-6, 6, (4, 3)))
 
-    # Square: the share of each pixel that it covers, so that it moves smoothly at any speed. Its height in the picture
+    # Square: the share of each pixel that it covers, so that it moves smoothly at any speed. Its height in the frame
     # stays near the middle, where most random crops see it.
     side = rng.uniform(0.25, 0.35) * min(height, width)
     top = rng.uniform(0.35, 0.65) * height - side / 2
@@ -79,8 +79,8 @@ def draw_audio(rng, high_tone, seconds):
     frequency = TONES[high_tone] * 1.15 ** rng.uniform(-1, 1)
     tone = np.sin(2 * np.pi * (frequency * time + rng.uniform()))
     # Loudness differs from clip to clip, balance between the channels; the phase does not, else a mix to mono could
-    # cancel the tone. It is soft: with eps = 1 the log-mel picture then has the range of the frames (0..1), with which
-    # it shares the batch statistics of the network. A picture with a much wider range would drown the frames.
+    # cancel the tone. It is soft: with eps = 1 the spectrogram then has the range of the frames (0..1), with which
+    # it shares the batch statistics of the network. A spectrogram with a much wider range would drown the frames.
     loudness = 10 ** rng.uniform(-2.3, -1.8)
     audio = rng.uniform(0.5, 1, (channels, 1)) * tone + rng.uniform(0.2, 0.5) * rng.standard_normal(
         (channels, time.size)
@@ -97,7 +97,7 @@ def encode(path, frames, frame_rate, audio, sample_rate):
         # For equal bytes in every run: one thread, and no macroblock tree, which gives varying results under AVX-512.
         video.options = {"preset": "veryfast", "crf": "23", "threads": "1", "mbtree": "0", "g": str(round(frame_rate))}
         track = container.add_stream("aac", rate=sample_rate, layout="mono" if len(audio) == 1 else "stereo")
-        track.options = {"cutoff": str(sample_rate // 2)}  # keeps the whole band: no empty rows in the log-mel picture
+        track.options = {"cutoff": str(sample_rate // 2)}  # keeps the whole band: no empty rows in the spectrogram
 
         samples = av.AudioFrame.from_ndarray(audio, format="fltp", layout=track.layout.name)
         samples.sample_rate = sample_rate

@@ -1,4 +1,4 @@
-"""The arguments of tools that work through all clips: processes here, shards of a job array, or a Dask cluster."""
+"""The arguments of tools that process all clips: local processes, shards of a job array, or a Dask cluster."""
 
 import argparse
 import os
@@ -20,7 +20,7 @@ def add_cluster_arguments(command: argparse.ArgumentParser) -> None:
         metavar="N",
         type=positive,
         default=joblib.cpu_count(),
-        help="files at a time (default: one per core)",
+        help="files processed at a time (default: one per core)",
     )
     shard = (
         "take part I of N of the clips, I from 0 to N - 1, so that N runs anywhere share the work, for example a Slurm "
@@ -28,8 +28,8 @@ def add_cluster_arguments(command: argparse.ArgumentParser) -> None:
     )
     add("--shard", metavar="I/N", type=_shard, help=shard)
     dask = (
-        "address of the scheduler of a running Dask cluster, for example tcp://10.0.0.5:8786, whose workers do the "
-        "work in place of processes here; they need this package and the data under the same paths (extra dask)"
+        "address of the scheduler of a running Dask cluster, for example tcp://10.0.0.5:8786; its workers replace the "
+        "local processes and need this package and the data under the same paths (extra dask)"
     )
     add("--dask", metavar="ADDRESS", default="", help=dask)
 
@@ -40,7 +40,7 @@ def chosen(clip_ids: Iterable[str], shard: Shard | None) -> list[str]:
 
 
 def reachable(dataset: Dataset, dask: str) -> Dataset:
-    """The data set for workers that may stand in another working directory than this program."""
+    """The data set for workers that may run in another working directory."""
     return replace(dataset, data_dir=os.path.abspath(dataset.data_dir)) if dask else dataset
 
 

@@ -1,4 +1,4 @@
-"""What all commands share: their parser, the settings' arguments, numbers, errors that a person can read."""
+"""Shared by all commands: their parser, the arguments of the settings, number types, readable errors."""
 
 import argparse
 import functools
@@ -17,7 +17,7 @@ EXAMPLE_DATA, EXAMPLE_CONFIG = "config/example_data.json", "config/example_confi
 
 
 def parser(program: str, description: str | None) -> argparse.ArgumentParser:
-    """A parser whose --help shows a module's docstring as it stands."""
+    """A parser whose --help shows a module's docstring unchanged."""
     return argparse.ArgumentParser(
         prog=program, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -33,7 +33,7 @@ def add_config_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def config_arguments(args: argparse.Namespace) -> list[str]:
-    """The arguments of `add_config_arguments` as they were given, for another command that takes them."""
+    """The arguments of `add_config_arguments` as they were given, to pass them to another command."""
     return ["--data", args.data, "--config", args.config, *(word for change in args.set for word in ("--set", change))]
 
 
@@ -54,7 +54,7 @@ def positive_number(text: str) -> float:
 
 
 def named(*endings: str) -> Callable[[str], Path]:
-    """For argparse: a path that ends in one of these, which says how the file is written."""
+    """For argparse: a path with one of these endings, which determine the format."""
 
     def path(text: str) -> Path:
         if Path(text).suffix not in endings:
@@ -79,18 +79,18 @@ def _device(text: str) -> str:
 
 
 def check_checkpoint(path: str | Path) -> None:
-    """Raise ValueError if a checkpoint or other weights are not there: told before PyTorch is imported to read them."""
+    """Raise ValueError if a checkpoint or other weights do not exist, before PyTorch is imported to read them."""
     if not os.path.exists(path):
         raise ValueError(f"{path}: no such checkpoint, nor a file or folder with weights{name_hint(path)}")
 
 
 def printable(text: str) -> str:
-    """A line that can be printed: file names may hold line feeds, or bytes that are no UTF-8."""
+    """A line that can be printed: file names may hold line feeds, or bytes that are not UTF-8."""
     return text.replace("\n", "\\n").encode(errors="backslashreplace").decode()
 
 
 def sigterm_as_interrupt() -> None:
-    """SIGTERM ends the command as Ctrl-C does: it says what is done, and leaves no process behind."""
+    """SIGTERM ends the command as Ctrl-C does, with its summary and without leaving processes behind."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
@@ -107,7 +107,7 @@ def make_folder(path: Path) -> None:
 
 
 def new_folder(path: Path) -> Path:
-    """Make a folder that is this process's own: `path`, or where that is there already, `path`_2, `path`_3, ..."""
+    """Make a new folder: `path` or, if it exists already, `path`_2, `path`_3, ..."""
     for number in itertools.count(1):
         folder = path if number == 1 else path.with_name(f"{path.name}_{number}")
         try:
@@ -119,14 +119,14 @@ def new_folder(path: Path) -> Path:
 
 
 def friendly_errors(main: Callable[[], None]) -> Callable[[], None]:
-    """Print what is wrong with a user's input (any ValueError) or with a file without a traceback; exit with 2.
+    """Print errors in a user's input (any ValueError) or with a file without a traceback; exit with 2.
 
-    What is wrong on all ranks is printed once, what is wrong on one of them with its number.
+    An error of all ranks is printed once, that of a single rank with its number.
     """
 
     @functools.wraps(main)
     def command() -> None:
-        level = logging.INFO if os.environ.get("RANK", "0") == "0" else logging.WARNING  # all ranks tell the same
+        level = logging.INFO if os.environ.get("RANK", "0") == "0" else logging.WARNING  # all ranks log the same
         logging.basicConfig(format="%(levelname)s: %(message)s", level=level)
         if isinstance(sys.stdout, io.TextIOWrapper):  # names may hold what this terminal cannot show
             sys.stdout.reconfigure(errors="backslashreplace")
@@ -140,7 +140,7 @@ def friendly_errors(main: Callable[[], None]) -> Callable[[], None]:
                 text = f"{error.filename2 or error.filename}: {error.strerror}"
             if "PYTHONUTF8" not in text:
                 text += locale_hint(error.object if isinstance(error, UnicodeEncodeError) else text)
-            rank = _speaker(text) if "RANK" in os.environ else ""
+            rank = _rank_prefix(text) if "RANK" in os.environ else ""
             if rank is not None:
                 lines = "\n".join(f"{rank}error: {line}" for line in text.splitlines())
                 print(lines, file=sys.stderr)
@@ -149,8 +149,8 @@ def friendly_errors(main: Callable[[], None]) -> Callable[[], None]:
     return command
 
 
-def _speaker(text: str) -> str | None:
-    """What stands before the lines of an error of this rank; None: another rank prints them."""
+def _rank_prefix(text: str) -> str | None:
+    """The prefix of the lines of an error of this rank; None if another rank prints it."""
     from tsam_dali import distributed  # takes seconds: not for tools
 
     if not distributed.should_report(text):

@@ -1,4 +1,4 @@
-"""Options that a dataclass declares, as arguments of a command: name, type, default and meaning stand in one place."""
+"""Options that a dataclass declares, as arguments of a command: name, type, default and help are declared once."""
 
 import argparse
 import ast
@@ -6,18 +6,25 @@ import dataclasses
 import inspect
 import itertools
 import textwrap
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 
 import pydantic
 
-Options = TypeVar("Options")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Options = TypeVar("Options", bound="DataclassInstance")
 
 
-def add_option_arguments(command: argparse.ArgumentParser, options: type) -> None:
+def add_option_arguments(command: argparse.ArgumentParser, options: type[Options]) -> None:
     """An argument --FIELD for each field of the dataclass `options`, which all have defaults."""
     explained = meanings(options)
     for field in dataclasses.fields(options):
-        text = f"{explained[field.name]} (default: {field.default})".replace("%", "%%")
+        meaning = explained[field.name].removesuffix(".")
+        text = f"{meaning} (default: {field.default})".replace("%", "%%")
+        if field.default is False:
+            command.add_argument(f"--{field.name}", action="store_true", help=meaning)
+            continue
         choices = get_args(field.type) if get_origin(field.type) is Literal else None
         command.add_argument(
             f"--{field.name}", type=type(field.default), default=field.default, choices=choices, help=text
@@ -39,15 +46,16 @@ def options_of(args: argparse.Namespace, options: type[Options]) -> Options:
 
 def meanings(section: type) -> dict[str, str]:
     """The docstring under each field of a class."""
-    (body,) = (node.body for node in ast.parse(textwrap.dedent(inspect.getsource(section))).body)
+    (parsed,) = ast.parse(textwrap.dedent(inspect.getsource(section))).body
+    assert isinstance(parsed, ast.ClassDef)
     return {
-        field.target.id: " ".join(text.value.value.split())
-        for field, text in itertools.pairwise(body)
+        ast.unparse(field.target): " ".join(ast.literal_eval(text.value).split())
+        for field, text in itertools.pairwise(parsed.body)
         if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr)
     }
 
 
 def _explain(error: Any) -> str:
     name = "".join(f"--{part}: " for part in error["loc"])
-    message = error["msg"].removeprefix("Value error, ")  # pydantic's words for an error of ours
+    message = error["msg"].removeprefix("Value error, ")  # pydantic puts it before our errors
     return f"{name}{message}" + (f", got {error['input']}" if error["loc"] else "")

@@ -12,8 +12,10 @@ _TOOLS = Path(__file__).resolve().parent.parent.parent / "tools"
 
 
 def ensure_example(dataset: Dataset) -> None:
-    """Make the example data if `dataset` is that of config/example_data.json and its folder does not exist; else do
-    nothing: of an example that was made elsewhere, a missing folder is a mistake of the path."""
+    """Make the example data if `dataset` is that of config/example_data.json and its folder does not exist.
+
+    A missing folder elsewhere is a mistake in the path.
+    """
     if _is_example(dataset) and dataset.data_dir == NAME and not dataset.root.exists():
         print(f"{dataset.data_dir} does not exist: making the example data set", flush=True)
         _run("make_example.py", dataset.data_dir)
@@ -22,7 +24,7 @@ def ensure_example(dataset: Dataset) -> None:
 def ensure_example_audio(dataset: Dataset, arguments: Sequence[str]) -> None:
     """The same for its log-mel store; `arguments` are those of tools/precompute_audio.py."""
     if _is_example(dataset) and not dataset.mels.exists():
-        print(f"{dataset.mels} does not exist: turning the audio into log-mel pictures", flush=True)
+        print(f"{dataset.mels} does not exist: computing the log-mel spectrograms", flush=True)
         _run("precompute_audio.py", *arguments)
 
 

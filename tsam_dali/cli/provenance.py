@@ -1,4 +1,4 @@
-"""Where a result comes from: command, versions, hardware, commit, date."""
+"""The origin of a result: command, versions, hardware, commit, date."""
 
 import os
 import platform
@@ -13,16 +13,16 @@ from typing import Any
 
 PACKAGES = (
     *("torch", "torchvision", "timm", "nvidia-dali-cuda120", "nvidia-dali-cuda130", "av", "librosa", "numpy", "pillow"),
-    *("torchcodec", "decord", "opencv-python-headless"),  # peers of the benchmarks
+    *("torchcodec", "decord", "opencv-python-headless"),  # compared with in the benchmarks
 )
 INSTRUCTIONS = ("avx2", "avx512_f", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_fp16")
-"""Sets that a CPU may have, as torch names them. What is used may be less: of PyTorch's own kernels a set of its names
-(ATEN_CPU_CAPABILITY lowers it), of oneDNN's, which multiply matrices, all up to a limit that the user sets."""
+"""Instruction sets of CPUs, as torch names them. Fewer may be used: PyTorch's kernels follow ATEN_CPU_CAPABILITY, those
+of oneDNN, which multiply matrices, ONEDNN_MAX_CPU_ISA."""
 _DRIVER = Path("/proc/driver/nvidia/version")
 
 
 def provenance() -> dict[str, Any]:
-    """What a file of results says of its origin."""
+    """The origin that is written into result files."""
     return {
         "command": shlex.join([Path(sys.executable).name, *map(_portable, sys.orig_argv[1:])]),
         "date": time.strftime("%Y-%m-%d %H:%M:%S %z"),
@@ -44,7 +44,7 @@ def _portable(word: str) -> str:
 
 
 def _commit() -> str:
-    """Of the checkout that this code lies in, with a + if files differ from it; empty outside of one."""
+    """The commit of this checkout, with a + if files differ from it; empty outside of a checkout."""
     git = [
         "git",
         "-C",
@@ -88,12 +88,12 @@ def _hardware() -> dict[str, Any]:
 
 
 def onednn_limit() -> str:
-    """The largest instruction set that oneDNN, which convolves and multiplies matrices, may use; empty: any."""
+    """The largest instruction set that oneDNN (convolutions, matrix products) may use; empty: any."""
     return os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA", "")
 
 
 def nvidia_driver(text: str) -> str:
-    """The version in the text that NVIDIA's kernel module gives of itself, such as "570.86.10"."""
+    """The version in the version text of NVIDIA's kernel module, such as "570.86.10"."""
     return next((word for word in text.split() if re.fullmatch(r"\d+\.\d+(\.\d+)?", word)), "")
 
 

@@ -1,23 +1,19 @@
-"""The two JSON files -> one `Config`: TSAM's sections and keys, checked for names, types and ranges at once."""
+"""The two JSON files -> one `Config`: TSAM's sections and keys; names, types and ranges are checked at once."""
 
-import dataclasses
 import difflib
 import json
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import pydantic
 from annotated_types import Ge
 
-from pipelines.audio.log_mel import AudioImage
-from pipelines.dali.source import PipelineOptions
 from pipelines.dataset.clips import Dataset
+from pipelines.dataset.config import DataAugmentation, PipelineOptions
 from pipelines.dataset.list_file import read_text
 from pipelines.files.errors import InputError, ListError
-from pipelines.sampling.plan import AudioAugmentation, VideoAugmentation, VideoImage
 from tsam_dali.config.sections import Model, OptimizerParam, ShiftTemporal, TrainingParam
 
 
@@ -26,18 +22,8 @@ class ConfigError(InputError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataAugmentation:
-    """What is done to pictures and audio: section `data_augmentation`."""
-
-    video_image_param: VideoImage = field(default_factory=VideoImage)
-    video_augmentation: VideoAugmentation = field(default_factory=VideoAugmentation)
-    audio_image_param: AudioImage = field(default_factory=AudioImage)
-    audio_augmentation: AudioAugmentation = field(default_factory=AudioAugmentation)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Config:
-    """All settings of a run. TSAM's two files hold its sections; what they leave out has the defaults below."""
+    """All settings of a run: the sections of TSAM's two files, with defaults for missing keys."""
 
     dataset: Dataset
     data_augmentation: DataAugmentation = field(default_factory=DataAugmentation)
@@ -54,12 +40,12 @@ class Config:
     """Folder of all runs."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings as nested dicts and lists, as they stand in JSON."""
-        return json.loads(json.dumps(dataclasses.asdict(self)))
+        """The settings as nested dicts and lists, as in JSON."""
+        return json.loads(json.dumps(asdict(self)))
 
     @property
-    def num_audio_pictures(self) -> int:
-        """Audio segments of the network, A: each channel gives `num_segments` pictures."""
+    def num_spectrograms(self) -> int:
+        """Audio segments of the network, A: each channel gives `num_segments` spectrograms."""
         return self.model.audio_segments * self.data_augmentation.audio_image_param.num_segments
 
 
@@ -76,23 +62,21 @@ def load_config(data: str | Path, config: str | Path, overrides: Sequence[str] =
     """
     sections: dict[str, Any] = {}
     problems: list[str] = []
-    for path in dict.fromkeys((data, config)):  # tools that need only the data name its file twice
+    for path in dict.fromkeys((data, config)):  # tools that need only the data pass its file twice
         try:
             found = _read_json(path)
         except ConfigError as error:
             problems += error.problems
             continue
-        problems += [f"{path}: {name} stands in {data}, too" for name in found if name in sections and name != "help"]
+        problems += [f"{path}: {name} is also in {data}" for name in found if name in sections and name != "help"]
         sections |= found
     if problems:
         raise ConfigError(problems)
-    for override in overrides:
-        problems += _apply_override(sections, override)
-    return config_from_dict(sections, problems)
+    return config_from_dict(sections, _apply(overrides, sections))
 
 
 def change_config(config: Config, data: str | Path | None = None, overrides: Sequence[str] = ()) -> Config:
-    """The settings of a trained network, for other data: `data` and `overrides` are those of `load_config`.
+    """The settings of a trained network with other data: `data` and `overrides` as for `load_config`.
 
     Raises:
         ConfigError: with every problem found.
@@ -101,25 +85,24 @@ def change_config(config: Config, data: str | Path | None = None, overrides: Seq
     if data:
         del sections["dataset"]
         sections |= _read_json(data)
-    problems = [problem for override in overrides for problem in _apply_override(sections, override)]
-    return config_from_dict(sections, problems)
+    return config_from_dict(sections, _apply(overrides, sections))
 
 
 def check_changes(data: str | Path | None, overrides: Sequence[str]) -> None:
-    """Raises ConfigError for what is wrong with the arguments of `change_config`, whatever settings they change."""
+    """Raise ConfigError for wrong arguments of `change_config`, whatever settings they change."""
     sections = _read_json(data) if data else {"dataset": {"data_dir": ""}}
-    problems = [problem for override in overrides for problem in _apply_override(sections, override)]
-    config_from_dict(sections, problems, complete=False)
+    config_from_dict(sections, _apply(overrides, sections), complete=False)
 
 
 def config_from_dict(sections: dict[str, Any], problems: Sequence[str] = (), complete: bool = True) -> Config:
     """Nested dicts, as in the JSON files -> Config; raises ConfigError with all problems, the given ones first.
 
-    With `complete` false settings that are left out may have other values, so what they contradict is not looked at.
+    Without `complete`, contradictions are not checked, as missing settings may have other values.
     """
+    sections = _without_help(sections)
     problems = [*problems, *_unknown_keys(Config, sections)]
     try:
-        config = pydantic.TypeAdapter(Config).validate_json(json.dumps(_without_help(sections)), strict=True)
+        config = pydantic.TypeAdapter(Config).validate_json(json.dumps(sections), strict=True)
     except pydantic.ValidationError as error:
         raise ConfigError([*problems, *map(_explain, error.errors())]) from None
     problems += _contradictions(config) if complete else ()
@@ -132,7 +115,7 @@ def _read_json(path: str | Path) -> dict[str, Any]:
     try:
         sections = _from_json(read_text(path))
     except ListError as error:
-        where = "" if Path(path).exists() or Path(path).is_absolute() else f"; it is looked for from {Path.cwd()}"
+        where = "" if Path(path).exists() or Path(path).is_absolute() else f"; it is relative to {Path.cwd()}"
         raise ConfigError([problem + where for problem in error.problems]) from error
     except ValueError as error:  # not JSON: the message says where
         raise ConfigError([f"{path}: not a JSON file ({error})"]) from error
@@ -142,57 +125,64 @@ def _read_json(path: str | Path) -> dict[str, Any]:
 
 
 def _from_json(text: str) -> Any:
-    """Raises ValueError where `text` is no JSON, as Python's reader does not for NaN, infinity and equal keys."""
+    """Raise ValueError for invalid JSON, also for NaN, infinity and duplicate keys, which Python's parser accepts."""
     return json.loads(text, object_pairs_hook=_each_once, parse_constant=_no_number)
 
 
 def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} is not a number")
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    twice = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
-    if twice:
-        raise ValueError(f"{twice[0]!r} stands twice in one section")
-    return dict(pairs)
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"{max(found, key=keys.count)!r} occurs twice in one section")
+    return found
 
 
-def _apply_override(sections: dict[str, Any], override: str) -> list[str]:
-    """Set `section.key=value` in place; returns what is wrong with it."""
+def _apply(overrides: Sequence[str], sections: dict[str, Any]) -> list[str]:
+    """Set each `section.key=value` in place; returns the errors."""
+    return [error for override in overrides if (error := _apply_one(override, sections))]
+
+
+def _apply_one(override: str, sections: dict[str, Any]) -> str:
     name, separator, text = override.partition("=")
     if not separator:
-        return [f"--set {override}: expected section.key=value"]
+        return f"--set {override}: expected section.key=value"
     *folders, key = name.strip().split(".")
     for folder in folders:
         sections = sections.setdefault(folder, {})
         if not isinstance(sections, dict):
-            return [f"--set {override}: {folder} is a value, not a section"]
+            return f"--set {override}: {folder} is a value, not a section"
     try:
         sections[key] = _from_json(text)
     except ValueError:
         sections[key] = text
-    return []
+    return ""
 
 
-def _unknown_keys(section: type, values: Any, prefix: str = "") -> Iterator[str]:
+def _unknown_keys(section: type, values: dict[str, Any], prefix: str = "") -> Iterator[str]:
     """Keys of `values` that the dataclass `section` does not have, each with the nearest name."""
-    if not isinstance(values, dict):
-        return
-    known = {item.name: item.type for item in dataclasses.fields(section)}
+    known = _members(section)
     for key, value in values.items():
-        if key == "help":
-            continue
         if key not in known:
             yield f"unknown key {prefix}{key}{_nearest(key, prefix, known)}"
-        elif dataclasses.is_dataclass(known[key]):
-            yield from _unknown_keys(known[key], value, f"{prefix}{key}.")
+        elif (inner := known[key]) and isinstance(value, dict):
+            yield from _unknown_keys(inner, value, f"{prefix}{key}.")
 
 
-def _nearest(key: str, prefix: str, known: dict[str, Any]) -> str:
-    here = difflib.get_close_matches(key, known, 1, cutoff=0.5)
+def _members(section: type) -> dict[str, type | None]:
+    """The keys of a section; those that are sections themselves with their class."""
+    types = {item.name: item.type for item in fields(section)}
+    return {key: kind if isinstance(kind, type) and is_dataclass(kind) else None for key, kind in types.items()}
+
+
+def _nearest(key: str, prefix: str, known: Iterable[str]) -> str:
+    here = difflib.get_close_matches(key, list(known), 1, cutoff=0.5)
     if here:
         return f"; did you mean {prefix}{here[0]}?"
-    paths = {name.rpartition(".")[2]: name for name in setting_names()}  # the key may stand in the wrong section
+    paths = {name.rpartition(".")[2]: name for name in setting_names()}  # the key may be in the wrong section
     elsewhere = difflib.get_close_matches(key, paths, 1, cutoff=0.8)
     if elsewhere:
         return f"; did you mean {paths[elsewhere[0]]}?"
@@ -202,11 +192,8 @@ def _nearest(key: str, prefix: str, known: dict[str, Any]) -> str:
 def setting_names(section: type = Config, prefix: str = "") -> list[str]:
     """The dotted name of every setting."""
     names = []
-    for item in dataclasses.fields(section):
-        if dataclasses.is_dataclass(item.type):
-            names += setting_names(item.type, f"{prefix}{item.name}.")
-        else:
-            names.append(prefix + item.name)
+    for key, inner in _members(section).items():
+        names += setting_names(inner, f"{prefix}{key}.") if inner else [prefix + key]
     return names
 
 
@@ -225,19 +212,16 @@ def _explain(error: Any) -> str:
 
 
 def _contradictions(config: Config) -> Iterator[str]:
-    """Settings that are each in range, but not together."""
+    """Settings that are valid alone, but not together."""
     images = config.data_augmentation
     spec, size = images.audio_image_param.spec_size, images.video_image_param.output_size
     if config.model.audio_segments and spec != (3, size, size):
         yield (
             f"data_augmentation.audio_image_param.spec_size: {list(spec)} does not fit video_image_param.output_size "
-            f"{size}; audio and frames pass through the same backbone, so it must be [3, {size}, {size}]"
+            f"{size}; spectrograms and frames use the same backbone, so it must be [3, {size}, {size}]"
         )
     if config.pipeline.source == "frames" and config.pipeline.decode == "gpu_whole":
-        yield (
-            "pipeline.decode: gpu_whole reads whole videos, but pipeline.source is frames; choose cpu (libjpeg) or "
-            "gpu (nvJPEG)"
-        )
+        yield "pipeline.decode: gpu_whole is for videos, but pipeline.source is frames; choose cpu or gpu"
     shift = config.shift_temporal
     if shift.m_insert >= shift.n_insert:
         yield f"shift_temporal.m_insert: must be below n_insert ({shift.n_insert}), got {shift.m_insert}"

@@ -1,4 +1,4 @@
-"""The sections of the settings that belong to learning. Those of the data stand next to the code in `pipelines`."""
+"""The sections of the settings for network and training. Those for the data are next to the code in `pipelines`."""
 
 import math
 from dataclasses import dataclass, field
@@ -6,8 +6,6 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Interval
 
-EVALUATION_BATCH_SIZE = 16
-"""Clips in a step of each rank, in an evaluation."""
 PUBLISHED = {  # as in TSAM's code, https://github.com/aav-antonov/TSAM; no checksums are published
     "miil_21k": "resnet50_miil_21k.pth",
     "kinetics400": "resnet50_kinetics400.ckpt.pth.tar",
@@ -24,21 +22,20 @@ class Model:
     audio_segments: Annotated[int, Interval(ge=0, le=2)] = 0
     """Audio segments: 0 none, 1 the first channel, 2 left and right (a mono file twice)."""
     arch: str = "resnet50"
-    """Backbone: a timm name; `resnet50_timm` means `resnet50`, with TSAM's first weights."""
+    """Backbone: a timm name; `resnet50_timm` means `resnet50`, with TSAM's initial weights."""
     pretrain: str = "imagenet"
-    """First weights of the backbone: `none`, `imagenet`, a timm tag, or one of TSAM's published files: `miil_21k`,
-    `kinetics400`, `something_v1`. `imagenet` is timm's default for the name, but for `resnet50_timm` what TSAM loads
-    there, MIIL's ImageNet-21k ResNet-50 (`miil_21k`). All are fetched with --download alone."""
+    """Initial weights of the backbone: `none`, `imagenet`, a timm tag, or one of TSAM's published files: `miil_21k`,
+    `kinetics400`, `something_v1`. `imagenet` is timm's default for the name, but for `resnet50_timm` MIIL's
+    ImageNet-21k ResNet-50 (`miil_21k`), as in TSAM. They are downloaded only with --download."""
     weights: str = ""
-    """File with the first weights, or the name of a published one; comes before `pretrain`."""
+    """File with the initial weights, or the name of a published one; replaces `pretrain`."""
     normalize: Literal["none", "backbone"] = "none"
-    """`none`: pixels 0..1 as they are, as TSAM and MIIL's weights have them; `backbone`: minus the mean, by the
-    deviation, that timm names, as most of timm's weights expect. Others than the weights were trained with are a
-    warning."""
+    """`none`: pixels 0..1, as for TSAM's and MIIL's weights; `backbone`: minus timm's mean, divided by its standard
+    deviation, as most of timm's weights expect. A normalisation that does not match the weights is a warning."""
     dropout: Annotated[float, Interval(ge=0, lt=1)] = 0.5
-    """Dropout of each segment's features, before their mean."""
+    """Dropout of each segment's features, before they are averaged."""
     missing_audio: Literal["silence", "error", "drop"] = "silence"
-    """What becomes of clips without audio: heard as silence, refused at the start, or left out."""
+    """Clips without audio: used with silence, an error at the start, or left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +55,7 @@ class ShiftTemporal:
     edge: Literal["keep", "zero"] = "keep"
     """Where the other frame does not exist: `keep` the frame's own values (TSAM) or `zero` (TSM)."""
     causal: bool = False
-    """Take channels from earlier frames alone, at every distance; those that would come from later ones stay."""
+    """Take channels from earlier frames only; those that would come from later frames are not shifted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,50 +67,50 @@ class TrainingParam:
     batch_size: Annotated[int, Ge(1)] = 64
     """Samples in a step of the whole job, whatever the number of ranks."""
     repeats: Annotated[int, Ge(1)] = 1
-    """Samples of each video in a batch, with frames, crop and colors of their own, for which it is decoded once
-    (repeated augmentation): of raw clips on a CPU, 2 give nearly twice as many samples a second. A step then has
-    batch_size / repeats videos, an epoch `repeats` times as many steps. NVDEC (`gpu`, `gpu_whole`) and `frames` decode
-    each sample all the same."""
+    """Samples of each video in a batch, each with its own frames, crop and colors, from one decoding (repeated
+    augmentation): for raw clips on a CPU, 2 give nearly twice as many samples per second. A step then has batch_size /
+    repeats videos, an epoch `repeats` times as many steps. NVDEC (`gpu`, `gpu_whole`) and `frames` decode each sample
+    separately."""
     num_workers: Annotated[int, Ge(0)] = 8
-    """Decode processes of the whole machine, shared by its ranks; never more than it has cores. Training and validation
-    each have as many; those of the other wait. 0: decode in the training processes."""
+    """Decode processes of the whole machine, shared by its ranks; at most one per core. Training and validation each
+    have as many, and use them in turn. 0: decode in the training processes."""
     amp: Literal["bf16", "fp16", "off"] = "bf16"
     """Number format of convolutions and matrix products. On a CPU without instructions for bf16, or where
     ONEDNN_MAX_CPU_ISA leaves them out, bf16 means `off`."""
     channels_last: bool = True
-    """Channels-last memory for the network, which turns what it is fed into it."""
+    """Channels-last memory format of the network and its activations."""
     compile: bool = False
     """Compile the network with torch.compile."""
     accumulate: Annotated[int, Ge(1)] = 1
-    """Parts in which a step's clips pass through the network, one after another."""
+    """Gradient accumulation: parts into which the clips of a step are split."""
     seed: Annotated[int, Ge(0)] = 0
-    """Seed of everything random."""
+    """Seed of all random numbers."""
     label_smoothing: Annotated[float, Interval(ge=0, lt=1)] = 0.0
-    """Share of the target that is spread over all classes."""
+    """Share of the target that is distributed over all classes."""
     class_weights: Literal["none", "balanced"] = "none"
-    """`balanced`: clips of rare classes count more in the loss, clips / (classes * clips of the class)."""
+    """`balanced`: clips of rare classes count more in the loss, by clips / (classes * clips of the class)."""
     mixup: Annotated[float, Ge(0)] = 0.0
-    """Blend pairs of clips, audio and labels alike; alpha of the Beta distribution of the share. 0: no mixup. Pairs are
-    made within a rank's part of the batch: they change with the number of ranks, and one clip a rank has no partner."""
+    """Blend pairs of clips (frames, audio and labels); alpha of the Beta distribution of the share. 0: no mixup. Pairs
+    are made within a rank's part of the batch: they change with the number of ranks, and need two clips per rank."""
     ema_decay: Annotated[float, Interval(ge=0, lt=1)] = 0.0
-    """Validate, and keep beside the weights, their moving average with this decay per step, e.g. 0.9998. 0: none."""
+    """Decay per step of a moving average of the weights, e.g. 0.9998, which is validated and saved as well. 0: none."""
     batch_norm: Literal["train", "partial", "frozen", "sync"] = "train"
-    """BatchNorm: `train`; `frozen`: statistics and weights stay; `partial`: all but the first (TSM); `sync`: statistics
-    over all ranks (GPUs only)."""
+    """BatchNorm: `train`; `frozen`: fixed statistics and weights; `partial`: frozen except the first (TSM); `sync`:
+    statistics over all ranks (GPUs only)."""
     freeze: dict[str, Annotated[int, Ge(0)]] = field(default_factory=dict)
-    """Parts that stay as they are until an epoch, e.g. {"layer1": 5}: the backbone's names, as the network's picture
+    """Parts that are frozen until an epoch, e.g. {"layer1": 5}: names of the backbone, as `python -m tsam_dali.model`
     prints them, or `head`."""
     save_every_steps: Annotated[int, Ge(0)] = 0
-    """Checkpoints inside an epoch, in steps; 0: by time alone."""
+    """Steps between checkpoints within an epoch; 0: by time only."""
     save_every_minutes: Annotated[float, Ge(0)] = 10.0
-    """Checkpoints inside an epoch, in minutes; 0: none."""
+    """Minutes between checkpoints within an epoch; 0: none."""
     keep_checkpoints: Annotated[int, Ge(1)] = 2
-    """How many of the newest checkpoints are kept to go on from; the one before serves if the newest is damaged."""
+    """How many of the newest checkpoints are kept; if the newest is damaged, the one before is resumed."""
     log_steps: Annotated[int, Ge(1)] = 50
-    """Steps of each window of which metrics.jsonl says loss, rate, clips/s, data wait, gradient norm and memory. The
-    last window of an epoch ends with it."""
+    """Steps between records in metrics.jsonl of loss, rate, clips/s, data wait, gradient norm and memory. The last
+    record of an epoch may cover fewer."""
     trackers: tuple[Literal["wandb", "mlflow"], ...] = ()
-    """Experiment trackers that are told as well as TensorBoard (extras `wandb`, `mlflow`); they cannot stop a run."""
+    """Experiment trackers besides TensorBoard (extras `wandb`, `mlflow`); their errors do not stop a run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,27 +120,28 @@ class OptimizerParam:
     lr: Annotated[float, Gt(0)] = 5e-2
     """Learning rate."""
     lr_decay: tuple[float, ...] = ()
-    """`[factor, epoch, factor, epoch, ...]`: from that epoch on the rate is factor * lr (schedule `step`)."""
+    """`[factor, epoch, factor, epoch, ...]`: from each epoch on the rate is factor * lr (schedule `step`)."""
     momentum: Annotated[float, Interval(ge=0, lt=1)] = 0.9
     """Momentum."""
     weight_decay: Annotated[float, Ge(0)] = 1e-4
     """Weight decay."""
     gd: Annotated[float, Ge(0)] = 20.0
-    """Largest norm of the gradient; longer ones are scaled down to it. 0: no limit."""
+    """Gradient clipping: the largest norm of the gradient. 0: no limit."""
     name: str = "sgd"
     """Optimizer, a timm name."""
     schedule: Literal["step", "cosine"] = "step"
-    """How the rate falls: in the steps of lr_decay, or along a half cosine to zero."""
+    """Learning rate schedule: the steps of lr_decay, or a half cosine to zero."""
     warmup_epochs: Annotated[float, Ge(0)] = 0.0
     """Epochs over which the rate rises to lr."""
     lr_batch_size: Annotated[int, Ge(0)] = 0
-    """Batch size that lr was chosen for; with another one the rate is scaled linearly. 0: lr as it is."""
+    """Batch size that lr was chosen for; the rate is scaled linearly to another one. 0: lr is not scaled."""
     decay_norm_bias: bool = True
-    """Weight decay also on norms and biases, as TSAM has it."""
+    """Weight decay also for norms and biases, as in TSAM."""
     multipliers: Literal["none", "tsm"] = "none"
-    """`tsm`: biases learn at 2 times the rate, the last layer at 5, its bias at 10; biases and norms do not decay."""
+    """`tsm`: 2 times the rate for biases, 5 times for the last layer, 10 times for its bias; no weight decay for biases
+    and norms."""
 
     @property
     def smooth_epochs(self) -> float:
-        """Until this epoch the rate changes with every step, from then on between epochs alone."""
+        """Until this epoch the rate changes with every step, later only between epochs."""
         return math.inf if self.schedule == "cosine" else self.warmup_epochs

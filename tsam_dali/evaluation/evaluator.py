@@ -8,11 +8,10 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, Literal
 
 import numpy as np
 import torch
-from torch import nn
 
 from pipelines.dataset.list_file import Entry
 from pipelines.dataset.load import Loaded
@@ -20,16 +19,17 @@ from pipelines.files.words import counted
 from pipelines.loader import Batch, build_loader
 from pipelines.sampling.views import Protocol, Views
 from tsam_dali.config.load import Config
-from tsam_dali.config.sections import EVALUATION_BATCH_SIZE
 from tsam_dali.distributed import Job, merged_over_ranks
+from tsam_dali.evaluation.options import EvaluationOptions
 from tsam_dali.evaluation.scores import TOP, score
-from tsam_dali.evaluation.view_average import Average, VideoProbabilities, VideoScores
+from tsam_dali.evaluation.view_average import VideoProbabilities, VideoScores
+from tsam_dali.model.tsam import TSAM
 from tsam_dali.report.mistakes import SHOWN_MISTAKES, Mistake, WorstMistakes
 from tsam_dali.training.engine import evaluate
 from tsam_dali.training.loss import clip_losses
 from tsam_dali.training.progress import Progress
 
-SPLIT = "validation"
+SPLIT: Final = "validation"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,23 +37,23 @@ class Evaluation:
     """What an evaluation found. Rows are those of `data.clips`."""
 
     data: Loaded
-    audio: bool  # whether the network heard the audio of the videos
+    audio: bool  # whether the network was given the audio of the videos, or silence
     label: np.ndarray  # int (N,)
     unreadable: dict[str, str]  # id -> why, of the videos without a score, in the order of the list
     partly_unreadable: dict[str, str]  # the same of those that are scored from some of their views only
     found: VideoProbabilities
     after: list[dict[str, Any]]  # scores after 1, 2, ... clips; see `tsam_dali.evaluation.scores.score`
     with_audio: dict[str, Any] | None  # scores with audio after all clips, where `found` is without
-    mistakes: list[Mistake]  # the worst of `found`, on rank 0, with the pictures of the last view
+    mistakes: list[Mistake]  # the worst of `found`, on rank 0, with the frames of the last view
 
     @property
     def scores(self) -> dict[str, Any]:
         return self.after[-1]
 
     @property
-    def heard(self) -> str:
-        """What to say of the scores: with or without audio."""
-        return heard(self.audio)
+    def audio_used(self) -> str:
+        """`with audio` or `without audio`."""
+        return audio_used(self.audio)
 
     def scored_videos(self) -> tuple[np.ndarray, np.ndarray]:
         """Probabilities (n, C) and labels (n,) of the videos with a score."""
@@ -65,15 +65,14 @@ class Evaluation:
         return self.data.entries[SPLIT]
 
 
-def heard(audio: bool) -> str:
-    """What to say of scores."""
+def audio_used(audio: bool) -> str:
     return "with audio" if audio else "without audio"
 
 
-def choose_views(protocol: Protocol, config: Config, clips: int | None = None, crops: int | None = None) -> Views:
-    """The views of a protocol; `clips` and `crops` come before its own numbers."""
+def choose_views(protocol: Protocol, config: Config, clips: int | None = None, crops: Literal[1, 3] = 1) -> Views:
+    """The views of a protocol; `clips` replaces its own number."""
     own = {"tsam": config.model_validation, "tsm-dense": 10, "centre": 1}
-    return Views(protocol=protocol, clips=clips or own[protocol], crops=crops or 1)
+    return Views(protocol=protocol, clips=clips or own[protocol], crops=crops)
 
 
 def every_video(config: Config) -> Config:
@@ -82,55 +81,50 @@ def every_video(config: Config) -> Config:
 
 
 def evaluate_videos(
-    network: nn.Module,
+    network: TSAM,
     config: Config,
     job: Job,
     data: Loaded,
     views: Views,
+    options: EvaluationOptions,
     *,
-    average: Average = "logits",
-    no_audio: bool = False,
-    batch_size: int = EVALUATION_BATCH_SIZE,
-    tell: Callable[[str], None] = lambda line: None,
+    report: Callable[[str], None] = lambda line: None,
 ) -> Evaluation:
     """Score all videos of the validation list, on all ranks together; every rank must call it.
 
     Args:
         network: on the job's device.
         data: what `pipelines.dataset.load.load_data` found; videos that turn out unreadable now are listed as well.
-        average: what is averaged over the views of a video.
-        no_audio: the network hears silence (log(eps) everywhere, as of a clip without audio); it is scored with audio
-            too.
-        batch_size: clips in a step of each rank, at most as many as there are videos; the number of ranks must not
-            change it.
-        tell: called on rank 0 with a line of text after each clip.
+        options: silence is log(eps) everywhere, as for a clip without audio.
+        report: called on rank 0 with a line of text after each clip.
 
     Raises:
-        ValueError: a label that the network does not know, a network without audio, or no video can be read.
+        ValueError: a label that the network does not have, `no_audio` without audio input, or no readable video.
     """
-    num_class = network.head.out_features
+    num_class, no_audio = network.head.out_features, options.no_audio
     _check(config, data, num_class, no_audio)
     clips, expected = data.clips[SPLIT], len(data.entries[SPLIT])
-    batch_size = min(batch_size, len(clips))
+    batch_size = min(options.batch_size, len(clips))
     label = np.array([clip.label for clip in clips])
-    sums = [VideoScores(len(clips), num_class, average, job.device) for _ in range(1 + no_audio)]
+    sums = [VideoScores(len(clips), num_class, options.average, job.device) for _ in range(1 + no_audio)]
     audio = bool(config.model.audio_segments) and not no_audio
     silence = math.log(config.data_augmentation.audio_image_param.eps)
-    place = {"device": job.device, "rank": job.rank, "world": job.world, "local_world": job.local_world}
-    after, worst = [], WorstMistakes(SHOWN_MISTAKES)
-    options = {"views": views, "rank_batch": batch_size, "once": True}
-    with build_loader(every_video(config), SPLIT, clips, **options, **place) as loader:
+    after: list[dict[str, Any]] = []
+    worst = WorstMistakes(SHOWN_MISTAKES)
+    with build_loader(
+        every_video(config), SPLIT, clips, views=views, rank_batch=batch_size, once=True, **job.place
+    ) as loader:
         for clip in range(views.clips):
             for crop in range(views.crops):
                 title = f"clip {clip + 1} of {views.clips}" + (f", crop {crop + 1}" if views.crops > 1 else "")
                 progress = Progress(loader, title, clips_per_step=batch_size * job.world, show=job.is_main)
-                batches = _silent_then_heard(progress, silence) if no_audio else progress
+                batches = _without_then_with_audio(progress, silence) if no_audio else progress
                 is_last = (clip + 1, crop + 1) == (views.clips, views.crops)
                 evaluate(network, batches, config, job, _adder(sums, worst if is_last else None))
             found, *other = [videos.result() for videos in sums]
             after.append(_scores(found, label, expected, audio))
             if job.is_main:
-                tell(f"{counted(clip + 1, 'clip')}, {heard(audio)}: {describe(after[-1])}")
+                report(f"{counted(clip + 1, 'clip')}, {audio_used(audio)}: {describe(after[-1])}")
         bad = merged_over_ranks(loader.bad)
     reasons = {clips[row].id: bad[row] for row in sorted(bad)}
     scored = {clip.id for clip, views_read in zip(clips, found.views, strict=True) if views_read}
@@ -149,7 +143,7 @@ def evaluate_videos(
 
 
 def describe(scores: dict[str, Any]) -> str:
-    """Accuracies, and of how many videos they are."""
+    """Accuracies and the number of videos, in words."""
     best = f", top-{TOP} {scores[f'top{TOP}']:.2%}" if f"top{TOP}" in scores else ""
     return (
         f"accuracy {scores['accuracy']:.2%}, balanced {scores['balanced_accuracy']:.2%}{best} "
@@ -165,12 +159,13 @@ def _check(config: Config, data: Loaded, num_class: int, no_audio: bool) -> None
                 f"{counted(num_class, 'class', 'classes')}, 0 to {num_class - 1}"
             )
     if no_audio and not config.model.audio_segments:
-        raise ValueError("no_audio: this network hears nothing anyway (model.audio_segments is 0)")
+        raise ValueError("no_audio: this model has no audio input (model.audio_segments is 0)")
 
 
-def _silent_then_heard(batches: Iterable[Batch], silence: float) -> Iterator[Batch]:
-    """Each batch twice: with silent pictures in place of its audio, and as it is."""
+def _without_then_with_audio(batches: Iterable[Batch], silence: float) -> Iterator[Batch]:
+    """Each batch twice: with silence in place of its audio, and as it is."""
     for batch in batches:
+        assert batch.audio is not None
         yield batch._replace(audio=torch.full_like(batch.audio, silence))
         yield batch
 

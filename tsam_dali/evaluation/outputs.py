@@ -33,9 +33,9 @@ DECIMALS = 6
 def write_evaluation(
     folder: Path, evaluation: Evaluation, names: Sequence[str], about: dict[str, Any], title: str = "Evaluation"
 ) -> None:
-    """Write predictions.jsonl, summary.json, classes.csv, confusion.png and report.html, in place of earlier ones.
+    """Write predictions.jsonl, summary.json, classes.csv, confusion.png and report.html, replacing earlier ones.
 
-    Each takes its name when it is whole and on the disk.
+    Each file appears under its name only when it is complete and on disk.
 
     Args:
         names: C class names.
@@ -56,7 +56,7 @@ def write_evaluation(
     _write(folder / "classes.csv", rows.getvalue())
     matrix = confusion_matrix(label, probabilities.argmax(1), labels=range(len(names)))
     with replacing(folder / "confusion.png") as temporary, temporary.open("wb") as file:
-        plot_confusion(matrix, names, file, evaluation.heard)
+        plot_confusion(matrix, names, file, evaluation.audio_used)
     write_page(folder / "report.html", title, _sections(evaluation, matrix, names, about))
 
 
@@ -68,17 +68,17 @@ def _write(path: Path, text: str) -> None:
 def _sections(
     evaluation: Evaluation, matrix: np.ndarray, names: Sequence[str], about: dict[str, Any]
 ) -> Iterator[Section]:
-    """Of the HTML page: the scores, the confusion matrix, the classes, how it was scored."""
+    """The sections of the HTML page."""
     scores = evaluation.scores
     numbers = [(name.replace("_", " "), f"{scores[name]:.1%}") for name in accuracies(evaluation)]
     numbers += [("calibration error", f"{scores['calibration_error']:.1%}")]
-    yield numbers_section("Scores", numbers, f"{_videos(scores)}, {evaluation.heard}")
+    yield numbers_section("Scores", numbers, f"{_videos(scores)}, {evaluation.audio_used}")
     if len(evaluation.after) > 1:
         clips = [
             (f"{counted(count, 'clip')}, {_videos(after)}", f"{after['accuracy']:.1%}")
             for count, after in enumerate(evaluation.after, 1)
         ]
-        yield numbers_section("Accuracy after 1, 2, ... clips", clips, evaluation.heard)
+        yield numbers_section("Accuracy after 1, 2, ... clips", clips, evaluation.audio_used)
     if evaluation.with_audio:
         parts = (
             (f"{name.replace('_', ' ')} with audio", evaluation.with_audio[name]) for name in accuracies(evaluation)
@@ -91,12 +91,12 @@ def _sections(
     if evaluation.partly_unreadable:
         what = "videos that are scored, but not from all of their views"
         yield reasons_section("Read in part", evaluation.partly_unreadable, what)
-    yield confusion_section(matrix, names, evaluation.heard)
+    yield confusion_section(matrix, names, evaluation.audio_used)
     labels = [entry.label for entry in evaluation.entries]
-    classes = classes_section(matrix, names, np.bincount(labels, minlength=len(names)))
-    yield classes._replace(note=f"{classes.note}; {evaluation.heard}")
+    classes = classes_section(matrix, names, np.bincount(labels, minlength=len(names)).tolist())
+    yield classes._replace(note=f"{classes.note}; {evaluation.audio_used}")
     ids = [clip.id for clip in evaluation.data.clips[SPLIT]]
-    what = f"wrong {evaluation.heard} by all views together, largest loss first; pictures of the last view"
+    what = f"wrong {evaluation.audio_used} by all views together, largest loss first; frames of the last view"
     yield mistakes_section(evaluation.mistakes, names, ids)._replace(note=what)
     yield settings_section(about)
 

@@ -1,10 +1,8 @@
-"""What `tsam_dali.evaluate` and `train --validate` share: score a network, write the files, say what was found."""
+"""What `tsam_dali.evaluate` and `train --validate` share: score a network, write the files, print a summary."""
 
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-
-from torch import nn
 
 from pipelines.dataset.load import load_data
 from pipelines.files.words import counted
@@ -13,49 +11,45 @@ from tsam_dali import distributed
 from tsam_dali.cli.common import make_folder
 from tsam_dali.cli.provenance import provenance
 from tsam_dali.config.load import Config
-from tsam_dali.config.sections import EVALUATION_BATCH_SIZE
 from tsam_dali.distributed import Job
 from tsam_dali.evaluation.evaluator import SPLIT, Evaluation, describe, evaluate_videos, every_video
+from tsam_dali.evaluation.options import EvaluationOptions
 from tsam_dali.evaluation.outputs import write_evaluation
-from tsam_dali.evaluation.view_average import Average
+from tsam_dali.model.tsam import TSAM
 
 PARTS = 3
 """Names at the end of a checkpoint's path that a title shows: RUN/checkpoints/NAME."""
 
 
 def default_folder(checkpoint: str) -> Path:
-    """Where the results of a checkpoint lie unless asked otherwise."""
+    """Where the results of a checkpoint are written by default."""
     return Path(f"{checkpoint.rstrip('/')}_evaluation")
 
 
 def report_evaluation(
-    network: nn.Module,
+    network: TSAM,
     config: Config,
     job: Job,
     views: Views,
     folder: Path,
     class_names: Sequence[str],
     checkpoint: str | Path,
-    *,
-    average: Average = "logits",
-    no_audio: bool = False,
-    batch_size: int = EVALUATION_BATCH_SIZE,
+    options: EvaluationOptions,
 ) -> None:
     """Score the videos of the validation list; rank 0 writes the results into `folder` and prints them.
 
-    Every rank must call it. `checkpoint` is the path of the weights, for the title; the options are those of
-    `evaluate_videos`.
+    Every rank must call it. `checkpoint` is the path of the weights, for the title.
 
     Raises:
         ValueError: the folder cannot be made, something is wrong with the list, or as `evaluate_videos`.
     """
     distributed.on_rank_0(lambda: make_folder(folder))  # before the work, not after it
     data = distributed.on_rank_0(lambda: load_data(every_video(config), [SPLIT]))
-    options = {"average": average, "no_audio": no_audio, "batch_size": batch_size}
-    evaluation = evaluate_videos(network, config, job, data, views, **options, tell=print)
+    evaluation = evaluate_videos(network, config, job, data, views, options, report=print)
     if job.is_main:
         title = f"Evaluation of {_short(checkpoint)} {_protocol(config, views, evaluation)}"
-        about = {"title": title, "views": dataclasses.asdict(views), **options, "config": config.to_dict()}
+        about = {"title": title, "views": dataclasses.asdict(views), **dataclasses.asdict(options)}
+        about |= {"config": config.to_dict()}
         write_evaluation(folder, evaluation, class_names, about | provenance(), title)
         _summarize(evaluation, folder)
 
@@ -69,15 +63,15 @@ def _protocol(config: Config, views: Views, evaluation: Evaluation) -> str:
     """On which data, and how, the scores were found."""
     data = config.dataset.name or config.dataset.root.name
     crops = f" x {counted(views.crops, 'crop')}" if views.crops > 1 else ""
-    return f"on {data}: {views.protocol}, {counted(views.clips, 'clip')}{crops}, {evaluation.heard}"
+    return f"on {data}: {views.protocol}, {counted(views.clips, 'clip')}{crops}, {evaluation.audio_used}"
 
 
 def _summarize(evaluation: Evaluation, folder: Path) -> None:
-    """Say on the terminal what was found and where the rest lies."""
+    """Print the scores and where the files are."""
     scores = evaluation.scores
     print(
-        f"{evaluation.heard}: {describe(scores)}\nmean class accuracy {scores['mean_class_accuracy']:.2%}, "
-        f"calibration error (ECE) {scores['calibration_error']:.2%}, on the same videos {evaluation.heard}"
+        f"{evaluation.audio_used}: {describe(scores)}\nmean class accuracy {scores['mean_class_accuracy']:.2%}, "
+        f"calibration error (ECE) {scores['calibration_error']:.2%}, on the same videos {evaluation.audio_used}"
     )
     if evaluation.with_audio:
         gain = evaluation.with_audio["accuracy"] - scores["accuracy"]
@@ -86,4 +80,4 @@ def _summarize(evaluation: Evaluation, folder: Path) -> None:
         print(f"not scored: {clip_id}: {reason}")
     for clip_id, reason in evaluation.partly_unreadable.items():
         print(f"read in part: {clip_id}: {reason}")
-    print(f"lines, tables and pictures: {folder}")
+    print(f"predictions, tables and plots: {folder}")

@@ -1,4 +1,4 @@
-"""Probabilities and labels -> the figures of an evaluation. Letters: N videos, C classes."""
+"""Probabilities and labels -> the scores of an evaluation. Letters: N videos, C classes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,14 +8,14 @@ import numpy as np
 CALIBRATION_BINS = 15
 """Bins of equal width over the confidence 0..1, as in Guo et al., "On calibration of modern neural networks" (2017)."""
 TOP = 5
-"""Classes that a video may have among its most probable ones, for a second accuracy."""
+"""The k of the top-k accuracy."""
 
 
 def score(probabilities: np.ndarray, label: np.ndarray, expected: int) -> dict[str, Any]:
-    """The figures of N > 0 scored videos out of `expected` ones; accuracies and calibration error are 0..1.
+    """The scores of N > 0 scored videos out of `expected` ones; accuracies and calibration error are 0..1.
 
     `balanced_accuracy` is the mean recall of the classes that occur; in `mean_class_accuracy` a class that is predicted
-    but does not occur counts as 0, as in mmaction2. `top5` is there with more than five classes alone: with
+    but does not occur counts as 0, as in mmaction2. `top5` is only there with more than five classes: with
     fewer it is always 1.
 
     Args:
@@ -47,8 +47,8 @@ def top(probabilities: np.ndarray, k: int) -> np.ndarray:
 def calibration_error(probabilities: np.ndarray, label: np.ndarray) -> float:
     """Expected calibration error, 0..1: how far the confidence is from the accuracy, on average over the videos.
 
-    The confidence is the probability of the prediction. Videos of like confidence stand in one of `CALIBRATION_BINS`
-    bins; each bin adds |accuracy - mean confidence| times its share of the videos.
+    The confidence is the probability of the prediction. Videos are sorted by it into `CALIBRATION_BINS` bins; each bin
+    adds |accuracy - mean confidence| times its share of the videos.
     """
     confidence, right = probabilities.max(1), probabilities.argmax(1) == label
     place = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)

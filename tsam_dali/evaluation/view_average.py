@@ -1,14 +1,13 @@
-"""What the network says of each video, added up over its views and the ranks."""
+"""The outputs of the network for each video, summed over its views and the ranks."""
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from pipelines.loader import Batch
 from tsam_dali.distributed import sum_over_ranks
-
-Average = Literal["logits", "probabilities"]
+from tsam_dali.evaluation.options import Average
 
 
 class VideoProbabilities(NamedTuple):

@@ -1,7 +1,7 @@
 """A network as one file that runs without this project: ONNX for onnxruntime, .pt2 for PyTorch.
 
 Both take `video` (B, S, 3, H, W) and, for a network with audio, `audio` (B, A, 3, H, W), float32, for any number B of
-clips, and give `logits` (B, classes). What the inputs must be is kept in the file, see `read_preprocessing`.
+clips, and give `logits` (B, classes). The file also says how the inputs are made, see `read_preprocessing`.
 """
 
 import importlib
@@ -32,7 +32,7 @@ class ExportError(ValueError):
 
 
 def write_network(path: Path, network: nn.Module, about: dict[str, Any]) -> float:
-    """Write a network to `path`, .onnx or .pt2. The file takes its name when what it computes has been compared.
+    """Write a network to `path`, .onnx or .pt2. The file appears there only after its logits have been compared.
 
     Args:
         network: in evaluation mode, float32, on the CPU.
@@ -42,14 +42,14 @@ def write_network(path: Path, network: nn.Module, about: dict[str, Any]) -> floa
         The largest difference to the logits of PyTorch.
 
     Raises:
-        ExportError: another suffix, missing packages, other logits than PyTorch's, or a place that takes no file.
+        ExportError: another suffix, missing packages, other logits than PyTorch's, or a path that cannot be written.
     """
     check_format(path)
     write, load = (_write_onnx, _load_onnx) if path.suffix == ONNX else (_write_pt2, _load_pt2)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary_path(path) as temporary, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the exporters to themselves: what the file computes is compared below
+            warnings.simplefilter("ignore")  # of the exporters; the results are compared below
             write(temporary, _program(network, about), json.dumps(about))
             difference = _compare(path, network, load(temporary), about)
             temporary.replace(path)
@@ -103,23 +103,24 @@ def _need(*packages: str) -> None:
 
 
 def _inputs(about: dict[str, Any], clips: int) -> dict[str, Tensor]:
-    """Random pictures, by the names of the inputs."""
+    """Random inputs by name."""
     draws = torch.Generator().manual_seed(clips)
     shapes = {name: about[name]["shape"][1:] for name in ("video", "audio") if about[name]}
     return {name: torch.rand(clips, *shape, generator=draws) for name, shape in shapes.items()}
 
 
 def _program(network: nn.Module, about: dict[str, Any]) -> torch.export.ExportedProgram:
-    pictures = _inputs(about, 2)
+    inputs = _inputs(about, 2)
     batch = torch.export.Dim("batch")
     with torch.no_grad():
         return torch.export.export(
-            network, tuple(pictures.values()), dynamic_shapes={name: {0: batch} for name in pictures}
+            network, tuple(inputs.values()), dynamic_shapes={name: {0: batch} for name in inputs}
         )
 
 
 def _write_onnx(path: Path, program: torch.export.ExportedProgram, about: str) -> None:
     exported = torch.onnx.export(program, dynamo=True, external_data=False, output_names=["logits"], verbose=False)
+    assert exported is not None  # with dynamo it is a program
     exported.model.metadata_props[KEY] = about
     exported.save(path, external_data=False)
 
@@ -129,8 +130,8 @@ def _load_onnx(path: Path) -> Callable[[dict[str, Tensor]], Tensor]:
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
-    def run(pictures: dict[str, Tensor]) -> Tensor:
-        return torch.from_numpy(session.run(["logits"], {name: item.numpy() for name, item in pictures.items()})[0])
+    def run(inputs: dict[str, Tensor]) -> Tensor:
+        return torch.from_numpy(session.run(["logits"], {name: item.numpy() for name, item in inputs.items()})[0])
 
     return run
 
@@ -141,7 +142,7 @@ def _write_pt2(path: Path, program: torch.export.ExportedProgram, about: str) ->
 
 def _load_pt2(path: Path) -> Callable[[dict[str, Tensor]], Tensor]:
     module = torch.export.load(path).module()
-    return lambda pictures: module(*pictures.values())
+    return lambda inputs: module(*inputs.values())
 
 
 def _compare(
@@ -149,9 +150,9 @@ def _compare(
 ) -> float:
     largest = 0.0
     for clips in BATCHES:
-        pictures = _inputs(about, clips)
+        inputs = _inputs(about, clips)
         with torch.no_grad():
-            expected, got = network(*pictures.values()), run(pictures)
+            expected, got = network(*inputs.values()), run(inputs)
         difference = (got - expected).abs().max().item()
         if not difference <= TOLERANCE * max(1.0, expected.abs().max().item()):  # also for a difference of nan
             raise ExportError(

@@ -1,4 +1,4 @@
-"""Videos that no list names: from their files through a trained network. S video and A audio segments, C classes."""
+"""Run a trained network on video files that are in no list. S video and A audio segments, C classes."""
 
 import logging
 import os
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from pipelines.audio.from_video import FileAudio
@@ -20,14 +20,15 @@ from pipelines.parallel.sandbox import Fault, Limits, map_limited
 from pipelines.sampling.views import Views
 from tsam_dali.config.load import Config, change_config
 from tsam_dali.model.precision import autocast
+from tsam_dali.model.tsam import TSAM
 
 log = logging.getLogger(__name__)
 BATCH_SIZE = 8
-"""Clips in a step."""
+"""Clips per step."""
 
 
-class ClipScores(NamedTuple):
-    """One clip that went through the network, or (`error`) could not be read."""
+class ClipOutput(NamedTuple):
+    """Input and output of the network for one clip; `error` says why the clip could not be read."""
 
     probabilities: Tensor  # float32 (C,)
     video: Tensor
@@ -38,11 +39,13 @@ class ClipScores(NamedTuple):
 def probe_files(
     probe: Callable[[str], dict[str, Any]], paths: list[str]
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-    """Path -> record of the videos that can be opened, in their order; path -> why not, of the others. In child
-    processes, as a file may hang a decoder or bring it down; with a bar on a terminal, as all come before the first."""
+    """Path -> record of the videos that can be opened, in their order; path -> why not, of the others.
+
+    Runs in child processes, as a file may hang or crash a decoder, and shows a progress bar on a terminal.
+    """
     probed = map_limited(probe, paths, len(os.sched_getaffinity(0)), Limits())
     hidden = len(paths) == 1 or not sys.stderr.isatty()
-    found = dict(tqdm(probed, total=len(paths), desc="looking at the videos", unit="file", disable=hidden))
+    found = dict(tqdm(probed, total=len(paths), desc="probing videos", unit="file", disable=hidden))
     records, errors = {}, {}
     for path in paths:
         record = found[path]
@@ -56,28 +59,29 @@ def probe_files(
 
 
 def file_clip(path: str, record: dict[str, Any]) -> Clip:
+    """The clip of a whole file, from what `pipelines.decode.probe.probe_video` found."""
     size = {key: record[key] for key in ("frames", "height", "width", "pixel_aspect")}
     return Clip(id=path, label=0, path=path, audio=path if record["audio_rate"] else "", **size)
 
 
 @torch.no_grad()
-def score_clips(
-    network: nn.Module,
+def classify_clips(
+    network: TSAM,
     config: Config,
     device: torch.device,
     clips: list[Clip],
     views: Views | None = None,
     spectrograms: Iterator[np.ndarray] | None = None,
-) -> Iterator[ClipScores]:
-    """What a network in evaluation mode says of each clip, in their order.
+) -> Iterator[ClipOutput]:
+    """Run a network in evaluation mode on each clip, in their order.
 
     Args:
         network: on `device`.
-        config: its settings, which read videos.
-        device: where it runs.
+        config: its settings, with which videos are read.
+        device: of the network.
         clips: their ids are the paths of their files.
-        views: what is seen of each; default: the middle frames and the centre crop.
-        spectrograms: heard in place of the files' own audio, one array (A, 3, H, W) for each clip.
+        views: frames and crop of each; default: the middle frames and the centre crop.
+        spectrograms: in place of those of the files' own audio, one array (A, 3, H, W) for each clip.
     """
     if not clips:
         return
@@ -85,11 +89,9 @@ def score_clips(
     changes = [f"pipeline.workers={min(decode_workers(config, 1), size)}"]
     if spectrograms is not None:
         changes.append("model.audio_segments=0")
-    options = {"device": device, "rank_batch": size, "views": views, "once": True}
-    options["mels"] = FileAudio(config.data_augmentation.audio_image_param)
-    with _fitting_loader(change_config(config, overrides=changes), clips, options) as loader:
+    with _fitting_loader(change_config(config, overrides=changes), device, clips, size, views) as loader:
         for batch in loader:
-            rows = [row for row in batch.row.tolist() if row >= 0]  # padding stands last
+            rows = [row for row in batch.row.tolist() if row >= 0]  # padding is last
             video, audio = batch.video[: len(rows)], None if batch.audio is None else batch.audio[: len(rows)]
             if spectrograms is not None:
                 audio = torch.from_numpy(np.stack([next(spectrograms) for _ in rows])).to(device)
@@ -97,16 +99,23 @@ def score_clips(
                 logits = network(video, audio)
             found = logits.float().softmax(1).cpu()
             for place, row in enumerate(rows):
-                heard = None if audio is None else audio[place].cpu()
-                yield ClipScores(found[place], video[place].cpu(), heard, loader.bad.get(row, ""))
+                own = None if audio is None else audio[place].cpu()
+                yield ClipOutput(found[place], video[place].cpu(), own, loader.bad.get(row, ""))
 
 
-def _fitting_loader(config: Config, clips: list[Clip], options: dict[str, Any]) -> Loader:
-    """A loader that decodes in this process, where /dev/shm has no space for the batches of others."""
-    loader = build_loader(config, "validation", clips, **options)
+def _fitting_loader(config: Config, device: torch.device, clips: list[Clip], size: int, views: Views | None) -> Loader:
+    """A loader for one pass; it decodes in this process if /dev/shm is too small for the batches of others."""
+
+    def build(config: Config) -> Loader:
+        mels = FileAudio(config.data_augmentation.audio_image_param)
+        return build_loader(
+            config, "validation", clips, device=device, rank_batch=size, views=views, once=True, mels=mels
+        )
+
+    loader = build(config)
     try:
         check_shared_memory([loader.shared_bytes])
     except SharedMemoryError as error:
-        log.warning("%s; without them, it takes longer: the videos are decoded so now", error)
-        loader = build_loader(change_config(config, overrides=["pipeline.workers=0"]), "validation", clips, **options)
+        log.warning("%s; decoding without worker processes instead, which is slower", error)
+        loader = build(change_config(config, overrides=["pipeline.workers=0"]))
     return loader

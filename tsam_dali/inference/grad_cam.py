@@ -1,4 +1,4 @@
-"""Where a network looked: Grad-CAM (https://arxiv.org/abs/1610.02391) for every frame and for the audio.
+"""Grad-CAM (https://arxiv.org/abs/1610.02391) for every frame and for the spectrograms: where a class was found.
 
 S video segments, A audio segments, T = S + A.
 """
@@ -10,28 +10,30 @@ from captum.attr import LayerGradCam
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from tsam_dali.model.tsam import TSAM
+
 CELLS = 4
-"""Cells along a side that a map needs before it is enlarged: fewer say nothing about where."""
+"""Cells along a side that a map needs at least; smaller ones do not localise anything."""
 
 
 class Explanation(NamedTuple):
-    """What speaks for a class, and where: maps 0..1, the frames on one scale and the audio on its own."""
+    """Evidence for a class, and where: maps 0..1, the frames on one scale and the spectrograms on their own."""
 
     label: int
     video: Tensor  # float32 (S, H, W)
     audio: Tensor | None  # float32 (A, H, W)
-    share: Tensor  # float32 (T,): part of each segment in all that speaks for the class; zeros, if nothing does
+    share: Tensor  # float32 (T,): share of each segment in all evidence; zeros if there is none
 
     @property
     def is_empty(self) -> bool:
-        """Nothing speaks for the class, anywhere: all maps are zero."""
+        """No evidence for the class anywhere: all maps are zero."""
         return not self.share.any()
 
 
-def explain(network: nn.Module, video: Tensor, audio: Tensor | None, label: int) -> Explanation:
+def explain(network: TSAM, video: Tensor, audio: Tensor | None, label: int) -> Explanation:
     """The places that raise the logit of a class.
 
-    The features are those of the network's last stage or, of small pictures, of the last stage whose maps still have
+    The features are those of the network's last stage or, for small images, of the last stage whose maps still have
     CELLS cells along a side.
 
     Args:
@@ -43,7 +45,7 @@ def explain(network: nn.Module, video: Tensor, audio: Tensor | None, label: int)
     device, size = next(network.parameters()).device, video.shape[-2:]
     inputs = tuple(part[None].to(device) for part in (video, audio) if part is not None)
     method = LayerGradCam(network, _layer(network, min(size)))
-    # A batch of one clip for the network is a batch of T pictures for its layers: (T, 1, h, w).
+    # A batch of one clip for the network is a batch of T images for its layers: (T, 1, h, w).
     found = method.attribute(inputs, target=label, relu_attributions=True).detach().float().cpu()
     maps = interpolate(found, size, mode="bilinear", align_corners=False)[:, 0]  # (T, H, W)
     total, segments = maps.sum((1, 2)), len(video)
@@ -59,7 +61,7 @@ def _part(values: Tensor, whole: Tensor) -> Tensor:
     return values / whole.clamp(min=torch.finfo(values.dtype).tiny)
 
 
-def _layer(network: nn.Module, side: int) -> nn.Module:
+def _layer(network: TSAM, side: int) -> nn.Module:
     stages = network.backbone.feature_info
     chosen = [stage for stage in stages if side // stage["reduction"] >= CELLS] or stages[:1]
     return network.backbone.get_submodule(chosen[-1]["module"])

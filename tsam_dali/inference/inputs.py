@@ -1,4 +1,4 @@
-"""Files, folders and lists -> the videos that are meant."""
+"""Files, folders and lists -> paths of videos."""
 
 import logging
 import os
@@ -19,7 +19,7 @@ def find_inputs(arguments: Sequence[str]) -> list[str]:
 
     Args:
         arguments: each is a video, a folder (with all videos in it and in its sub-folders), or a text file with one
-            path a line, relative to the folder of the text file. Whether the lines' files exist is not looked at.
+            path a line, relative to the folder of the text file. The files of the lines need not exist.
 
     Raises:
         InputError: naming every argument that is none of these.
@@ -38,21 +38,21 @@ def find_inputs(arguments: Sequence[str]) -> list[str]:
 
 def _videos(path: Path) -> list[str]:
     if os.path.isdir(path):
-        # Hidden files are no videos, such as the ._NAME that macOS puts beside NAME.
+        # Hidden files are not videos: macOS puts a ._NAME beside NAME.
         files = [file for file in path.rglob("*") if not os.path.isdir(file) and not file.name.startswith(".")]
         found = sorted(str(file) for file in files if file.suffix.lower() in DEMUXERS)
         if not found:
             raise InputError([f"{path}: no video in this folder; expected files that end in {' '.join(DEMUXERS)}"])
         if len(found) < len(files):
             rest, endings = len(files) - len(found), " ".join(DEMUXERS)
-            log.info("%s: videos: %d, other files, passed over: %d (endings: %s)", path, len(found), rest, endings)
+            log.info("%s: %d videos, %d other files skipped (video endings: %s)", path, len(found), rest, endings)
         return found
     if not os.path.lexists(path):
         raise InputError([f"{path}: no such file or folder{name_hint(path)}"])
     if path.suffix.lower() in DEMUXERS:
         return [str(path)]
     if not os.path.isfile(path):  # opening a FIFO would wait for a writer
-        raise InputError([f"{path}: is no file; streams are read with --live"])
+        raise InputError([f"{path}: is not a file; streams are read with --live"])
     return _lines(path)
 
 

@@ -1,46 +1,47 @@
-"""Predictions of a causal network on a stream, while it comes. S video segments, A audio segments."""
+"""Predictions of a causal network on a stream as it arrives. S video segments, A audio segments."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import interpolate
 
-from pipelines.audio.log_mel import SHORTEST_CUT, log_mel_columns, picture, silent_picture
+from pipelines.audio.log_mel import SHORTEST_CUT, log_mel_columns, silent_spectrogram, spectrogram
 from pipelines.decode.stream import StreamFrame, read_stream
 from tsam_dali.config.load import Config
 from tsam_dali.model.precision import autocast
 from tsam_dali.model.streaming import Stream
+from tsam_dali.model.tsam import TSAM
 
 CLIP_SECONDS = 10.0
-"""What S frames span where nobody says how many frames a second there are: the length of a clip of Kinetics."""
-HEAR_SECONDS = 0.5
-"""The audio is heard anew after so long: its pictures and their features cost some three frames."""
+"""What S frames span where no frame rate is given: the length of a Kinetics clip."""
+AUDIO_SECONDS = 0.5
+"""The audio is refreshed after so long; a refresh costs as much as some three frames."""
 
 
-class LiveScores(NamedTuple):
-    """What a network says after a frame."""
+class FrameOutput(NamedTuple):
+    """Output of the network after a frame."""
 
     time: float  # seconds from the first frame of the stream
     probabilities: Tensor  # float32 (C,)
 
 
 def follow(
-    network: nn.Module, config: Config, device: torch.device, source: str, fps: float | None = None
-) -> Iterator[LiveScores]:
-    """Probabilities after each frame that is fed; see `pipelines.decode.stream.read_stream`.
+    network: TSAM, config: Config, device: torch.device, source: str, fps: float | None = None
+) -> Iterator[FrameOutput]:
+    """Probabilities after each frame that is used; see `pipelines.decode.stream.read_stream`.
 
-    A network with audio hears the audio of the time that S frames span, as far as it has come, anew with a frame that
-    comes HEAR_SECONDS or more after it did so last; where the source has no audio, silence.
+    A network with audio gets the audio that S frames span, as far as it has arrived, with the first frame that is
+    AUDIO_SECONDS or more after the last refresh; silence if the source has no audio.
 
     Args:
         network: causal, on `device`, in evaluation mode.
         config: its settings.
         device: where it runs.
         source: a video file, a pipe or a camera.
-        fps: frames per second that are fed; default: S / CLIP_SECONDS.
+        fps: frames per second that are used; default: S / CLIP_SECONDS.
 
     Raises:
         tsam_dali.model.backbone.ModelError: the network needs later frames.
@@ -49,30 +50,30 @@ def follow(
     """
     segments, size = config.model.video_segments, config.data_augmentation.video_image_param.output_size
     fps = fps or segments / CLIP_SECONDS
-    hear = AudioFeed(config, device)
-    stream, due = Stream(network, hear(None)), 0.0
-    heard = segments / fps if config.model.audio_segments else 0.0
-    for frame in read_stream(source, fps, heard):
+    spectrograms = AudioFeed(config, device)
+    stream, due = Stream(network, spectrograms(None)), 0.0
+    audio_span = segments / fps if config.model.audio_segments else 0.0
+    for frame in read_stream(source, fps, audio_span):
         with autocast(config.training_param, device):
             if frame.rate and frame.time >= due:
-                stream.hear(hear(frame))
-                due = frame.time + HEAR_SECONDS
-            logits = stream.push(prepare(frame.picture, size).to(device))
-        yield LiveScores(frame.time, logits.float().softmax(0).cpu())
+                stream.set_audio(spectrograms(frame))
+                due = frame.time + AUDIO_SECONDS
+            logits = stream.push(prepare(frame.image, size).to(device))
+        yield FrameOutput(frame.time, logits.float().softmax(0).cpu())
 
 
-def prepare(picture: np.ndarray, size: int) -> Tensor:
-    """A picture uint8 (H, W, 3) as the network sees it: float32 (3, size, size), 0..1.
+def prepare(frame: np.ndarray, size: int) -> Tensor:
+    """A frame uint8 (H, W, 3) as input of the network: float32 (3, size, size), 0..1.
 
-    Torch's bilinear with antialias differs from DALI's in the outermost pixel only, as far as whole levels show.
+    Rounded to whole levels, torch's bilinear with antialias differs from DALI's in the outermost pixel only.
     """
-    planes = torch.from_numpy(picture).permute(2, 0, 1)[None].float()  # (H, W, 3) -> (1, 3, H, W)
+    planes = torch.from_numpy(frame).permute(2, 0, 1)[None].float()  # (H, W, 3) -> (1, 3, H, W)
     resized = interpolate(planes, (size, size), mode="bilinear", antialias=True, align_corners=False)
     return resized[0].round().clamp(0, 255) / 255
 
 
 class AudioFeed:
-    """The pictures of the audio that a frame comes with, (1, A, 3, H, W), or None for a network without audio."""
+    """The spectrograms of the audio that a frame comes with, (1, A, 3, H, W); None for a network without audio."""
 
     def __init__(self, config: Config, device: torch.device) -> None:
         self._options, self._segments = config.data_augmentation.audio_image_param, config.model.audio_segments
@@ -82,8 +83,8 @@ class AudioFeed:
         if not self._segments:
             return None
         if frame is None or frame.audio.shape[1] < SHORTEST_CUT:
-            heard = silent_picture(self._options, self._segments)
+            spectrograms = silent_spectrogram(self._options, self._segments)
         else:
             columns = log_mel_columns(frame.audio[: self._segments], frame.rate, self._options)
-            heard = picture(columns, self._options, self._segments)
-        return torch.from_numpy(heard)[None].to(self._device)
+            spectrograms = spectrogram(columns, self._options, self._segments)
+        return torch.from_numpy(spectrograms)[None].to(self._device)

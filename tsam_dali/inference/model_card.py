@@ -1,4 +1,4 @@
-"""README.md of a trained network that is handed on: what it is, what it scored, how it is loaded."""
+"""README.md of an exported network: what it is, its scores, how to load it."""
 
 import json
 from typing import Any
@@ -15,16 +15,14 @@ def model_card(trained: Trained, about: dict[str, Any]) -> str:
         about: as from `tsam_dali.inference.preprocessing.preprocessing`.
     """
     model, settings = trained.config.model, without_places(trained.config.to_dict())
-    audio = (
-        f" and {counted(about['audio']['shape'][1], 'picture')} of the audio" if about["audio"] else ", without audio"
-    )
+    audio = f" and {counted(about['audio']['shape'][1], 'spectrogram')}" if about["audio"] else ", without audio"
     frames = counted(model.video_segments, "frame")
     lists = "".join(f"- List of {split}: {text}\n" for split, text in trained.lists.items())
     training = {name: settings[name] for name in ("optimizer_param", "training_param")}
     classes = "\n".join(f"{label}. {name}" for label, name in enumerate(trained.class_names))
     return f"""# {model.arch} with temporal shift, {counted(len(trained.class_names), "class", "classes")}
 
-A network for video classification (TSAM), trained with tsam_dali. It looks at {frames}{audio}.
+A network for video classification (TSAM), trained with tsam_dali. Its input: {frames}{audio}.
 
 ## Data
 
@@ -37,7 +35,7 @@ A network for video classification (TSAM), trained with tsam_dali. It looks at {
 
 ## Licence
 
-The code of tsam_dali: MIT. The terms of the data set and of the first weights are not part of it.
+The code of tsam_dali: MIT. The terms of the data set and of the initial weights are not part of it.
 
 ## Loading
 
@@ -75,15 +73,15 @@ config.json holds all settings.
 
 
 def _scores(trained: Trained) -> str:
-    """Of the last epoch; an export of the best one holds that epoch as its last."""
+    """Of the last epoch of the checkpoint."""
     if not trained.history:
         return "Not validated."
     last = trained.history[-1]
     scores = last["validation"]
     return (
-        f"After {counted(last['epoch'] + 1, 'epoch')}, on {counted(scores['samples'], 'video')} of validation: "
-        f"accuracy {scores['accuracy']:.1%}, balanced accuracy {scores['balanced_accuracy']:.1%}. Videos that "
-        "cannot be read do not count."
+        f"After {counted(last['epoch'] + 1, 'epoch')}, on {counted(scores['samples'], 'validation video')}: "
+        f"accuracy {scores['accuracy']:.1%}, balanced accuracy {scores['balanced_accuracy']:.1%}. "
+        "Unreadable videos do not count."
     )
 
 

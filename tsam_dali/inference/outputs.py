@@ -20,11 +20,11 @@ MOMENT = ("time", "frame", "rank", "label", "name", "probability")
 
 
 class JsonLines:
-    """A line per file or moment: its fields. Each is there as soon as it is known."""
+    """A line per file or moment with its fields, written as soon as they are known."""
 
     def __init__(self, file: TextIO, _columns: tuple[str, ...]) -> None:
         self._file = file
-        self._escaped = codecs.lookup(file.encoding or "utf-8").name != "utf-8"  # JSON's own escapes, where need be
+        self._escaped = codecs.lookup(file.encoding or "utf-8").name != "utf-8"  # then JSON's own escapes are used
 
     def write(self, found: Found) -> None:
         print(printable(json.dumps(asdict(found), ensure_ascii=self._escaped)), file=self._file, flush=True)
@@ -51,7 +51,7 @@ def _rows(found: Found) -> list[dict[str, Any]]:
             return _ranked(found.classes, {"time": found.time, "frame": found.frame})
         case Prediction():
             return _ranked(found.classes, {"path": found.path, "has_audio": found.has_audio})
-    rows = []
+    rows: list[dict[str, Any]] = []
     for window in found.windows:
         about = {"path": found.path, "start": window.start, "end": window.end, "has_audio": found.has_audio}
         rows += [about | {"error": window.error}] if window.error else _ranked(window.classes, about)

@@ -1,7 +1,8 @@
-"""Pictures of predictions: of one file, of what spoke for a class in it, of the timeline of a long video."""
+"""Plots of predictions: of one file, of the evidence for a class in it, of the timeline of a long video."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,26 +10,26 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.image import AxesImage
 
 from tsam_dali.inference.grad_cam import Explanation
-from tsam_dali.inference.predictor import SeenClip
-from tsam_dali.inference.timeline import SeenTimeline
+from tsam_dali.inference.predictor import PredictedClip
+from tsam_dali.inference.timeline import PredictedTimeline
 from tsam_dali.report.plots import DPI, literally
 
 IN_A_ROW = 8
-"""Frames."""
+"""Frames in a row."""
 HIGHEST = 3
-"""Inches of a frame."""
+"""Height of a frame in inches, at most."""
 STRONGEST = 0.7
-"""Opacity of the heat where it is strongest; where nothing speaks for the class it is clear."""
+"""Opacity of the heat map where it is strongest; it is transparent where there is no evidence."""
 
 SHOWN = 8
-"""Classes, those that are most probable anywhere."""
+"""Classes of a timeline that are drawn, those with the highest probability in any window."""
 
 
-def draw_prediction(seen: SeenClip, path: str | Path) -> Figure:
+def draw_prediction(seen: PredictedClip, path: str | Path) -> Figure:
     """Draw a prediction as a PNG; only the middle one of the three windows of the audio is shown.
 
     Args:
-        seen: what `Predictor.predict_all` found; without audio segments there is no picture of the audio.
+        seen: what `Predictor.predict_all` found; without audio segments no spectrogram is drawn.
         path: PNG file to write.
     """
     frames = seen.video.clamp(0, 1).permute(0, 2, 3, 1).numpy()  # (S, 3, H, W) -> (S, H, W, 3)
@@ -37,7 +38,7 @@ def draw_prediction(seen: SeenClip, path: str | Path) -> Figure:
     height = rows * min(12 / columns, HIGHEST)
     figure = Figure(figsize=(12, 3.4 + height), layout="constrained")
     figure.suptitle(literally(Path(seen.prediction.path).name))
-    above, below = figure.subfigures(2, 1, height_ratios=[height, 3.4])
+    above, below = _rows(figure, height, 3.4)
     for number, axes in enumerate(above.subplots(rows, columns, squeeze=False).flat):
         axes.axis("off")
         if number < len(frames):
@@ -57,10 +58,10 @@ def draw_prediction(seen: SeenClip, path: str | Path) -> Figure:
     return figure
 
 
-def draw_explanation(seen: SeenClip, explanation: Explanation, names: Sequence[str], path: str | Path) -> Figure:
-    """Draw as a PNG: heat over the grey frames and over the middle one of the audio's three windows.
+def draw_explanation(seen: PredictedClip, explanation: Explanation, names: Sequence[str], path: str | Path) -> Figure:
+    """Draw as a PNG: a heat map over the grey frames and over the middle one of the audio's three windows.
 
-    Frames have one scale and the audio its own; the numbers say how much of all that speaks for the class is where.
+    Frames have one scale and spectrograms another; the numbers are each segment's share of the evidence.
 
     Args:
         seen: what `Predictor.predict_all` found.
@@ -75,8 +76,7 @@ def draw_explanation(seen: SeenClip, explanation: Explanation, names: Sequence[s
     figure = Figure(figsize=(13, 1.5 + 1.8 * rows * 8 / columns + 3.2 * bool(len(spectrograms))), layout="constrained")
     figure.suptitle(literally(_title(seen, explanation, names)))
     figure.supxlabel(_legend(explanation, bool(len(spectrograms))), fontsize=9)
-    heights = [1.8 * rows * 8 / columns, *([3.2] if len(spectrograms) else [])]
-    above, *below = np.atleast_1d(figure.subfigures(len(heights), 1, height_ratios=heights))
+    above, *below = _rows(figure, 1.8 * rows * 8 / columns, *([3.2] if len(spectrograms) else []))
     grid = above.subplots(rows, columns, squeeze=False)
     for number, axes in enumerate(grid.flat):
         axes.axis("off")
@@ -85,32 +85,44 @@ def draw_explanation(seen: SeenClip, explanation: Explanation, names: Sequence[s
             heat = _heat(axes, explanation.video[number].numpy())
             axes.set_title(f"frame {number + 1}{_share(explanation, number)}", fontsize=9)
     _bar(above, heat, grid, "frames")
-    row = below[0].subplots(1, len(spectrograms), squeeze=False)[0] if below else ()
-    for number, axes in enumerate(row):
-        axes.imshow(spectrograms[number], origin="lower", aspect="auto", cmap="gray")
-        heat = _heat(axes, explanation.audio[number].numpy(), origin="lower", aspect="auto")
-        silent = "" if seen.prediction.has_audio else ", silent"
-        share = _share(explanation, len(frames) + number)
-        axes.set(title=f"audio {number + 1}{silent}{share}", xlabel="time", ylabel="mel band", xticks=[], yticks=[])
     if below:
-        _bar(below[0], heat, row, "audio")
+        _draw_spectrograms(below[0], spectrograms, seen, explanation)
     figure.savefig(path, dpi=DPI)
     return figure
 
 
-def _title(seen: SeenClip, explanation: Explanation, names: Sequence[str]) -> str:
+def _draw_spectrograms(
+    figure: SubFigure, spectrograms: np.ndarray, seen: PredictedClip, explanation: Explanation
+) -> None:
+    assert explanation.audio is not None
+    row = figure.subplots(1, len(spectrograms), squeeze=False)[0]
+    for number, axes in enumerate(row):
+        axes.imshow(spectrograms[number], origin="lower", aspect="auto", cmap="gray")
+        heat = _heat(axes, explanation.audio[number].numpy(), origin="lower", aspect="auto")
+        silent = "" if seen.prediction.has_audio else ", silent"
+        share = _share(explanation, len(seen.video) + number)
+        axes.set(title=f"audio {number + 1}{silent}{share}", xlabel="time", ylabel="mel band", xticks=[], yticks=[])
+    _bar(figure, heat, row, "audio")
+
+
+def _rows(figure: Figure, *heights: float) -> list[SubFigure]:
+    """Subfigures below each other, of these relative heights."""
+    return list(figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False).flat)
+
+
+def _title(seen: PredictedClip, explanation: Explanation, names: Sequence[str]) -> str:
     file, label = Path(seen.prediction.path).name, explanation.label
-    what = "nothing speaks" if explanation.is_empty else "what speaks"
+    what = "no evidence" if explanation.is_empty else "evidence"
     return f"{file}: {what} for {names[label]!r} ({seen.probabilities[label]:.1%})"
 
 
 def _legend(explanation: Explanation, has_audio: bool) -> str:
     """What the colors and the numbers mean."""
-    pictures = "log-mel pictures (middle window; light: loud)" if has_audio else ""
-    grey = " and ".join(filter(None, ("grey: the frames", pictures)))
+    spectrograms = "log-mel spectrograms (middle window; light: loud)" if has_audio else ""
+    grey = " and ".join(filter(None, ("grey: the frames", spectrograms)))
     if explanation.is_empty:
         return f"{grey}. No heat: no place raises the logit of the class (Grad-CAM is zero everywhere)."
-    return f"{grey}. Heat: what raises the logit of the class (Grad-CAM). %: share of all that does, in this picture."
+    return f"{grey}. Heat: what raises the logit of the class (Grad-CAM). %: share of this segment."
 
 
 def _share(explanation: Explanation, segment: int) -> str:
@@ -118,16 +130,18 @@ def _share(explanation: Explanation, segment: int) -> str:
 
 
 def _bar(figure: SubFigure, heat: AxesImage, grid: np.ndarray, what: str) -> None:
-    """The scale of the heat, which the frames have in common and the audio has for itself."""
-    bar = figure.colorbar(heat, ax=grid, label=f"heat: clear is 0, 1 the\nstrongest place of the {what}", shrink=0.9)
+    """The color scale: one for the frames, one for the audio."""
+    bar = figure.colorbar(
+        heat, ax=grid, label=f"heat: 0 is transparent, 1 the\nstrongest place of the {what}", shrink=0.9
+    )
     bar.set_ticks([0, 0.5, 1])
 
 
-def _heat(axes: Axes, strength: np.ndarray, **how: str) -> AxesImage:
-    return axes.imshow(strength, cmap="inferno", vmin=0, vmax=1, alpha=STRONGEST * np.sqrt(strength), **how)
+def _heat(axes: Axes, strength: np.ndarray, **layout: Any) -> AxesImage:
+    return axes.imshow(strength, cmap="inferno", vmin=0, vmax=1, alpha=STRONGEST * np.sqrt(strength), **layout)
 
 
-def draw_timeline(seen: SeenTimeline, names: tuple[str, ...], path: str | Path) -> Figure:
+def draw_timeline(seen: PredictedTimeline, names: tuple[str, ...], path: str | Path) -> Figure:
     """Draw a timeline as a PNG; each window is a point in its middle, one that cannot be read a gap.
 
     Args:
@@ -141,7 +155,7 @@ def draw_timeline(seen: SeenTimeline, names: tuple[str, ...], path: str | Path) 
     silent = "" if timeline.has_audio else ", silent"
     title = f"{Path(timeline.path).name}{silent}: windows of {timeline.window:g} s every {timeline.stride:g} s"
     figure.suptitle(literally(title))
-    above, below = figure.subfigures(2, 1, height_ratios=[1.4, 4.2])
+    above, below = _rows(figure, 1.4, 4.2)
     row = above.subplots(1, len(seen.stills), squeeze=False)[0]
     for axes, (number, still) in zip(row, seen.stills.items(), strict=True):
         axes.imshow(still.clamp(0, 1).permute(1, 2, 0).numpy())  # (3, H, W) -> (H, W, 3)

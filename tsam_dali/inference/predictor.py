@@ -1,4 +1,4 @@
-"""A trained network that takes video files: the same frames, crop and audio picture as in a validation.
+"""Classify video files with a trained network: the same frames, crop and spectrograms as in a validation.
 
 predictor = tsam_dali.load("results/first/checkpoints/balanced_best")
 print(predictor.predict("a.mp4").classes[0])
@@ -18,10 +18,10 @@ from pipelines.audio.read import AudioError
 from pipelines.decode.probe import probe_video
 from pipelines.decode.timestamps import probe_times
 from tsam_dali.config.load import change_config
-from tsam_dali.inference.file_clips import file_clip, probe_files, score_clips
+from tsam_dali.inference.file_clips import classify_clips, file_clip, probe_files
 from tsam_dali.inference.live import follow
 from tsam_dali.inference.results import Moment, Prediction, PredictionError, Timeline, Unreadable, best_classes
-from tsam_dali.inference.timeline import SeenTimeline, make_timeline
+from tsam_dali.inference.timeline import PredictedTimeline, make_timeline
 from tsam_dali.weights.trained import build_trained
 
 if TYPE_CHECKING:
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 SETTINGS = ("pipeline.source=video", "pipeline.decode=cpu", "pipeline.max_bad_fraction=1")
 
 
-class SeenClip(NamedTuple):
-    """A prediction and what the network saw."""
+class PredictedClip(NamedTuple):
+    """A prediction and the input of the network."""
 
     prediction: Prediction
     video: Tensor  # float32 (S, 3, H, W), 0..1
-    audio: Tensor | None  # float32 (A, 3, H, W), log-mel pictures
+    audio: Tensor | None  # float32 (A, 3, H, W), log-mel spectrograms
     probabilities: Tensor  # float32 (C,)
 
 
@@ -58,26 +58,26 @@ class Predictor:
             raise PredictionError(found.error)
         return found.prediction
 
-    def predict_all(self, paths: Sequence[str | Path], topk: int = 5) -> Iterator[SeenClip | Unreadable]:
-        """The same for many videos, in their order, each once; what cannot be read is no error here."""
+    def predict_all(self, paths: Sequence[str | Path], topk: int = 5) -> Iterator[PredictedClip | Unreadable]:
+        """The same for many videos, in their order, each once; an unreadable file raises nothing."""
         names = list(dict.fromkeys(map(str, paths)))
         records, errors = probe_files(probe_video, names)
         clips = [file_clip(name, record) for name, record in records.items()]
-        scores = zip(clips, score_clips(self.network, self.config, self.device, clips), strict=True)
+        outputs = zip(clips, classify_clips(self.network, self.config, self.device, clips), strict=True)
         for name in names:
             if name in errors:
                 yield Unreadable(path=name, error=errors[name])
                 continue
-            clip, look = next(scores)
-            if look.error:
-                yield Unreadable(path=name, error=look.error)
+            clip, output = next(outputs)
+            if output.error:
+                yield Unreadable(path=name, error=output.error)
                 continue
-            classes = best_classes(look.probabilities, self.class_names, topk)
+            classes = best_classes(output.probabilities, self.class_names, topk)
             prediction = Prediction(path=name, classes=classes, has_audio=bool(clip.audio))
-            yield SeenClip(prediction, look.video, look.audio, look.probabilities)
+            yield PredictedClip(prediction, output.video, output.audio, output.probabilities)
 
     def timeline(self, path: str | Path, window: float, stride: float, topk: int = 5) -> Timeline:
-        """The classes of a long video, window by window; each window is heard with its own audio.
+        """The classes of a long video, window by window; each window has its own frames and audio.
 
         Args:
             path: a video.
@@ -96,8 +96,8 @@ class Predictor:
 
     def timeline_all(
         self, paths: Sequence[str | Path], window: float, stride: float, topk: int = 5
-    ) -> Iterator[SeenTimeline | Unreadable]:
-        """The same for many videos, in their order, each once; what cannot be read is no error here."""
+    ) -> Iterator[PredictedTimeline | Unreadable]:
+        """The same for many videos, in their order, each once; an unreadable file raises nothing."""
         if not (window > 0 and stride > 0):
             raise ValueError(f"window {window} and stride {stride}: expected seconds above 0")
         names = list(dict.fromkeys(map(str, paths)))
@@ -113,12 +113,12 @@ class Predictor:
                 yield Unreadable(path=name, error=str(error))
 
     def live(self, source: str | Path, fps: float | None = None, topk: int = 5) -> Iterator[Moment]:
-        """The classes after each frame of a stream, while it comes; for networks trained with a causal shift.
+        """The classes after each frame of a stream as it arrives; for networks trained with a causal shift.
 
         Args:
             source: a video file, "-" (a pipe) or a camera such as /dev/video0; see
                 `pipelines.decode.stream.read_stream`.
-            fps: frames per second that are fed, as in the training: video_segments by the seconds of a clip. Default:
+            fps: frames per second that are used, as in the training: video_segments / seconds of a clip. Default:
                 that of clips of ten seconds.
             topk: classes of each moment.
 
@@ -126,19 +126,19 @@ class Predictor:
             tsam_dali.model.backbone.ModelError: the network needs later frames.
             pipelines.decode.container.VideoError: the source cannot be read.
         """
-        heard = follow(self.network, self.config, self.device, str(source), fps)
-        for frame, (time, probabilities) in enumerate(heard, 1):
+        outputs = follow(self.network, self.config, self.device, str(source), fps)
+        for frame, (time, probabilities) in enumerate(outputs, 1):
             yield Moment(time=round(time, 3), frame=frame, classes=best_classes(probabilities, self.class_names, topk))
 
-    def explain(self, seen: SeenClip, label: int | None = None) -> "Explanation":
-        """Where in the frames and in the audio of a prediction a class (default: the first one) was found.
+    def explain(self, predicted: PredictedClip, label: int | None = None) -> "Explanation":
+        """Where in the frames and spectrograms of a prediction a class (default: the first one) was found.
 
         Raises:
             ValueError: there is no such class.
         """
         from tsam_dali.inference.grad_cam import explain  # captum takes seconds
 
-        chosen = seen.prediction.classes[0].label if label is None else label
+        chosen = predicted.prediction.classes[0].label if label is None else label
         if not 0 <= chosen < len(self.class_names):
             raise ValueError(f"label {chosen}: expected 0 to {len(self.class_names) - 1}")
-        return explain(self.network, seen.video, seen.audio, chosen)
+        return explain(self.network, predicted.video, predicted.audio, chosen)

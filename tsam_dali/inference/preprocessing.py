@@ -1,11 +1,10 @@
-"""What must be done to a video and its audio before an exported network sees them, as plain values for JSON."""
+"""How a video and its audio become the inputs of an exported network, as plain values for JSON."""
 
 import dataclasses
 from typing import Any
 
-from torch import nn
-
 from pipelines.audio.log_mel import N_FFT
+from tsam_dali.model.tsam import TSAM
 from tsam_dali.weights.trained import Trained
 
 FRAMES = "the middle of each of S equal parts: frame int(n / S / 2 + n / S * s) of n, counted from 0, s = 0..S-1"
@@ -16,11 +15,11 @@ AUDIO = (
     "ends), HTK mel bands from 0 Hz to half the sample rate without normalisation, log(power + eps); one window per "
     "color plane; band 0 is the top row, time runs along the width; resized bilinearly with antialias to spec_size. "
     "The audio is cut into num_segments pieces that overlap by 1 / m_segments of their length; all pieces of the first "
-    "channel come before those of the second, one channel alone is shown twice"
+    "channel come before those of the second, a single channel is used twice"
 )
 
 
-def preprocessing(trained: Trained, network: nn.Module) -> dict[str, Any]:
+def preprocessing(trained: Trained, network: TSAM) -> dict[str, Any]:
     """Inputs, classes and shift of a trained network; `audio` is None for one without audio segments."""
     config = trained.config
     size = config.data_augmentation.video_image_param.output_size
@@ -51,12 +50,12 @@ def preprocessing(trained: Trained, network: nn.Module) -> dict[str, Any]:
 
 
 def _lists(values: dict[str, Any]) -> dict[str, Any]:
-    """JSON knows no tuples: what is read from a file equals what was written."""
+    """Lists in place of tuples, as JSON has them."""
     return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
 
 
-def _normalisation(network: nn.Module) -> dict[str, Any]:
-    """The graph holds it: nobody has to do it before, and nobody may do it twice."""
+def _normalisation(network: TSAM) -> dict[str, Any]:
+    """Part of the graph: it must not be done again before."""
     if network.normalize == "none":
         return {"applied": "none"}
     return {

@@ -1,4 +1,4 @@
-"""What a prediction says: plain values, ready for JSON."""
+"""Predictions as plain values, ready for JSON."""
 
 from __future__ import annotations
 
@@ -31,30 +31,30 @@ Classes = tuple[ClassProbability, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """What the network says of a file."""
+    """The classes of a file."""
 
     path: str
     classes: Classes
     has_audio: bool
-    """Whether the file has an audio track track; one without is heard as silence."""
+    """Whether the file has an audio track; a file without one is treated as silent."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """What the network says of a piece of a file."""
+    """The classes of a piece of a file."""
 
     start: float
     """Seconds from the first frame."""
     end: float
     classes: Classes
-    """None, if the piece cannot be read."""
+    """Empty if the piece cannot be read."""
     error: str = ""
     """Why it cannot be read."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Timeline:
-    """What the network says of a file, window by window."""
+    """The classes of a file, window by window."""
 
     path: str
     duration: float
@@ -70,12 +70,12 @@ class Timeline:
 
 @dataclass(frozen=True, kw_only=True)
 class Moment:
-    """What the network says of a stream after a frame."""
+    """The classes of a stream after a frame."""
 
     time: float
     """Seconds from the first frame of the stream."""
     frame: int
-    """Frames that the network has seen by then."""
+    """Frames that the network has been given so far."""
     classes: Classes
 
 

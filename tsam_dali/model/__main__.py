@@ -1,4 +1,4 @@
-"""Print the network: its stages, where the shift is and what a clip costs.
+"""Print the network: its stages, which blocks are shifted, its parameters and the cost of a clip.
 
 example:
   python -m tsam_dali.model --config config/kinetics400_config.json
@@ -12,7 +12,9 @@ from tsam_dali.config.load import load_config
 def main() -> None:
     command = parser("python -m tsam_dali.model", __doc__)
     add_config_arguments(command)
-    command.add_argument("--num_class", type=positive, default=400, metavar="N", help="classes (default: %(default)s)")
+    command.add_argument(
+        "--num_class", type=positive, default=400, metavar="N", help="number of classes (default: %(default)s)"
+    )
     args = command.parse_args()
     config = load_config(args.data, args.config, args.set)
 

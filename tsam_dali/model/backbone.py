@@ -1,6 +1,9 @@
-"""The 2D network that looks at single pictures: a timm model whose residual branches take the temporal shift."""
+"""The 2D network that runs on single images: a timm model whose residual branches take the temporal shift."""
+
+from __future__ import annotations
 
 import difflib
+from typing import TYPE_CHECKING, Any, cast
 
 import timm
 from timm.models import convnext, efficientnet, mobilenetv3, regnet, resnet, resnetv2
@@ -9,6 +12,7 @@ from torch import nn
 
 from tsam_dali.config.sections import PUBLISHED, Model, ShiftTemporal
 from tsam_dali.model.shift import TemporalShift
+from tsam_dali.model.shift_spec import ShiftSpec
 
 FAMILIES = (resnet, resnetv2, regnet, efficientnet, mobilenetv3, convnext)
 FAMILY_NAMES = (
@@ -16,15 +20,25 @@ FAMILY_NAMES = (
 )
 
 
+if TYPE_CHECKING:
+
+    class Backbone(nn.Module):
+        """A timm network, with the attributes that are used here."""
+
+        head_hidden_size: int
+        pretrained_cfg: dict[str, Any]
+        feature_info: list[dict[str, Any]]
+
+
 class ModelError(ValueError):
     """A network that cannot be built, or input that it cannot take."""
 
 
-def create_backbone(options: Model) -> nn.Module:
-    """A timm network with new weights that maps pictures (N, 3, H, W) to features (N, F), F = `.head_hidden_size`.
+def create_backbone(options: Model) -> Backbone:
+    """A timm network with new weights that maps images (N, 3, H, W) to features (N, F), F = `.head_hidden_size`.
 
     Raises:
-        ModelError: `arch` is not one of the supported families, or `pretrain` no weights that timm knows for it.
+        ModelError: `arch` is of no supported family, or `pretrain` names weights that timm does not have for it.
     """
     name = timm_name(options)
     arch, _, tag = name.partition(".")
@@ -33,11 +47,11 @@ def create_backbone(options: Model) -> nn.Module:
     if tag and tag not in tags:
         known = ", ".join(["none", *(["imagenet", *tags] if tags else []), *PUBLISHED])
         raise ModelError(f"timm has no weights {tag!r} for {arch}; model.pretrain can be: {known}")
-    return timm.create_model(name, pretrained=False, num_classes=0)
+    return cast("Backbone", timm.create_model(name, pretrained=False, num_classes=0))
 
 
 def first_weights(options: Model) -> str:
-    """`pretrain`; but TSAM loads MIIL's ImageNet-21k ResNet-50 where its files say `resnet50_timm` and `imagenet`."""
+    """`pretrain`; `resnet50_timm` with `imagenet` means MIIL's ImageNet-21k ResNet-50, as TSAM loads it."""
     tsam = options.arch == "resnet50_timm" and options.pretrain == "imagenet"
     return "miil_21k" if tsam else options.pretrain
 
@@ -50,7 +64,7 @@ def timm_name(options: Model) -> str:
 
 
 def insert_shift(backbone: nn.Module, options: ShiftTemporal, segments: int, video_segments: int) -> None:
-    """Put the shift into every block whose place i in its stage has i % n_insert == m_insert.
+    """Put the shift into every block whose index i in its stage has i % n_insert == m_insert.
 
     Args:
         backbone: as made by `create_backbone`; changed in place.
@@ -60,13 +74,10 @@ def insert_shift(backbone: nn.Module, options: ShiftTemporal, segments: int, vid
     Raises:
         ModelError: no channel would move.
     """
+    spec = ShiftSpec(segments, video_segments, options.f_div, options.shift_depth, options.edge, options.causal)
     for block, layer in shift_places(backbone, options.n_insert, options.m_insert):
-        channels = getattr(layer, "conv", layer).in_channels  # some families keep a convolution with its norm
-        shift = TemporalShift(
-            *(channels, segments, video_segments),
-            *(options.f_div, options.shift_depth, options.edge, options.causal),
-        )
-        shift.attach(block, layer)
+        convolution = getattr(layer, "conv", layer)  # some families keep it with its norm
+        TemporalShift(cast(int, convolution.in_channels), spec).attach(block, layer)
     if not any(shift.channels_per_distance for _, shift in shifts(backbone)):
         raise ModelError(
             "the shift moves no channel: no block with a residual branch and enough channels has "
@@ -125,6 +136,4 @@ def _check_family(arch: str) -> None:
         return
     near = difflib.get_close_matches(arch, names, 3)
     hint = f"did you mean {', '.join(near)}? " if near else ""
-    raise ModelError(
-        f"model.arch: {arch!r} is not a known network with room for the shift; {hint}Known: {FAMILY_NAMES}"
-    )
+    raise ModelError(f"model.arch: {arch!r} is not a known network that takes the shift; {hint}Known: {FAMILY_NAMES}")

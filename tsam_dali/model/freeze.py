@@ -1,4 +1,6 @@
-"""What of the network is trained, and how its BatchNorm layers work."""
+"""Which parts of the network are trained, and how its BatchNorm layers work."""
+
+from typing import TypeVar, cast
 
 from timm.layers import convert_sync_batchnorm
 from torch import nn
@@ -7,9 +9,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from tsam_dali.config.sections import TrainingParam
 from tsam_dali.distributed import Job
 from tsam_dali.model.backbone import ModelError
+from tsam_dali.model.tsam import TSAM
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
-def shared_batch_norm(network: nn.Module, options: TrainingParam, job: Job) -> nn.Module:
+def shared_batch_norm(network: Network, options: TrainingParam, job: Job) -> Network:
     """The network, its BatchNorm layers taking their statistics over all ranks where `batch_norm` is "sync".
 
     Raises:
@@ -19,11 +24,11 @@ def shared_batch_norm(network: nn.Module, options: TrainingParam, job: Job) -> n
         return network
     if job.device.type != "cuda":
         raise ModelError("training_param.batch_norm: sync works on GPUs only; choose train, partial or frozen")
-    return convert_sync_batchnorm(network)
+    return cast(Network, convert_sync_batchnorm(network))
 
 
-def set_training(network: nn.Module, options: TrainingParam, epoch: int) -> None:
-    """Put the network into training mode as `freeze` and `batch_norm` say for `epoch`.
+def set_training(network: TSAM, options: TrainingParam, epoch: int) -> None:
+    """Put the network into training mode for `epoch`, following `freeze` and `batch_norm`.
 
     Frozen parts keep their weights and, in BatchNorm, their statistics.
 

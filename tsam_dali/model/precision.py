@@ -1,13 +1,16 @@
-"""How a network computes: the number format that `training_param.amp` and the device give; the layout in memory."""
+"""The number format in which a network computes, by `training_param.amp` and the device, and its memory layout."""
 
 import logging
 from functools import cache
+from typing import TypeVar
 
 import torch
+from torch import nn
 
 from tsam_dali.cli.provenance import onednn_limit
 from tsam_dali.config.sections import TrainingParam
 
+Network = TypeVar("Network", bound=nn.Module)
 log = logging.getLogger(__name__)
 FORMATS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 INSTRUCTIONS = {"bf16": ("avx512_bf16", "amx_bf16", "bf16"), "fp16": ("avx512_fp16", "amx_fp16", "fp16")}
@@ -18,21 +21,22 @@ LIMITS_WITHOUT = {"bf16": _WITHOUT_BF16, "fp16": (*_WITHOUT_BF16, "AVX512_CORE_B
 
 
 def autocast(options: TrainingParam, device: torch.device) -> torch.autocast:
-    """The context in which the network computes on `device`.
+    """The autocast context of the network on `device`.
 
     A CPU without instructions for bfloat16 takes several times as long with it as with float32, so there bf16 means
-    float32, and the log says so once.
+    float32, which is logged once.
     """
     enabled = options.amp != "off"
     if options.amp == "bf16" and device.type == "cpu" and not cpu_computes_in("bf16"):
         enabled = False
-        _say_once()
+        _log_once()
     return torch.autocast(device.type, dtype=FORMATS.get(options.amp), enabled=enabled)
 
 
-def memory_format(options: TrainingParam) -> torch.memory_format:
-    """The layout of the network's weights, and so of its activations."""
-    return torch.channels_last if options.channels_last else torch.contiguous_format
+def on_device(network: Network, device: str | torch.device, options: TrainingParam) -> Network:
+    """The network on a device, its weights, and so its activations, in the layout of `channels_last`."""
+    layout = torch.channels_last if options.channels_last else torch.contiguous_format
+    return network.to(device).to(memory_format=layout)
 
 
 @cache
@@ -45,6 +49,6 @@ def cpu_computes_in(amp: str) -> bool:
 
 
 @cache
-def _say_once() -> None:
+def _log_once() -> None:
     limited = " that oneDNN may use (ONEDNN_MAX_CPU_ISA)" if onednn_limit() else ""
     log.info("training_param.amp: this CPU has no instructions for bf16%s: the network computes in float32", limited)

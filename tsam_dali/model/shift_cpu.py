@@ -19,6 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tsam_dali.model.shift_spec import ShiftSpec
+
 DTYPES = (torch.float32, torch.bfloat16)
 SMALL = 4 * 2**20
 """Bytes; a smaller activation is not worth it."""
@@ -28,56 +30,49 @@ NONE = 2**62
 """In place of a source, which is counted from the block itself: there is none."""
 
 
-def takes(x: Tensor, segments: int, video_segments: int, f_div: int, depth: int, *_options) -> bool:
+def takes(x: Tensor, spec: ShiftSpec) -> bool:
     """Whether the loop can shift x, and is worth it."""
-    moves = x.shape[1] // f_div // depth > 0
+    moves = spec.group(x.shape[1]) > 0
     channels_last = x.is_contiguous(memory_format=torch.channels_last)
     worth = moves and channels_last and x.dtype in DTYPES and x.nbytes >= SMALL
     return worth and _openmp() is not None
 
 
-def shift_by_blocks(
-    x: Tensor,
-    segments: int,
-    video_segments: int,
-    f_div: int,
-    depth: int,
-    edge: str,
-    causal: bool,
-    transposed: bool = False,
-) -> Tensor:
+def shift_by_blocks(x: Tensor, spec: ShiftSpec, transposed: bool = False) -> Tensor:
     """Shift x (B*T, C, H, W), for which `takes` is true; or a gradient back with `transposed`.
 
-    The other arguments are those of `tsam_dali.model.shift.TemporalShift`. The result is channels-last, too.
+    The result is channels-last, too.
     """
-    pictures, channels, height, width = x.shape
-    row, group = channels * x.itemsize, channels // f_div // depth * x.itemsize  # in bytes
+    images, channels, height, width = x.shape
+    row, group = channels * x.itemsize, spec.group(channels) * x.itemsize  # in bytes
     block = gcd(row, group, BLOCK)
-    frames = list_sources(segments, video_segments, row // block, group // block, depth, edge, causal, transposed)
+    frames = list_sources(spec, row // block, group // block, transposed)
     sources = np.where(frames == NONE, NONE, frames * (height * width * row))
     zeros, out = np.zeros(block, np.uint8), torch.empty_like(x)
     addresses = (x.data_ptr(), out.data_ptr(), zeros.ctypes.data)
-    arguments = np.concatenate([[*addresses, pictures // segments, height * width, *frames.shape[1:]], sources.ravel()])
-    _openmp().parallel(_loop(x.dtype, block).address, arguments.ctypes.data, torch.get_num_threads(), 0)
+    arguments = np.concatenate(
+        [[*addresses, images // spec.segments, height * width, *frames.shape[1:]], sources.ravel()]
+    )
+    openmp = _openmp()
+    assert openmp is not None  # or `takes` is false
+    openmp.parallel(_loop(x.dtype, block).address, arguments.ctypes.data, torch.get_num_threads(), 0)
     return out
 
 
 @lru_cache(maxsize=256)
-def list_sources(
-    segments: int, video_segments: int, blocks: int, group: int, depth: int, edge: str, causal: bool, transposed: bool
-) -> np.ndarray:
+def list_sources(spec: ShiftSpec, blocks: int, group: int, transposed: bool) -> np.ndarray:
     """(2, T, blocks of a pixel): the two frames, counted from its own, whose sum a frame gets as the block; or NONE.
 
     blocks, group: how many blocks a pixel has, and how many a group of channels.
     """
-    sources = np.zeros((2, segments, blocks), np.int64)
+    sources = np.zeros((2, spec.segments, blocks), np.int64)
     sources[1] = NONE
-    groups = sources[:, :, : 2 * depth * group].reshape(2, segments, depth, 2, group)  # a view
-    for d in range(1, depth + 1):
-        for kind, step in ((1, -d),) if causal else ((0, d), (1, -d)):
-            for t in range(video_segments):
-                partnered, used = 0 <= t + step < video_segments, 0 <= t - step < video_segments
-                found = [0] if edge == "keep" and not partnered else []
+    groups = sources[:, :, : 2 * spec.depth * group].reshape(2, spec.segments, spec.depth, 2, group)  # a view
+    for d in range(1, spec.depth + 1):
+        for kind, step in ((1, -d),) if spec.causal else ((0, d), (1, -d)):
+            for t in range(spec.video_segments):
+                partnered, used = 0 <= t + step < spec.video_segments, 0 <= t - step < spec.video_segments
+                found = [0] if spec.edge == "keep" and not partnered else []
                 if transposed:
                     found += [-step] if used else []
                 else:
@@ -119,7 +114,9 @@ def _loop(dtype: torch.dtype, block: int) -> Any:
     from numba import carray, cfunc, types  # takes a while to import, and many processes never shift so much
 
     copy, add = (_instruction(dtype, block, operands) for operands in (1, 2))
-    thread, threads = _openmp()[1:]
+    openmp = _openmp()
+    assert openmp is not None
+    thread, threads = openmp.thread, openmp.threads
 
     @cfunc(types.void(types.voidptr))
     def shift(arguments):

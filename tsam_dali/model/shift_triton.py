@@ -9,6 +9,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from tsam_dali.model.shift_spec import ShiftSpec
+
 DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 PIXELS, CHANNELS = 16, 128
 """A program's tile: so many pixels of a frame, so many of their channels. Not tuned."""
@@ -19,29 +21,23 @@ def takes(x: Tensor) -> bool:
     return x.dtype in DTYPES and x.is_contiguous(memory_format=torch.channels_last)
 
 
-def shift_channels_last(
-    x: Tensor,
-    segments: int,
-    video_segments: int,
-    f_div: int,
-    depth: int,
-    edge: str,
-    causal: bool,
-    transposed: bool = False,
-) -> Tensor:
+def shift_channels_last(x: Tensor, spec: ShiftSpec, transposed: bool = False) -> Tensor:
     """Shift x (B*T, C, H, W), for which `takes` is true; or a gradient back with `transposed`.
 
-    The other arguments are those of `tsam_dali.model.shift.TemporalShift`. The result is channels-last, too.
+    The result is channels-last, too.
     """
     out = torch.empty_like(x)
-    pictures, channels, height, width = x.shape
-    group = channels // f_div // depth
-    grid = (pictures, triton.cdiv(height * width, PIXELS), triton.cdiv(channels, CHANNELS))
+    images, channels, height, width = x.shape
+    group = spec.group(channels)
+    grid = (images, triton.cdiv(height * width, PIXELS), triton.cdiv(channels, CHANNELS))
     with torch.cuda.device_of(x):  # Triton starts kernels on the current GPU, which may be another one
         shift_kernel[grid](
-            *(x, out, channels, height * width, segments, video_segments),
-            *(max(group, 1), 2 * depth * group),  # the kernel divides by the size of a group, even where nothing moves
-            *(edge == "keep", causal, transposed, PIXELS, CHANNELS),
+            *(x, out, channels, height * width, spec.segments, spec.video_segments),
+            *(
+                max(group, 1),
+                2 * spec.depth * group,
+            ),  # the kernel divides by the size of a group, even where nothing moves
+            *(spec.edge == "keep", spec.causal, transposed, PIXELS, CHANNELS),
         )
     return out
 
@@ -63,13 +59,13 @@ def shift_kernel(
     CHANNELS: tl.constexpr,
 ):
     """A tile of one frame; memory holds (B, T, H*W, C)."""
-    picture = tl.program_id(0).to(tl.int64)  # offsets may be larger than 2^31
+    image = tl.program_id(0).to(tl.int64)  # offsets may be larger than 2^31
     pixel = tl.program_id(1) * PIXELS + tl.arange(0, PIXELS)
     channel = tl.program_id(2) * CHANNELS + tl.arange(0, CHANNELS)
     inside = (pixel < pixels)[:, None] & (channel < channels)[None, :]
-    here = (picture * pixels + pixel)[:, None] * channels + channel[None, :]
+    here = (image * pixels + pixel)[:, None] * channels + channel[None, :]
 
-    t = (picture % segments).to(tl.int32)
+    t = (image % segments).to(tl.int32)
     kind = channel // group  # 0, 2, ...: from later frames; 1, 3, ...: from earlier ones
     distance = kind // 2 + 1
     step = tl.where(kind % 2 == 0, distance, -distance)

@@ -1,17 +1,23 @@
-"""A causal network frame by frame: what a shift takes from earlier frames is kept, so a frame costs one picture.
+"""A causal network frame by frame: what a shift takes from earlier frames is kept, so each frame runs through once.
 
 As MIT's online TSM (https://arxiv.org/abs/1811.08383), here for every distance. S video segments, A audio segments.
 """
 
 from collections import deque
+from collections.abc import Callable
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pipelines.files.words import counted
 from tsam_dali.model.backbone import ModelError, shifts
 from tsam_dali.model.shift import TemporalShift
+from tsam_dali.model.tsam import TSAM
+
+Ring = deque[Tensor]
+"""What a shift keeps of the latest frames."""
+Override = Callable[[TemporalShift, Ring], Callable[[Tensor], Tensor]]
 
 
 class Stream:
@@ -23,26 +29,28 @@ class Stream:
 
     Args:
         network: as made by `tsam_dali.model.build_model`, in evaluation mode; it stays as it is.
-        audio: pictures of the audio (1, A, 3, H, W), looked at once, until `hear` brings others; None where A = 0.
+        audio: spectrograms (1, A, 3, H, W), used until `set_audio` replaces them; None where A = 0.
 
     Raises:
         ModelError: the shift takes channels from later frames, or another number of audio segments.
     """
 
-    def __init__(self, network: nn.Module, audio: Tensor | None = None) -> None:
+    def __init__(self, network: TSAM, audio: Tensor | None = None) -> None:
         if network.shift_temporal.status and not network.shift_temporal.causal:
             raise ModelError(
                 "shift_temporal.causal: got false, expected true; the network needs later frames and cannot run frame "
                 "by frame, train one with --set shift_temporal.causal=true"
             )
         self._network = network
-        self._rings = [(shift, deque(maxlen=shift.depth)) for _, shift in shifts(network.backbone)]
+        self._rings: list[tuple[TemporalShift, Ring]] = [
+            (shift, deque(maxlen=shift.spec.depth)) for _, shift in shifts(network.backbone)
+        ]
         self._frames: deque[Tensor] = deque(maxlen=network.video_segments)  # features (1, F) of each
-        self.hear(audio)
+        self.set_audio(audio)
 
     @torch.no_grad()
-    def hear(self, audio: Tensor | None) -> None:
-        """Other pictures of the audio from now on, in place of those before; they cost A pictures.
+    def set_audio(self, audio: Tensor | None) -> None:
+        """Replace the spectrograms; this runs A images through the backbone.
 
         Raises:
             ModelError: another number of audio segments.
@@ -62,27 +70,27 @@ class Stream:
         return network.head(torch.cat([*self._frames, *self._audio]).mean(0))
 
     @torch.no_grad()
-    def _features(self, pictures: Tensor, forward) -> Tensor:
-        """(N, 3, H, W) -> (N, F), with `forward(shift, ring)` in place of each shift."""
+    def _features(self, images: Tensor, override: Override) -> Tensor:
+        """(N, 3, H, W) -> (N, F), with `override(shift, ring)` in place of each shift."""
         try:
             for shift, ring in self._rings:
-                shift.forward = forward(shift, ring)
-            return self._network.backbone(pictures)
+                shift.override = override(shift, ring)
+            return self._network.backbone(images)
         finally:
             for shift, _ in self._rings:
-                shift.__dict__.pop("forward", None)
+                shift.override = None
 
 
 def _shifted(shift: TemporalShift, ring: deque[Tensor], x: Tensor) -> Tensor:
     """One frame (1, C, H, W) with channels of the frames in `ring`, the latest one last; `ring` takes it in."""
-    g = shift.channels // shift.f_div // shift.depth
+    spec, g = shift.spec, shift.spec.group(shift.channels)
     out = x.clone()
-    groups = x[:, : 2 * shift.depth * g].unflatten(1, (shift.depth, 2, g))[:, :, 1]  # (1, D, g, H, W)
-    target = out[:, : 2 * shift.depth * g].unflatten(1, (shift.depth, 2, g))
-    for d in range(1, shift.depth + 1):
-        if d <= len(ring) and d < shift.video_segments:
+    groups = x[:, : 2 * spec.depth * g].unflatten(1, (spec.depth, 2, g))[:, :, 1]  # (1, D, g, H, W)
+    target = out[:, : 2 * spec.depth * g].unflatten(1, (spec.depth, 2, g))
+    for d in range(1, spec.depth + 1):
+        if d <= len(ring) and d < spec.video_segments:
             target[:, d - 1, 1] = ring[-d][:, d - 1]
-        elif shift.edge == "zero":
+        elif spec.edge == "zero":
             target[:, d - 1, 1] = 0
     ring.append(groups.clone())
     return out

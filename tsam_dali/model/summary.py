@@ -1,19 +1,21 @@
-"""A picture of the network in words: stages, shapes, shifts and what a clip costs."""
+"""The network as text: stages, shapes, shifts and what a clip costs."""
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.hooks import RemovableHandle
 
 from pipelines.files.words import counted
 from tsam_dali.model.backbone import shift_places, shifts
+from tsam_dali.model.tsam import TSAM
 
 
-def describe(network: nn.Module, size: int) -> str:
+def describe(network: TSAM, size: int) -> str:
     """One line for each part of the backbone and three for the whole.
 
     Args:
         network: from `build_model`, on the device "meta": nothing is computed.
-        size: height and width of the pictures, in pixels.
+        size: height and width of the images, in pixels.
     """
     names = _parts(network.backbone)
     shapes: dict[str, tuple[int, ...]] = {}
@@ -29,18 +31,18 @@ def describe(network: nn.Module, size: int) -> str:
     lines += [f"{name:{width}}  {shapes[name]!s:20}  {_shifted(network.backbone, name)}".rstrip() for name in shapes]
     shift = network.shift_temporal
     lines += [
-        f"shift: distances 1 to {shift.shift_depth}, edge {shift.edge}{', from the past alone' if shift.causal else ''}"
+        f"shift: distances 1 to {shift.shift_depth}, edge {shift.edge}{', causal' if shift.causal else ''}"
         if shift.status
         else "shift: none",
         f"{parameters / 1e6:.1f} million parameters, {counted(network.head.out_features, 'class', 'classes')}",
-        f"a clip: {counted(network.video_segments, 'frame')} + {counted(network.audio_segments, 'picture')} of audio, "
-        f"{size} x {size}, {multiply_adds / 1e9:.1f} GFLOPs (a multiplication and its addition count as one)",
+        f"a clip: {counted(network.video_segments, 'frame')} + {counted(network.audio_segments, 'spectrogram')}, "
+        f"{size} x {size}, {multiply_adds / 1e9:.1f} GFLOPs (a multiply-add counts as one)",
     ]
     return "\n".join(lines)
 
 
-def cost(network: nn.Module, size: int) -> tuple[int, float]:
-    """Parameters, and multiplications (each with its addition) that one clip takes; arguments as for `describe`."""
+def cost(network: TSAM, size: int) -> tuple[int, float]:
+    """Parameters, and multiply-adds of one clip; arguments as for `describe`."""
     video = torch.empty(1, network.video_segments, 3, size, size, device="meta")
     audio = torch.empty(1, network.audio_segments, 3, size, size, device="meta") if network.audio_segments else None
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
@@ -50,10 +52,10 @@ def cost(network: nn.Module, size: int) -> tuple[int, float]:
 
 
 def _parts(backbone: nn.Module) -> list[str]:
-    """Names of the parts of a backbone: its stages whole, and what stands beside them."""
+    """Names of the parts of a backbone: its stages whole, and the parts outside of stages."""
     blocks = {block for block, _ in shift_places(backbone)}
     stages = {name for name, module in backbone.named_modules() if not blocks.isdisjoint(module.children())}
-    names = []
+    names: list[str] = []
 
     def visit(name: str, module: nn.Module) -> None:
         if name not in stages and any(stage.startswith(f"{name}." if name else "") for stage in stages):
@@ -66,7 +68,7 @@ def _parts(backbone: nn.Module) -> list[str]:
     return names
 
 
-def _note_shape(module: nn.Module, name: str, shapes: dict[str, tuple[int, ...]]):
+def _note_shape(module: nn.Module, name: str, shapes: dict[str, tuple[int, ...]]) -> RemovableHandle:
     def note(_module: nn.Module, _inputs: tuple, output: Tensor) -> None:
         shapes[name] = tuple(output.shape)
 

@@ -1,6 +1,6 @@
 """The network's modules and their arithmetic; see `tsam_dali.model`.
 
-B clips, S video segments, A audio segments, T = S + A; pictures of 3 colors and H x W pixels; F features.
+B clips, S video segments, A audio segments, T = S + A; images of 3 channels and H x W pixels; F features.
 """
 
 import torch
@@ -14,10 +14,13 @@ from tsam_dali.model.backbone import ModelError, create_backbone, insert_shift
 class TSAM(nn.Module):
     """See `tsam_dali.model.build_model`. Weights: `backbone.` and timm's own names, `head.weight`, `head.bias`."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, config: Config, num_class: int) -> None:
         super().__init__()
         self.video_segments = config.model.video_segments
-        self.audio_segments = config.num_audio_pictures
+        self.audio_segments = config.num_spectrograms
         self.normalize = config.model.normalize
         self.shift_temporal = config.shift_temporal
         self.backbone = create_backbone(config.model)
@@ -52,5 +55,5 @@ class TSAM(nn.Module):
                 f"audio: got {got}, expected {counted(self.audio_segments, 'segment')} (model.audio_segments)"
             )
         if audio is not None and audio.shape != (video.shape[0], self.audio_segments, *video.shape[2:]):
-            expected = (video.shape[0], self.audio_segments, *video.shape[2:])
-            raise ModelError(f"audio: got shape {tuple(audio.shape)}, expected {expected}, to go with video")
+            shape = (video.shape[0], self.audio_segments, *video.shape[2:])
+            raise ModelError(f"audio: got shape {tuple(audio.shape)}, expected {shape}, to go with video")

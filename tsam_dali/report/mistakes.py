@@ -1,4 +1,4 @@
-"""The wrong clips with the largest loss, kept on the device while a pass runs. Letters: B, S, A as in `Batch`."""
+"""The wrongly classified clips with the largest loss, kept on the device during a pass. B, S, A as in `Batch`."""
 
 from typing import NamedTuple
 
@@ -11,16 +11,16 @@ from torch import Tensor
 from pipelines.loader import Batch
 
 SHOWN_MISTAKES = 12
-"""On a page."""
+"""In a report."""
 THUMBNAIL = 104
-"""Height of the pictures that are kept, in pixels."""
+"""Height of the images that are kept, in pixels."""
 
 
 class Mistake(NamedTuple):
     """A clip that was classified wrongly."""
 
     loss: float
-    row: int  # line of the clip list
+    row: int  # row of the clip list
     label: int
     prediction: int
     probability: float  # of the prediction, 0..1
@@ -37,7 +37,7 @@ class WorstMistakes:
 
     @torch.no_grad()
     def add(self, logits: torch.Tensor, losses: torch.Tensor, batch: Batch) -> None:
-        """logits (B, C), losses (B,); padding and unreadable clips are no mistakes."""
+        """logits (B, C), losses (B,); padding and unreadable clips are ignored."""
         probability, prediction = logits.float().softmax(1).max(1)
         wrong = batch.ok & (prediction != batch.label)
         loss, worst = torch.where(wrong, losses.float(), -torch.inf).topk(min(self._k, len(losses)))
@@ -75,23 +75,23 @@ class WorstMistakes:
         ]
         if not dist.is_initialized():
             return mine
-        gathered = [[] for _ in range(dist.get_world_size())] if dist.get_rank() == 0 else None
-        dist.gather_object(mine, gathered)
-        everyone = [mistake for part in gathered or () for mistake in part]
+        gathered: list[list[Mistake]] = [[] for _ in range(dist.get_world_size())]
+        dist.gather_object(mine, gathered if dist.get_rank() == 0 else None)
+        everyone = [mistake for part in gathered for mistake in part]
         return sorted(everyone, key=lambda mistake: (-mistake.loss, mistake.row))[: self._k]
 
 
-def thumbnails(pictures: torch.Tensor, height: int = THUMBNAIL) -> torch.Tensor:
-    """Pictures (B, T, 3, H, W), 0..1 -> uint8 (B, T, 3, h, w), h at most `height`."""
-    h, w = pictures.shape[-2:]
+def thumbnails(images: torch.Tensor, height: int = THUMBNAIL) -> torch.Tensor:
+    """Images (B, T, 3, H, W), 0..1 -> uint8 (B, T, 3, h, w), h at most `height`."""
+    h, w = images.shape[-2:]
     factor = min(1.0, height / h)
     size = (round(h * factor), max(1, round(w * factor)))
-    small = F.interpolate(pictures.flatten(0, 1).float(), size, mode="bilinear", antialias=True)
-    return (small.clamp(0, 1) * 255).round().to(torch.uint8).unflatten(0, pictures.shape[:2])
+    small = F.interpolate(images.flatten(0, 1).float(), size, mode="bilinear", antialias=True)
+    return (small.clamp(0, 1) * 255).round().to(torch.uint8).unflatten(0, images.shape[:2])
 
 
-def stretched(pictures: Tensor) -> Tensor:
-    """Each plane of (..., H, W) from its lowest..highest value to 0..1; an even plane is black."""
-    low, high = pictures.aminmax(dim=-1, keepdim=True)
+def stretched(images: Tensor) -> Tensor:
+    """Each plane of (..., H, W), its lowest..highest value mapped to 0..1; a constant plane is black."""
+    low, high = images.aminmax(dim=-1, keepdim=True)
     low, high = low.amin(-2, keepdim=True), high.amax(-2, keepdim=True)
-    return (pictures - low) / (high - low).where(high > low, 1)
+    return (images - low) / (high - low).where(high > low, 1)

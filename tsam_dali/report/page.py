@@ -1,4 +1,4 @@
-"""Pages that need nothing but themselves: no script, no network. report.html of a run is one."""
+"""Self-contained HTML pages without scripts, such as report.html of a run."""
 
 import logging
 from collections.abc import Iterable
@@ -16,6 +16,6 @@ def page(title: str, sections: Iterable[Section]) -> str:
 
 
 def write_page(path: Path, title: str, sections: Iterable[Section]) -> None:
-    """Write `page` to `path`, whole or not at all."""
+    """Write `page` to `path`, atomically."""
     with replacing(path) as temporary:
         temporary.write_text(page(title, sections), encoding="utf-8", errors="backslashreplace")

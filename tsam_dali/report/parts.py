@@ -1,4 +1,4 @@
-"""What a section of a page is made of: templates whose values are escaped, pictures as base64."""
+"""The parts of a section of a page: templates whose values are escaped, images as base64."""
 
 import base64
 import io
@@ -24,7 +24,7 @@ class Section(NamedTuple):
 
 
 def drawn(title: str, make: Callable[[], Section]) -> Section:
-    """What `make` returns; where it fails, a section that says so and a warning, since no picture is worth a run."""
+    """What `make` returns; where it fails, a section that says so and a warning, since a plot must not end a run."""
     try:
         return make()
     except Exception as error:
@@ -44,8 +44,8 @@ def plot_source(draw: Callable[[io.BytesIO], Any]) -> str:
     return _png_source(file)
 
 
-def picture_source(pixels: np.ndarray) -> str:
-    """The `src` of a picture uint8 (3, H, W)."""
+def image_source(pixels: np.ndarray) -> str:
+    """The `src` of an image uint8 (3, H, W)."""
     file = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0))).save(file, "PNG")
     return _png_source(file)

@@ -1,7 +1,7 @@
-"""Pictures of a run: curves, what the network saw, confusion. Shapes: B clips, S video and A audio segments, C classes.
+"""Plots of a run: curves, network inputs, confusion. Shapes: B clips, S video and A audio segments, C classes.
 
-Matplotlib and PyTorch are imported inside the functions, so that who imports this module does not pay for them;
-Matplotlib is used through `Figure` alone: no display, no global state.
+Matplotlib and PyTorch are imported inside the functions, as their import takes long. Matplotlib is used through
+`Figure` alone: no display, no global state.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 DPI = 120
 COLORS = {"training": "tab:blue", "validation": "tab:orange"}
-CELL_NUMBERS_UP_TO = 12  # classes; more, and the counts in a confusion matrix no longer fit into their cells
-CLASS_NAMES_UP_TO = 40  # classes; more, and the names along its sides overlap
+CELL_NUMBERS_UP_TO = 12  # classes; with more, the counts of a confusion matrix do not fit into its cells
+CLASS_NAMES_UP_TO = 40  # classes; with more, the names along its sides overlap
 
 
 def plot_curves(history: Sequence[dict[str, Any]], path: str | Path | BinaryIO, smooth_epochs: float = 0) -> Figure:
@@ -78,7 +78,8 @@ def _rate_line(
 ) -> tuple[list[float], list[float]]:
     """The places and rates of a line through all points that falls in steps: before each point, at the place that
     `changes` has for it. Points of an epoch before `smooth_epochs` are joined directly."""
-    x, y = [], []
+    x: list[float] = []
+    y: list[float] = []
     for place, rate, change, epoch in zip(places, rates, changes, epochs, strict=True):
         if x and epoch >= smooth_epochs:
             x += [change, change]
@@ -89,9 +90,7 @@ def _rate_line(
 
 
 def literally(text: str) -> str:
-    """For Matplotlib, which reads what stands between two dollar signs as mathematics, and refuses bytes of file names
-    that are no UTF-8.
-    """
+    """For Matplotlib, which reads text between dollar signs as mathematics and refuses bytes that are not UTF-8."""
     return text.replace("$", r"\$").encode(errors="backslashreplace").decode()
 
 
@@ -104,7 +103,7 @@ def _label(axes: Axes, title: str, unit: str, along: str = "epoch") -> None:
 
 
 def plot_steps(records: Sequence[dict[str, Any]], path: str | Path | BinaryIO, smooth_epochs: float = 0) -> Figure:
-    """Draw what windows of training steps say as a PNG.
+    """Draw the figures of windows of training steps as a PNG.
 
     Args:
         records: the records of kind steps of metrics.jsonl; a figure that is None leaves a gap.
@@ -119,7 +118,7 @@ def plot_steps(records: Sequence[dict[str, Any]], path: str | Path | BinaryIO, s
         figure.subplots(2, 3).flat,
         (
             ("clips_per_second", "Throughput", "clips/s", 1),
-            ("data_wait", "Waiting for data", "share of the time (%)", 100),
+            ("data_wait", "Data wait", "share of the time (%)", 100),
             ("memory_mb", "Memory", "MB", 1),
             ("loss", "Training loss", "cross-entropy (nats)", 1),
             ("lr", "Learning rate", "learning rate", 1),
@@ -143,11 +142,11 @@ def plot_steps(records: Sequence[dict[str, Any]], path: str | Path | BinaryIO, s
 def plot_contact_sheet(
     video: np.ndarray, audio: np.ndarray | None, titles: Sequence[str], path: str | Path, rows: int = 6
 ) -> Figure:
-    """Draw what the network sees as a PNG: a row per clip, its segments in their order, then its audio.
+    """Draw the inputs of the network as a PNG: a row per clip, its segments in their order, then its audio.
 
     Args:
         video: (B, S, 3, H, W), 0..1.
-        audio: (B, A, 3, H, W), log-mel pictures with the lowest band in row 0, or None. The planes (three window
+        audio: (B, A, 3, H, W), log-mel spectrograms with the lowest band in row 0, or None. The planes (three window
             lengths) are drawn as red, green and blue, each stretched to its own range; low frequencies at the bottom.
         titles: B texts, written to the left of the rows; may have several lines.
         path: PNG file to write.
@@ -157,21 +156,21 @@ def plot_contact_sheet(
     from matplotlib.figure import Figure
 
     rows = min(rows, len(video))
-    pictures = video[:rows].clip(0, 1)
+    images = video[:rows].clip(0, 1)
     names = [f"frame {s + 1}" for s in range(video.shape[1])]
     if audio is not None:
-        pictures = np.concatenate([pictures, stretched(torch.from_numpy(audio[:rows])).numpy()[..., ::-1, :]], axis=1)
+        images = np.concatenate([images, stretched(torch.from_numpy(audio[:rows])).numpy()[..., ::-1, :]], axis=1)
         names += ["audio"] if audio.shape[1] == 1 else [f"audio {a + 1}" for a in range(audio.shape[1])]
-    pictures = pictures.transpose(0, 1, 3, 4, 2)  # (B, T, 3, H, W) -> (B, T, H, W, 3)
+    images = images.transpose(0, 1, 3, 4, 2)  # (B, T, 3, H, W) -> (B, T, H, W, 3)
 
-    columns, height, width = pictures.shape[1:4]
-    inches = min(1.2, 24 / columns)  # per picture; 24 inches hold 20 of full size
+    columns, height, width = images.shape[1:4]
+    inches = min(1.2, 24 / columns)  # per image; 24 inches hold 20 of full size
     figure = Figure(figsize=(1.8 + inches * columns, 0.6 + rows * inches * height / width), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
-    figure.suptitle("What the network sees: the segments of a clip from left to right")
+    figure.suptitle("Network inputs: the segments of each clip from left to right")
     for row, row_axes in enumerate(grid):
         for column, axes in enumerate(row_axes):
-            axes.imshow(pictures[row, column])
+            axes.imshow(images[row, column])
             axes.set(xticks=[], yticks=[])
             if row == 0:
                 axes.set_title(names[column], fontsize=9)
@@ -185,7 +184,7 @@ def plot_confusion(matrix: np.ndarray, class_names: Sequence[str], path: str | P
 
     Args:
         matrix: (C, C) numbers of clips; row = label, column = prediction.
-        class_names: C names. They stand at the sides up to 40 classes; beyond, the numbers of some classes.
+        class_names: C names. Shown at the sides up to 40 classes; beyond, the numbers of some classes.
         path: PNG file to write.
         of: what the title says of the predictions, such as "without audio".
     """
@@ -200,7 +199,7 @@ def plot_confusion(matrix: np.ndarray, class_names: Sequence[str], path: str | P
     side = np.interp(count, [2, 12, 40], [5, 8, 11])  # inches
     figure = Figure(figsize=(side + 1, side), layout="constrained")
     axes = figure.subplots()
-    # The root spreads the small shares, which are the mistakes.
+    # The square root makes small shares visible, which are the mistakes.
     image = axes.imshow(share, cmap="Blues", norm=PowerNorm(0.5, 0, 100), interpolation="nearest")
     numbers = "; the numbers are clips" if count <= CELL_NUMBERS_UP_TO else ""
     bar = figure.colorbar(image, label=f"color: share of the clips of a label (%){numbers}", shrink=0.8)

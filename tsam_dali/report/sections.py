@@ -8,12 +8,12 @@ import numpy as np
 
 from pipelines.sampling.plan import Plan
 from tsam_dali.report.mistakes import Mistake
-from tsam_dali.report.parts import Section, fill, picture_source, plot_source
+from tsam_dali.report.parts import Section, fill, image_source, plot_source
 from tsam_dali.report.plots import plot_confusion, plot_curves, plot_steps
 
 
 class FedClip(NamedTuple):
-    """A clip as the network was fed it."""
+    """A clip as input of the network."""
 
     title: str
     frames: np.ndarray  # uint8 (S, 3, h, w)
@@ -22,26 +22,26 @@ class FedClip(NamedTuple):
 
 
 def numbers_section(title: str, numbers: Sequence[tuple[str, str]], note: str = "") -> Section:
-    """A few large figures: pairs of (what it is, figure)."""
+    """A few large figures: pairs of (name, figure)."""
     return Section(title, fill("numbers.html", numbers=numbers), note)
 
 
 def curves_section(epochs: Sequence[dict[str, Any]], smooth_epochs: float = 0) -> Section:
     """Loss, accuracy and learning rate over the records of kind epoch; `smooth_epochs` as of OptimizerParam."""
     source = plot_source(lambda file: plot_curves(epochs, file, smooth_epochs))
-    return Section("Curves", fill("picture.html", picture=source, alt="loss, accuracy and learning rate by epoch"))
+    return Section("Curves", fill("plot.html", source=source, alt="loss, accuracy and learning rate by epoch"))
 
 
 def steps_section(steps: Sequence[dict[str, Any]], smooth_epochs: float = 0) -> Section:
-    """Loss, rate, throughput and waiting, gradient norm and memory over the records of kind steps."""
+    """Throughput, data wait, memory, loss, rate and gradient norm over the records of kind steps."""
     source = plot_source(lambda file: plot_steps(steps, file, smooth_epochs))
-    return Section("Throughput", fill("picture.html", picture=source, alt="windows of training steps"))
+    return Section("Throughput", fill("plot.html", source=source, alt="windows of training steps"))
 
 
 def confusion_section(matrix: np.ndarray, class_names: Sequence[str], of: str = "") -> Section:
-    """A confusion matrix (C, C), row = label, as a picture; `of` says of what."""
+    """A confusion matrix (C, C), row = label, as a plot; `of` is added to its title."""
     source = plot_source(lambda file: plot_confusion(matrix, class_names, file, of))
-    return Section("Confusion", fill("picture.html", picture=source, alt="confusion matrix"))
+    return Section("Confusion", fill("plot.html", source=source, alt="confusion matrix"))
 
 
 def classes_section(matrix: np.ndarray, class_names: Sequence[str], expected: Sequence[int] | None = None) -> Section:
@@ -50,7 +50,7 @@ def classes_section(matrix: np.ndarray, class_names: Sequence[str], expected: Se
     Args:
         matrix: (C, C) numbers of clips; row = label, column = prediction.
         class_names: C names.
-        expected: clips of each class in the list, shown beside those in the matrix.
+        expected: clips of each class in the list, shown next to those in the matrix.
     """
     clips, right = matrix.sum(1), matrix.diagonal()
     wrong = matrix - np.diag(right)
@@ -67,36 +67,32 @@ def classes_section(matrix: np.ndarray, class_names: Sequence[str], expected: Se
         for number in range(len(matrix))
     ]
     rows.sort(key=lambda row: (row["clips"] == 0, row["recall"], row["number"]))
-    return Section(
-        "Classes", fill("classes.html", rows=rows), "share of each class's clips that is correct, worst first"
-    )
+    return Section("Classes", fill("classes.html", rows=rows), "recall of each class, lowest first")
 
 
 def fed_section(clips: Sequence[FedClip]) -> Section:
-    """What the network was fed: the frames of each clip, its audio beside them, and what was drawn for it."""
+    """The inputs of the network: frames and spectrograms of each clip, and its augmentation."""
     shown = [_shown(clip.title, "", clip.frames, clip.spectrograms, clip.plan) for clip in clips]
-    return Section("What the network saw", fill("clips.html", clips=shown), "log-mel pictures: low frequencies below")
+    return Section("Network inputs", fill("clips.html", clips=shown), "spectrograms: low frequencies at the bottom")
 
 
 def mistakes_section(mistakes: Sequence[Mistake], class_names: Sequence[str], ids: Sequence[str]) -> Section:
-    """The wrong clips with the largest loss; `ids` are those of the rows."""
+    """The wrong clips with the largest loss; `ids` of the rows."""
     shown = [
         _shown(
             ids[mistake.row],
-            f"{class_names[mistake.label]}, taken for {class_names[mistake.prediction]} "
-            f"({mistake.probability:.0%} sure), loss {mistake.loss:.2f}",
+            f"{class_names[mistake.label]}, predicted {class_names[mistake.prediction]} "
+            f"({mistake.probability:.0%}), loss {mistake.loss:.2f}",
             mistake.frames,
             mistake.spectrograms,
         )
         for mistake in mistakes
     ]
-    return Section(
-        "Worst mistakes", fill("clips.html", clips=shown), "wrong clips of the validation, largest loss first"
-    )
+    return Section("Worst mistakes", fill("clips.html", clips=shown), "wrong validation clips, largest loss first")
 
 
 def reasons_section(title: str, reasons: Mapping[str, str], note: str) -> Section:
-    """A list of clips, each with what is wrong with it: id -> reason."""
+    """A list of clips with the reasons why they are unreadable: id -> reason."""
     return Section(title, fill("reasons.html", reasons=reasons), note)
 
 
@@ -106,7 +102,7 @@ def settings_section(settings: dict[str, Any]) -> Section:
 
 
 def plan_text(plan: Plan) -> str:
-    """What was drawn for a clip, in words."""
+    """The augmentation of a clip, in words."""
     y, x, height, width = plan.crop
     parts = [f"crop {width} x {height} at x {x}, y {y}", "mirrored" if plan.flip else "not mirrored"]
     parts.append("brightness {:.2f}, contrast {:.2f}, saturation {:.2f}, hue {:+.0f}°".format(*plan.color))
@@ -123,13 +119,13 @@ def _shown(
     title: str, note: str, frames: np.ndarray, spectrograms: np.ndarray | None, plan: Plan | None = None
 ) -> dict[str, Any]:
     numbers = [f"frame {frame}" for frame in plan.frames] if plan else [f"segment {s + 1}" for s in range(len(frames))]
-    pictures = [] if spectrograms is None else [picture_source(audio[:, ::-1]) for audio in spectrograms]
+    sources = [] if spectrograms is None else [image_source(audio[:, ::-1]) for audio in spectrograms]
     return {
         "title": title,
         "note": note,
         "frames": [
-            {"source": picture_source(frame), "caption": number} for frame, number in zip(frames, numbers, strict=True)
+            {"source": image_source(frame), "caption": number} for frame, number in zip(frames, numbers, strict=True)
         ],
-        "spectrograms": [{"source": source, "caption": f"audio {a + 1}"} for a, source in enumerate(pictures)],
+        "spectrograms": [{"source": source, "caption": f"audio {a + 1}"} for a, source in enumerate(sources)],
         "plan": plan_text(plan) if plan else "",
     }

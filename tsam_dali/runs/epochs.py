@@ -1,4 +1,4 @@
-"""A run: epochs of training and validation, and what is kept of them; or the scores of a checkpoint alone."""
+"""A run: epochs of training and validation; or the evaluation of a checkpoint alone."""
 
 import argparse
 from typing import Any
@@ -13,6 +13,7 @@ from tsam_dali import distributed
 from tsam_dali.config.load import Config
 from tsam_dali.distributed import Job
 from tsam_dali.evaluation.evaluator import choose_views
+from tsam_dali.evaluation.options import EvaluationOptions
 from tsam_dali.evaluation.runner import default_folder, report_evaluation
 from tsam_dali.report.mistakes import SHOWN_MISTAKES, Mistake, WorstMistakes
 from tsam_dali.runs.folder import RunFolder
@@ -36,20 +37,23 @@ def train(
     job: Job,
     clips: dict[str, list[Clip]],
     num_class: int,
+    weights: str | None,
     folder: RunFolder,
     stop: StopRequest,
 ) -> None:
+    """Train with the parsed arguments of `tsam_dali.train`; `weights` is the file with the initial weights, if any."""
     options = config.training_param
     distributed.check_batch_size(options, job)
     warn_if_alone(options, job)
     state = resumed_state(args, config, clips, folder)
-    network = initial_network(args.fine_tune, config, job, num_class, state)
-    training, validation = (loader(config, split, clips, job) for split in ("training", "validation"))
+    network = initial_network(weights, config, job, num_class, state)
+    training = build_loader(config, "training", clips["training"], **job.place)
+    validation = build_loader(config, "validation", clips["validation"], **job.place)
     check_shared_memory([training.shared_bytes, validation.shared_bytes], job.local_world)
     if state:
         state = fit_epochs(state, len(training))
-    weights = class_weights([clip.label for clip in clips["training"]], num_class, options.class_weights)
-    train_state = build_train_state(network, config, job, len(training), state, weights)
+    per_class = class_weights([clip.label for clip in clips["training"]], num_class, options.class_weights)
+    train_state = build_train_state(network, config, job, len(training), state, per_class)
     distributed.on_rank_0(lambda: folder.create(config, state, args.dry_run, num_class))
     run = Run(train_state, folder, clips, stop, state)
 
@@ -71,10 +75,10 @@ def train(
 
 
 def train_epoch(run: Run, training: Loader, epoch: int, steps: int | None) -> dict[str, Any]:
-    """What is left of an epoch: {"training": loss and accuracies over all ranks, "lr", throughput}."""
+    """The remaining steps of an epoch: {"training": loss and accuracies over all ranks, "lr", throughput}."""
     train_state = run.train_state
     train_state.start_epoch(epoch)
-    left = steps or (epoch + 1) * len(training) - train_state.step  # none, if the run was stopped while it validated
+    left = steps or (epoch + 1) * len(training) - train_state.step  # none if the run was stopped during validation
     progress = progress_bar(training, f"epoch {epoch} training", train_state.config, train_state.job, left)
     first_step = train_state.step
     step_hook = StepHook(run, training, progress, epoch)
@@ -106,11 +110,6 @@ def validate_epoch(run: Run, validation: Loader, epoch: int, steps: int | None) 
     return metrics.reduced(), mistakes.gather()
 
 
-def loader(config: Config, split: str, clips: dict[str, list[Clip]], job: Job, **options: Any) -> Loader:
-    place = {"device": job.device, "rank": job.rank, "world": job.world, "local_world": job.local_world}
-    return build_loader(config, split, clips[split], **place, **options)
-
-
 def progress_bar(batches: Loader, title: str, config: Config, job: Job, steps: int | None = None) -> Progress:
     clips_per_step = config.training_param.batch_size
     return Progress(batches, title, clips_per_step=clips_per_step, show=job.is_main, steps=steps)
@@ -119,18 +118,20 @@ def progress_bar(batches: Loader, title: str, config: Config, job: Job, steps: i
 def summarize(run: Run, dry_run: bool) -> None:
     folder, history = run.folder, run.history
     if dry_run:
-        print(f"dry run: one step of training and of validation and a checkpoint worked, see {folder.path}")
+        print(f"dry run: one step of training and of validation and one checkpoint worked, see {folder.path}")
         return
     last, expected = history[-1]["validation"], len(run.clips["validation"])
     clips = f"on {last['samples']} of {counted(expected, 'clip')}"
     print(f"validation accuracy {last['accuracy']:.1%} {clips}, best {run.best['unbalanced']:.1%}")
-    print(f"report: {folder.report}\ncurves: {folder.curves}\nwhat the network saw: {folder.inputs}")
+    print(f"report: {folder.report}\ncurves: {folder.curves}\nnetwork inputs: {folder.inputs}")
     print(f"checkpoints: {folder.checkpoints.path}")
 
 
 def validate(args: argparse.Namespace, config: Config, job: Job, folder: RunFolder) -> None:
     """Score a checkpoint with the protocol `tsam` of `tsam_dali.evaluate`."""
     weights = distributed.on_rank_0(lambda: weight_file(args, config, folder))
+    assert weights is not None  # args.validate names them
     network = scored_network(weights, config, job)
     names = config.dataset.class_names or [str(number) for number in range(network.head.out_features)]
-    report_evaluation(network, config, job, choose_views("tsam", config), default_folder(weights), names, weights)
+    views, folder_of_results = choose_views("tsam", config), default_folder(weights)
+    report_evaluation(network, config, job, views, folder_of_results, names, weights, EvaluationOptions())

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from pipelines.files.atomic import replacing
-from pipelines.files.records import in_use
+from pipelines.files.records import lock
 from tsam_dali.cli.common import new_folder
 from tsam_dali.cli.provenance import provenance
 from tsam_dali.config.load import Config, ConfigError
@@ -25,15 +25,14 @@ log = logging.getLogger(__name__)
 
 
 class RunFolder:
-    """results_folder/run_id: args.json, status.json, log.txt, result.json, report.html, checkpoints/ and pictures.
+    """results_folder/run_id: args.json, status.json, log.txt, result.json, report.html, checkpoints/ and plots.
 
-    Without a `run_id` it is called by date and time when `create` makes it, so that no two runs share one.
+    Without a `run_id` it is named by date and time when `create` makes it, so that no two runs share one.
 
-    As a context manager it holds what is logged until `create` makes a file for it, and lets go of the folder at the
-    end.
+    As a context manager it buffers the log until `create` makes a file for it, and releases the folder at the end.
 
     Raises:
-        ConfigError: `run_id` is no folder inside results_folder.
+        ConfigError: `run_id` is not a folder inside results_folder.
     """
 
     def __init__(self, config: Config, run_id: str | None):
@@ -42,20 +41,20 @@ class RunFolder:
             raise ConfigError([f"--run_id {run_id}: expected the name of a folder inside results_folder"])
         self._is_new = not run_id
         self._options = config.training_param
-        self._lies_in(Path(config.results_folder) / name)
-        self.step = self.checkpoints.newest_step  # steps that are done and kept
-        self._log = MemoryHandler(capacity=1)  # hands every record on at once, when it has where to
-        self._begun = False  # whether this process has changed the run that lies here
+        self._set_path(Path(config.results_folder) / name)
+        self.step = self.checkpoints.newest_step  # steps that are done and saved
+        self._log = MemoryHandler(capacity=1)  # passes every record on as soon as it has a target
+        self._begun = False  # whether this process has changed the run in this folder
         self._open = ExitStack()
 
-    def _lies_in(self, path: Path) -> None:
+    def _set_path(self, path: Path) -> None:
         self.path = path
         self.checkpoints = CheckpointFolder(path / "checkpoints", self._options)
 
     def _claim(self) -> None:
-        """Make a folder called by date and time, beside the one of another run that began in the same second."""
+        """Make a folder named by date and time, next to that of another run that started in the same second."""
         if self._is_new:
-            self._lies_in(new_folder(self.path))
+            self._set_path(new_folder(self.path))
             self._is_new = False
 
     def __enter__(self) -> Self:
@@ -89,16 +88,16 @@ class RunFolder:
     ) -> None:
         """Make the folder, keep other processes out of it, write args.json and send the log to log.txt.
 
-        `num_class` stands in args.json where TSAM has it, in the section `model`.
+        `num_class` is written into the section `model` of args.json, as in TSAM.
 
-        A run that lies there is gone on with from the checkpoint `state`, replaced (`overwrite`), or else an error.
+        A run that is in the folder is resumed from the checkpoint `state`, or replaced with `overwrite`.
 
         Raises:
-            ConfigError: another run lies there, a process trains there, or the folder cannot be made.
+            ConfigError: the folder holds another run or is in use by a process, or it cannot be made.
             CheckpointError: there is no space for the checkpoint.
         """
         if self.checkpoints and not (state or overwrite or self._is_new):
-            raise ConfigError([f"{self.path}: holds a run already; choose another --run_id, or --resume auto"])
+            raise ConfigError([f"{self.path}: holds a run already; choose another --run_id, or add --resume auto"])
         try:
             self._claim()
             self.checkpoints.path.mkdir(parents=True, exist_ok=True)
@@ -117,21 +116,22 @@ class RunFolder:
         self._log.flush()
 
     def _lock(self) -> None:
-        """Hold a lock that the system takes back when this process ends in whatever way; children never have it."""
+        """Hold a lock that the system releases whenever this process ends; children never have it."""
         file = self._open.enter_context((self.path / "run.lock").open("a+b"))  # NFS locks only what is open for writing
-        if in_use(file):
+        if not lock(file):
             file.seek(0)
             who = file.read().decode(errors="replace") or "another process"
-            raise ConfigError([f"{self.path}: {who} trains in it; wait for its end, or choose another --run_id"])
+            raise ConfigError([f"{self.path}: {who} is training in it; wait until it ends, or choose another --run_id"])
         file.truncate(0)
         file.write(f"process {os.getpid()} on {platform.node()}".encode())
         file.flush()
 
     @contextmanager
     def reported(self) -> Iterator[None]:
-        """Let status.json say so if what is done inside is stopped or fails.
+        """Write to status.json if the work inside is stopped or fails.
 
-        A run that fails before it has a folder leaves none, and before it has begun what is said of an earlier start.
+        A run that fails before it has a folder leaves none; one that fails before it has started keeps the status of an
+        earlier start.
         """
         try:
             yield
@@ -140,25 +140,25 @@ class RunFolder:
             raise
         except KeyboardInterrupt:
             before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # people press it until something happens
-            self.write_status("preempted", f"a second Ctrl-C; what followed step {self.step} is not saved")
+            self.write_status("preempted", f"a second Ctrl-C; the steps after {self.step} are not saved")
             signal.signal(signal.SIGINT, before)
             raise
         except Exception as error:
-            is_there = self.path.is_dir() and not self._is_new  # what lies under a new name is another's
+            is_there = self.path.is_dir() and not self._is_new  # a folder of a new name belongs to another run
             if self._begun or (is_there and not (self.path / "status.json").exists()):
                 self.write_status("failed", str(error))
             raise
 
     def write_status(self, state: str, reason: str = "") -> None:
-        """status.json: `state` is "running", "preempted" (stopped by a signal; go on with --resume auto), "finished" or
-        "failed"; `step` says how many steps are done and kept. Rank 0 writes it."""
+        """Write status.json on rank 0: `state` is "running", "preempted" (stopped by a signal; continue with --resume
+        auto), "finished" or "failed"; `step` is the number of steps that are done and saved."""
         if not is_main():
             return
         place = {"host": platform.node(), "process": os.getpid(), "time": time.strftime("%Y-%m-%d %H:%M:%S %z")}
         try:
             self._claim()
             self._write("status.json", {"state": state, "step": self.step, "reason": reason} | place)
-        except OSError as error:  # such as a full disk; a run is worth more than its status
+        except OSError as error:  # such as a full disk; it must not end the run
             log.warning("%s cannot be written: %s", self.path / "status.json", error)
 
     def write_results(self, history: list[dict[str, Any]], best: dict[str, float], class_names: Sequence[str]) -> None:

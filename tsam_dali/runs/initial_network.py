@@ -1,4 +1,4 @@
-"""What a run begins with: the checkpoint that it goes on from, or the weights that its network takes over."""
+"""The start of a run: the checkpoint that it resumes, or the initial weights of its network."""
 
 import argparse
 import logging
@@ -15,7 +15,8 @@ from tsam_dali.distributed import Job
 from tsam_dali.model import build_model
 from tsam_dali.model.backbone import first_weights, timm_name
 from tsam_dali.model.freeze import shared_batch_norm
-from tsam_dali.model.precision import memory_format
+from tsam_dali.model.precision import on_device
+from tsam_dali.model.tsam import TSAM
 from tsam_dali.runs.folder import RunFolder
 from tsam_dali.runs.resume import check_resume, check_same, check_shapes
 from tsam_dali.training.optim import explain_rate
@@ -31,18 +32,18 @@ log = logging.getLogger(__name__)
 
 
 def weight_file(args: argparse.Namespace, config: Config, folder: RunFolder) -> str | None:
-    """The file with the first weights; None: they are timm's, a checkpoint's or new. What lacks is fetched if asked."""
+    """The file with the initial weights, downloaded if allowed; None if they are timm's, a checkpoint's or random."""
     pretrain = first_weights(config.model)
     published = pretrain if pretrain in PUBLISHED else ""
-    goes_on = args.resume and (args.resume != "auto" or folder.checkpoints)
-    name = args.validate or args.fine_tune or ("" if goes_on else config.model.weights or published)
+    resumes = args.resume and (args.resume != "auto" or folder.checkpoints)
+    name = args.validate or args.fine_tune or ("" if resumes else config.model.weights or published)
     if name == pretrain != config.model.pretrain:
         log.info(
-            "resnet50_timm begins with MIIL's ImageNet-21k ResNet-50 (%s), as in TSAM; timm's own weights: "
-            "model.arch=resnet50, with model.normalize=backbone",
+            "resnet50_timm starts from MIIL's ImageNet-21k ResNet-50 (%s), as in TSAM; for timm's own weights set "
+            "model.arch=resnet50 and model.normalize=backbone",
             name,
         )
-    if not name and not goes_on and pretrain != "none":
+    if not name and not resumes and pretrain != "none":
         timm_file(timm_name(config.model), args.download)
     return str(weight_path(name, args.download)) if name else None
 
@@ -50,24 +51,24 @@ def weight_file(args: argparse.Namespace, config: Config, folder: RunFolder) -> 
 def resumed_state(
     args: argparse.Namespace, config: Config, clips: dict[str, list[Clip]], folder: RunFolder
 ) -> dict[str, Any] | None:
-    """The checkpoint to go on from, if any.
+    """The checkpoint to resume, if any.
 
     Raises:
-        CheckpointError: there is none that is whole, it holds nothing but weights, or ranks have different ones.
+        CheckpointError: none is valid, it holds only weights, or ranks have different ones.
     """
     state = _newest_state(args, folder)
     check_same(state)
     if not state:
         return None
     if "step" not in state:
-        raise CheckpointError(f"{args.resume}: holds weights, not the state of a run; begin with them by --fine_tune")
+        raise CheckpointError(f"{args.resume}: holds weights, not the state of a run; start from them with --fine_tune")
     if not args.force:
         check_resume(state, config, clips)
-    log.info("going on after step %d, epoch %d", state["step"], len(state["history"]))
+    log.info("resuming after step %d, epoch %d", state["step"], len(state["history"]))
     return state
 
 
-def scored_network(path: str, config: Config, job: Job) -> torch.nn.Module:
+def scored_network(path: str, config: Config, job: Job) -> TSAM:
     """The network on its device with the weights of a file of any known format, and as many classes as these have.
 
     Raises:
@@ -85,29 +86,29 @@ def scored_network(path: str, config: Config, job: Job) -> torch.nn.Module:
         )
     check_class_names(file.class_names, names)
     network = build_model(config, num_class)
-    _tell(load_weights(network, path))
-    return network.to(job.device, memory_format=memory_format(config.training_param))
+    _log_report(load_weights(network, path))
+    return on_device(network, job.device, config.training_param)
 
 
 def initial_network(
-    fine_tune: str | None, config: Config, job: Job, num_class: int, state: dict[str, Any] | None
-) -> torch.nn.Module:
-    """The network on its device, with the weights that training starts from."""
+    weights: str | None, config: Config, job: Job, num_class: int, state: dict[str, Any] | None
+) -> TSAM:
+    """The network on its device with its initial weights: of the checkpoint `state`, of a file, timm's or random."""
     torch.manual_seed(config.training_param.seed)
     network = build_model(config, num_class)
     if state:
         check_shapes(network.state_dict(), state["model"])
         network.load_state_dict(state["model"])
-    elif fine_tune:
-        _tell(load_weights(network, fine_tune, class_names=config.dataset.class_names))
+    elif weights:
+        _log_report(load_weights(network, weights, class_names=config.dataset.class_names))
     elif config.model.pretrain != "none":
-        _tell(load_pretrained(network, config))
+        _log_report(load_pretrained(network, config))
     network = shared_batch_norm(network, config.training_param, job)
     log.info("%s", explain_rate(config.optimizer_param, config.training_param.batch_size))
-    return network.to(job.device, memory_format=memory_format(config.training_param))
+    return on_device(network, job.device, config.training_param)
 
 
-def _tell(report: LoadReport) -> None:
+def _log_report(report: LoadReport) -> None:
     log.log(logging.WARNING if report.differs else logging.INFO, "%s", report)
 
 

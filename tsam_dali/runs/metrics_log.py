@@ -1,4 +1,4 @@
-"""What a run says of itself while it runs: metrics.jsonl, TensorBoard and the trackers that the settings name."""
+"""The metrics of a run: metrics.jsonl, TensorBoard and the trackers that the settings name."""
 
 import json
 import logging
@@ -17,10 +17,10 @@ class RunLog:
     """The log of one run, on rank 0.
 
     Args:
-        path: the run's folder; metrics.jsonl and tensorboard/ lie in it.
-        first_step: steps that are done already. Records beyond them are those of steps that are trained again; they go.
+        path: the run's folder, for metrics.jsonl and tensorboard/.
+        first_step: steps that are done already. Later records are deleted: their steps are trained again.
         config: the settings; `training_param.trackers` names the trackers.
-        trackers: those to tell; default: TensorBoard and what the settings name.
+        trackers: where metrics are sent; default: TensorBoard and what the settings name.
     """
 
     def __init__(self, path: Path, *, first_step: int, config: Config, trackers: list[Guarded] | None = None):
@@ -31,24 +31,24 @@ class RunLog:
         self._step = first_step
 
     def steps(self, record: dict[str, Any]) -> None:
-        """A window: step (done so far), epoch, loss, lr, clips_per_second, data_wait, gradient_norm, memory_mb."""
+        """Log some steps: step (the last), epoch, loss, lr, clips_per_second, data_wait, gradient_norm, memory_mb."""
         self._write("steps", record)
 
     def epoch(self, record: dict[str, Any]) -> None:
-        """An epoch: epoch, step, training and validation (loss and accuracies), lr, clips_per_second, data_wait."""
+        """Log an epoch: epoch, step, training and validation (loss and accuracies), lr, clips_per_second, data_wait."""
         self._write("epoch", record)
 
     def catch_up(self, history: list[dict[str, Any]]) -> None:
-        """Write the epochs of a checkpoint's history that are missing: its run was killed before it came to that."""
+        """Write the epochs of a checkpoint's history that are missing: its run was killed before it wrote them."""
         known = {record["epoch"] for record in read_records(Path(self._file.name)) if record["kind"] == "epoch"}
         for record in history:
             if record["epoch"] not in known and "step" in record:
                 self.epoch(record)
 
-    def picture(self, name: str, path: Path) -> None:
-        """Show a PNG file to the trackers."""
+    def image(self, name: str, path: Path) -> None:
+        """Send a PNG file to the trackers."""
         for tracker in self._trackers:
-            tracker.picture(name, path, self._step)
+            tracker.image(name, path, self._step)
 
     def close(self) -> None:
         self._file.close()
@@ -57,10 +57,10 @@ class RunLog:
     def _write(self, kind: str, record: dict[str, Any]) -> None:
         self._step = record["step"]
         try:
-            # Straight to the file: what a buffer cannot get rid of would be tried again, and fail again, in `close`.
+            # Unbuffered: data that a buffer cannot write would be tried again, and fail again, in `close`.
             line = json.dumps(_finite({"kind": kind, **record}), allow_nan=False) + "\n"
             self._file.write(line.encode())
-        except OSError as error:  # such as a full disk; a run is worth more than its log
+        except OSError as error:  # such as a full disk; it must not end the run
             log.warning("step %d is missing in %s: %s", record["step"], self._file.name, error)
         scalars = {f"{kind}/{name}": value for name, value in _flat(record).items() if name not in ("step", "epoch")}
         for tracker in self._trackers:
@@ -68,7 +68,7 @@ class RunLog:
 
 
 def read_records(metrics: Path) -> list[dict[str, Any]]:
-    """The records of metrics.jsonl; a line that a killed process left unfinished is passed over."""
+    """The records of metrics.jsonl; a line that a killed process left incomplete is skipped."""
     records = []
     for line in metrics.read_text(encoding="utf-8").splitlines() if metrics.is_file() else ():
         try:
@@ -79,7 +79,7 @@ def read_records(metrics: Path) -> list[dict[str, Any]]:
 
 
 def keep_records(metrics: Path, last_step: int) -> None:
-    """Drop the records beyond a step; the file changes whole or not at all."""
+    """Drop the records after a step; the file is replaced atomically."""
     kept = [record for record in read_records(metrics) if record["step"] <= last_step]
     with replacing(metrics) as temporary:
         temporary.write_text("".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8")
@@ -96,7 +96,7 @@ def _flat(record: dict[str, Any], prefix: str = "") -> dict[str, float]:
 
 
 def _finite(value: Any) -> Any:
-    """NaN and infinity, which JSON does not know, as None; a gradient under fp16 scaling may be infinite."""
+    """NaN and infinity, which JSON does not have, become None; a gradient under fp16 scaling may be infinite."""
     if isinstance(value, dict):
         return {name: _finite(member) for name, member in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,4 +1,4 @@
-"""What a run shows of itself at the end of each epoch: report.html, and inputs.png once."""
+"""The report of a run: report.html at the end of each epoch, and inputs.png once."""
 
 import json
 import logging
@@ -26,7 +26,7 @@ SHOWN_CLIPS = 6
 
 def keep_inputs(run: Run, training: Loader, step: int, batch: Batch) -> None:
     """Draw inputs.png from the first batch that this process trained on, that of global step `step`, and keep it for
-    the report; later batches are left. A picture that cannot be written is a warning."""
+    the report; later batches are ignored. A failure is a warning."""
     if run.fed:
         return
     clips, names = run.clips["training"], run.class_names
@@ -45,10 +45,10 @@ def keep_inputs(run: Run, training: Loader, step: int, batch: Batch) -> None:
         for place, clip in enumerate(shown)
     ]
     titles = [f"{names[clip.label]}\n{clip.id}" for clip in shown]
-    pictures = batch.video[:SHOWN_CLIPS].cpu().numpy()
+    video = batch.video[:SHOWN_CLIPS].cpu().numpy()
     try:
-        plot_contact_sheet(pictures, None if audio is None else audio.cpu().numpy(), titles, run.folder.inputs)
-    except Exception as error:  # no picture is worth a run
+        plot_contact_sheet(video, None if audio is None else audio.cpu().numpy(), titles, run.folder.inputs)
+    except Exception as error:  # it must not end the run
         log.warning("%s could not be written (%s: %s)", run.folder.inputs, type(error).__name__, error)
         return
     run.show("inputs", run.folder.inputs)
@@ -77,7 +77,7 @@ def write_report(
     fed: Sequence[parts.FedClip],
     smooth_epochs: float = 0,
 ) -> None:
-    """Write folder/report.html from metrics.jsonl and args.json and from what is given. A failure is a warning.
+    """Write folder/report.html from metrics.jsonl, args.json and the arguments. A failure is a warning.
 
     Args:
         folder: of the run.
@@ -98,12 +98,12 @@ def write_report(
             **({"Throughput": lambda: parts.steps_section(steps, smooth_epochs)} if steps else {}),
             "Confusion": lambda: parts.confusion_section(confusion, class_names),
             "Classes": lambda: parts.classes_section(confusion, class_names),
-            "What the network saw": lambda: parts.fed_section(fed),
+            "Network inputs": lambda: parts.fed_section(fed),
             "Worst mistakes": lambda: parts.mistakes_section(mistakes, class_names, clip_ids),
             "Settings": lambda: parts.settings_section(json.loads((folder / "args.json").read_text())),
         }
         write_page(folder / "report.html", folder.name, [drawn(title, make) for title, make in makers.items()])
-    except Exception as error:  # no report is worth a run
+    except Exception as error:  # it must not end the run
         log.warning("%s could not be written (%s: %s)", folder / "report.html", type(error).__name__, error)
 
 
@@ -113,5 +113,5 @@ def _numbers(epoch: dict[str, Any]) -> list[tuple[str, str]]:
         for split in ("training", "validation")
         for name in ("accuracy", "balanced_accuracy")
     ]
-    throughput = [("clips/s", f"{epoch['clips_per_second']:.1f}"), ("waiting for data", f"{epoch['data_wait']:.1%}")]
+    throughput = [("clips/s", f"{epoch['clips_per_second']:.1f}"), ("data wait", f"{epoch['data_wait']:.1%}")]
     return [("epoch", str(epoch["epoch"])), *scores, *throughput]

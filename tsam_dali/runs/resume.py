@@ -1,4 +1,4 @@
-"""Whether a run may go on from a checkpoint: it must have the same settings, lists and network, on all ranks."""
+"""Checks before a run is resumed: same settings, lists and network as the checkpoint, on all ranks."""
 
 import hashlib
 import logging
@@ -14,7 +14,7 @@ from tsam_dali.distributed import of_all_ranks
 from tsam_dali.weights.checkpoint import CheckpointError
 
 log = logging.getLogger(__name__)
-FREE = (  # settings that change nothing of what is learned; `decode` only by what decoders round
+FREE = (  # settings that do not change the training; `decode` only by rounding in the decoder
     *("dataset.data_dir", "dataset.dir_videos", "dataset.dir_frames", "dataset.dir_audios", "dataset.dir_mels"),
     *("dataset.file_train_list", "dataset.file_val_list", "dataset.class_names", "results_folder"),
     *("save_epoch", "model_validation", "training_param.num_workers", "training_param.save_every_steps"),
@@ -23,7 +23,7 @@ FREE = (  # settings that change nothing of what is learned; `decode` only by wh
     *("pipeline.decode", "pipeline.workers", "pipeline.threads", "pipeline.prefetch"),
 )
 
-EPOCHS = "training_param.epochs"  # free, too, where the rate of a step is the same however many epochs follow
+EPOCHS = "training_param.epochs"  # free as well if the learning rate of a step does not depend on it
 
 
 class ResumeError(ValueError):
@@ -31,7 +31,7 @@ class ResumeError(ValueError):
 
 
 def fingerprints(clips: dict[str, list[Clip]]) -> dict[str, str]:
-    """What a checkpoint says of each split's clips: their number and a SHA-256 of ids and labels in their order."""
+    """The fingerprint of each split's clips in a checkpoint: their number and a SHA-256 of ids and labels in order."""
     return {split: _fingerprint(members) for split, members in clips.items()}
 
 
@@ -45,32 +45,31 @@ def check_resume(state: dict[str, Any], config: Config, clips: dict[str, list[Cl
     before, now = state["config"], config.to_dict()
     changes = dict(_differences(before, now))
     if EPOCHS in changes and now["optimizer_param"]["schedule"] == "step":
-        log.info("%s: %s; all else stays as it was", EPOCHS, changes.pop(EPOCHS))
+        log.info("%s: %s; everything else is unchanged", EPOCHS, changes.pop(EPOCHS))
     elif EPOCHS in changes:
-        changes[EPOCHS] += ", by which the learning rate jumps"
+        changes[EPOCHS] += ", which makes the learning rate jump"
     lines = [f"  {name}: {change}" for name, change in changes.items()]
-    for split, now in fingerprints(clips).items():
-        if state["lists"][split] != now:
-            lines.append(f"  {split} list: {state['lists'][split]} -> {now}")
+    for split, digest in fingerprints(clips).items():
+        if state["lists"][split] != digest:
+            lines.append(f"  {split} list: {state['lists'][split]} -> {digest}")
     if lines:
         raise ResumeError(
-            "\n".join(["the run was trained with other settings or lists (checkpoint -> now):", *lines])
-            + "\nset them back, or go on all the same with --force"
+            "\n".join(["the checkpoint was trained with other settings or lists (checkpoint -> now):", *lines])
+            + "\nrestore them, or resume anyway with --force"
         )
 
 
 def fit_epochs(state: dict[str, Any], steps_per_epoch: int) -> dict[str, Any]:
-    """A checkpoint's state; at the beginning of its epoch, if epochs had another number of steps.
+    """A checkpoint's state; set to the start of its epoch if epochs had another number of steps.
 
-    Batches, seeds and rates are functions of the step, which is that of the beginning then. What was learned stays.
+    Batches, seeds and rates are functions of the step, which is then that of the start. The weights are kept.
     """
     before, epoch = state.get("steps_per_epoch", steps_per_epoch), len(state["history"])
     if before == steps_per_epoch:
         return state
     step = epoch * steps_per_epoch
     log.warning(
-        "epochs have %s, those of the checkpoint had %d: going on at the beginning of epoch %d, as step %d "
-        "instead of %d",
+        "epochs have %s, those of the checkpoint had %d: resuming at the start of epoch %d, step %d instead of %d",
         *(counted(steps_per_epoch, "step"), before, epoch, step, state["step"]),
     )
     sums = {name: torch.zeros_like(total) for name, total in state["epoch_sums"].items()}
@@ -84,14 +83,14 @@ def check_shapes(network: dict[str, torch.Tensor], kept: dict[str, torch.Tensor]
     if names:
         first = " -> ".join(str(of.get(names[0], "none")) for of in shapes)
         raise CheckpointError(
-            f"the checkpoint's network is another one: {names[0]} {first}, "
-            f"{counted(len(names), 'tensor differs', 'tensors differ')} in all; --force cannot go on with it, "
-            "but --fine_tune begins a new run with what fits of its weights"
+            f"the checkpoint has another network: {names[0]} {first}, "
+            f"{counted(len(names), 'tensor differs', 'tensors differ')} in all; --force cannot resume it, "
+            "but --fine_tune starts a new run with the weights that fit"
         )
 
 
 def check_same(state: dict[str, Any] | None) -> None:
-    """Raise CheckpointError on all ranks unless all go on from the same checkpoint, or from none."""
+    """Raise CheckpointError on all ranks unless all resume the same checkpoint, or none."""
     found = of_all_ranks(_identity(state) if state else "none")
     if len(set(found)) > 1:
         each = "; ".join(f"rank {found.index(one)}: {one}" for one in dict.fromkeys(found))

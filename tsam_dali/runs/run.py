@@ -1,4 +1,4 @@
-"""A run in progress: what it has reached, and how that is kept."""
+"""A run in progress: its position, history and best scores, and how they are saved."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.dataset.clips import Clip
-from pipelines.files.words import counted
+from pipelines.files.words import counted, first_of
 from pipelines.loader import Loader
 from tsam_dali.distributed import merged_over_ranks, on_rank_0, same_buffers, totals
 from tsam_dali.report.plots import plot_curves
@@ -20,15 +20,18 @@ from tsam_dali.training.nan_guard import NonFiniteError
 from tsam_dali.training.state import TrainState
 
 log = logging.getLogger(__name__)
-SCORES = {"balanced": "balanced_accuracy", "unbalanced": "accuracy"}  # what is best, and by which figure of a record
+SCORES = {
+    "balanced": "balanced_accuracy",
+    "unbalanced": "accuracy",
+}  # best scores, and their keys in a record
 NAMED_CLIPS = 16  # in an error; a batch may have hundreds
 
 
 class Run:
-    """The learner with its history, on every rank; rank 0 writes.
+    """The training state with its history, on every rank; rank 0 writes.
 
     Args:
-        state: that of the checkpoint to go on from, if any.
+        state: that of the checkpoint to resume, if any.
     """
 
     def __init__(
@@ -42,7 +45,7 @@ class Run:
         self.train_state, self.folder, self.clips, self.stop = train_state, folder, clips, stop
         self.history: list[dict[str, Any]] = state["history"] if state else []  # a record per epoch
         self.best: dict[str, float] = state["best"] if state else {"balanced": 0.0, "unbalanced": 0.0}
-        self.fed: list[FedClip] = []  # what the network was fed first, for the report
+        self.fed: list[FedClip] = []  # the first inputs of the network, for the report
         self._lists = fingerprints(clips)
         folder.step = train_state.step
         self._log = (
@@ -53,25 +56,25 @@ class Run:
 
     @contextmanager
     def reported(self) -> Iterator[None]:
-        """While a run goes on status.json says so; afterwards how it ended. Signals wait until they find it whole."""
+        """Keep status.json up to date while the run goes on. Signals wait until its state can be saved."""
         self.stop.defer()
         self.folder.write_status("running")
         try:
             with self.folder.reported(), self._clips_named():
                 yield
                 self.folder.write_status("finished")
-        finally:  # last: a tracker may take longer than a cluster waits
+        finally:  # last: a tracker may take longer than the grace period of a cluster
             if self._log:
                 self._log.close()
 
     def log_steps(self, figures: dict[str, Any]) -> None:
-        """Note the figures of some steps of training."""
+        """Log the figures of some steps of training."""
         if self._log:
             self._log.steps(figures)
 
     def save(self, also: Iterable[str] = (), last: bool = False) -> None:
-        """Write a checkpoint of the position reached, and keep it under the names `also`, too; every rank calls it."""
-        self.train_state.nan_guard.flush()  # what is not finite is never kept
+        """Write a checkpoint, and keep it under the names `also` as well; every rank calls it."""
+        self.train_state.nan_guard.flush()  # weights that are not finite are never saved
         same_buffers(self.train_state.network)
         sums = self.train_state.metrics.reduced().state_dict()
         if not self.train_state.job.is_main:
@@ -89,15 +92,15 @@ class Run:
             self.folder.checkpoints.keep_as(self.train_state.step, also)
 
     def agree(self, loader: Loader, due: bool = False) -> tuple[bool, bool]:
-        """Whether any rank was asked to stop, and whether `due` is up on any; every rank calls it at the same point.
+        """Whether any rank was asked to stop, and whether `due` is set on any; every rank calls it at the same point.
 
         Raises:
-            LoaderError: of the clips of `loader`, all ranks together could not read too many.
+            LoaderError: all ranks together could not read too many clips of `loader`.
         """
-        stop, due, bad = totals(bool(self.stop.by), due, len(loader.bad))
-        if bad > loader.most_bad:  # or several ranks met the same ones, in different epochs
+        stop, any_due, bad = totals(bool(self.stop.by), due, len(loader.bad))
+        if bad > loader.most_bad:  # several ranks may have met the same ones, in different epochs
             loader.check(merged_over_ranks(loader.bad))
-        return stop > 0, due > 0
+        return stop > 0, any_due > 0
 
     def stop_if_asked(self, loader: Loader) -> None:
         """Save and raise `Interrupted` if any rank was asked to stop; otherwise as `agree`."""
@@ -117,11 +120,12 @@ class Run:
         return list(names) or [str(number) for number in range(self.train_state.network.head.out_features)]
 
     def show(self, name: str, path: Path) -> None:
-        """Show a picture to the trackers; rank 0 only."""
-        self._log.picture(name, path)
+        """Send an image to the trackers; rank 0 only."""
+        if self._log:
+            self._log.image(name, path)
 
     def end_epoch(self, record: dict[str, Any], last: bool) -> None:
-        """Add an epoch's record to the history and keep the position, the best scores under their names too."""
+        """Add an epoch's record to the history and save a checkpoint, under the names of best scores as well."""
         record |= {"step": self.train_state.step}
         self.best = {kind: max(self.best[kind], record["validation"][score]) for kind, score in SCORES.items()}
         self.history = [*self.history, record]
@@ -131,7 +135,7 @@ class Run:
             return
         self._log.epoch(record)
         self._write_results()
-        self._log.picture("curves", self.folder.curves)
+        self._log.image("curves", self.folder.curves)
         for split in ("training", "validation"):
             scores = record[split]
             figures = f"loss {scores['loss']:.3f}, accuracy {scores['accuracy']:.1%}"
@@ -139,12 +143,12 @@ class Run:
             log.info("epoch %d: %s %s on %s", record["epoch"], split, figures, count)
 
     def keep_untrained(self) -> None:
-        """Keep the network as epoch_0 before its first step, if that was asked for; every rank calls it."""
+        """Save the network as epoch_0 before its first step, if `save_epoch` has 0; every rank calls it."""
         if 0 in self.train_state.config.save_epoch and self.train_state.step == 0:
             self.save(["epoch_0"])
 
     def catch_up(self) -> None:
-        """Write what a run that was killed at the end of an epoch did not come to: names of its checkpoint, records."""
+        """Write what a run that was killed at the end of an epoch could not: names of its checkpoint, records."""
         if not self._log or not self.history:
             return
         self._log.catch_up(self.history)
@@ -155,20 +159,20 @@ class Run:
 
     @contextmanager
     def _clips_named(self) -> Iterator[None]:
-        """Let an error that knows its clips by their rows alone, on all ranks, name them, and what is kept."""
+        """Add the ids of the clips and the last checkpoint to an error that holds only row numbers."""
         try:
             yield
         except NonFiniteError as error:
             ids = [self.clips["training"][row].id for row in error.rows]
-            more = f" and {len(ids) - NAMED_CLIPS} more" if len(ids) > NAMED_CLIPS else ""
             kept = on_rank_0(lambda: self.folder.checkpoints.newest_step)
+            names = ", ".join(first_of(ids, NAMED_CLIPS))
             raise NonFiniteError(
-                f"{error}; its clips: {', '.join(ids[:NAMED_CLIPS])}{more}. Look at them, or lower optimizer_param.lr; "
-                + (f"the checkpoint of step {kept} is from before" if kept else "there is no checkpoint yet")
+                f"{error}; its clips: {names}. Inspect them, or lower optimizer_param.lr; "
+                + (f"the checkpoint of step {kept} is from before that" if kept else "there is no checkpoint yet")
             ) from error
 
     def _names(self) -> list[str]:
-        """Under which the last epoch's checkpoint is kept, too: epoch_N if that was asked for, NAME_best if it is."""
+        """More names of the last epoch's checkpoint: epoch_N by `save_epoch`, NAME_best if it is the best."""
         *before, last = self.history
         done = len(self.history)
         names = [f"epoch_{done}"] if done in self.train_state.config.save_epoch else []
@@ -182,5 +186,5 @@ class Run:
             self.folder.write_results(self.history, self.best, self.class_names)
             smooth = self.train_state.config.optimizer_param.smooth_epochs
             plot_curves(self.history, self.folder.curves, smooth)
-        except OSError as error:  # such as a full disk; a run is worth more than they are
+        except OSError as error:  # such as a full disk; it must not end the run
             log.warning("results and curves could not be written: %s", error)

@@ -1,4 +1,4 @@
-"""What happens after each step of training: checks, figures, checkpoints, and an end where all ranks agree on one."""
+"""The work after each step of training: checks, figures, checkpoints, and stopping on all ranks together."""
 
 import resource
 import time
@@ -34,7 +34,7 @@ class StepHook:
         return stop
 
     def record(self) -> None:
-        """Note the figures of the steps since the last record, if there are any; every rank must call it."""
+        """Log the figures of the steps since the last record, if there are any; every rank must call it."""
         if not self._averages.steps:
             return
         figures = self._averages.record(self._epoch)
@@ -47,9 +47,9 @@ class StepAverages:
 
     def __init__(self, train_state: TrainState, progress: Progress):
         self._train_state, self._progress = train_state, progress
-        self._begin()
+        self._reset()
 
-    def _begin(self) -> None:
+    def _reset(self) -> None:
         self._sums = torch.zeros(2, dtype=torch.float64, device=self._train_state.job.device)  # loss, clips
         self.steps = 0
         self._started, self._waited = time.perf_counter(), self._progress.seconds_waited
@@ -62,7 +62,7 @@ class StepAverages:
         self.steps += 1
 
     def record(self, epoch: int) -> dict[str, Any]:
-        """The figures so far, over all ranks, and begin anew; every rank must call it. Waits for the device."""
+        """The figures so far, over all ranks; resets the sums. Every rank must call it. Waits for the device."""
         loss, clips = sum_over_ranks(self._sums).tolist()
         seconds = time.perf_counter() - self._started
         device = self._train_state.job.device
@@ -80,5 +80,5 @@ class StepAverages:
             "gradient_norm": self._norm.item(),
             "memory_mb": memory / 1e6,  # the peak of the device, or of this process
         }
-        self._begin()
+        self._reset()
         return record

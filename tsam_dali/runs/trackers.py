@@ -1,5 +1,5 @@
-"""TensorBoard, Weights & Biases and MLflow. None can stop a run: the first error is a warning, then silence; one that
-hangs is waited for only a little, at the end."""
+"""TensorBoard, Weights & Biases and MLflow. None can stop a run: the first error of a tracker is a warning, after which
+it is not used any more; one that hangs is abandoned a few seconds after the end of the run."""
 
 import logging
 import queue
@@ -13,23 +13,23 @@ from typing import Any, Protocol
 from tsam_dali.config.load import Config
 
 log = logging.getLogger(__name__)
-PROJECT = "tsam_dali"  # for runs of data sets without a name
-MOST_WAITING = 10_000  # calls that a tracker has not taken yet; more are lost
-CLOSE_SECONDS = 20  # for the rest of all of them when a run ends; a cluster's grace is often 30
+PROJECT = "tsam_dali"  # of runs whose data set has no name
+MOST_WAITING = 10_000  # calls in the queue of a tracker; more are lost
+CLOSE_SECONDS = 20  # for all of them when a run ends; clusters often kill after 30
 
 
 class Tracker(Protocol):
-    """What is told of a run."""
+    """Receives the metrics of a run."""
 
     def scalars(self, values: dict[str, float], step: int) -> None: ...
 
-    def picture(self, name: str, path: Path, step: int) -> None: ...
+    def image(self, name: str, path: Path, step: int) -> None: ...
 
     def close(self) -> None: ...
 
 
 class Guarded:
-    """A tracker in a thread of its own, whose errors are one warning; after it, nothing more is sent."""
+    """A tracker in a thread of its own; its first error is a warning, and nothing more is sent."""
 
     def __init__(self, name: str, start: Callable[[], Tracker]):
         self._name = name
@@ -40,17 +40,17 @@ class Guarded:
     def scalars(self, values: dict[str, float], step: int) -> None:
         self._send("scalars", values, step)
 
-    def picture(self, name: str, path: Path, step: int) -> None:
-        self._send("picture", name, path, step)
+    def image(self, name: str, path: Path, step: int) -> None:
+        self._send("image", name, path, step)
 
     def close(self) -> None:
         self._send("close")
 
     def wait(self, ends: float) -> None:
-        """Wait until it is closed, until the time `ends` of the monotonic clock at most."""
+        """Wait until it is closed, at most until the time `ends` of the monotonic clock."""
         self._thread.join(max(0, ends - time.monotonic()))
         if self._thread.is_alive():
-            log.warning("%s does not answer, what it has not taken yet is lost", self._name)
+            log.warning("%s does not respond, what it has not received yet is lost", self._name)
 
     def _send(self, *call: Any) -> None:
         with suppress(queue.Full):
@@ -82,19 +82,19 @@ class TensorBoard:
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
 
-    def picture(self, name: str, path: Path, step: int) -> None:
+    def image(self, name: str, path: Path, step: int) -> None:
         import numpy as np
         from PIL import Image
 
-        with Image.open(path) as picture:
-            self._writer.add_image(name, np.asarray(picture.convert("RGB")), step, dataformats="HWC")
+        with Image.open(path) as image:
+            self._writer.add_image(name, np.asarray(image.convert("RGB")), step, dataformats="HWC")
 
     def close(self) -> None:
         self._writer.close()
 
 
 class WeightsAndBiases:
-    """A run of W&B with the name of the folder; its environment variables say where it goes (WANDB_MODE=offline)."""
+    """A run of W&B with the name of the folder; its environment variables set the destination (WANDB_MODE=offline)."""
 
     def __init__(self, folder: Path, config: Config):
         import wandb
@@ -106,7 +106,7 @@ class WeightsAndBiases:
     def scalars(self, values: dict[str, float], step: int) -> None:
         self._run.log(values, step=step)
 
-    def picture(self, name: str, path: Path, step: int) -> None:
+    def image(self, name: str, path: Path, step: int) -> None:
         self._run.log({name: self._wandb.Image(str(path))}, step=step)
 
     def close(self) -> None:
@@ -114,8 +114,8 @@ class WeightsAndBiases:
 
 
 class MLflow:
-    """A run of MLflow with the name of the folder; MLFLOW_TRACKING_URI takes it, or else mlflow.db and mlflow_files in
-    the folder. Its id is kept there, so that a resumed run goes on with it."""
+    """A run of MLflow with the name of the folder; MLFLOW_TRACKING_URI sets the server, default: mlflow.db and
+    mlflow_files in the folder. Its id is kept there for resumed runs."""
 
     def __init__(self, folder: Path, config: Config):
         import os
@@ -127,7 +127,7 @@ class MLflow:
         if "MLFLOW_TRACKING_URI" not in os.environ:
             mlflow.set_tracking_uri(f"sqlite:///{folder.resolve() / 'mlflow.db'}")
             if mlflow.get_experiment_by_name(experiment) is None:
-                files = (folder.resolve() / "mlflow_files").as_uri()  # else they go to the working directory
+                files = (folder.resolve() / "mlflow_files").as_uri()  # default: the working directory
                 mlflow.create_experiment(experiment, artifact_location=files)
         mlflow.set_experiment(experiment)
         kept = folder / "mlflow_run_id.txt"
@@ -138,7 +138,7 @@ class MLflow:
     def scalars(self, values: dict[str, float], step: int) -> None:
         self._mlflow.log_metrics(values, step=step)
 
-    def picture(self, name: str, path: Path, step: int) -> None:
+    def image(self, name: str, path: Path, step: int) -> None:
         self._mlflow.log_artifact(str(path), f"{name}/{step}")
 
     def close(self) -> None:
@@ -146,7 +146,7 @@ class MLflow:
 
 
 def close_trackers(trackers: list[Guarded]) -> None:
-    """Let them take what is left, side by side."""
+    """Send what is left, to all of them at the same time."""
     for tracker in trackers:
         tracker.close()
     ends = time.monotonic() + CLOSE_SECONDS
@@ -155,7 +155,7 @@ def close_trackers(trackers: list[Guarded]) -> None:
 
 
 def start_trackers(folder: Path, first_step: int, config: Config) -> list[Guarded]:
-    """TensorBoard and what `training_param.trackers` names."""
+    """TensorBoard and those that `training_param.trackers` names."""
     starts: dict[str, Callable[[], Tracker]] = {
         "wandb": lambda: WeightsAndBiases(folder, config),
         "mlflow": lambda: MLflow(folder, config),

@@ -1,37 +1,39 @@
 """The two loops: one epoch of training, one pass of evaluation. B clips of a rank, C classes."""
 
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from pipelines.loader import Batch
 from tsam_dali.config.load import Config
 from tsam_dali.distributed import Job, sum_over_ranks
 from tsam_dali.model.precision import autocast
-from tsam_dali.training.loss import clip_losses, clip_weights
+from tsam_dali.training.loss import Targets, clip_losses, clip_weights
 from tsam_dali.training.mixup import mix
-from tsam_dali.training.progress import Progress
 from tsam_dali.training.state import TrainState
+
+Tensors = TypeVar("Tensors", Batch, Targets)
 
 
 class Step(NamedTuple):
-    """What a step of training found; tensors stay on the device."""
+    """The results of a step of training; tensors stay on the device."""
 
     norm: torch.Tensor  # (), of the gradient over all ranks
     losses: torch.Tensor  # float32 (B,)
     batch: Batch
 
 
-def train_one_epoch(train_state: TrainState, progress: Progress, after_step: Callable[[Step], bool]) -> bool:
-    """Train on the batches of `progress`, adding to `learner.metrics`; returns whether all of them were used.
+def train_one_epoch(train_state: TrainState, batches: Iterable[Batch], after_step: Callable[[Step], bool]) -> bool:
+    """Train on `batches`, adding to the metrics of the state; returns whether all of them were used.
 
-    `after_step` is told of every step and ends the loop by True.
+    `after_step` is called with every step and ends the loop by returning True.
     """
     options, job = train_state.config.training_param, train_state.job
-    for batch in progress:
+    for batch in batches:
         train_state.seed_step()
         mixed, targets = mix(batch, options.mixup, options.seed, train_state.step)
         # The mean is over all readable clips of the global batch. DDP averages gradients over the ranks, hence `world`.
@@ -54,24 +56,28 @@ def train_one_epoch(train_state: TrainState, progress: Progress, after_step: Cal
 
 @torch.no_grad()
 def evaluate(
-    model: nn.Module, progress: Progress, config: Config, job: Job, use: Callable[[torch.Tensor, Batch], None]
+    model: nn.Module, batches: Iterable[Batch], config: Config, job: Job, use: Callable[[torch.Tensor, Batch], None]
 ) -> None:
-    """Hand the logits float32 (B, C) of every batch to `use`; padding and unreadable clips have ok = False."""
+    """Call `use` with the logits float32 (B, C) of every batch; padding and unreadable clips have ok = False."""
     model.eval()
-    for batch in progress:
+    for batch in batches:
         with autocast(config.training_param, job.device):
             logits = model(batch.video, batch.audio)
         use(logits.float(), batch)
 
 
-def _parts(model: nn.Module, batch: Batch, targets: NamedTuple, parts: int) -> Iterator[tuple]:
+def _parts(
+    model: nn.Module, batch: Batch, targets: Targets, parts: int
+) -> Iterator[tuple[Batch, Targets, AbstractContextManager[None]]]:
     """Batch and targets in `parts` equal parts along B, each with the context in which DDP adds up gradients over the
     ranks only in the last one."""
     for i, (part, wanted) in enumerate(zip(_split(batch, parts), _split(targets, parts), strict=True)):
-        alone = i < parts - 1 and hasattr(model, "no_sync")
-        yield part, wanted, model.no_sync() if alone else nullcontext()
+        synchronize: AbstractContextManager[None] = nullcontext()
+        if i < parts - 1 and isinstance(model, DistributedDataParallel):
+            synchronize = model.no_sync()
+        yield part, wanted, synchronize
 
 
-def _split(tensors: NamedTuple, parts: int) -> list[NamedTuple]:
+def _split(tensors: Tensors, parts: int) -> list[Tensors]:
     chunks = [[None] * parts if tensor is None else tensor.chunk(parts) for tensor in tensors]
     return [type(tensors)(*part) for part in zip(*chunks, strict=True)]

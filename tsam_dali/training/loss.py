@@ -1,4 +1,4 @@
-"""The loss of each clip, and what it counts in the mean over a step. Letters: B clips, C classes."""
+"""The loss of each clip, and its weight in the mean over a step. Letters: B clips, C classes."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,16 +10,17 @@ from torch import Tensor
 
 
 class Targets(NamedTuple):
-    """What the network should say of each clip."""
+    """The labels of each clip."""
 
     label: Tensor  # int64 (B,)
     other: Tensor  # int64 (B,), the label of the clip blended in; without mixup the same
-    share: Tensor  # float32 (B,), what `label` counts, 0..1
+    share: Tensor  # float32 (B,), the weight of `label`, 0..1
 
 
 def class_weights(labels: Sequence[int], num_class: int, kind: str) -> Tensor | None:
-    """Weights float32 (C,): None for "none"; "balanced" as in scikit-learn, clips / (classes * clips of the class). Of
-    `num_class` classes, those without a clip do not count and have the weight 1.
+    """Weights float32 (C,): None for "none"; "balanced" as in scikit-learn, clips / (classes * clips of the class).
+
+    Of `num_class` classes, those without a clip do not count and have the weight 1.
     """
     if kind == "none":
         return None
@@ -41,7 +42,7 @@ def clip_losses(
 
 
 def clip_weights(targets: Targets, weights: Tensor | None) -> Tensor:
-    """What each clip counts in the mean of a step, float32 (B,)."""
+    """The weight of each clip in the mean of a step, float32 (B,)."""
     if weights is None:
         return torch.ones_like(targets.share)
     return targets.share * weights[targets.label] + (1 - targets.share) * weights[targets.other]

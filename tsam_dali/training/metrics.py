@@ -1,4 +1,4 @@
-"""Sums kept on the device while an epoch runs, added up over the ranks once, divided last."""
+"""Sums kept on the device during an epoch, reduced over the ranks once, divided last."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ class Metrics:
         return total
 
     def reset(self) -> None:
-        """Begin anew."""
+        """Set all sums to zero."""
         self.confusion.zero_()
         self.loss_sum.zero_()
 
@@ -36,7 +36,7 @@ class Metrics:
         return {"confusion": self.confusion, "loss_sum": self.loss_sum}
 
     def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
-        """Go on from the sums of a checkpoint."""
+        """Continue from the sums of a checkpoint."""
         self.confusion.copy_(state["confusion"])
         self.loss_sum.copy_(state["loss_sum"])
 

@@ -1,7 +1,7 @@
-"""Mixup for clips: pictures, audio and labels of two clips, blended alike.
+"""Mixup for clips: frames, spectrograms and labels of two clips, blended with the same share.
 
-Source: mixup, https://arxiv.org/abs/1710.09412; one share for a batch, whose reverse order gives
-the partners, as in timm.
+Source: mixup, https://arxiv.org/abs/1710.09412; one share for a batch, whose reverse order gives the partners, as in
+timm.
 """
 
 import logging
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 def warn_if_alone(options: TrainingParam, job: Job) -> None:
-    """Say so where mixup is asked for and no clip has a partner."""
+    """Warn if mixup is on but no clip has a partner."""
     if options.mixup and options.batch_size == job.world and job.is_main:
         log.warning("training_param.mixup: each rank has one clip of a step, so nothing is blended; see batch_size")
 
@@ -41,10 +41,10 @@ def mix(batch: Batch, alpha: float, seed: int, step: int) -> tuple[Batch, Target
     drawn = max(drawn, 1 - drawn)  # the first clip is the one that metrics count
     share = torch.where(batch.ok & batch.ok.flip(0), drawn, 1.0)  # (B,)
 
-    def blend(pictures: torch.Tensor) -> torch.Tensor:
+    def blend(images: torch.Tensor) -> torch.Tensor:
         """(B, segments, 3, H, W) -> the same."""
-        mine = share.view(-1, 1, 1, 1, 1).to(pictures.dtype)
-        return torch.lerp(pictures.flip(0), pictures, mine)
+        own = share.view(-1, 1, 1, 1, 1).to(images.dtype)
+        return torch.lerp(images.flip(0), images, own)
 
     audio = None if batch.audio is None else blend(batch.audio)
     mixed = batch._replace(video=blend(batch.video), audio=audio)

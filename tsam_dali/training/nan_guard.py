@@ -1,4 +1,4 @@
-"""Losses and gradients that are no numbers any more: found without making the device wait."""
+"""Finds losses and gradients that are infinite or NaN without waiting for the device."""
 
 from collections.abc import Sequence
 
@@ -7,8 +7,7 @@ import torch
 from tsam_dali.distributed import of_all_ranks, on_any_rank
 
 MOST_SKIPPED = 20
-"""Steps in a row that fp16 may skip: its scale comes down from the first one, 65536, to 1 in 16; more have a cause that
-no scale removes."""
+"""Steps in a row that fp16 may skip: its scale falls from 65536, the first one, to 1 in 16; more have another cause."""
 
 
 class NonFiniteError(ValueError):
@@ -20,7 +19,7 @@ class NonFiniteError(ValueError):
 
 
 class NanGuard:
-    """Looks at each step's gradient norm one step later, when it lies in the host's memory anyway.
+    """Checks each step's gradient norm one step later, when it has arrived in the host's memory anyway.
 
     The norm is that of the gradient over all ranks, so all ranks find the same step. Its rows are kept until then.
 
@@ -36,7 +35,7 @@ class NanGuard:
         self._losses = self._rows = torch.empty(0)
 
     def add(self, step: int, norm: torch.Tensor, losses: torch.Tensor, rows: torch.Tensor) -> None:
-        """Look at the step before, then keep this one: norm (), losses (B,), rows (B,) of this rank's part."""
+        """Check the step before, then keep this one: norm (), losses (B,), rows (B,) of this rank's part."""
         self.flush()
         self._step, self._losses, self._rows = step, losses, rows
         self._norm = norm.to("cpu", non_blocking=True)
@@ -45,7 +44,7 @@ class NanGuard:
             self._copied.record()
 
     def flush(self) -> None:
-        """Look at the step that is kept; all ranks call it at the same step.
+        """Check the step that is kept; all ranks call it at the same step.
 
         Raises:
             NonFiniteError: naming the step; with the rows of all ranks.
@@ -62,7 +61,7 @@ class NanGuard:
         if self._in_a_row <= self._allowed:
             return
         bad = ~self._losses.isfinite()
-        what, rows = ("loss", self._rows[bad]) if on_any_rank(bool(bad.any())) else ("gradient", self._rows)
-        rows = sorted({row for part in of_all_ranks(rows.tolist()) for row in part})
+        what, suspects = ("loss", self._rows[bad]) if on_any_rank(bool(bad.any())) else ("gradient", self._rows)
+        rows = sorted({row for part in of_all_ranks(suspects.tolist()) for row in part})
         before = f", as in the {self._allowed} steps before it" if self._allowed else ""
         raise NonFiniteError(f"the {what} of step {self._step} is not finite{before}", rows)

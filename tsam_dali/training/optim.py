@@ -22,7 +22,7 @@ def build_optimizer(model: nn.Module, options: OptimizerParam, batch_size: int) 
     Each group of parameters carries its `base_lr`, which the schedule multiplies.
     """
     name = {"sgd": "momentum"}.get(options.name, options.name)
-    known = timm.optim.list_optimizers()
+    known = list(map(str, timm.optim.list_optimizers()))
     if name.lower() not in known:
         nearest = ", ".join(difflib.get_close_matches(name, known, 3)) or "see timm.optim.list_optimizers()"
         raise ConfigError([f"optimizer_param.name: timm has no optimizer {options.name!r}; nearest: {nearest}"])
@@ -35,14 +35,14 @@ def build_optimizer(model: nn.Module, options: OptimizerParam, batch_size: int) 
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, options: OptimizerParam, state: dict[str, Any]) -> None:
-    """Go on with what the optimizer of a checkpoint kept of its steps; rates and the like are those of the settings.
+    """Restore the optimizer's state from a checkpoint; rates and the like are those of the settings.
 
-    With another optimizer, or other groups of parameters, there is nothing to go on with: it begins anew.
+    With another optimizer or other groups of parameters the state does not fit, and it starts without one.
     """
     before, kept = state["config"]["optimizer_param"]["name"], state["optimizer"]
     sizes = [[len(group["params"]) for group in groups] for groups in (kept["param_groups"], optimizer.param_groups)]
     if before != options.name or sizes[0] != sizes[1]:
-        log.warning("the checkpoint's state of the optimizer (%s) does not fit: %s begins anew", before, options.name)
+        log.warning("the checkpoint's optimizer state (%s) does not fit: %s starts without it", before, options.name)
         return
     settings = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
     optimizer.load_state_dict(kept)
@@ -51,7 +51,7 @@ def load_optimizer(optimizer: torch.optim.Optimizer, options: OptimizerParam, st
 
 
 def scaled_rate(options: OptimizerParam, batch_size: int) -> float:
-    """lr, in proportion to the batch if `lr_batch_size` says for which one it was chosen.
+    """lr, scaled in proportion to the batch size if `lr_batch_size` is set.
 
     Source: the linear scaling rule, https://arxiv.org/abs/1706.02677
     """

@@ -1,6 +1,6 @@
 """A progress bar around a loader that also measures how long the loop waited for data.
 
-Where standard error is no terminal, a line of the log every minute takes the place of the bar.
+If standard error is not a terminal, a line is logged every minute instead.
 """
 
 import itertools
@@ -8,16 +8,24 @@ import logging
 import sys
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from tqdm import tqdm
 
-from pipelines.loader import Batch, Loader
+from pipelines.loader import Batch
 
 log = logging.getLogger(__name__)
 
 LOG_SECONDS = 60.0
-"""Time from one line of the log to the next."""
+"""Time between two lines of the log."""
+
+
+class Batches(Protocol):
+    """What a loader gives, and how many."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Batch]: ...
 
 
 class Progress:
@@ -25,13 +33,13 @@ class Progress:
 
     Args:
         loader: whose epoch or pass it is.
-        title: stands before the bar or the line.
+        title: of the bar or the line.
         clips_per_step: of the whole job.
         show: whether there is a bar or a line; one rank should show it.
         steps: stop after so many; default: all.
     """
 
-    def __init__(self, loader: Loader, title: str, *, clips_per_step: int, show: bool, steps: int | None = None):
+    def __init__(self, loader: Batches, title: str, *, clips_per_step: int, show: bool, steps: int | None = None):
         self._loader = loader
         self._total = len(loader) if steps is None else steps
         self._title = title
@@ -40,7 +48,7 @@ class Progress:
         self._terminal = sys.stderr.isatty()
         self._steps = 0
         self._seconds = self._waited = 0.0
-        self._last_report = time.perf_counter()  # a short epoch says nothing
+        self._last_report = time.perf_counter()  # so a short epoch logs nothing
         self._figures: dict[str, Any] = {}
         self.first_batch: Batch | None = None
 
@@ -63,11 +71,11 @@ class Progress:
                 self._report(bar, asked)
 
     def show(self, **figures: Any) -> None:
-        """Put figures before clips/s and the share of time spent waiting, behind the bar or in the lines of the log."""
+        """Show figures before clips/s and the share of time spent waiting, after the bar or in the log."""
         self._figures = figures
 
     def _report(self, bar: tqdm, now: float) -> None:
-        """Move the bar on, or once a minute write a line into the log."""
+        """Advance the bar, or log a line once a minute."""
         throughput = {"clips/s": f"{self.clips_per_second:.1f}", "data wait": f"{self.data_wait:.0%}"}
         if self._terminal:
             bar.set_postfix(**self._figures, **throughput, refresh=False)

@@ -1,7 +1,7 @@
-"""What training changes: network, optimizer, rate schedule, loss scaler, average - made anew or from a checkpoint."""
+"""The state of training: network, optimizer, schedule, loss scaler, moving average; new or from a checkpoint."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from timm.utils import ModelEmaV3
@@ -11,6 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tsam_dali.config.load import Config
 from tsam_dali.distributed import Job, mean_in_rank_order
 from tsam_dali.model.freeze import set_training
+from tsam_dali.model.tsam import TSAM
 from tsam_dali.training.metrics import Metrics
 from tsam_dali.training.nan_guard import MOST_SKIPPED, NanGuard
 from tsam_dali.training.optim import build_optimizer, build_schedule, load_optimizer
@@ -20,7 +21,7 @@ from tsam_dali.training.optim import build_optimizer, build_schedule, load_optim
 class TrainState:
     """The parts of a training step."""
 
-    network: nn.Module  # as built: its state is what checkpoints hold
+    network: TSAM  # as built: its state is what checkpoints hold
     optimizer: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
     scaler: torch.amp.GradScaler  # of fp16; switched off otherwise
@@ -40,14 +41,15 @@ class TrainState:
         self.start_epoch(0)
 
     def start_epoch(self, epoch: int) -> None:
-        """Training mode as the settings want it in `epoch`."""
+        """Training mode for `epoch`, by the settings."""
         set_training(self.network, self.config.training_param, epoch)
         free = [parameter.requires_grad for parameter in self.network.parameters()]
         if getattr(self, "_free", None) == free:
             return
         self._free = free
-        # DistributedDataParallel notes once which parameters have gradients, so it is made anew when they change.
-        model = torch.compile(self.network) if self.config.training_param.compile else self.network
+        # DistributedDataParallel registers once which parameters have gradients, so it is rebuilt when they change.
+        compiled = self.config.training_param.compile
+        model = cast(nn.Module, torch.compile(self.network)) if compiled else self.network
         if self.job.world > 1:
             on_gpu = self.job.device.type == "cuda"
             model = DistributedDataParallel(model, device_ids=[self.job.device] if on_gpu else None)
@@ -56,23 +58,23 @@ class TrainState:
         self.model = model
 
     @property
-    def averaged_network(self) -> nn.Module:
-        """What is validated: the moving average if there is one."""
-        return self.ema.module if self.ema else self.network
+    def averaged_network(self) -> TSAM:
+        """The network that is validated: the moving average if there is one."""
+        return cast(TSAM, self.ema.module) if self.ema else self.network
 
     def seed_step(self) -> None:
-        """Make what the network draws (dropout) a function of seed, step and rank: nothing random has a state."""
+        """Make dropout a function of seed, step and rank, so that no random state must be saved."""
         seed = self.config.training_param.seed * 1_000_003 + self.step
         torch.manual_seed((seed * 10_007 + self.job.rank) % 2**63)
 
     def update(self) -> torch.Tensor:
-        """Change the weights by the gradients that lie there; returns their norm () before the limit."""
+        """One optimizer step; returns the gradient norm () before clipping."""
         self.scaler.unscale_(self.optimizer)
         norm = self._limit_gradient()
         self.scaler.step(self.optimizer)  # with fp16, not if a gradient is not finite
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
-        self.rate = self.schedule.get_last_lr()[0]
+        self.rate = float(self.schedule.get_last_lr()[0])
         self.schedule.step()
         self.step += 1
         if self.ema:
@@ -80,7 +82,7 @@ class TrainState:
         return norm
 
     def _limit_gradient(self) -> torch.Tensor:
-        """Scale gradients down to the norm `gd`; returns the norm () they had."""
+        """Clip gradients to the norm `gd`; returns the norm () before."""
         limit = self.config.optimizer_param.gd
         if limit:
             return nn.utils.clip_grad_norm_(self.network.parameters(), limit)
@@ -101,14 +103,14 @@ class TrainState:
 
 
 def build_train_state(
-    network: nn.Module,
+    network: TSAM,
     config: Config,
     job: Job,
     steps_per_epoch: int,
     state: dict[str, Any] | None = None,
     class_weights: torch.Tensor | None = None,
 ) -> TrainState:
-    """Everything around `network`, which is on its device already; `state` is that of a checkpoint to go on from."""
+    """The training state of `network`, which is on its device already; `state` is that of a checkpoint to resume."""
     training, options = config.training_param, config.optimizer_param
     optimizer = build_optimizer(network, options, training.batch_size)
     scaler = torch.amp.GradScaler(job.device.type, enabled=training.amp == "fp16")
@@ -117,7 +119,7 @@ def build_train_state(
     step = state["step"] if state else 0
     if state:
         load_optimizer(optimizer, options, state)
-        if state["scaler"]:  # empty where the checkpoint is of a run without fp16: it begins anew
+        if state["scaler"]:  # empty if the checkpoint is of a run without fp16
             scaler.load_state_dict(state["scaler"])
         if ema:
             ema.module.load_state_dict(state.get("ema", state["model"]))

@@ -1,10 +1,10 @@
-"""Weights: those of a run, of a folder that was handed on, and of other projects."""
+"""Weights: of a run, of an exported folder, and of other projects."""
 
 from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    """`load_weights`, imported when it is asked for: PyTorch takes seconds."""
+    """`load_weights`, imported lazily, as PyTorch takes seconds."""
     if name == "load_weights":
         from tsam_dali.weights.load import load_weights
 

@@ -1,4 +1,4 @@
-"""Checkpoints: tensors, numbers and text only, written whole or not at all, with a SHA-256 beside them."""
+"""Checkpoints: tensors, numbers and text only, written atomically, with a SHA-256 next to them."""
 
 import hashlib
 import os
@@ -16,15 +16,15 @@ FORMAT = "tsam_dali"
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that is missing, damaged or not one of ours."""
+    """A checkpoint that is missing, damaged or of another program."""
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write `state` (tensors, numbers, text, lists and dicts of these) to `path`.
 
-    The file appears under its name when it is complete and on the disk; `path`.sha256 holds its digest in the form that
-    `sha256sum -c` reads. A run killed at any moment leaves the previous file or the new one, whole: until one has taken
-    the other's place the digests of both stand there.
+    The file appears under its name only when it is complete and on disk; `path`.sha256 holds its digest in the form
+    that `sha256sum -c` reads. A run killed at any moment leaves the complete previous file or the complete new one: the
+    digests of both are listed until one has replaced the other.
     """
     with replacing(path) as temporary:
         torch.save({"format": FORMAT, **state}, temporary)
@@ -34,9 +34,9 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 
 def copy_checkpoint(source: Path, target: Path) -> None:
-    """Keep a checkpoint under another name, too, as safely as `save_checkpoint` writes one.
+    """Keep a checkpoint under another name as well, as safely as `save_checkpoint` writes one.
 
-    It is a hard link where there are such: it takes no time and no space, and no file of a checkpoint is ever changed.
+    A hard link if possible, which takes no time and no space: the file of a checkpoint is never changed.
     """
     digests = _digests(source)
     with replacing(target) as temporary:
@@ -49,7 +49,7 @@ def copy_checkpoint(source: Path, target: Path) -> None:
 
 
 def delete_checkpoint(path: Path) -> None:
-    """Delete a checkpoint; without its digest it no longer counts as whole."""
+    """Delete a checkpoint, its digest first: without it, it does not count as complete."""
     _digest_file(path).unlink(missing_ok=True)
     path.unlink(missing_ok=True)
 
@@ -59,7 +59,7 @@ def load_checkpoint(path: Path, digest_needed: bool = False) -> dict[str, Any]:
 
     Args:
         path: the file, or a link to it.
-        digest_needed: a file without its digest is an error, too; it was being written when its run was killed.
+        digest_needed: a file without its digest is an error as well: its run was killed while writing.
 
     Raises:
         CheckpointError: no such file, a digest that does not match, or another format. No pickled code ever runs.
@@ -70,22 +70,20 @@ def load_checkpoint(path: Path, digest_needed: bool = False) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged bytes can fail in any way
-        raise CheckpointError(
-            f"{path}: damaged, or no checkpoint at all; it cannot be read ({_reason(error)})"
-        ) from error
+        raise CheckpointError(f"{path}: damaged, or not a checkpoint; it cannot be read ({_reason(error)})") from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise CheckpointError(f"{path}: not a checkpoint of tsam_dali (other weights: --fine_tune reads them)")
     return state
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, pickle.UnpicklingError):  # torch's text tells how to run what the file holds
-        return "it holds something else than tensors, numbers and text"
+    if isinstance(error, pickle.UnpicklingError):  # torch's text explains how to run code from the file
+        return "it holds other things than tensors, numbers and text"
     return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def check_digest(path: Path, needed: bool = False) -> None:
-    """Compare a file with the digest beside it.
+    """Compare a file with the digest next to it.
 
     Raises:
         CheckpointError: they differ, or there is none although it is `needed`.
@@ -95,7 +93,7 @@ def check_digest(path: Path, needed: bool = False) -> None:
         if sha256(file) not in _digests(file):
             raise CheckpointError(f"{path}: damaged, its SHA-256 is not the one in {_digest_file(file).name}")
     elif needed:
-        raise CheckpointError(f"{path}: not whole, {_digest_file(file).name} is missing")
+        raise CheckpointError(f"{path}: incomplete, {_digest_file(file).name} is missing")
 
 
 def _write_digests(path: Path, digests: list[str]) -> None:
@@ -104,7 +102,7 @@ def _write_digests(path: Path, digests: list[str]) -> None:
 
 
 def _digests(path: Path) -> list[str]:
-    """What stands beside a file: the digest of what it holds; two while it is being replaced."""
+    """The digests in the .sha256 file of a checkpoint: one, or two while it is being replaced."""
     lines = _digest_file(path).read_text(errors="replace").splitlines() if _digest_file(path).is_file() else []
     return [line.split(" ")[0] for line in lines]
 

@@ -1,4 +1,4 @@
-"""The checkpoints of a run: which are written when, which are kept, which one a run goes on from."""
+"""The checkpoints of a run: when they are written, which are kept, which one is resumed."""
 
 import logging
 import os
@@ -19,7 +19,7 @@ from tsam_dali.weights.checkpoint import (
 )
 
 log = logging.getLogger(__name__)
-FAILURES_IN_A_ROW = 3  # saves inside an epoch that may fail, e.g. for want of space, before training stops
+FAILURES_IN_A_ROW = 3  # saves within an epoch that may fail, e.g. on a full disk, before training stops
 
 
 class CheckpointFolder:
@@ -44,9 +44,9 @@ class CheckpointFolder:
         return late or (bool(steps) and step % steps == 0)
 
     def begin(self, state: dict[str, Any] | None) -> None:
-        """Make `state`, which the run goes on from, the newest checkpoint here; a run that begins finds none.
+        """Make `state`, which the run resumes, the newest checkpoint; without it, delete all `step_N`.
 
-        What saves that were killed left half written goes, too. `NAME_best` and `epoch_N` stay.
+        Incomplete files of killed processes are deleted as well. `NAME_best` and `epoch_N` are kept.
         """
         for path in self.path.glob(".unfinished.*"):
             path.unlink(missing_ok=True)
@@ -55,11 +55,11 @@ class CheckpointFolder:
                 delete_checkpoint(path)
         elif self._steps()[:1] != [self._file(state["step"])]:
             if self.newest_step > state["step"]:
-                log.info("checkpoints beyond step %d are deleted, training goes on from it", state["step"])
+                log.info("checkpoints after step %d are deleted, training continues from it", state["step"])
             self.try_save(state, last=True)
 
     def save(self, state: dict[str, Any]) -> None:
-        """Write step_N, point `latest` to it, delete what is too old, and what a run that went back left beyond it."""
+        """Write step_N, point `latest` to it, delete checkpoints that are too old or of later steps."""
         newest = self._file(state["step"])
         save_checkpoint(newest, state)
         self._point_to(newest.name)
@@ -71,10 +71,10 @@ class CheckpointFolder:
             delete_checkpoint(other)
 
     def try_save(self, state: dict[str, Any], last: bool = False) -> bool:
-        """As `save`, but a disk that is full or away is a warning; returns whether it worked.
+        """As `save`, but a full or missing disk is a warning; returns whether it worked.
 
         Raises:
-            CheckpointError: the third time in a row, or if there will be no other try (`last`).
+            CheckpointError: the third time in a row, or if there will be no other attempt (`last`).
         """
         try:
             self.save(state)
@@ -85,21 +85,21 @@ class CheckpointFolder:
             reason = f"{str(error).splitlines()[0]}; {free}"
             message = f"the checkpoint of step {state['step']} cannot be written to {self.path} ({reason})"
             if last or self._failures == FAILURES_IN_A_ROW:
-                raise CheckpointError(f"{message}; the one before is whole: --resume auto goes on from it") from error
-            log.warning("%s; the one before stays", message)
+                raise CheckpointError(f"{message}; the one before is valid: --resume auto continues from it") from error
+            log.warning("%s; the one before is kept", message)
             return False
         return True
 
     def keep_as(self, step: int, names: Iterable[str]) -> None:
-        """Keep step_N under these names, too; one that cannot be written is a warning."""
+        """Keep step_N under these names as well; a failure is a warning."""
         for name in names:
             try:
                 copy_checkpoint(self._file(step), self.path / name)
             except OSError as error:
-                log.warning("%s cannot be written (%s); what was there stays", self.path / name, error)
+                log.warning("%s cannot be written (%s); the earlier file is kept", self.path / name, error)
 
     def step_of(self, name: str) -> int:
-        """Steps done at the checkpoint of a name; -1 if there is none, or none that is whole."""
+        """Steps done at the checkpoint of a name; -1 if there is no valid one."""
         try:
             return load_checkpoint(self.path / name, digest_needed=True)["step"]
         except CheckpointError:
@@ -111,7 +111,7 @@ class CheckpointFolder:
         return max((int(path.name.removeprefix("step_")) for path in self._steps()), default=0)
 
     def newest_valid(self) -> dict[str, Any]:
-        """The newest checkpoint that is whole; damaged ones are named in the log.
+        """The newest valid checkpoint; damaged ones are logged.
 
         Raises:
             CheckpointError: there is none.
@@ -121,10 +121,10 @@ class CheckpointFolder:
                 return load_checkpoint(path, digest_needed=True)
             except CheckpointError as error:
                 log.warning("%s; the checkpoint before it is used", error)
-        raise CheckpointError(f"{self.path}: no checkpoint to go on from")
+        raise CheckpointError(f"{self.path}: no checkpoint to resume")
 
     def __bool__(self) -> bool:
-        """Whether there is a checkpoint to go on from, or the remains of one."""
+        """Whether there is a checkpoint to resume, valid or not."""
         return bool(self._steps())
 
     def _steps(self) -> list[Path]:
@@ -135,9 +135,9 @@ class CheckpointFolder:
         return self.path / f"step_{step:08d}"
 
     def _point_to(self, target: str) -> None:
-        """Make the symbolic link `latest` point to `target`, in one go.
+        """Make the symbolic link `latest` point to `target`, atomically.
 
-        Only people need it: where there are no such links, that is one warning.
+        It is for people only: a file system without symbolic links is one warning.
         """
         try:
             with temporary_path(self.path / "latest") as temporary:
@@ -146,6 +146,6 @@ class CheckpointFolder:
         except OSError as error:
             if self._has_latest:
                 log.warning(
-                    "%s cannot be written (%s); the newest step_N is whole", self.path / "latest", error.strerror
+                    "%s cannot be written (%s); the newest step_N is valid", self.path / "latest", error.strerror
                 )
             self._has_latest = False

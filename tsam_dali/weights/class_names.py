@@ -1,4 +1,4 @@
-"""Whether labels mean here what they meant where a network was trained."""
+"""Whether labels mean the same classes as in the training of a network."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from pipelines.files.unicode_names import same_form
 
 
 def other_meaning(trained: Sequence[str], here: Sequence[str]) -> str | None:
-    """The first label with another name, in words; None if there is none, as far as both name their classes."""
+    """The first label with another name, in words; None if there is none, or classes have no names."""
     for label, (before, now) in enumerate(zip(trained, here, strict=False)):
         if same_form(before) != same_form(now):
             return f"label {label} is {now!r} here, but {before!r} in the checkpoint"
@@ -17,4 +17,4 @@ def check_class_names(trained: Sequence[str], here: Sequence[str]) -> None:
     """Raise ValueError if a label has another name here than in the training."""
     difference = other_meaning(trained, here)
     if difference:
-        raise ValueError(f"dataset.class_names: {difference}; give the lists the checkpoint's labels")
+        raise ValueError(f"dataset.class_names: {difference}; use the labels of the checkpoint in the lists")

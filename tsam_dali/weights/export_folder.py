@@ -1,7 +1,7 @@
-"""A trained network as a folder that can be handed on: model.safetensors, config.json and a README.md for people.
+"""A trained network as a folder to share: model.safetensors, config.json and a README.md.
 
-config.json holds what a checkpoint holds beside the weights of the network (`KEPT`), and the SHA-256 of
-model.safetensors. Settings that name places on the machine of the training keep only their last name.
+config.json holds what a checkpoint holds besides the weights (`KEPT`), and the SHA-256 of model.safetensors. Paths in
+the settings are cut to their last name.
 """
 
 import json
@@ -19,7 +19,7 @@ KEPT = ("config", "history", "best")
 
 
 def write_folder(folder: Path, tensors: dict[str, Tensor], about: dict[str, Any], card: str) -> None:
-    """Write a network to a new folder, whole or not at all.
+    """Write a network to a new folder, atomically.
 
     Args:
         folder: must not exist, or be empty.
@@ -28,7 +28,7 @@ def write_folder(folder: Path, tensors: dict[str, Tensor], about: dict[str, Any]
         card: text of README.md.
 
     Raises:
-        CheckpointError: something lies there already, or the folder cannot be written.
+        CheckpointError: the folder is not empty, or cannot be written.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise CheckpointError(f"{folder}: exists already, expected a new or an empty folder; choose another name")
@@ -52,7 +52,7 @@ def read_state(path: Path) -> dict[str, Any]:
     """The state of a checkpoint of a run, or of a folder that `write_folder` wrote; tensors arrive on the CPU.
 
     Raises:
-        CheckpointError: it is missing, damaged, or none of ours.
+        CheckpointError: it is missing, damaged, or of another program.
     """
     return read_folder(path) if path.is_dir() else load_checkpoint(path)
 

@@ -1,11 +1,11 @@
-"""What a weight file is: recognised by its keys, renamed to timm's names.
+"""The format of a weight file, recognised by its keys; tensors are renamed to timm's names.
 
     format          keys of a shifted block's first convolution and of the head
     tsam_dali       backbone.layer1.0.conv1.weight                      head.weight
     TSAM            nn_backbone: base_model.layer1.0.conv1.layer.weight last_fc: weight
     TSM             module.base_model.layer1.0.conv1.net.weight         module.new_fc.weight
     mmaction2 TSM   backbone.layer1.0.conv1.conv.net.weight             cls_head.fc_cls.weight
-    plain           layer1.0.conv1.weight                               (a classifier of pictures, of no use here)
+    plain           layer1.0.conv1.weight                               (a classifier of images, not used)
 
 TSM, https://github.com/mit-han-lab/temporal-shift-module; mmaction2, https://github.com/open-mmlab/mmaction2;
 TSAM, https://github.com/aav-antonov/TSAM; plain are timm's files, and those of torchvision's ResNets, whose tensors
@@ -26,7 +26,7 @@ STATES = ("ema", "state_dict_ema", "model_ema", "model", "state_dict", "model_st
 WRAPPERS = ("module.", "_orig_mod.", "model.")
 """Prefixes that DataParallel, torch.compile and Lightning put before every key."""
 PIXELS = {1000: "backbone", 11221: "none"}
-"""`model.normalize` by the number of classes of pictures: ImageNet's own weights, of timm and torchvision, are trained
+"""`model.normalize` by the number of image classes: ImageNet's own weights, of timm and torchvision, are trained
 with mean and deviation; MIIL's ImageNet-21k (https://github.com/Alibaba-MIIL/ImageNet21K) with pixels 0..1."""
 TSM_SETTINGS = {"f_div": 8, "shift_depth": 1, "edge": "zero", "causal": False}
 
@@ -37,15 +37,15 @@ class WeightFile:
 
     format: str
     backbone: dict[str, Tensor]
-    """Without the classifier of pictures."""
+    """Without the image classifier."""
     head: dict[str, Tensor] = field(default_factory=dict)
     """`weight` (classes, F) and `bias` (classes,) of the head for clips, if there is one."""
     ignored: tuple[str, ...] = ()
-    """Keys that are of no use here."""
+    """Keys that are not used."""
     shifted: frozenset[str] | None = None
-    """Names of the shifted blocks, if the keys tell."""
+    """Names of the shifted blocks, if the keys show them."""
     shift: dict[str, Any] = field(default_factory=dict)
-    """Settings of the section `shift_temporal` that the weights were trained with, as far as the file tells."""
+    """Settings of the section `shift_temporal` that the weights were trained with, as far as they are known."""
     normalize: str | None = None
     """`model.normalize` that the weights were trained with, if known."""
     class_names: tuple[str, ...] = ()
@@ -63,7 +63,7 @@ def read_weights(path: Path, classifier: str) -> WeightFile:
 
     Args:
         path: a file written by `torch.save`, or safetensors; or a folder that `tsam_dali.export` wrote.
-        classifier: name of the layer that classifies pictures in plain weights, "fc" for a ResNet.
+        classifier: name of the layer that classifies images in plain weights, "fc" for a ResNet.
 
     Raises:
         WeightsError: no such file, damaged, holds anything but tensors and plain values, or no known format.
@@ -95,13 +95,13 @@ def _recognise(content: dict[str, Any], classifier: str) -> WeightFile | None:
     else:
         return None
     used = ("format", "config") if file.format == "tsam_dali" else ()
-    beside = [key for key in content if key != name] if name else []
-    unused = [*beside, *_no_tensors(entries, f"{name}." if name else "")]
+    others = [key for key in content if key != name] if name else []
+    unused = [*others, *_no_tensors(entries, f"{name}." if name else "")]
     return replace(file, ignored=(*file.ignored, *(key for key in unused if key not in used)))
 
 
 def _by_text(entries: dict[Any, Any]) -> dict[str, Any]:
-    """Whatever the keys are, as text, which those of a network are."""
+    """With all keys as text."""
     return {str(key): value for key, value in entries.items()}
 
 
@@ -134,7 +134,7 @@ def _part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _others(state: dict[str, Any], *used: str) -> tuple[str, ...]:
-    """Keys that begin with none of `used`."""
+    """Keys without any of the prefixes `used`."""
     return tuple(key for key in state if not key.startswith(used))
 
 

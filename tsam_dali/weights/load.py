@@ -1,20 +1,27 @@
-"""Weights into the network: from a file of any known format, or the ones that timm offers for a backbone."""
+"""Load weights into the network: a file of any known format, or those of timm for a backbone."""
+
+from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import timm
 import torch
 from torch import Tensor, nn
 
-from pipelines.files.words import counted
+from pipelines.files.words import counted, first_of
 from tsam_dali.config.load import Config
 from tsam_dali.model.backbone import shifts, timm_name
+from tsam_dali.model.tsam import TSAM
 from tsam_dali.weights.class_names import other_meaning
 from tsam_dali.weights.formats import WeightFile, read_weights
 from tsam_dali.weights.read import WeightsError
 from tsam_dali.weights.timm_zoo import timm_file
+
+if TYPE_CHECKING:
+    from tsam_dali.model.backbone import Backbone
 
 COMMON = (  # architectures that weight files are compared with, to name the right one in an error
     *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet10t", "resnet50d", "seresnet50"),
@@ -26,7 +33,7 @@ SHOWN = 6  # names of a kind in an error; files of another architecture differ i
 
 @dataclass(frozen=True, kw_only=True)
 class LoadReport:
-    """What became of a file's tensors; `str()` gives a few lines for a person."""
+    """Which tensors of a file were loaded; `str()` gives a few lines of text."""
 
     source: str
     format: str
@@ -35,7 +42,7 @@ class LoadReport:
     new: tuple[str, ...]
     """Names of the parameters that keep the values they had: the head's, or none."""
     ignored: tuple[str, ...]
-    """Keys of the file that are of no use here."""
+    """Keys of the file that are not used."""
     notes: tuple[str, ...]
     """Why something is new, and settings in which the file differs from the network."""
     differs: bool = False
@@ -54,14 +61,14 @@ class LoadReport:
         return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
 
 
-def load_weights(model: nn.Module, path: str | Path, head: bool = True, class_names: Sequence[str] = ()) -> LoadReport:
-    """Load a file into the network, all that fits it or nothing.
+def load_weights(model: TSAM, path: str | Path, head: bool = True, class_names: Sequence[str] = ()) -> LoadReport:
+    """Load a file into the network, completely or not at all.
 
     Args:
         model: from `build_model`; changed in place.
         path: checkpoint or state dict of this project, TSAM, TSM, mmaction2's TSM, timm or torchvision's ResNets; or
             a folder that `tsam_dali.export` wrote.
-        head: also load the last layer, where the file has one for the same classes; else it stays as it is.
+        head: also load the last layer if the file has one for the same classes; else it is left unchanged.
         class_names: those of the data, if they are known; a file that names others has other classes.
 
     Raises:
@@ -71,7 +78,7 @@ def load_weights(model: nn.Module, path: str | Path, head: bool = True, class_na
     file = read_weights(Path(path), model.backbone.pretrained_cfg["classifier"])
     check_fit(model.backbone, file, str(path), head)
     state = {f"backbone.{name}": tensor for name, tensor in file.backbone.items()}
-    reason = _no_head(model.head, file, class_names) if head else "left as it is, as asked"
+    reason = _no_head(model.head, file, class_names) if head else "left unchanged, as requested"
     if not reason:
         state |= {f"head.{name}": tensor for name, tensor in file.head.items()}
     model.load_state_dict(state, strict=False)  # old files lack num_batches_tracked, nothing else
@@ -92,8 +99,8 @@ def load_weights(model: nn.Module, path: str | Path, head: bool = True, class_na
     )
 
 
-def load_pretrained(model: nn.Module, config: Config) -> LoadReport:
-    """Load timm's weights for `model.arch` and `model.pretrain`, which lie in the cache, into the backbone.
+def load_pretrained(model: TSAM, config: Config) -> LoadReport:
+    """Load timm's weights for `model.arch` and `model.pretrain`, from the cache, into the backbone.
 
     Raises:
         WeightsError: they are not there, or damaged; says what to do.
@@ -114,7 +121,7 @@ def load_pretrained(model: nn.Module, config: Config) -> LoadReport:
     return LoadReport(source=name, format="timm", loaded=loaded, new=new, ignored=(), notes=notes, differs=bool(unlike))
 
 
-def check_fit(backbone: nn.Module, file: WeightFile, path: str, head: bool = True) -> None:
+def check_fit(backbone: Backbone, file: WeightFile, path: str, head: bool = True) -> None:
     """Raise WeightsError unless the file holds exactly the tensors of the backbone and, if asked, a whole head."""
     expected = backbone.state_dict()
     problems = _problems(expected, file.backbone)
@@ -184,11 +191,11 @@ def _no_head(head: nn.Linear, file: WeightFile, class_names: Sequence[str]) -> s
     return f"new, because {difference}" if difference else None
 
 
-def _differences(model: nn.Module, file: WeightFile) -> Iterator[str]:
-    """Settings of the file's training that the network does not have."""
+def _differences(model: TSAM, file: WeightFile) -> Iterator[str]:
+    """Settings in which the file's training differs from the network."""
     if file.normalize not in (None, model.normalize):
         yield f"model.normalize is {model.normalize!r}, the file was trained with {file.normalize!r}"
-    if not file.shift:  # weights of pictures, or nothing known
+    if not file.shift:  # image weights, or nothing known
         return
     shifted = file.shift.get("status", True)
     if shifted != model.shift_temporal.status:
@@ -208,8 +215,8 @@ def _differences(model: nn.Module, file: WeightFile) -> Iterator[str]:
         yield f"shift_temporal.n_insert, m_insert: the shift of the file's training {' and '.join(parts)}"
 
 
-def _unlike_timm(model: nn.Module) -> Iterator[str]:
-    """What timm's weights expect of pixels and the network does not do."""
+def _unlike_timm(model: TSAM) -> Iterator[str]:
+    """A normalisation that timm's weights expect and the network does not do."""
     mean, std = (", ".join(f"{value:.3g}" for value in part.flatten().tolist()) for part in (model.mean, model.std))
     if model.normalize == "none" and (mean, std) != ("0, 0, 0", "1, 1, 1"):
         yield (
@@ -218,6 +225,5 @@ def _unlike_timm(model: nn.Module) -> Iterator[str]:
         )
 
 
-def _some(names: list[str] | tuple[str, ...]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(first_of(names, SHOWN))

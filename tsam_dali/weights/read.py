@@ -18,19 +18,19 @@ NUMBERS = "?bhilqBHILQefdU"
 
 
 class WeightsError(ValueError):
-    """Weights that cannot be had, or do not fit the network."""
+    """Weights that cannot be read or fetched, or do not fit the network."""
 
 
 def read_content(path: Path) -> Any:
     """What `torch.save` or safetensors wrote to a file, or `tsam_dali.export` to a folder; tensors arrive on the CPU.
 
     Raises:
-        WeightsError: no such file, damaged, or it holds anything but tensors and plain values.
+        WeightsError: no such file, damaged, or or with anything but tensors and plain values.
     """
     try:
         if path.is_dir():
             return read_folder(path)
-        check_digest(path)  # our own checkpoints have their digest beside them
+        check_digest(path)  # checkpoints of runs have their digest next to them
     except CheckpointError as error:
         raise WeightsError(str(error)) from error
     return _read_safetensors(path) if _is_safetensors(path) else _read_pickle(path)
@@ -57,7 +57,7 @@ def _read_pickle(path: Path) -> Any:
     """Only tensors, plain values and the NumPy numbers in which TSAM keeps its best score: no code can run."""
     scalar = np.float64(0).__reduce__()[0]
     names = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")  # before and since NumPy 2
-    numbers = [*((scalar, name) for name in names), np.dtype, *map(type, map(np.dtype, NUMBERS))]
+    numbers: list[Any] = [*((scalar, name) for name in names), np.dtype, *map(type, map(np.dtype, NUMBERS))]
     try:
         with torch.serialization.safe_globals(numbers):
             return torch.load(path, map_location="cpu", weights_only=True)
@@ -69,5 +69,5 @@ def _read_pickle(path: Path) -> Any:
                 f"{path}: refused, because it asks for {asked[1]}, which could run code; nothing of it was run. "
                 "Save the weights alone, as a state dict or safetensors"
             ) from error
-        reason = text.rpartition("WeightsUnpickler error:")[2].strip()  # without torch's advice to read it carelessly
+        reason = text.rpartition("WeightsUnpickler error:")[2].strip()  # without torch's advice to load it unsafely
         raise WeightsError(f"{path}: damaged, or not a file with weights ({reason.splitlines()[0]})") from error

@@ -1,4 +1,4 @@
-"""timm's weights by name, in the cache of the Hugging Face Hub on this machine: fetched when asked for."""
+"""timm's weights by name, in the cache of the Hugging Face Hub on this machine; downloaded on request."""
 
 import timm
 from huggingface_hub import hf_hub_download
@@ -18,7 +18,7 @@ def timm_file(name: str, download: bool = False) -> str:
         download: whether a file that is not in the cache yet may be fetched.
 
     Raises:
-        WeightsError: there is none, or it cannot be fetched; says what to do.
+        WeightsError: there is none, or it cannot be downloaded; says what to do.
     """
     settings = timm.get_pretrained_cfg(name)
     repository = settings.hf_hub_id if settings else None

@@ -1,4 +1,4 @@
-"""A trained network from what a run or an export left: its weights, settings, class names and scores.
+"""A trained network from a checkpoint or an export: its weights, settings, class names and scores.
 
 network, config, class_names = build_trained("results/first/checkpoints/balanced_best")
 """
@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pipelines.files.words import counted
 from tsam_dali.config.load import Config, ConfigError, config_from_dict
 from tsam_dali.model import build_model
-from tsam_dali.model.precision import memory_format
+from tsam_dali.model.precision import on_device
+from tsam_dali.model.tsam import TSAM
 from tsam_dali.weights.checkpoint import CheckpointError
 from tsam_dali.weights.export_folder import read_state
 
-SHOWN = 400  # characters of torch's message on weights that do not fit, which may name every tensor
+SHOWN = 400  # characters of torch's message about weights that do not fit; it may name every tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +44,7 @@ def read_trained(path: str | Path) -> Trained:
     """Read a checkpoint of a run, or a folder written by `python -m tsam_dali.export --safetensors`.
 
     Raises:
-        CheckpointError: it is missing, damaged, or none of ours.
+        CheckpointError: it is missing, damaged, or of another program.
         ConfigError: its settings are unknown here.
     """
     state = read_state(Path(path))
@@ -60,11 +61,17 @@ def read_trained(path: str | Path) -> Trained:
         raise CheckpointError(
             f"{path}: got {counted(len(names), 'class name')}, expected {num_class}, one for each class"
         )
-    about = {"history": state["history"], "best": state["best"], "lists": state.get("lists", {})}
-    return Trained(config=config, state=weights, class_names=names, **about)
+    return Trained(
+        config=config,
+        state=weights,
+        class_names=names,
+        history=state["history"],
+        best=state["best"],
+        lists=state.get("lists", {}),
+    )
 
 
-def build_trained(path: str | Path, device: str | torch.device = "cpu") -> tuple[nn.Module, Config, tuple[str, ...]]:
+def build_trained(path: str | Path, device: str | torch.device = "cpu") -> tuple[TSAM, Config, tuple[str, ...]]:
     """The trained network on a device, in evaluation mode; its settings; the name of each class.
 
     Raises:
@@ -74,11 +81,11 @@ def build_trained(path: str | Path, device: str | torch.device = "cpu") -> tuple
     return network_of(trained, path, device), trained.config, trained.class_names
 
 
-def network_of(trained: Trained, path: str | Path, device: str | torch.device = "cpu") -> nn.Module:
+def network_of(trained: Trained, path: str | Path, device: str | torch.device = "cpu") -> TSAM:
     """The network of what was read from `path`; see `build_trained`."""
     network = build_model(trained.config, len(trained.class_names))
     try:
         network.load_state_dict(trained.state)
     except RuntimeError as error:
         raise CheckpointError(f"{path}: its weights do not fit its settings ({str(error)[:SHOWN]} ...)") from error
-    return network.to(device, memory_format=memory_format(trained.config.training_param)).eval()
+    return on_device(network, device, trained.config.training_param).eval()

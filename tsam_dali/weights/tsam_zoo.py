@@ -1,4 +1,4 @@
-"""TSAM's published weights by name: fetched when asked for, checked against what was first fetched ever after."""
+"""TSAM's published weights by name: downloaded on request; later uses are compared with the first download."""
 
 import http.client
 import urllib.request
@@ -20,7 +20,7 @@ CHUNK = 1 << 20
 
 
 def weight_path(name: str, download: bool, folder: Path = FOLDER, address: str = ADDRESS) -> Path:
-    """The file of a published name; any other text is a path and comes back as it is.
+    """The file of a published name; any other text is a path and is returned unchanged.
 
     Args:
         name: a key of `PUBLISHED`, or a path.
@@ -42,7 +42,7 @@ def weight_path(name: str, download: bool, folder: Path = FOLDER, address: str =
 
 
 def _fetch(url: str, path: Path) -> None:
-    """Fetch a file; it appears under its name when it is whole and holds weights."""
+    """Download a file; it appears under its name only when it is complete and holds weights."""
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer, replacing(path) as temporary:
             length = answer.headers["Content-Length"] or "0"
@@ -59,7 +59,7 @@ def _fetch(url: str, path: Path) -> None:
                 read_content(temporary)
             except WeightsError as error:
                 raise WeightsError(
-                    f"{url}: what came is no whole file with weights, and is not kept; try again, or put the file at "
+                    f"{url}: not a complete file with weights, it is not kept; try again, or put the file at "
                     f"{path} yourself ({error})"
                 ) from error
     except (OSError, http.client.HTTPException) as error:
@@ -69,7 +69,7 @@ def _fetch(url: str, path: Path) -> None:
 
 
 def _check(path: Path) -> None:
-    """Compare with the digest beside the file, which the first use writes once the file is seen to hold weights."""
+    """Compare with the digest next to the file, which the first use writes after checking that it holds weights."""
     digest_file, digest = path.with_name(f"{path.name}.sha256"), sha256(path)
     if not digest_file.is_file():
         try:

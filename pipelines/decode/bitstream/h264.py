@@ -132,8 +132,8 @@ class SliceReader:
         bits = Bits.of(unit[1:PARAMETER_BYTES])
         try:
             if unit[0] & 31 == PPS:
-                number, sequence = bits.golomb(), bits.golomb()
-                self._sequence_of[number] = sequence
+                number, its_sequence = bits.golomb(), bits.golomb()
+                self._sequence_of[number] = its_sequence
             elif unit[0] & 31 == SPS:
                 number, sequence = _read_sequence(bits)
                 self._sequences[number] = sequence

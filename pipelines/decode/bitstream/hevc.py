@@ -103,9 +103,9 @@ class SliceReader:
         bits = Bits.of(unit[2:PARAMETER_BYTES])
         try:
             if kind == PPS:
-                number, sequence = bits.golomb(), bits.golomb()
+                number, its_sequence = bits.golomb(), bits.golomb()
                 bits.read(1)
-                self._pictures[number] = Picture(sequence, bits.read(1) == 1, bits.read(3))
+                self._pictures[number] = Picture(its_sequence, bits.read(1) == 1, bits.read(3))
             elif kind == SPS:
                 number, sequence = _read_sequence(bits)
                 self._sequences[number] = sequence

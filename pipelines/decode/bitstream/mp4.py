@@ -64,7 +64,7 @@ def _sample_table(data: memoryview) -> SampleTable:
     codec, extradata = _description(_only(table, b"stsd"))
     sizes = _sizes(_only(table, b"stsz"))
     offsets = _offsets(table, sizes)
-    _demand(len(sizes) and offsets.min() > 0 and (offsets + sizes).max() <= len(data))
+    _demand(len(sizes) > 0 and offsets.min() > 0 and (offsets + sizes).max() <= len(data))
 
     clock = _only(media, b"mdhd")
     pts = _shown_times(table, len(sizes))
@@ -95,7 +95,7 @@ def _only(boxes: Boxes, kind: bytes) -> memoryview:
     return box
 
 
-def _demand(is_plain: bool) -> None:
+def _demand(is_plain: bool | np.bool_) -> None:
     if not is_plain:
         raise _NotPlainError
 

@@ -79,8 +79,8 @@ def order_shown(facts: Sequence[Fact], reordered: bool, gapless: bool = False) -
     if not facts or not facts[0].start or any(fact.frame is None for fact in facts):
         return None  # before its first random access point, a decoder leaves out pictures as it sees fit
     frames = [i for i, fact in enumerate(facts) if fact.frame]
-    times = {i: facts[i].pts for i in frames}
-    if None in times.values() or len(set(times.values())) < len(times):
+    times = {i: pts for i in frames if (pts := facts[i].pts) is not None}
+    if len(set(times.values())) < len(frames):
         return None
     all_times = [fact.pts for fact in facts if fact.pts is not None]
     if reordered and len(facts) > 2 and all_times == sorted(all_times):
@@ -88,29 +88,29 @@ def order_shown(facts: Sequence[Fact], reordered: bool, gapless: bool = False) -
     if _goes_back(facts):
         return None
     shown = sorted(frames, key=times.__getitem__)
-    orders = [facts[i].order for i in shown if facts[i].order is not None]
+    orders = [order for i in shown if (order := facts[i].order) is not None]
     if not reordered and len(orders) < len(shown) and shown != frames:
         return None  # such a decoder gives pictures as they come, whatever their times are
-    if orders != sorted(orders) or (gapless and _has_gaps([facts[i] for i in shown])):
+    if orders != sorted(orders) or (gapless and _has_gaps([(times[i], facts[i].order) for i in shown])):
         return None  # what the container says cannot be true
     return shown
 
 
-def _has_gaps(shown: Sequence[Fact]) -> bool:
-    """Whether pictures are missing: by their count, and where a count begins anew, by their times."""
-    pairs = [(before, after) for before, after in pairwise(shown) if before.order and after.order]
-    gaps = [after.pts - before.pts for before, after in pairs if before.order[0] != after.order[0]]
-    steps = {after.order[1] - before.order[1] for before, after in pairs if before.order[0] == after.order[0]}
-    usual = sorted(after.pts - before.pts for before, after in pairs)[len(pairs) // 2] if pairs else 0
+def _has_gaps(shown: Sequence[tuple[int, tuple[int, ...] | None]]) -> bool:
+    """Whether pictures (time, order) are missing: by their count, and where a count begins anew, by their times."""
+    pairs = [(after - before, old, new) for (before, old), (after, new) in pairwise(shown) if old and new]
+    gaps = [gap for gap, old, new in pairs if old[0] != new[0]]
+    steps = {new[1] - old[1] for _, old, new in pairs if old[0] == new[0]}
+    usual = sorted(gap for gap, _, _ in pairs)[len(pairs) // 2] if pairs else 0
     return len(steps) > 1 or any(gap > 1.5 * usual for gap in gaps)
 
 
 def _goes_back(facts: Sequence[Fact]) -> bool:
     """Whether a picture is shown after a random access point that follows it: recordings put together, each with times
     of its own, or an edit list that leaves out a part (packets that it hides count, too)."""
-    timed = [fact for fact in facts if fact.pts is not None]
-    latest = accumulate((fact.pts for fact in timed), max)
-    return any(fact.start and fact.pts < before for fact, before in zip(timed, latest, strict=True))
+    timed = [(pts, fact.start) for fact in facts if (pts := fact.pts) is not None]
+    latest = accumulate((pts for pts, _ in timed), max)
+    return any(start and pts < before for (pts, start), before in zip(timed, latest, strict=True))
 
 
 def select(facts: Sequence[Fact], wanted: dict[int, int], avoided: Collection[int] = ()) -> list[Run]:

@@ -9,7 +9,7 @@ import soundfile
 import torch
 
 from pipelines.audio import log_mel
-from pipelines.audio.log_mel import AudioImage, log_mel_columns, picture, silent_picture
+from pipelines.audio.log_mel import AudioImage, log_mel_columns, silent_spectrogram, spectrogram
 from pipelines.mel import log_mel_picture
 from tests.helpers.audio_media import noise, tone
 
@@ -70,7 +70,7 @@ def test_very_short_audios(samples):
     ):
         expected = plain_log_mel(audio[0].astype(float), 16000, window, hop, 4800, 32, 1e-6)
         np.testing.assert_allclose(columns[0], expected, atol=5e-3)
-    shown = picture(log_mel_columns(audio, 16000, SMALL), SMALL, 2, cut=(1.0, 1.0))
+    shown = spectrogram(log_mel_columns(audio, 16000, SMALL), SMALL, 2, cut=(1.0, 1.0))
     assert shown.shape == (2, 3, 24, 40)
     assert np.isfinite(shown).all()
 
@@ -136,12 +136,12 @@ def test_channels_are_the_audio_segments(tmp_path):
 
 def test_silence():
     options = AudioImage(spec_size=(3, 5, 6), num_segments=2)
-    shown = silent_picture(options, 2)
+    shown = silent_spectrogram(options, 2)
     assert shown.shape == (4, 3, 5, 6)
     assert shown.dtype == np.float32
     np.testing.assert_allclose(shown, np.log(1e-6), rtol=1e-6)
     columns = log_mel_columns(np.zeros((1, 8000), np.float32), 8000, options)
-    np.testing.assert_allclose(picture(columns, options, 2), shown, rtol=1e-6)
+    np.testing.assert_allclose(spectrogram(columns, options, 2), shown, rtol=1e-6)
 
 
 def test_options_come_from_json():

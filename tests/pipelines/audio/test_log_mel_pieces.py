@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.audio import log_mel
-from pipelines.audio.log_mel import AudioImage, log_mel_columns, picture, pieces
+from pipelines.audio.log_mel import AudioImage, log_mel_columns, pieces, spectrogram
 from tests.helpers.audio_media import noise
 
 SMALL = AudioImage(n_mels=32, spec_size=(3, 24, 40))
@@ -46,39 +46,39 @@ def test_pieces_in_the_picture():
     """Each piece's picture is that of its samples alone, away from the ends; channel by channel."""
     rate, options = 16000, AudioImage(n_mels=32, spec_size=(3, 32, 40), num_segments=2, m_segments=2)
     audio = noise(3.0, rate, channels=2)  # pieces of 2 s; starts and lengths are whole columns
-    shown = picture(log_mel_columns(audio, rate, options), options, 2)
+    shown = spectrogram(log_mel_columns(audio, rate, options), options, 2)
     assert shown.shape == (4, 3, 32, 40)
     whole = AudioImage(n_mels=32, spec_size=(3, 32, 40))
     for place, (channel, start) in enumerate([(0, 0), (0, 16000), (1, 0), (1, 16000)]):
         piece = audio[channel : channel + 1, start : start + 32000]
-        expected = picture(log_mel_columns(piece, rate, whole), whole, 1)[0]
+        expected = spectrogram(log_mel_columns(piece, rate, whole), whole, 1)[0]
         np.testing.assert_allclose(middle(shown[place]), middle(expected), atol=2e-3)
 
 
 def test_a_cut_is_the_picture_of_the_shorter_audio():
     rate, options = 16000, AudioImage(n_mels=32, spec_size=(3, 32, 40))
     audio = noise(3.0, rate)
-    shown = picture(log_mel_columns(audio, rate, options), options, 1, cut=(0.5, 0.3))
-    expected = picture(log_mel_columns(audio[:, 8000:-4800], rate, options), options, 1)
+    shown = spectrogram(log_mel_columns(audio, rate, options), options, 1, cut=(0.5, 0.3))
+    expected = spectrogram(log_mel_columns(audio[:, 8000:-4800], rate, options), options, 1)
     np.testing.assert_allclose(middle(shown), middle(expected), atol=2e-3)
-    assert np.abs(shown - picture(log_mel_columns(audio, rate, options), options, 1)).max() > 1
+    assert np.abs(shown - spectrogram(log_mel_columns(audio, rate, options), options, 1)).max() > 1
 
 
 @pytest.mark.parametrize("rate", [16000, 44100])
 def test_a_cut_begins_at_a_column(rate):
     """Off the grid of columns, all of them would stand aside of those of the shorter audio."""
     audio, hop = noise(2.0, rate), rate // 20  # the longest
-    shown = picture(log_mel_columns(audio, rate, SMALL), SMALL, 1, cut=(0.5131, 0.2973))
+    shown = spectrogram(log_mel_columns(audio, rate, SMALL), SMALL, 1, cut=(0.5131, 0.2973))
     shorter = audio[:, 10 * hop : audio.shape[1] - round(0.2973 * rate)]
-    expected = picture(log_mel_columns(shorter, rate, SMALL), SMALL, 1)
+    expected = spectrogram(log_mel_columns(shorter, rate, SMALL), SMALL, 1)
     assert np.abs(middle(shown) - middle(expected)).max() < (0.002 if rate == 16000 else 0.1)
 
 
 @pytest.mark.parametrize(("seconds", "is_cut"), [(1.0, True), (0.9, False), (0.5, False)])
 def test_a_cut_leaves_more_than_4800_samples(seconds, is_cut):
     columns = log_mel_columns(noise(seconds, 16000), 16000, SMALL)
-    whole = picture(columns, SMALL, 1)
-    cut = picture(columns, SMALL, 1, cut=(0.3, 0.3))  # leaves 6400, 4800 and no samples
+    whole = spectrogram(columns, SMALL, 1)
+    cut = spectrogram(columns, SMALL, 1, cut=(0.3, 0.3))  # leaves 6400, 4800 and no samples
     assert (np.abs(cut - whole).max() > 0.1) == is_cut
 
 
@@ -94,6 +94,6 @@ def test_every_audio_has_a_picture(samples, rate, n, m, cut):
     options = AudioImage(n_mels=4, spec_size=(3, 6, 5), num_segments=n, m_segments=m)
     hops = [round(hop * rate / 1000) for hop in options.hop_sizes]
     windows = [np.zeros((1, 4, 1 + samples // hop), np.float16) for hop in hops]
-    shown = picture(log_mel.Columns(windows, rate, samples), options, 2, cut)
+    shown = spectrogram(log_mel.Columns(windows, rate, samples), options, 2, cut)
     assert shown.shape == (2 * n, 3, 6, 5)
     assert not shown.any()

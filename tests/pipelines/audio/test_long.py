@@ -5,8 +5,8 @@ import pytest
 
 from pipelines.audio import long as module
 from pipelines.audio.decode import Piece
-from pipelines.audio.log_mel import AudioImage, log_mel_columns, picture
-from pipelines.audio.long import long_audio, long_picture
+from pipelines.audio.log_mel import AudioImage, log_mel_columns, spectrogram
+from pipelines.audio.long import long_audio, long_spectrogram
 from tests.helpers.processes import run
 
 KINDS = [
@@ -27,10 +27,10 @@ def test_equal_to_the_whole(monkeypatch, rate, samples, more, channels, segments
     monkeypatch.setattr(module, "PART", 20)
     audio = np.random.default_rng(0).normal(0, 0.1, (channels, samples)).astype(np.float32)
     options = AudioImage(n_mels=40, spec_size=(3, 40, 56), **more)
-    expected = picture(log_mel_columns(audio[:segments], rate, options), options, segments)
+    expected = spectrogram(log_mel_columns(audio[:segments], rate, options), options, segments)
     parts = (Piece(part, rate, None) for part in np.array_split(audio, min(7, samples), axis=1))
     with long_audio(parts, segments) as held:
-        found = long_picture(held, options, segments)
+        found = long_spectrogram(held, options, segments)
     assert found.shape == expected.shape
     assert np.abs(found - expected).max() < 1e-4
 
@@ -44,14 +44,14 @@ HALF_AN_HOUR = """
 import resource
 import librosa, scipy.signal  # before memory is looked at
 import numpy as np
-from pipelines.audio.long import long_picture, long_audio
+from pipelines.audio.long import long_spectrogram, long_audio
 from pipelines.audio.log_mel import AudioImage
 from pipelines.audio.decode import Piece
 
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 parts = (Piece(np.full((2, 16000), second % 7 / 10, np.float32), 16000, None) for second in range(1800))
 with long_audio(parts, 1) as audio:
-    print(long_picture(audio, AudioImage(hop_sizes=(100, 200, 400)), 1).shape)
+    print(long_spectrogram(audio, AudioImage(hop_sizes=(100, 200, 400)), 1).shape)
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1000)
 """
 

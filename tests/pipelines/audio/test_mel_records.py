@@ -43,7 +43,7 @@ def test_what_is_stored_and_said(dataset):
     store = MelStore(dataset.mels, OPTIONS)
     for clip_id in ("video", "sub/wav"):
         direct = log_mel_picture(audio_file(dataset, clip_id), OPTIONS, 2)
-        np.testing.assert_allclose(store.picture(clip_id, 2), direct, atol=0.005)
+        np.testing.assert_allclose(store.spectrogram(clip_id, 2), direct, atol=0.005)
 
 
 def test_equal_channels_are_stored_once(dataset):
@@ -51,7 +51,7 @@ def test_equal_channels_are_stored_once(dataset):
     store_all(dataset, "video")
     assert latest(dataset)["video"].channels == 1
     direct = log_mel_picture(dataset.audios / "video.wav", OPTIONS, 2)
-    np.testing.assert_allclose(MelStore(dataset.mels, OPTIONS).picture("video", 2), direct, atol=0.005)
+    np.testing.assert_allclose(MelStore(dataset.mels, OPTIONS).spectrogram("video", 2), direct, atol=0.005)
 
 
 def test_no_more_than_two_channels_are_stored(dataset):
@@ -82,7 +82,7 @@ def test_each_kind_of_problem_is_one_line_with_examples(dataset):
     other = dataclasses.replace(OPTIONS, n_mels=17)
     (settings,), *_ = check(dataset, *ids, options=other)
     assert f"7 clips are in the log-mel store with other settings: {fingerprint(OPTIONS)}; expected windows" in settings
-    assert settings.endswith("(clips: clip0, clip1, clip2, clip3, clip4, ...)")
+    assert settings.endswith("(clips: clip0, clip1, clip2, clip3, clip4, ... and 2 more)")
 
 
 def test_a_file_that_cannot_be_read(dataset):

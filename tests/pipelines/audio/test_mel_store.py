@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from pipelines.audio.log_mel import AudioImage, Columns, log_mel_columns, picture, silent_picture
+from pipelines.audio.log_mel import AudioImage, Columns, log_mel_columns, silent_spectrogram, spectrogram
 from pipelines.audio.mel_file import MelError, columns_path, fingerprint, load_columns, save_columns
 from pipelines.audio.mel_store import MelStore
 from tests.helpers.audio_media import noise
@@ -35,20 +35,20 @@ def store(tmp_path):
 @pytest.mark.parametrize(("clip_id", "channels"), [("mono", 1), ("sub/stereo", 2)])
 @pytest.mark.parametrize("audio_segments", [1, 2])
 def test_pictures_are_the_same_up_to_half_precision(store, clip_id, channels, audio_segments, cut):
-    direct = picture(columns_of(channels), OPTIONS, audio_segments, cut)
-    found = pickle.loads(pickle.dumps(store)).picture(clip_id, audio_segments, cut)
+    direct = spectrogram(columns_of(channels), OPTIONS, audio_segments, cut)
+    found = pickle.loads(pickle.dumps(store)).spectrogram(clip_id, audio_segments, cut)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, direct, atol=0.004)
 
 
 def test_silence(store):
-    np.testing.assert_array_equal(store.picture("silent", 2, (0.5, 0.5)), silent_picture(OPTIONS, 2))
+    np.testing.assert_array_equal(store.spectrogram("silent", 2, (0.5, 0.5)), silent_spectrogram(OPTIONS, 2))
 
 
 def test_the_store_serves_pictures_of_any_size(store):
     """Size and pieces of the picture are no settings of the store."""
     other = AudioImage(n_mels=32, spec_size=(3, 8, 9), num_segments=2, m_segments=2)
-    assert MelStore(store.folder, other).picture("mono", 1).shape == (2, 3, 8, 9)
+    assert MelStore(store.folder, other).spectrogram("mono", 1).shape == (2, 3, 8, 9)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_other_settings_are_refused_and_named(store, changed):
     with pytest.raises(
         MelError, match=r"mono\.safetensors: made with windows 25/50/100 ms.*; expected .*precompute_audio"
     ):
-        MelStore(store.folder, other).picture("mono", 1)
+        MelStore(store.folder, other).spectrogram("mono", 1)
 
 
 def test_whole_numbers_in_json_make_no_difference():
@@ -74,7 +74,7 @@ def test_whole_numbers_in_json_make_no_difference():
 
 def test_a_missing_file(store):
     with pytest.raises(MelError, match=r"other\.safetensors: does not exist; run tools/precompute_audio\.py"):
-        store.picture("other", 1)
+        store.spectrogram("other", 1)
 
 
 @pytest.mark.parametrize("keep", [0, 5, 100, -1])
@@ -82,20 +82,20 @@ def test_a_file_cut_short(store, keep):
     path = columns_path(store.folder, "mono")
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(MelError, match=r"mono\.safetensors: is damaged"):
-        store.picture("mono", 1)
+        store.spectrogram("mono", 1)
 
 
 def test_a_file_that_is_something_else(store):
     path = columns_path(store.folder, "mono")
     path.write_bytes(b"something else, and long enough for a header")
     with pytest.raises(MelError, match="is damaged"):
-        store.picture("mono", 1)
+        store.spectrogram("mono", 1)
     save_file({"weights": np.zeros(3)}, path)
     with pytest.raises(MelError, match="made with unknown settings"):
-        store.picture("mono", 1)
+        store.spectrogram("mono", 1)
     save_file(load_file(path), path, {"fingerprint": SETTINGS, "silent": "no"})
     with pytest.raises(MelError, match="is damaged"):
-        store.picture("mono", 1)
+        store.spectrogram("mono", 1)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -105,8 +105,8 @@ def test_values_that_are_no_numbers(store, value):
     path = columns_path(store.folder, "bad")
     save_columns(path, Columns(windows, 16000, 16000), SETTINGS)
     with pytest.raises(MelError, match="no finite numbers"):
-        store.picture("bad", 2)
-    assert np.isfinite(store.picture("bad", 1)).all()  # the other channel is audio
+        store.spectrogram("bad", 2)
+    assert np.isfinite(store.spectrogram("bad", 1)).all()  # the other channel is audio
 
 
 def test_only_the_wanted_channels_are_read(store):

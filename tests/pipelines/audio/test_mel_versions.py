@@ -25,7 +25,7 @@ def test_other_audio_of_a_clip_is_stored_beside_and_equal_audio_once(dataset):
     assert (first, len(list(dataset.mels.glob("*.safetensors")))) == ("video", 2)
     store = MelStore(dataset.mels, OPTIONS)
     for name, source in ((first, dataset.videos / "video.mp4"), (second, wav.audios / "video.wav")):
-        np.testing.assert_allclose(store.picture(name, 1), log_mel_picture(source, OPTIONS, 1), atol=0.005)
+        np.testing.assert_allclose(store.spectrogram(name, 1), log_mel_picture(source, OPTIONS, 1), atol=0.005)
 
     same = dataclasses.replace(dataset, dir_videos="same")
     same.videos.mkdir()

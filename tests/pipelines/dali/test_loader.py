@@ -141,7 +141,7 @@ def test_audio_is_that_of_the_plan(tmp_path, audio_segments):
         plans = all_plans(loader, 1)
     for picture, row, plan in zip(batch.audio, batch.row.tolist(), plans, strict=True):
         assert plan.audio_cut[0] > 0
-        expected = store.picture(f"clip{row}", audio_segments, plan.audio_cut)
+        expected = store.spectrogram(f"clip{row}", audio_segments, plan.audio_cut)
         assert np.array_equal(picture.numpy(), expected)
         assert picture.shape == (audio_segments, 3, SIDE, SIDE)
         assert (np.ptp(expected) == 0) == (row == 3)  # silence

@@ -125,7 +125,7 @@ def test_a_killed_worker_costs_nothing_but_time(tmp_path, caplog):
         time.sleep(0.5)  # DALI itself can wait for ever if it sends work in the very moment in which a worker dies
         while len(found) < 8:
             found += list(loader)
-    assert "a decode worker has ended: SIGKILL, perhaps for want of memory" in caplog.text
+    assert "a decode worker has ended: SIGKILL, perhaps because memory ran out" in caplog.text
     for ours, theirs in zip(found, reference, strict=True):
         assert ours.row.tolist() == theirs.row.tolist()
         assert torch.equal(ours.video, theirs.video)

@@ -85,20 +85,20 @@ def test_batches_depend_on_nothing_but_the_step(clips):
 
 
 def test_each_video_is_decoded_once(clips, monkeypatch):
-    read, real = [], decode.wanted_pictures
-    monkeypatch.setattr(decode, "wanted_pictures", lambda path, *how: read.append(path) or real(path, *how))
-    decode._kept_pictures.cache_clear()
+    read, real = [], decode.wanted_frames
+    monkeypatch.setattr(decode, "wanted_frames", lambda path, *how: read.append(path) or real(path, *how))
+    decode._kept_frames.cache_clear()
     with build_loader(repeated(batch_size=12, repeats=3), "training", clips) as loader:
         samples = [loader.source.sample(0, place) for place in range(12)]
     assert all(sample.meta[2] for sample in samples)
     assert read == [clips[sample.meta[1]].path for sample in samples[::3]]
 
 
-def test_without_repeats_no_picture_is_kept(clips):
-    decode._kept_pictures.cache_clear()
+def test_without_repeats_no_frame_is_kept(clips):
+    decode._kept_frames.cache_clear()
     batches(settings(), "training", clips)
     batches(repeated(), "validation", clips)
-    assert decode._kept_pictures.cache_info().currsize == 0
+    assert decode._kept_frames.cache_info().currsize == 0
 
 
 def test_a_broken_video_is_black_in_all_its_samples_and_counts_once(tmp_path):

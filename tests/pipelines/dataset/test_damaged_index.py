@@ -28,7 +28,7 @@ def test_damaged_lines_are_ignored(dataset, caplog):
     path.write_bytes(first + b"\xff{]\n\n[]\n1\n" + b'{"file": []}\n' + second + third[:40])
     with caplog.at_level(logging.WARNING):
         assert probed(dataset) == [Path(json.loads(third)["file"]).name]
-    assert f"{path}: a damaged line is ignored; its clip is looked at again" in caplog.messages
+    assert f"{path}: a damaged line is ignored; its clip is checked again" in caplog.messages
     assert len(lines(dataset)) == 3
 
 

@@ -60,7 +60,7 @@ def test_a_name_that_two_clips_share_is_nobodys(tmp_path):
     make_data(tmp_path, ["x_004", "x_00", "y_4", "y_44", "gone"], ["x_00", "y_"])
     found = problems(tmp_path)
     assert "4 clips share 2 names" in found
-    assert "(x_00, x_004: x_00); whose these are cannot be told: remove them and extract again" in found
+    assert "(x_00, x_004: x_00); it is not known whose they are: remove them and extract again" in found
     assert "gone: no such folder" in found
     done = rename(tmp_path)
     assert done.returncode == 1

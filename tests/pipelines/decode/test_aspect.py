@@ -70,8 +70,8 @@ def test_crops_are_squares_as_shown(square, narrow, split):
 def test_streams(square, narrow):
     streams = [read_stream(str(path), 5, 1.0) for path in (square, narrow)]
     for expected, found in zip(*streams, strict=True):
-        assert found.picture.shape == (96, 48, 3)
-        assert (prepare(expected.picture, 48) - prepare(found.picture, 48)).abs().mean() < 0.03
+        assert found.image.shape == (96, 48, 3)
+        assert (prepare(expected.image, 48) - prepare(found.image, 48)).abs().mean() < 0.03
 
 
 @pytest.mark.parametrize("turned", [False, True])

@@ -67,7 +67,7 @@ def test_eight_orientations(tmp_path, rotation, mirrored):
 
     y, x = (height - 96) // 2, (width - 96) // 2
     for frame, whole in zip(read_stream(str(path), 25, 1.0), expected, strict=True):
-        np.testing.assert_array_equal(frame.picture, whole[y : y + 96, x : x + 96])
+        np.testing.assert_array_equal(frame.image, whole[y : y + 96, x : x + 96])
 
     write_copy(path, tmp_path / "copy.mp4", CopyOptions(short_side=96, crf=10))
     copy, info = decode_frames(tmp_path / "copy.mp4", range(10)), probe(tmp_path / "copy.mp4")
@@ -104,7 +104,7 @@ def test_other_containers_and_what_the_stream_says(tmp_path, name):
     np.testing.assert_array_equal(decode_frames(path, range(20)), expected)
     assert probe(path).mirrored
     for frame, whole in zip(read_stream(str(path), 25, 1.0), expected, strict=True):
-        np.testing.assert_array_equal(frame.picture, whole[16:112])
+        np.testing.assert_array_equal(frame.image, whole[16:112])
 
 
 MESSAGE = "h264_metadata=display_orientation=insert:rotate=90:flip=horizontal"

@@ -7,8 +7,8 @@ import pytest
 
 from pipelines.audio.clock import Tape
 from pipelines.audio.decode import Piece
-from pipelines.audio.from_video import window_pictures
-from pipelines.audio.log_mel import AudioImage, log_mel_columns, picture, silent_picture
+from pipelines.audio.from_video import window_spectrograms
+from pipelines.audio.log_mel import AudioImage, log_mel_columns, silent_spectrogram, spectrogram
 from pipelines.audio.read import AudioError, read_audio
 from pipelines.decode.timestamps import frame_times, probe_times
 from pipelines.sampling import validation_frames
@@ -84,22 +84,22 @@ def test_a_window_is_heard_with_its_own_audio(tmp_path, channels):
     path = write_clip(tmp_path / "a.mkv", noise(6, 8000, channels), 8000)
     audio, rate = read_audio(path)
     spans = [Span(0, 2), Span(1, 3.5), Span(3, 5), Span(4, 6), Span(5, 7), Span(7, 9)]
-    found = list(window_pictures(path, spans, SMALL, 2))
+    found = list(window_spectrograms(path, spans, SMALL, 2))
     assert len(found) == len(spans)
     audio = np.pad(audio, ((0, 0), (0, rate)))  # behind its end it is silent
     for (start, end), shown in zip(spans[:5], found, strict=False):
         piece = audio[:2, round(start * rate) : round(end * rate)]
-        assert np.array_equal(shown, picture(log_mel_columns(piece, rate, SMALL), SMALL, 2))
-    assert np.array_equal(found[5], silent_picture(SMALL, 2))
+        assert np.array_equal(shown, spectrogram(log_mel_columns(piece, rate, SMALL), SMALL, 2))
+    assert np.array_equal(found[5], silent_spectrogram(SMALL, 2))
 
 
 def test_a_video_without_audio_is_silent_and_a_broken_one_an_error(tmp_path):
     path = write_clip(tmp_path / "a.mp4", None)
-    (shown,) = window_pictures(path, [Span(0, 1)], SMALL, 1)
-    assert np.array_equal(shown, silent_picture(SMALL, 1))
+    (shown,) = window_spectrograms(path, [Span(0, 1)], SMALL, 1)
+    assert np.array_equal(shown, silent_spectrogram(SMALL, 1))
     (tmp_path / "b.mp4").write_text("no video")
     with pytest.raises(AudioError, match=r"b\.mp4: the audio cannot be read"):
-        next(window_pictures(tmp_path / "b.mp4", [Span(0, 1)], SMALL, 1))
+        next(window_spectrograms(tmp_path / "b.mp4", [Span(0, 1)], SMALL, 1))
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def gap(tmp_path_factory):
 def loud(path):
     """Of each second of a video whether a tone is heard in it."""
     first_frame = probe_times(path)["first_frame"]
-    shown = window_pictures(path, [Span(k, k + 1) for k in range(8)], SMALL, 1, first_frame)
+    shown = window_spectrograms(path, [Span(k, k + 1) for k in range(8)], SMALL, 1, first_frame)
     return "".join("#" if (picture.max(axis=(0, 1, 2)) > -6).mean() > 0.5 else "." for picture in shown)
 
 

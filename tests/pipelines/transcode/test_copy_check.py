@@ -32,7 +32,7 @@ def test_noise_of_any_size(tmp_path, size, side, crf):
 
 
 def test_a_copy_is_read_back(tmp_path):
-    """Another number of frames, another picture or missing audio is noticed."""
+    """Another number of frames, another frame or missing audio is noticed."""
     path = write_video(tmp_path / "v.mp4", 10, (64, 64), audio=True)
     with open_video(path) as container:
         packets = sum(packet.size > 0 for packet in container.demux(audio=0))
@@ -41,7 +41,7 @@ def test_a_copy_is_read_back(tmp_path):
     assert fault_of_copy(path, written, packets, 26) == ""
     assert fault_of_copy(path, written[:-1], packets, 26).startswith("has another number of frames than the 9")
     other = [*written[:4], written[4] + 9, *written[5:]]
-    assert fault_of_copy(path, other, packets, 26).startswith("has another picture at frame 4")
+    assert fault_of_copy(path, other, packets, 26).startswith("shows something else in frame 4")
     wrong_audio = f"has {packets} packets of audio, but {packets + 1} were written"
     assert fault_of_copy(path, written, packets + 1, 26) == wrong_audio
     path.write_bytes(path.read_bytes()[:-2000])

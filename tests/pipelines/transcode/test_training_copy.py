@@ -9,11 +9,12 @@ import pytest
 from pipelines.audio.read import audio_pieces, read_audio
 from pipelines.decode import decode_frames
 from pipelines.decode.container import open_video, video_stream
-from pipelines.decode.demux import demux, demux_plain
+from pipelines.decode.demux import demux_plain
 from pipelines.decode.frames import probe
 from pipelines.transcode.copy_folder import make_copy, not_made
 from pipelines.transcode.training_copy import CopyError, CopyOptions, copy_size, write_copy
 from tests.helpers.audio_media import damage_audio_packet
+from tests.helpers.decoding import demuxed
 from tests.helpers.media import ffmpeg, frame_numbers, write_video
 
 SMALL = CopyOptions(short_side=64, preset="veryfast", crf=20)
@@ -179,8 +180,7 @@ def test_audio_stays_with_the_pictures(tmp_path, name, codec):
 def test_few_packets_are_needed(tmp_path):
     """With the default settings any frame needs at most its group's reference pictures and itself."""
     target, info = copied(write_video(tmp_path / "v.mp4", 120), CopyOptions(short_side=64))
-    with open_video(target) as container:
-        found = demux(target, container, video_stream(target, container))
+    found = demuxed(target)
     for frame in range(info.frames):
         (run,) = found.runs({frame})
         assert len(run.packets) <= 5

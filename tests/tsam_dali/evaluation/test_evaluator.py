@@ -20,6 +20,7 @@ from tests.helpers.networks import settings
 from tsam_dali.distributed import Job
 from tsam_dali.evaluation import evaluator as module
 from tsam_dali.evaluation.evaluator import SPLIT, describe, evaluate_videos
+from tsam_dali.evaluation.options import EvaluationOptions
 from tsam_dali.evaluation.outputs import summary, write_evaluation
 from tsam_dali.report.plots import plot_confusion
 
@@ -70,7 +71,7 @@ class Passes:
 def evaluated(monkeypatch):
     """Score videos from their labels, audios and passes; also the loader that was used."""
 
-    def evaluated(labels, audios, readable, changes=(), **options):
+    def evaluated(labels, audios, readable, changes=(), report=lambda line: None, **options):
         loader = Passes(labels, audios, readable)
 
         def build(*_, rank_batch, **__):
@@ -83,7 +84,7 @@ def evaluated(monkeypatch):
         data = Loaded(clips={SPLIT: clips}, entries={SPLIT: entries}, left_out={SPLIT: {}})
         views = Views(protocol="tsam", clips=len(readable))
         config = settings("training_param.amp=off", f"data_augmentation.audio_image_param.eps={EPS}", *changes)
-        found = evaluate_videos(Listener(), config, JOB, data, views, **options)
+        found = evaluate_videos(Listener(), config, JOB, data, views, EvaluationOptions(**options), report=report)
         return SimpleNamespace(found=found, loader=loader)
 
     return evaluated
@@ -123,7 +124,7 @@ def test_the_worst_mistakes_are_those_of_all_views_together(evaluated, average):
 @pytest.mark.parametrize("no_audio", [False, True])
 def test_all_files_say_whether_they_are_with_audio(evaluated, tmp_path, no_audio):
     said = []
-    found = evaluated([0, 1], [SILENCE, LOUD], [[True, True]], no_audio=no_audio, tell=said.append).found
+    found = evaluated([0, 1], [SILENCE, LOUD], [[True, True]], no_audio=no_audio, report=said.append).found
     heard = "without audio" if no_audio else "with audio"
     assert said == [f"1 clip, {heard}: {describe(found.scores)}"]
     assert "top-5" not in said[0]
@@ -173,7 +174,7 @@ def test_the_page_says_of_how_many_videos_each_score_is(evaluated, tmp_path):
     assert '<td>soft</td><td class="right">1 of 2</td>' in sections["Classes"]
     assert '<td>&lt;loud&gt;</td><td class="right">2 of 2</td>' in sections["Classes"]
     assert re.findall("<b>(clip.)</b>", sections["Worst mistakes"]) == ["clip1", "clip3"]
-    assert "&lt;loud&gt;, taken for soft (73% sure)" in sections["Worst mistakes"]
+    assert "&lt;loud&gt;, predicted soft (73%)" in sections["Worst mistakes"]
     assert re.findall('"views": (\\S+)', sections["Settings"].replace("&#34;", '"')) == ['"two"']
 
 
@@ -186,7 +187,7 @@ def test_silence_shows_what_the_audio_contributes(evaluated):
 
 
 def test_silence_for_a_network_without_audio_is_an_error(evaluated):
-    with pytest.raises(ValueError, match=r"no_audio: this network hears nothing anyway \(model.audio_segments is 0\)"):
+    with pytest.raises(ValueError, match=r"no_audio: this model has no audio input \(model.audio_segments is 0\)"):
         evaluated([0, 1], [SILENCE, LOUD], [[True] * 2], ["model.audio_segments=0"], no_audio=True)
 
 

@@ -68,7 +68,7 @@ def test_the_map_lights_up_where_the_class_is(label, segment, corner):
     assert inside[8:24, 8:24].min() == pytest.approx(1)
 
 
-def test_what_speaks_for_nothing_is_zero_and_small_pictures_take_an_earlier_stage():
+def test_no_evidence_gives_zeros_and_small_images_take_an_earlier_stage():
     model = network(*PLAIN, num_class=2)
     pictures = torch.rand(3, 3, 32, 32, dtype=torch.float64, generator=torch.manual_seed(0))
     sizes = []
@@ -110,11 +110,11 @@ def test_the_command_draws_each_file(tmp_path, monkeypatch, capsys):
         )
         probability = seen.probabilities[label]
         name = predictor.class_names[label]
-        assert figure.get_suptitle() == f"a.mp4: what speaks for {name!r} ({probability:.1%})"
+        assert figure.get_suptitle() == f"a.mp4: evidence for {name!r} ({probability:.1%})"
         assert "Heat: what raises the logit of the class (Grad-CAM)" in figure.get_supxlabel()
         labels = [axes.get_ylabel() for axes in figure.axes]
         for part in ("frames", "audio"):
-            assert f"heat: clear is 0, 1 the\nstrongest place of the {part}" in labels
+            assert f"heat: 0 is transparent, 1 the\nstrongest place of the {part}" in labels
     for label in (-1, 4):
         with pytest.raises(ValueError, match="expected 0 to 3"):
             predictor.explain(seen, label)
@@ -133,10 +133,10 @@ def test_a_map_that_is_empty_is_said_to_be(tmp_path, monkeypatch, capsys):
     main()
     said = capsys.readouterr()
     name = json.loads(said.out)["classes"][0]["name"]
-    assert f"a.mp4: nothing speaks for {name!r}, its map is empty" in said.err
+    assert f"a.mp4: no evidence for {name!r}, its map is empty" in said.err
     predictor = tsam_dali.load(file)
     (seen,) = predictor.predict_all([video])
     figure = draw_explanation(seen, predictor.explain(seen), predictor.class_names, tmp_path / "empty.png")
-    assert figure.get_suptitle() == f"a.mp4: nothing speaks for {name!r} (25.0%)"
+    assert figure.get_suptitle() == f"a.mp4: no evidence for {name!r} (25.0%)"
     assert "Grad-CAM is zero everywhere" in figure.get_supxlabel()
     assert not [axes.get_title() for axes in figure.axes if "%" in axes.get_title()]

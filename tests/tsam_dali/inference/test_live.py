@@ -43,7 +43,7 @@ def video(tmp_path_factory):
 
 def fed(source, fps):
     frames = list(read_stream(str(source), fps, 1.0))
-    return [frame.time for frame in frames], frame_numbers(np.stack([frame.picture for frame in frames])).tolist()
+    return [frame.time for frame in frames], frame_numbers(np.stack([frame.image for frame in frames])).tolist()
 
 
 @pytest.mark.parametrize("segments", [3, 8, 16])

@@ -22,11 +22,12 @@ from tests.helpers.networks import one_thread  # noqa: F401 (a fixture)
 from tests.helpers.processes import called, run
 from tsam_dali.distributed import Job
 from tsam_dali.evaluation.evaluator import evaluate_videos
+from tsam_dali.evaluation.options import EvaluationOptions
 from tsam_dali.inference.file_clips import probe_files
 from tsam_dali.inference.inputs import find_inputs
 from tsam_dali.inference.outputs import FILE, JsonLines
 from tsam_dali.inference.plots import draw_prediction
-from tsam_dali.inference.predictor import SeenClip
+from tsam_dali.inference.predictor import PredictedClip
 from tsam_dali.inference.results import ClassProbability, Prediction, PredictionError, Unreadable
 from tsam_dali.predict import main, open_output
 
@@ -59,7 +60,9 @@ def test_predictions_are_those_of_the_evaluation(file, example):
     predictor = tsam_dali.load(file)
     data = load_data(predictor.config, ["validation"])
     job = Job(0, 1, 1, torch.device("cpu"))
-    expected = evaluate_videos(predictor.network, predictor.config, job, data, Views()).found.probabilities
+    expected = evaluate_videos(
+        predictor.network, predictor.config, job, data, Views(), EvaluationOptions()
+    ).found.probabilities
     paths = [clip.path for clip in data.clips["validation"]]
     for row, seen in enumerate(predictor.predict_all(paths)):
         prediction = seen.prediction
@@ -94,7 +97,7 @@ def test_a_folder_with_broken_files_is_finished(file, folder, tmp_path):
     command = ("-m", "tsam_dali.predict", "--checkpoint", file, folder)
     done = run(*command, "--output", tmp_path / "p.csv", "--pictures", tmp_path, "--topk", 3)
     assert done.returncode == 0, done.stderr
-    assert "2 of 4 videos read, 1 of them without audio: heard as silence" in done.stderr
+    assert "2 of 4 videos read, 1 of them without audio: treated as silent" in done.stderr
     assert done.stderr.count("not read: ") == 2
     with (tmp_path / "p.csv").open(newline="") as lines:
         rows = list(csv.DictReader(lines))
@@ -111,7 +114,7 @@ def test_classes_that_are_called_by_numbers_are_named_beside_their_bars(tmp_path
     caplog.set_level("INFO")
     classes = [ClassProbability(label=label, name=f"{label}", probability=label / 10) for label in (7, 2, 1)]
     prediction = Prediction(path="a.mp4", classes=tuple(classes), has_audio=False)
-    seen = SeenClip(prediction, torch.rand(3, 3, 8, 8), None, torch.rand(8))
+    seen = PredictedClip(prediction, torch.rand(3, 3, 8, 8), None, torch.rand(8))
     bars = draw_prediction(seen, tmp_path / "a.png").axes[-1]
     assert [label.get_text() for label in bars.get_yticklabels()] == ["1", "2", "7"]
     assert [round(bar.get_width()) for bar in bars.patches] == [10, 20, 70]
@@ -131,7 +134,7 @@ def test_names_that_are_no_utf_8_and_names_with_dollars(tmp_path, ending):
     with (tmp_path / "terminal").open("w", encoding="utf-8") as terminal:
         JsonLines(terminal, FILE).write(prediction)
     assert json.loads((tmp_path / "terminal").read_text())["path"] == path
-    draw_prediction(SeenClip(prediction, torch.rand(3, 3, 8, 8), None, torch.rand(8)), tmp_path / "a.png")
+    draw_prediction(PredictedClip(prediction, torch.rand(3, 3, 8, 8), None, torch.rand(8)), tmp_path / "a.png")
 
 
 def test_nothing_that_can_be_read_exits_with_1(file, folder):
@@ -164,7 +167,7 @@ def test_what_is_no_video_in_a_folder_is_passed_over_and_counted(tmp_path, caplo
     found = find_inputs([str(tmp_path)])
     assert found == [str(tmp_path / name) for name in ("a.mp4", "deep/link.mp4", "dir.mp4/b.AVI")]
     (record,) = caplog.records
-    assert "videos: 3, other files, passed over: 2 (endings: .mp4 " in record.getMessage()
+    assert "3 videos, 2 other files skipped (video endings: .mp4 " in record.getMessage()
 
 
 def test_several_processes_are_refused(file, folder, tmp_path, monkeypatch):
@@ -193,7 +196,7 @@ def test_many_files_are_looked_at_with_a_bar_on_a_terminal(tmp_path, monkeypatch
     records, errors = probe_files(probe_video, paths)
     assert (records, list(errors)) == ({}, paths)
     told = capsys.readouterr().err
-    assert ("looking at the videos" in told and "2/2" in told) == terminal == bool(told)
+    assert ("probing videos" in told and "2/2" in told) == terminal == bool(told)
 
 
 def test_places_that_cannot_be_written_are_named(file, folder, tmp_path, monkeypatch, capsys):

@@ -1,4 +1,4 @@
-"""Timelines: windows see their own frames and hear their own audio; a short video is one prediction; files."""
+"""Timelines: windows see their own frames and use their own audio; a short video is one prediction; files."""
 
 import csv
 import json
@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import tsam_dali
-from pipelines.decode import decoder
+from pipelines.decode import reader
 from tests.helpers.checkpoints import checkpoint
 from tests.helpers.media import ffmpeg, frame_numbers, write_video
 from tests.helpers.networks import one_thread  # noqa: F401 (a fixture)
@@ -128,7 +128,7 @@ def test_a_file_is_read_once_for_all_of_its_windows(file, long, tmp_path, monkey
     path = tmp_path / f"b.{ending}"
     ffmpeg("-i", long, "-c", "copy", path)
     read = []
-    for module, name in ((decoder, "demux"), (decoder, "demux_plain")):
+    for module, name in ((reader, "demux"), (reader, "demux_plain")):
         real = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *given, real=real: read.append(real.__name__) or real(*given))
     timeline = tsam_dali.load(file).timeline(path, window=3, stride=3)

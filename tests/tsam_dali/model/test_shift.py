@@ -13,6 +13,7 @@ from tests.helpers.naive_tsam import naive_shift, tsm_shift
 from tests.helpers.networks import one_thread  # noqa: F401 (a fixture)
 from tests.helpers.processes import TORCHRUN, run
 from tsam_dali.model.shift import TemporalShift, temporal_shift
+from tsam_dali.model.shift_spec import ShiftSpec
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
@@ -38,8 +39,8 @@ def test_values_and_derivative(clips, video_segments, audio_segments, channels, 
     segments = video_segments + audio_segments
     x = features(clips, segments, channels, layout)
     before = x.detach().clone()
-    options = (segments, video_segments, f_div, depth, edge, causal)
-    shifted, expected = temporal_shift(x, *options), naive_shift(x, *options)
+    spec = ShiftSpec(segments, video_segments, f_div, depth, edge, causal)
+    shifted, expected = temporal_shift(x, spec), naive_shift(x, *spec)
     assert torch.equal(shifted, expected)
     assert torch.equal(x, before)
     assert shifted.is_contiguous(memory_format=LAYOUTS[layout])
@@ -51,28 +52,28 @@ def test_values_and_derivative(clips, video_segments, audio_segments, channels, 
 
 def test_worked_example_of_the_documentation():
     x = torch.arange(4.0).view(4, 1, 1, 1).expand(4, 6, 1, 1)  # every channel holds its frame's number
-    kept = temporal_shift(x, 4, 4, 3, 1, "keep").view(4, 6).T.tolist()
-    zeroed = temporal_shift(x, 4, 4, 3, 1, "zero").view(4, 6).T.tolist()
+    kept = temporal_shift(x, ShiftSpec(4, 4, 3, 1, "keep")).view(4, 6).T.tolist()
+    zeroed = temporal_shift(x, ShiftSpec(4, 4, 3, 1, "zero")).view(4, 6).T.tolist()
     assert kept[::2] == [[1, 2, 3, 3], [0, 0, 1, 2], [0, 1, 2, 3]]
     assert zeroed[::2] == [[1, 2, 3, 0], [0, 0, 1, 2], [0, 1, 2, 3]]
 
 
 def test_a_causal_shift_takes_nothing_from_later_frames():
     x = torch.arange(4.0).view(4, 1, 1, 1).expand(4, 6, 1, 1)
-    kept = temporal_shift(x, 4, 4, 3, 1, "keep", True).view(4, 6).T.tolist()
-    zeroed = temporal_shift(x, 4, 4, 3, 1, "zero", True).view(4, 6).T.tolist()
+    kept = temporal_shift(x, ShiftSpec(4, 4, 3, 1, "keep", True)).view(4, 6).T.tolist()
+    zeroed = temporal_shift(x, ShiftSpec(4, 4, 3, 1, "zero", True)).view(4, 6).T.tolist()
     assert kept[::2] == [[0, 1, 2, 3], [0, 0, 1, 2], [0, 1, 2, 3]]
     assert zeroed[::2] == [[0, 1, 2, 3], [0, 0, 1, 2], [0, 1, 2, 3]]
     clip = features(1, 6, 20)
     for t in range(6):
-        (gradient,) = torch.autograd.grad(temporal_shift(clip, 6, 5, 2, 5, "keep", True)[t].sum(), clip)
+        (gradient,) = torch.autograd.grad(temporal_shift(clip, ShiftSpec(6, 5, 2, 5, "keep", True))[t].sum(), clip)
         assert not gradient[t + 1 :].any()
 
 
 @pytest.mark.parametrize("channels", [8, 16, 27])
 def test_depth_one_with_zero_edges_is_tsm(channels):
     x = features(2, 5, channels)
-    assert torch.equal(temporal_shift(x, 5, 5, 8, 1, "zero"), tsm_shift(x, 5))
+    assert torch.equal(temporal_shift(x, ShiftSpec(5, 5, 8, 1, "zero")), tsm_shift(x, 5))
 
 
 @pytest.mark.parametrize("causal", [False, True])
@@ -80,9 +81,9 @@ def test_depth_one_with_zero_edges_is_tsm(channels):
 @pytest.mark.parametrize("video_segments", [2, 6])
 def test_gradcheck(edge, causal, video_segments):
     x = features(1, video_segments + 1, 7)
-    options = (video_segments + 1, video_segments, 2, 3, edge, causal)
-    assert torch.autograd.gradcheck(lambda x: temporal_shift(x, *options), x)
-    assert torch.autograd.gradgradcheck(lambda x: temporal_shift(x, *options), x)
+    spec = ShiftSpec(video_segments + 1, video_segments, 2, 3, edge, causal)
+    assert torch.autograd.gradcheck(lambda x: temporal_shift(x, spec), x)
+    assert torch.autograd.gradgradcheck(lambda x: temporal_shift(x, spec), x)
 
 
 @pytest.mark.parametrize("name", ["temporal_shift", "temporal_shift_backward"])
@@ -99,7 +100,7 @@ def test_half_precision_under_autocast(dtype, layout):
     exact = features(2, 9, 128, layout, torch.float32)
     with torch.autocast("cpu", dtype):
         x = exact.detach().to(dtype).requires_grad_()
-        shifted = temporal_shift(x, 9, 8, 4, 4, "keep")
+        shifted = temporal_shift(x, ShiftSpec(9, 8, 4, 4, "keep"))
         shifted.backward(exact.to(dtype))
     expected = naive_shift(exact, 9, 8, 4, 4, "keep")
     (gradient,) = torch.autograd.grad(expected, exact, exact.to(dtype).float())
@@ -123,7 +124,7 @@ class Block(nn.Module):
 
 def shifted_block(edge: str = "keep", channels: int = 16) -> Block:
     block = Block(channels)
-    TemporalShift(channels, segments=5, video_segments=4, f_div=4, depth=2, edge=edge).attach(block, block.conv1)
+    TemporalShift(channels, ShiftSpec(5, 4, 4, 2, edge)).attach(block, block.conv1)
     return block
 
 
@@ -141,7 +142,7 @@ def test_a_copy_has_its_own_shift(copied):
     twin = copied(block)
     x = features(1, 5, 16, dtype=torch.float32)
     assert torch.equal(twin(x), block(x))
-    twin.shift.edge = "zero"
+    twin.shift.spec = twin.shift.spec._replace(edge="zero")
     assert not torch.equal(twin(x), block(x))
 
 
@@ -161,7 +162,7 @@ def test_compiles_without_graph_break(edge):
 @pytest.mark.parametrize("edge", ["keep", "zero"])
 @pytest.mark.parametrize("depth", [2, 7])
 def test_exports_to_operators_that_every_reader_knows(edge, causal, depth):
-    shift = TemporalShift(20, segments=5, video_segments=4, f_div=2, depth=depth, edge=edge, causal=causal)
+    shift = TemporalShift(20, ShiftSpec(5, 4, 2, depth, edge, causal))
     clips = 5 * torch.export.Dim("clips", min=1, max=100)
     program = torch.export.export(shift, (features(2, 5, 20).detach(),), dynamic_shapes={"x": {0: clips}})
     operators = {str(node.target) for node in program.graph.nodes if node.op == "call_function"}
@@ -187,4 +188,4 @@ def test_ranks_share_the_gradients_of_a_shifted_block(tmp_path):
 
 def test_refuses_to_move_more_channels_than_there_are():
     with pytest.raises(ValueError, match="f_div 1"):
-        TemporalShift(16, segments=4, video_segments=4, f_div=1, depth=1, edge="keep")
+        TemporalShift(16, ShiftSpec(4, 4, 1, 1, "keep"))

@@ -9,6 +9,7 @@ import torch
 
 from tests.helpers.processes import ROOT
 from tsam_dali.model.shift import temporal_shift
+from tsam_dali.model.shift_spec import ShiftSpec
 
 triton = pytest.importorskip("triton")
 
@@ -16,6 +17,7 @@ COMPARE = """
 import itertools
 import torch
 from tsam_dali.model.shift import shift_by_slices, transposed_by_slices
+from tsam_dali.model.shift_spec import ShiftSpec
 from tsam_dali.model.shift_triton import shift_channels_last, takes
 
 sizes = [(2, 9, 8, 64, 4, 4), (1, 5, 4, 37, 3, 5), (1, 4, 2, 16, 2, 3), (1, 3, 3, 150, 8, 1), (1, 2, 2, 4, 8, 4)]
@@ -26,13 +28,13 @@ for size, dtype, edge, causal in itertools.product(sizes, dtypes, ("keep", "zero
     x = torch.randn(clips * segments, channels, 3, 7, generator=torch.manual_seed(count)).to(dtype)
     x = x.contiguous(memory_format=torch.channels_last)
     assert takes(x) and not takes(x.contiguous()) and not takes(x.double())
-    options = (segments, video_segments, f_div, depth, edge, causal)
+    spec = ShiftSpec(segments, video_segments, f_div, depth, edge, causal)
     for by_slices, transposed in ((shift_by_slices, False), (transposed_by_slices, True)):
-        found = shift_channels_last(x, *options, transposed=transposed)
+        found = shift_channels_last(x, spec, transposed=transposed)
         assert found.dtype == dtype and found.is_contiguous(memory_format=torch.channels_last)
         # The sums of bf16 are exact but for their rounding: a GPU rounds to the nearest, the interpreter cuts off.
         rounded = 2**-7 if dtype == torch.bfloat16 and transposed else 0
-        torch.testing.assert_close(found, by_slices(x, *options), rtol=rounded, atol=0)
+        torch.testing.assert_close(found, by_slices(x, spec), rtol=rounded, atol=0)
         count += 1
 print(count, "equal")
 """
@@ -77,7 +79,7 @@ def test_on_a_gpu(dtype, edge):
         found = []
         for device in ("cpu", "cuda"):
             leaf = x.to(device).requires_grad_()
-            shifted = temporal_shift(leaf, 9, 8, 4, 4, edge)
+            shifted = temporal_shift(leaf, ShiftSpec(9, 8, 4, 4, edge))
             shifted.backward(x.to(device))
             found.append((shifted.detach().cpu(), leaf.grad.cpu()))
         assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))

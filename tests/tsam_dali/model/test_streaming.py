@@ -66,11 +66,11 @@ def test_the_audio_can_change():
     stream = Stream(model, torch.zeros_like(spectrograms))
     for frame in video[0, :2]:
         stream.push(frame)
-    stream.hear(spectrograms)
+    stream.set_audio(spectrograms)
     with torch.no_grad():
         assert torch.allclose(stream.push(video[0, 2]), model(video, spectrograms)[0], rtol=0, atol=1e-5)
     with pytest.raises(ModelError, match="got 0 segments, expected 1"):
-        stream.hear(None)
+        stream.set_audio(None)
 
 
 def test_a_network_that_needs_later_frames_is_an_error():

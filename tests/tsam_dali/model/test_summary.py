@@ -19,7 +19,7 @@ def test_description_of_tsams_network():
     layer2 = next(line for line in lines if line.startswith("layer2"))
     assert layer2.split() == ["layer2", "(17,", "512,", "28,", "28)", "0:", "32/256,", "2:", "64/512"]
     assert "24.3 million parameters, 400 classes" in lines[-2]
-    assert "16 frames + 1 picture of audio, 224 x 224, 69.5 GFLOPs" in lines[-1]  # 17 pictures of 4.09
+    assert "16 frames + 1 spectrogram, 224 x 224, 69.5 GFLOPs" in lines[-1]  # 17 images of 4.09
 
 
 def test_the_command_prints_the_description():

@@ -59,7 +59,7 @@ def test_a_causal_network():
         options.m_insert,
     )
     torch.testing.assert_close(model(video, audio), expected, rtol=1e-9, atol=1e-9)
-    assert "edge keep, from the past alone" in describe(model.to("meta"), 64)
+    assert "edge keep, causal" in describe(model.to("meta"), 64)
 
 
 def test_logits_are_those_of_tsm():

@@ -82,7 +82,7 @@ def test_everything_is_in_the_page_and_escaped(tmp_path):
     assert "<script" not in text
     assert html.escape("<script>alert(") in text
     assert not re.search(r"(?:src|href)=\"(?!data:|#)", text)
-    for words in ("frame 44", "crop 210 x 240 at x 40, y 0", "mirrored", "audio cut by 0.20 s and 0.51 s", "93% sure"):
+    for words in ("frame 44", "crop 210 x 240 at x 40, y 0", "mirrored", "audio cut by 0.20 s and 0.51 s", "(93%)"):
         assert words in text
 
 

@@ -102,7 +102,9 @@ def test_one_process_at_a_time(config):
     with RunFolder(config, "run") as first, RunFolder(config, "run") as second:
         first.create(config, None)
         who = f"process {os.getpid()} on {os.uname().nodename}"
-        with pytest.raises(ConfigError, match=f"run: {who} trains in it; wait for its end, or choose another --run_id"):
+        with pytest.raises(
+            ConfigError, match=f"run: {who} is training in it; wait until it ends, or choose another --run_id"
+        ):
             second.create(config, None)
     for _ in range(2):
         with RunFolder(config, "run") as third:
@@ -146,7 +148,7 @@ def test_children_do_not_hold_the_folder_of_a_killed_trainer(config, tmp_path):
     try:
         with (
             RunFolder(config, "run") as folder,
-            pytest.raises(ConfigError, match=f"process {process.pid} on .* trains in it"),
+            pytest.raises(ConfigError, match=f"process {process.pid} on .* is training in it"),
         ):
             folder.create(config, None)
         process.kill()

@@ -84,7 +84,7 @@ def test_tensorboard_has_scalars_and_pictures(tmp_path):
     second = RunLog(tmp_path, first_step=10, config=settings())
     second.steps(window(20, loss=0.5))
     second.epoch(epoch(1, 20))
-    second.picture("inputs", tmp_path / "red.png")
+    second.image("inputs", tmp_path / "red.png")
     second.close()
     events = accumulator.EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
@@ -114,7 +114,7 @@ def test_a_tracker_that_fails_or_is_missing_is_one_warning(tmp_path, monkeypatch
         tracker = start_trackers(tmp_path, 0, settings([name]))[-1]
         for step in range(3):
             tracker.scalars({"loss": 1.0}, step)
-        tracker.picture("inputs", tmp_path / "none.png", 3)
+        tracker.image("inputs", tmp_path / "none.png", 3)
         close_trackers([tracker])
     messages = [record.message for record in caplog.records if record.message.startswith(name)]
     assert len(messages) == 1
@@ -154,7 +154,7 @@ def test_trackers_that_hang_cost_a_run_a_moment_at_its_end(tmp_path, monkeypatch
     begin = time.monotonic()
     close_trackers(hanging)
     assert time.monotonic() - begin < 5
-    assert caplog.text.count("wandb does not answer") == 20
+    assert caplog.text.count("wandb does not respond") == 20
 
 
 def test_a_full_disk_does_not_stop_the_log(tmp_path, monkeypatch, caplog):

@@ -160,7 +160,7 @@ def test_a_damaged_checkpoint_is_passed_over(command, whole):
     done = called(main, *command("damaged", "--resume", "auto")[2:])
     assert done.returncode == 0, done.stderr
     assert "step_00000012: damaged" in done.stderr
-    assert f"going on after step {STEPS - 1}" in done.stderr
+    assert f"resuming after step {STEPS - 1}" in done.stderr
     assert_same(load_checkpoint(newest), whole)
 
 

@@ -31,7 +31,7 @@ class Tracker:
     def scalars(self, values, step):
         self.told.append(step)
 
-    def picture(self, *_):
+    def image(self, *_):
         pass
 
     def close(self):
@@ -98,12 +98,12 @@ def test_a_loss_that_is_not_finite_names_clips_and_what_is_kept(begin, steps, ke
     if steps:
         run.save()
     with (
-        pytest.raises(NonFiniteError, match=rf"^odd; its clips: clip9, clip7\. Look at them, .*; {kept}"),
+        pytest.raises(NonFiniteError, match=rf"^odd; its clips: clip9, clip7\. Inspect them, .*; {kept}"),
         run.reported(),
     ):
         raise NonFiniteError("odd", [9, 7])
     assert "clip9" in json.loads((begin.folder / "status.json").read_text())["reason"]
-    with pytest.raises(NonFiniteError, match="clip15 and 84 more. Look at them"), run.reported():
+    with pytest.raises(NonFiniteError, match="clip15, ... and 84 more. Inspect them"), run.reported():
         raise NonFiniteError("odd", range(100))
 
 

@@ -1,4 +1,4 @@
-"""The trainer as a user runs it: dry run, a run that is gone on with, fine tuning, validation, two ranks."""
+"""The trainer as a user runs it: dry run, a run that is resumed, fine tuning, validation, two ranks."""
 
 import json
 import re
@@ -104,7 +104,7 @@ def test_what_differs_from_the_checkpoint_is_shown(train, two_epochs):
     shutil.copytree(train.results / "whole", train.results / "changed", symlinks=True)
     again = train("--run_id", "changed", here=True)
     assert again.returncode == 2
-    assert "holds a run already; choose another --run_id, or --resume auto" in again.stderr
+    assert "holds a run already; choose another --run_id, or add --resume auto" in again.stderr
     assert status(train.results / "changed")["state"] == "finished"  # that of the run that lies there
     other = ("--run_id", "changed", "--resume", "auto", "--set", "optimizer_param.lr=0.3")
     refused = train(*other, here=True)
@@ -116,8 +116,8 @@ def test_what_differs_from_the_checkpoint_is_shown(train, two_epochs):
     one_step = ("--set", "training_param.epochs=3", "--set", "training_param.batch_size=24")
     forced = train(*other, *one_step, "--set", "optimizer_param.name=sgd", "--force", here=True)
     assert forced.returncode == 0, forced.stderr
-    assert "the checkpoint's state of the optimizer (adamw) does not fit: sgd begins anew" in forced.stderr
-    assert "going on at the beginning of epoch 2, as step 2 instead of 6" in forced.stderr
+    assert "the checkpoint's optimizer state (adamw) does not fit: sgd starts without it" in forced.stderr
+    assert "resuming at the start of epoch 2, step 2 instead of 6" in forced.stderr
     state = load_checkpoint(train.results / "changed/checkpoints/latest")
     assert (state["step"], state["steps_per_epoch"]) == (3, 1)
     assert [epoch["training"]["samples"] for epoch in state["history"]] == [24, 24, 24]
@@ -128,20 +128,20 @@ def test_another_network_is_refused_even_by_force(train, two_epochs):
     other = ("--run_id", "other", "--resume", "auto", "--force", "--set", "model.arch=resnet18")
     done = train(*other, here=True)
     assert done.returncode == 2, done.stderr
-    assert "the checkpoint's network is another one" in done.stderr.splitlines()[-1]
+    assert "the checkpoint has another network" in done.stderr.splitlines()[-1]
     assert "--fine_tune" in done.stderr.splitlines()[-1]
 
 
 def test_dry_run(train):
     done = train("--dry_run", here=True)
     assert done.returncode == 0, done.stderr
-    assert "dry run: one step of training and of validation and a checkpoint worked" in done.stdout
+    assert "dry run: one step of training and of validation and one checkpoint worked" in done.stdout
     (line,) = epochs(train.results / "dry_run")
     assert (line["training"]["samples"], line["validation"]["samples"]) == (8, 8)
     assert train("--dry_run", here=True).returncode == 0  # it takes the place of the one before
     refused = train("--dry_run", "--run_id", "dry_run", "--resume", "auto", here=True)
     assert refused.returncode == 2
-    assert "--dry_run begins a run of its own: leave out --resume" in refused.stderr
+    assert "--dry_run starts a run of its own: leave out --resume" in refused.stderr
 
 
 @pytest.mark.parametrize("validated", [False, True])

@@ -78,7 +78,7 @@ class Payload:
 def test_a_pickled_call_does_not_run(tmp_path):
     canary = tmp_path / "canary"
     torch.save({"format": "tsam_dali", "model": Payload(f"touch {canary}")}, tmp_path / "evil")
-    with pytest.raises(CheckpointError, match="cannot be read .it holds something else than tensors") as caught:
+    with pytest.raises(CheckpointError, match="cannot be read .it holds other things than tensors") as caught:
         load_checkpoint(tmp_path / "evil")
     assert "arbitrary code" not in str(caught.value)  # torch's advice to read the file carelessly
     assert not canary.exists()

@@ -105,11 +105,11 @@ def test_a_full_disk_inside_an_epoch_is_a_warning_and_the_third_in_a_row_an_erro
         assert folder.try_save(state(step + 2 if step == 2 else step + 1))
     assert caplog.text.count("No space left on device") == 4
     assert "MB free" in caplog.text
-    assert "training goes on" not in caplog.text  # it does not, where it was asked to stop
+    assert "training continues" not in caplog.text  # it does not, where it was asked to stop
     monkeypatch.setattr(checkpoint_folder, "save_checkpoint", full)
     folder.try_save(state(7))
     folder.try_save(state(8))
-    with pytest.raises(CheckpointError, match="step 9 cannot be written to .*the one before is whole: --resume auto"):
+    with pytest.raises(CheckpointError, match="step 9 cannot be written to .*the one before is valid: --resume auto"):
         folder.try_save(state(9))
     assert folder.newest_valid()["step"] == 6
 

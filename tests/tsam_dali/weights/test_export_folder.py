@@ -36,7 +36,7 @@ def test_it_is_scored(shared, example, tmp_path):
     assert (scores["scored"], scores["expected"]) == (9, 9)
     done = called(evaluate.main, *common)
     assert done.returncode == 2
-    assert "a folder of weights does not know where the data lie: give --data FILE" in done.stderr
+    assert "a folder of weights does not say where the data are: give --data FILE" in done.stderr
 
 
 def test_it_predicts_as_its_checkpoint(shared, example):
@@ -63,7 +63,7 @@ def test_it_is_validated_and_trained_on(shared, example, caplog):
 def test_it_is_no_run_to_go_on_with(shared, example):
     done = trained(shared, example, "--resume", shared)
     assert done.returncode == 2
-    assert "shared: holds weights, not the state of a run; begin with them by --fine_tune" in done.stderr
+    assert "shared: holds weights, not the state of a run; start from them with --fine_tune" in done.stderr
     done = trained(shared, example, "--resume", example)
     assert done.returncode == 2
     assert "has no config.json; expected a folder written by tsam_dali.export" in done.stderr

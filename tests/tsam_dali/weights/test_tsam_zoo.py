@@ -83,7 +83,7 @@ def test_fetched_once_and_checked_ever_after(tmp_path, server):
         weight_path("kinetics400", True, tmp_path / "weights", f"{server}/whole")
 
 
-NO_WEIGHTS = "what came is no whole file with weights, and is not kept"
+NO_WEIGHTS = "not a complete file with weights, it is not kept"
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_what_tsam_loads_for_resnet50_timm(tmp_path, monkeypatch, caplog):
     with pytest.raises(WeightsError, match="cannot be fetched"):
         weight_file(Namespace(**{**vars(args), "download": True}), config, None)
     assert [url.rpartition("/")[2] for url in asked] == ["resnet50_miil_21k.pth"]
-    assert "resnet50_timm begins with MIIL's ImageNet-21k ResNet-50 (miil_21k), as in TSAM" in caplog.text
+    assert "resnet50_timm starts from MIIL's ImageNet-21k ResNet-50 (miil_21k), as in TSAM" in caplog.text
 
     state = timm.create_model("resnet50", num_classes=11221).state_dict()
     values = {
