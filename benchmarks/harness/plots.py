@@ -3,6 +3,7 @@
 Matplotlib through `Figure` alone: no display, no global state.
 """
 
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -84,7 +85,7 @@ def _draw(axes: Axes, panel: Panel) -> None:
     axes.set_yticks(places, [bar.label for bar in panel.bars], fontsize=9, color=INK)
     axes.invert_yaxis()
     axes.set_xlim(0, 1.14 * widest)
-    axes.set_title(panel.title, fontsize=10, color=INK, loc="left")
+    axes.set_title(textwrap.fill(panel.title, 40), fontsize=10, color=INK, loc="left")
     _tidy(axes)
     axes.spines["left"].set_visible(False)
     axes.grid(visible=False, axis="y")
