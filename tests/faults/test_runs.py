@@ -77,7 +77,10 @@ def test_every_setting_that_decides_what_is_learned_is_compared():
 
 def test_the_number_of_epochs_is_free_where_no_rate_depends_on_it(caplog):
     caplog.set_level(logging.INFO)
-    for schedule, said in (("step", ""), ("cosine", "training_param.epochs: 2 -> 3, which makes the learning rate jump")):
+    for schedule, said in (
+        ("step", ""),
+        ("cosine", "training_param.epochs: 2 -> 3, which makes the learning rate jump"),
+    ):
         two, three = (
             settings(f"optimizer_param.schedule={schedule}", f"training_param.epochs={epochs}") for epochs in (2, 3)
         )
