@@ -102,9 +102,7 @@ def test_one_process_at_a_time(config):
     with RunFolder(config, "run") as first, RunFolder(config, "run") as second:
         first.create(config, None)
         who = f"process {os.getpid()} on {os.uname().nodename}"
-        with pytest.raises(
-            ConfigError, match=f"run: {who} is training in it; wait until it ends, or"
-        ):
+        with pytest.raises(ConfigError, match=f"run: {who} is training in it; wait until it ends, or"):
             second.create(config, None)
     for _ in range(2):
         with RunFolder(config, "run") as third:
