@@ -2,9 +2,10 @@
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from benchmarks.harness.results import add_output_argument
+from benchmarks.harness.results import FOLDER
 from tsam_dali.cli.common import parser, positive
 
 MEANINGS = {
@@ -37,17 +38,18 @@ def benchmark_parser(name: str, description: str | None, **numbers: int | list[i
     """
     command = parser(f"python -m benchmarks.{name}", description)
     for option, default in numbers.items():
-        meaning, several = MEANINGS[option], isinstance(default, list)
         shown = " ".join(map(str, default)) if isinstance(default, list) else default
         command.add_argument(
             f"--{option}",
             type=positive,
-            nargs="+" if several else None,
+            nargs="+" if isinstance(default, list) else None,
             default=default,
             metavar="N",
-            help=f"{meaning} (default: {shown})",
+            help=f"{MEANINGS[option]} (default: {shown})",
         )
-    add_output_argument(command, name.rpartition(".")[2])
+    file = f"{name.rpartition('.')[2]}.json"
+    help_output = f"JSON file to write; the plot lies beside it (default: benchmarks/results/{file})"
+    command.add_argument("--output", metavar="FILE", type=Path, default=FOLDER / file, help=help_output)
     return command
 
 

@@ -11,6 +11,8 @@ from tqdm import tqdm
 from benchmarks.harness.linked_dataset import Repeated
 from benchmarks.harness.preparation import ROOT, copy, extract, index, precompute, run, size_figure, timed_figure
 from pipelines.files.errors import InputError
+from tsam_dali.config import load_config
+from tsam_dali.config.load import Config
 
 CONFIG = ROOT / "config" / "kinetics400_config.json"
 OF_COPIES = ("dataset.dir_videos=copies", "dataset.dir_mels=mels_of_copies")
@@ -65,12 +67,17 @@ def prefetched(processes: int) -> int:
     return 2 * processes + 1
 
 
+def kinetics(changes: Mapping[str, Any]) -> Config:
+    """The settings of Kinetics-400 with these values; its videos are not read."""
+    return load_config(CONFIG.with_name("kinetics400_data.json"), CONFIG, overrides(changes))
+
+
+def overrides(changes: Mapping[str, Any]) -> list[str]:
+    """Values of settings as they are given to --set."""
+    return [f"{name}={value}" for name, value in changes.items()]
+
+
 def loader_settings(segments: int, batch_size: int, cores: int) -> list[str]:
     """Settings of every loader: frames and one segment of audio, on so many processes."""
-    settings = {
-        "model.video_segments": segments,
-        "model.audio_segments": 1,
-        "training_param.batch_size": batch_size,
-        "pipeline.workers": cores,
-    }
-    return [f"{name}={value}" for name, value in settings.items()]
+    sizes = {"model.video_segments": segments, "model.audio_segments": 1, "training_param.batch_size": batch_size}
+    return overrides(sizes | {"pipeline.workers": cores})

@@ -1,6 +1,5 @@
 """What a benchmark leaves: a table on the screen, one JSON file, one plot beside it."""
 
-import argparse
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -10,13 +9,6 @@ from typing import Any
 from tsam_dali.cli.provenance import provenance
 
 FOLDER = Path(__file__).resolve().parent.parent / "results"
-
-
-def add_output_argument(command: argparse.ArgumentParser, name: str) -> None:
-    """--output, by default results/NAME.json."""
-    default = FOLDER / f"{name}.json"
-    help_output = f"JSON file to write; the plot lies beside it (default: benchmarks/results/{name}.json)"
-    command.add_argument("--output", metavar="FILE", type=Path, default=default, help=help_output)
 
 
 def origin() -> dict[str, Any]:

@@ -1,20 +1,18 @@
 """The ways to follow a stream that `benchmarks.model.live` measures, each in a process of its own. On the CPU."""
 
 import time
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from benchmarks.harness.material import kinetics
 from pipelines.decode.stream import StreamFrame
 from pipelines.parallel.malloc import keep_freed_memory
-from tsam_dali.config import load_config
 from tsam_dali.inference.live import CLIP_SECONDS, AudioFeed
 from tsam_dali.model import build_model
 from tsam_dali.model.streaming import Stream
 
-CONFIG = Path(__file__).resolve().parent.parent.parent / "config"
 NUM_CLASS = 400
 IMAGE, STREAM, WITH_AUDIO, WINDOW = "one image", "stream", "stream, audio heard anew", "window again"
 RATE = 44_100
@@ -44,8 +42,7 @@ class Following:
             "shift_temporal.causal": "true",
             "shift_temporal.status": str(way != IMAGE).lower(),
         }
-        overrides = [f"{key}={value}" for key, value in settings.items()]
-        config = load_config(CONFIG / "kinetics400_data.json", CONFIG / "kinetics400_config.json", overrides)
+        config = kinetics(settings)
         torch.manual_seed(0)
         self._network = build_model(config, NUM_CLASS).to(memory_format=torch.channels_last).eval()
         self._way = way

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from benchmarks.harness.arguments import add_arch, benchmark_parser, values_of
-from benchmarks.harness.material import CONFIG
+from benchmarks.harness.material import CONFIG, overrides
 from benchmarks.harness.measure import quartiles
 from benchmarks.harness.plots import plot_figures
 from benchmarks.harness.preparation import precompute, run
@@ -155,8 +155,7 @@ def settings(args: argparse.Namespace, data: Path, folder: str) -> Config:
         "training_param.log_steps": args.steps,
         "results_folder": folder,
     }
-    overrides = [*frame_sizes(args), *(f"{key}={value}" for key, value in changes.items())]
-    return load_config(data, CONFIG, overrides)
+    return load_config(data, CONFIG, [*frame_sizes(args), *overrides(changes)])
 
 
 def measure(config: Config, args: argparse.Namespace) -> tuple[dict[str, list[Times]], float]:

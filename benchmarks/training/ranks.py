@@ -13,11 +13,10 @@ import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
-from benchmarks.harness.material import CONFIG
+from benchmarks.harness.material import kinetics
 from benchmarks.harness.measure import Variant, running
 from benchmarks.training.trainer import Network, make_train_state, synthetic_batch
 from pipelines.parallel.malloc import keep_freed_memory
-from tsam_dali.config import load_config
 from tsam_dali.distributed import Job
 from tsam_dali.training.engine import train_one_epoch
 
@@ -45,12 +44,8 @@ class Rank:
     def __init__(self, rank: int, mode: Mode, meeting: Path, sizes: dict[str, int], arch: str):
         keep_freed_memory()
         torch.set_num_threads(1)
-        overrides = [
-            f"model.arch={arch}",
-            f"model.video_segments={sizes['segments']}",
-            f"training_param.batch_size={sizes['batch_size']}",
-        ]
-        config = load_config(CONFIG.with_name("kinetics400_data.json"), CONFIG, overrides)
+        changes = {"model.video_segments": sizes["segments"], "training_param.batch_size": sizes["batch_size"]}
+        config = kinetics({"model.arch": arch, **changes})
         self._rank, self._mode, self._meeting = rank, mode, meeting
         self._train_state = make_train_state(config, Network(arch, 1, "cpu", 1))
         self._batch = synthetic_batch(config, sizes["pixels"])

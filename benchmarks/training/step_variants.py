@@ -6,17 +6,16 @@ import resource
 import time
 from functools import partial
 from itertools import product
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
 from benchmarks.baselines.tsam_shift import clone_shift
+from benchmarks.harness.material import kinetics
 from benchmarks.harness.measure import MissingVariantError
 from benchmarks.harness.processes import memory_mb
 from benchmarks.training.trainer import NUM_CLASS, synthetic_batch
 from pipelines.parallel.malloc import keep_freed_memory
-from tsam_dali.config import load_config
 from tsam_dali.config.load import Config
 from tsam_dali.distributed import Job
 from tsam_dali.model import build_model
@@ -24,8 +23,6 @@ from tsam_dali.model.precision import cpu_computes_in
 from tsam_dali.model.shift import TemporalShift
 from tsam_dali.training.engine import train_one_epoch
 from tsam_dali.training.state import build_train_state
-
-CONFIG = Path(__file__).resolve().parent.parent.parent / "config"
 
 
 class Manner(NamedTuple):
@@ -93,7 +90,7 @@ class Stepping:
 
 def settings(manner: Manner, size: Size) -> Config:
     """Those of Kinetics-400, changed to this manner and size."""
-    changed = {
+    changes = {
         "model.arch": size.arch,
         "model.pretrain": "none",
         "model.video_segments": size.segments,
@@ -102,8 +99,7 @@ def settings(manner: Manner, size: Size) -> Config:
         "training_param.compile": str(manner.compile).lower(),
         "training_param.accumulate": manner.accumulate,
     }
-    overrides = [f"{key}={value}" for key, value in changed.items()]
-    return load_config(CONFIG / "kinetics400_data.json", CONFIG / "kinetics400_config.json", overrides)
+    return kinetics(changes)
 
 
 def _use_clone_shift(network: torch.nn.Module) -> None:

@@ -6,8 +6,6 @@ from collections import Counter
 import pytest
 
 from tests.faults.matrix import MATRIX
-from tests.faults.mutation_table import MUTATIONS
-from tests.faults.mutations import broken
 from tests.helpers.processes import ROOT
 
 COVERED = {
@@ -51,12 +49,3 @@ def test_every_fault_is_covered(area):
 def test_no_row_stands_twice():
     assert [row for row, count in Counter(MATRIX).items() if count > 1] == []
     assert all(row.expected for row in MATRIX)
-
-
-@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
-def test_every_mutation_has_its_place_and_its_test(mutation):
-    """`python -m tests.faults.mutations` runs them."""
-    original = (ROOT / mutation.file).read_text()
-    assert broken(mutation, original) != original
-    file, _, name = mutation.test.partition("::")
-    assert name.partition("[")[0] in functions_of(file)
