@@ -60,7 +60,7 @@ def command(example, tmp_path_factory):
 def test_a_loss_that_is_not_finite_ends_the_run_and_spoils_no_checkpoint(command):
     done = called(main, *command("endless", "--set", "optimizer_param.lr=1e30"))
     assert done.returncode == 2, done.stderr
-    assert re.search(r"is not finite; its clips: train.*\. Look at them, .* the checkpoint of step 1 is", done.stderr)
+    assert re.search(r"is not finite; its clips: train.*\. Inspect them, .* the checkpoint of step 1 is", done.stderr)
     assert "Traceback" not in done.stderr
     folder = command.results / "endless"
     found = status(folder)
