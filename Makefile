@@ -59,7 +59,7 @@ faults-short: $(INSTALLED)
 
 # Changes what the fault tests guard in small ways, one after the other (hours; see setup.cfg), and names what no test notices.
 mutations: $(INSTALLED)
-	$(BIN)/mutmut run
+	PYTHONPATH=$(CURDIR)/mutants $(BIN)/mutmut run
 	$(BIN)/mutmut results
 
 test: $(INSTALLED)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.helpers.processes import ROOT, called, run
+from tests.helpers.processes import called
 from tests.tsam_dali.weights.weight_files import (
     TSM,
     Wrapper,
@@ -20,14 +20,13 @@ from tsam_dali.weights import load_weights
 from tsam_dali.weights.checkpoint import load_checkpoint
 from tsam_dali.weights.trained import build_trained
 
-TOOL = ROOT / "tools/import_weights.py"
 ARCH = ("--set", "model.arch=resnet18")
 
 
 def test_a_tsm_file_becomes_a_checkpoint(tmp_path):
     source, target = tmp_path / "tsm.pth", tmp_path / "own"
     tsm_file(source)
-    done = run(TOOL, source, target, *ARCH)
+    done = called(main, source, target, *ARCH)
     assert done.returncode == 0, done.stderr
     assert "TSM weights" in done.stdout
     assert load_checkpoint(target)["config"]["shift_temporal"]["edge"] == "zero"

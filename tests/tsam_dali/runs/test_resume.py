@@ -15,6 +15,7 @@ from tests.helpers.processes import ROOT, TORCHRUN, called, left_in_shared_memor
 from tsam_dali.train import main
 from tsam_dali.weights.checkpoint import load_checkpoint
 
+pytestmark = pytest.mark.timeout(600)  # several starts of the trainer in a test, on a machine that may be busy
 STEPS = 12  # of the whole run: 3 epochs of 24 clips in batches of 6
 SMALL = (
     *("--set", "training_param.batch_size=6", "--set", "training_param.epochs=3", "--set", "pipeline.workers=1"),
