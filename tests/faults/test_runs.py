@@ -30,7 +30,7 @@ def test_folders_that_may_not_be_written(tmp_path, caplog):
     config = config_from_dict(sections | {"model": {"audio_segments": 0}})
     with caplog.at_level(logging.WARNING):
         assert [clip.id for clip in load_clips(config)["training"]] == ["a", "b"]
-    assert caplog.text.count("cannot be kept (Permission denied)") == 1
+    assert caplog.text.count("cannot be saved (Permission denied)") == 1
     with pytest.raises(ConfigError, match=r"results/first: cannot be written \(Permission denied\)"):
         RunFolder(config, "first").create(config, None)
     tmp_path.chmod(0o700)
