@@ -172,7 +172,7 @@ def _report(args: argparse.Namespace, lists: Lists, media: MediaFolder) -> None:
         log.warning("%s", warning)
     if media.in_capitals:
         have = counted(len(media.in_capitals), "video has", "videos have")
-        message = "%s an ending in capitals, which is not found, for example %s: rename them"
+        message = "%s an ending in capitals, which is not recognised, for example %s: rename them"
         log.warning(message, have, media.in_capitals[0])
     print(f"{args.out / DATA_FILE}: {counted(len(lists.classes), 'class', 'classes')}")
     for split in TSAM_SPLITS:

@@ -134,9 +134,10 @@ def _originals(dataset: Dataset, clip_ids: list[str], args: argparse.Namespace) 
 def _summary(folder: Path, records: list[Record], done_before: int, failed: int) -> str:
     made = [record for record in records if record["status"] == "ok"]
     before, after = sum(record["size"] for record in made), sum(record["bytes"] for record in made)
-    was_there = counted(done_before, "was", "were")
     share = f" ({after / 1e6:.1f} MB, {after / before:.0%} of the originals)" if made else ""
-    return f"{folder}: {counted(len(made), 'copy', 'copies')} made{share}, {was_there} there already, {failed} failed"
+    return (
+        f"{folder}: {counted(len(made), 'copy', 'copies')} made{share}, {done_before} existed already, {failed} failed"
+    )
 
 
 if __name__ == "__main__":

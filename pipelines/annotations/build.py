@@ -134,8 +134,8 @@ def _without_repeats(
         warnings.append(f"{lines} a clip of the same list with the same class: it is listed once")
     both = sorted({clip.id for clip in clips["training"]} & {clip.id for clip in clips["validation"]})
     if both:
-        stand = counted(len(both), "clip stands", "clips stand")
-        warnings.append(f"{stand} in both lists, for example {both[0]}: validation scores will be too high")
+        are = counted(len(both), "clip is", "clips are")
+        warnings.append(f"{are} in both lists, for example {both[0]}: validation scores will be too high")
     return clips
 
 

@@ -30,7 +30,7 @@ def read_classes(path: Path) -> list[str]:
         names = _without_numbers(lines) or _without_numbers(lines[1:]) or lines  # the first one may name the columns
     names = [same_form(unquoted(name)) for name in names]
     twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
-    problems = [*listing.problems, *(f"{path}: the class {name!r} stands there twice" for name in twice)]
+    problems = [*listing.problems, *(f"{path}: the class {name!r} is listed twice" for name in twice)]
     if problems or not names:
         raise ListError(problems or [f"{path}: no class name in it; expected one a line"])
     return names

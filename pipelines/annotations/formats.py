@@ -23,7 +23,7 @@ from pipelines.files.formats import ENDING_PATTERN
 
 
 class Source(NamedTuple):
-    """What a reader gets."""
+    """What a reader is given."""
 
     path: Path
     media: MediaFolder

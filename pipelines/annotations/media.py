@@ -24,9 +24,9 @@ class MediaFolder:
     """
 
     def __init__(self, root: Path, *, frames: bool = False):
-        """Raises ListError if `root` is no folder."""
+        """Raises ListError if `root` is not a folder."""
         if not os.path.isdir(root):
-            what = "is no folder" if os.path.lexists(root) else "no such folder"
+            what = "is not a folder" if os.path.lexists(root) else "no such folder"
             raise ListError([f"{root}: {what}; see --{'frames' if frames else 'videos'}{name_hint(root)}"])
         self.root = root
         self.frames = frames

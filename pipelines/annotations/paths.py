@@ -17,7 +17,7 @@ _LABELS = set("label labels labelname class classname category action target".sp
 
 @dataclass(frozen=True, kw_only=True)
 class PathOptions:
-    """How paths and numbers of a list are meant."""
+    """How to read the paths and labels of a list."""
 
     root: Path
     """Folder of the clips, to which ids are relative."""

@@ -22,10 +22,10 @@ def write_lists(out: Path, lists: Lists, media: MediaFolder, *, name: str, force
 
     A line of missing.txt holds name, class, split and origin of a clip, with tabs between.
 
-    Nothing is written if one of them is there and `force` is not given.
+    Nothing is written if one of them exists and `force` is not given.
 
     Raises:
-        ListError: a file is there already, or cannot be written.
+        ListError: a file exists already, or cannot be written.
     """
     dataset = Dataset(data_dir=str(out))
     texts = {
@@ -35,7 +35,7 @@ def write_lists(out: Path, lists: Lists, media: MediaFolder, *, name: str, force
     }
     there = [str(out / file) for file in (*texts, MISSING_FILE) if os.path.lexists(out / file)]
     if there and not force:
-        raise ListError([f"{file}: is there already; --force replaces it" for file in there])
+        raise ListError([f"{file}: exists already; --force replaces it" for file in there])
     if lists.missing:
         texts[MISSING_FILE] = "".join(map(_missing_line, lists.missing))
     try:

@@ -37,7 +37,7 @@ class Tape:
             self._shift += early
         if abs(early) <= TOLERANCE * self.rate or early > RESTART * self.rate:
             at, early = self._stop, 0
-        if early > 0:  # the part that is there already
+        if early > 0:  # the part that has come already
             samples, at = samples[:, early:], at + min(early, samples.shape[1])
         if samples.shape[1]:
             self._pieces.append((at, samples))

@@ -96,7 +96,7 @@ def load_columns(path: Path, settings: str, channels: int = CHANNELS) -> Columns
     if not (0 < rate <= LARGEST_RATE and 0 < samples <= LARGEST_SAMPLES):
         raise MelError(f"{path}: has {samples} samples at {rate} a second; delete it and {remedy}")
     if not all(_all_finite(window) for window in windows):
-        raise MelError(f"{path}: holds values that are no finite numbers; delete it and {remedy}")
+        raise MelError(f"{path}: holds values that are not finite; delete it and {remedy}")
     return Columns(windows, rate, samples)
 
 

@@ -71,7 +71,7 @@ def _read_wav(path: str | Path) -> tuple[np.ndarray, int]:
     if not len(audio):
         audio = _wav_without_size(path, audio)
     if not np.isfinite(audio).all():
-        raise AudioError(f"{path}: the audio holds values that are no finite numbers; extract it again")
+        raise AudioError(f"{path}: the audio holds values that are not finite; extract it again")
     return np.ascontiguousarray(audio.T), rate
 
 

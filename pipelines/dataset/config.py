@@ -12,7 +12,7 @@ from pipelines.sampling.plan import AudioAugmentation, VideoAugmentation, VideoI
 
 @dataclass(frozen=True, kw_only=True)
 class DataAugmentation:
-    """What is done to frames and audio: section `data_augmentation`."""
+    """How frames and audio are prepared: section `data_augmentation`."""
 
     video_image_param: VideoImage = field(default_factory=VideoImage)
     video_augmentation: VideoAugmentation = field(default_factory=VideoAugmentation)

@@ -49,7 +49,7 @@ def load_clips(config: LoaderConfig) -> dict[str, list[Clip]]:
 
 
 def load_data(config: LoaderConfig, splits: Sequence[str]) -> Loaded:
-    """Read the lists of `splits` and look at every file they name.
+    """Read the lists of `splits` and check every file they name.
 
     Videos, or frame folders (pipeline.source), that cannot be opened are left out with a warning; if a list holds more
     of them than pipeline.max_bad_fraction, that is an error. So is anything else that is wrong with the data.
@@ -107,16 +107,18 @@ def _folder_problems(dataset: Dataset, source: str, splits: Sequence[str]) -> li
         ]
     if not os.path.isdir(dataset.root):
         return [
-            f"dataset.data_dir: {dataset.data_dir!r} is no folder (relative paths start at the working directory, "
+            f"dataset.data_dir: {dataset.data_dir!r} is not a folder (relative paths start at the working directory, "
             f"{os.getcwd()}){name_hint(dataset.root)}"
         ]
     problems = []
     name, folder = {"video": ("dir_videos", dataset.videos), "frames": ("dir_frames", dataset.frames)}[source]
     if not is_remote(folder) and not os.path.isdir(folder):
-        problems.append(f"dataset.{name}: {str(folder)!r} is no folder; pipeline.source is {source}{name_hint(folder)}")
+        problems.append(
+            f"dataset.{name}: {str(folder)!r} is not a folder; pipeline.source is {source}{name_hint(folder)}"
+        )
     for split in splits:
         if not os.path.isfile(file := dataset.list_file(split)):
-            missing = "is no file" if os.path.lexists(file) else "does not exist"
+            missing = "is not a file" if os.path.lexists(file) else "does not exist"
             problems.append(f"dataset: the {split} list {str(file)!r} {missing}{name_hint(file)}")
     return problems
 
@@ -124,8 +126,8 @@ def _folder_problems(dataset: Dataset, source: str, splits: Sequence[str]) -> li
 def _warn_of_leaks(lists: dict[str, list[Entry]]) -> None:
     both = {entry.id for entry in lists["training"]} & {entry.id for entry in lists["validation"]}
     if both:
-        stand = counted(len(both), "clip stands", "clips stand")
-        log.warning("%s in both lists, for example %s: validation scores will be too high", stand, min(both))
+        are = counted(len(both), "clip is", "clips are")
+        log.warning("%s in both lists, for example %s: validation scores will be too high", are, min(both))
 
 
 def _warn_of_lost_classes(split: str, entries: list[Entry], clips: list[Clip], names: Sequence[str]) -> None:
@@ -133,7 +135,7 @@ def _warn_of_lost_classes(split: str, entries: list[Entry], clips: list[Clip], n
     if lost:
         named = first_of([names[label] if names else label for label in lost], MOST_SHOWN)
         have = counted(len(lost), f"class of the {split} list has", f"classes of the {split} list have")
-        log.warning("%s no clip that is left: %s", have, ", ".join(named))
+        log.warning("%s no clip left: %s", have, ", ".join(named))
 
 
 def _unreadable(what: str, entries: list[Entry], records: dict[str, Record], max_fraction: float) -> list[str]:

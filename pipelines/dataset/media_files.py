@@ -68,7 +68,7 @@ def find_videos(dataset: Dataset, clip_ids: Iterable[str]) -> tuple[dict[str, st
 def _no_video(dataset: Dataset, clip_id: str, in_capitals: str) -> str:
     """The message for a clip without a file, or with one whose ending is in capitals."""
     if in_capitals:
-        return f"{dataset.videos}/{clip_id}: endings in capitals are not found; {_rename(in_capitals)}"
+        return f"{dataset.videos}/{clip_id}: file endings in capitals are not recognised; {_rename(in_capitals)}"
     missing = f"{dataset.videos}/{clip_id}"
     why = ("" if is_remote(missing) else name_hint(missing, DEMUXERS)) or columns_hint(clip_id)
     return f"{missing}: no video with one of the endings {ENDINGS}{why}"
@@ -115,7 +115,7 @@ def video_ids(dataset: Dataset) -> list[str]:
         elif _in_capitals(path):
             in_capitals.append(path)
     if in_capitals:
-        message = "%s: endings in capitals are not found; %s (%d such files)"
+        message = "%s: file endings in capitals are not recognised; %s (%d such files)"
         log.warning(message, dataset.videos, _rename(min(in_capitals)), len(in_capitals))
     return sorted(ids)
 

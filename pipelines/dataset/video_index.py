@@ -162,7 +162,7 @@ def index_writer(path: Path, required: bool = False) -> Iterator[Callable[[Recor
                 if required:
                     with named_error(path):
                         raise
-                log.warning("%s: cannot be kept (%s); it will be made again next time", path, error.strerror)
+                log.warning("%s: cannot be saved (%s); it will be made again next time", path, error.strerror)
                 file = stack.enter_context(open(os.devnull, "wb"))
 
         yield add

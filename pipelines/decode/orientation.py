@@ -96,12 +96,8 @@ def levelled(frame: av.VideoFrame) -> av.VideoFrame:
     if how.rotation % 90 == 0:
         return frame
     graph = Graph()
-    source = graph.add_buffer(
-        width=frame.width,
-        height=frame.height,
-        format=frame.format,
-        time_base=frame.time_base or Fraction(1, 1000),
-    )
+    tick = frame.time_base or Fraction(1, 1000)
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=tick)
     rotate = graph.add("rotate", f"{360 - how.rotation}*PI/180")
     graph.link_nodes(source, rotate, graph.add("buffersink")).configure()
     graph.vpush(frame)

@@ -45,7 +45,11 @@ class VideoReader:
 
     def __enter__(self) -> Self:
         self._open()
-        self.demuxed = self._known or demux(self.path, self.container, self.stream)
+        try:
+            self.demuxed = self._known or demux(self.path, self.container, self.stream)
+        except BaseException:
+            self._files.close()
+            raise
         return self
 
     def __exit__(self, *exception) -> None:
@@ -179,9 +183,7 @@ def _plain_frames(path: str | Path, wanted: Collection[int], once: bool) -> dict
 def selected_frames(
     demuxed: Demuxed, codec: VideoCodecContext, wanted: Collection[int]
 ) -> dict[int, av.VideoFrame] | None:
-    """The wanted frames from the packets that they need; None where this cannot be or did not work."""
-    if not demuxed.shown:
-        return None
+    """The wanted frames from the packets that they need, where their order is known; None where that did not work."""
     _set_up(codec, strict=True)
     frames: dict[int, av.VideoFrame] = {}
     try:

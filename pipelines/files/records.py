@@ -183,4 +183,4 @@ def write_records(path: Path, records: Iterable[Record]) -> None:
                 file.writelines(json.dumps(record) + "\n" for record in records)
             os.replace(temporary, path)
     except OSError as error:
-        log.warning("%s: cannot be kept (%s); it will be made again next time", path, error.strerror)
+        log.warning("%s: cannot be saved (%s); it will be made again next time", path, error.strerror)

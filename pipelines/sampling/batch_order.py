@@ -1,4 +1,4 @@
-"""Which clip stands where: step and place in the batch -> row of the list, for training and for evaluation.
+"""The order of the clips: step and place in the batch -> row of the list, for training and for evaluation.
 
 A step takes one global batch, the same whatever the number of ranks; each rank reads its own part of it. Steps count on
 over the epochs, so a position in training is one integer.

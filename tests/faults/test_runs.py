@@ -30,7 +30,7 @@ def test_folders_that_may_not_be_written(tmp_path, caplog):
     config = config_from_dict(sections | {"model": {"audio_segments": 0}})
     with caplog.at_level(logging.WARNING):
         assert [clip.id for clip in load_clips(config)["training"]] == ["a", "b"]
-    assert caplog.text.count("cannot be kept (Permission denied)") == 1
+    assert caplog.text.count("cannot be saved (Permission denied)") == 1
     with pytest.raises(ConfigError, match=r"results/first: cannot be written \(Permission denied\)"):
         RunFolder(config, "first").create(config, None)
     tmp_path.chmod(0o700)
@@ -60,7 +60,7 @@ def command(example, tmp_path_factory):
 def test_a_loss_that_is_not_finite_ends_the_run_and_spoils_no_checkpoint(command):
     done = called(main, *command("endless", "--set", "optimizer_param.lr=1e30"))
     assert done.returncode == 2, done.stderr
-    assert re.search(r"is not finite; its clips: train.*\. Look at them, .* the checkpoint of step 1 is", done.stderr)
+    assert re.search(r"is not finite; its clips: train.*\. Inspect them, .* the checkpoint of step 1 is", done.stderr)
     assert "Traceback" not in done.stderr
     folder = command.results / "endless"
     found = status(folder)

@@ -40,7 +40,7 @@ def test_missing_clips_are_left_out_counted_and_named(own_folder):
     assert "missing: 2 clips without a file, left out; see out/missing.txt" in done.stdout
     assert "left out: 1 of 3 classes, for example '1': the others get new numbers" in done.stderr
     assert "1 validation clips are of those classes and are left out" in done.stderr
-    assert "1 video has an ending in capitals, which is not found, for example D.MP4: rename them" in done.stderr
+    assert "1 video has an ending in capitals, which is not recognised, for example D.MP4: rename them" in done.stderr
     with open("out/missing.txt") as file:
         assert file.read() == "gone\t1\ttraining\ttrain.txt:2\nD\t2\ttraining\ttrain.txt:4\n"
     put("out/videos/gone.mp4", "out/videos/D.mp4")
@@ -74,8 +74,8 @@ def test_what_is_there_is_kept_and_nothing_is_half_written(own_folder):
     write("out/training.txt", "mine\n")
     write("out/missing.txt", "mine too\n")
     assert refused("d") == [
-        "out/training.txt: is there already; --force replaces it",
-        "out/missing.txt: is there already; --force replaces it",
+        "out/training.txt: exists already; --force replaces it",
+        "out/missing.txt: exists already; --force replaces it",
     ]
     with open("out/training.txt") as file:
         assert file.read() == "mine\n"
@@ -181,7 +181,7 @@ def test_the_command_as_a_process(own_folder):
     assert "WARNING: left out: 1 clip of the split 'test'" in done.stderr
     again = run(*command, cwd=own_folder)
     assert again.returncode == 2
-    assert again.stderr.splitlines()[0] == "error: out/training.txt: is there already; --force replaces it"
+    assert again.stderr.splitlines()[0] == "error: out/training.txt: exists already; --force replaces it"
 
 
 def test_help_says_what_it_does():

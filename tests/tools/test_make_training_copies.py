@@ -55,7 +55,7 @@ def test_copies_are_made_once(data):
     write_video(data / "videos/a.mp4", 20)  # and so is what was made of another file
     again = run(*command(data))
     assert "2 copies made" in again.stdout, again.stderr
-    assert "1 was there already" in again.stdout
+    assert "1 existed already" in again.stdout
     changed = {name for name, time in copies(data).items() if time != first[name]}
     assert changed == {"a.mp4", "c.mp4"}
     assert probe(data / "videos_64/a.mp4").frames == 20
@@ -92,7 +92,7 @@ def test_a_clip_costs_no_more_than_itself(data):
     done = run(*command(data))
     assert done.returncode == 1
     assert "3 copies made" in done.stdout
-    assert "0 were there already, 3 failed" in done.stdout
+    assert "0 existed already, 3 failed" in done.stdout
     failed = done.stderr.partition("failed:\n")[2].splitlines()
     for name, reason in (("nothing", "no video"), ("in the way", "Is a directory"), (too_long, "File name too long")):
         assert sum(name in line and reason in line for line in failed) == 1, failed
@@ -187,7 +187,7 @@ def test_an_interrupted_run_goes_on(data, number):
     done = run(*command(data))
     assert done.returncode == 0, done.stderr
     assert "0 failed" in done.stdout
-    assert "0 were there already" not in done.stdout
+    assert "0 existed already" not in done.stdout
     assert len(copies(data)) == 22
     assert not list((data / "videos_64").glob(".*.mp4"))  # of copies that were begun
 

@@ -102,7 +102,7 @@ def test_an_ending_in_capitals_is_named(data):
     write_video(data / "videos/UP.MP4", frames=10)
     done = extract(data)
     assert done.returncode == 2
-    assert "endings in capitals are not found; rename UP.MP4 to UP.mp4 (1 such files)" in done.stderr
+    assert "file endings in capitals are not recognised; rename UP.MP4 to UP.mp4 (1 such files)" in done.stderr
     assert "no video with one of the endings" in done.stderr
 
 

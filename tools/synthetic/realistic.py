@@ -5,7 +5,7 @@ frames apart) and AAC, both interleaved. What they show has the statistics of na
 spectrum under a camera that pans, zooms and shakes, objects that move in front, a cut here and there, grain. Their
 audio is like speech: a buzz whose pitch wanders, formants that change with every syllable, pauses, noise behind it.
 
-What clip number i of a seed shows depends on nothing else. Clips that are there already are left alone.
+What clip number i of a seed shows depends on nothing else. Existing clips are not made again.
 """
 
 from collections.abc import Iterator

@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -89,7 +90,11 @@ def classify_clips(
     changes = [f"pipeline.workers={min(decode_workers(config, 1), size)}"]
     if spectrograms is not None:
         changes.append("model.audio_segments=0")
-    with _fitting_loader(change_config(config, overrides=changes), device, clips, size, views) as loader:
+    mels = FileAudio(config.data_augmentation.audio_image_param)
+    build = partial(
+        build_loader, split="validation", clips=clips, device=device, rank_batch=size, views=views, once=True, mels=mels
+    )
+    with _fitting_loader(change_config(config, overrides=changes), build) as loader:
         for batch in loader:
             rows = [row for row in batch.row.tolist() if row >= 0]  # padding is last
             video, audio = batch.video[: len(rows)], None if batch.audio is None else batch.audio[: len(rows)]
@@ -103,15 +108,8 @@ def classify_clips(
                 yield ClipOutput(found[place], video[place].cpu(), own, loader.bad.get(row, ""))
 
 
-def _fitting_loader(config: Config, device: torch.device, clips: list[Clip], size: int, views: Views | None) -> Loader:
-    """A loader for one pass; it decodes in this process if /dev/shm is too small for the batches of others."""
-
-    def build(config: Config) -> Loader:
-        mels = FileAudio(config.data_augmentation.audio_image_param)
-        return build_loader(
-            config, "validation", clips, device=device, rank_batch=size, views=views, once=True, mels=mels
-        )
-
+def _fitting_loader(config: Config, build: Callable[[Config], Loader]) -> Loader:
+    """A loader; it decodes in this process if /dev/shm is too small for the batches of others."""
     loader = build(config)
     try:
         check_shared_memory([loader.shared_bytes])

@@ -1,9 +1,7 @@
 """The 2D network that runs on single images: a timm model whose residual branches take the temporal shift."""
 
-from __future__ import annotations
-
 import difflib
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import timm
 from timm.models import convnext, efficientnet, mobilenetv3, regnet, resnet, resnetv2
@@ -20,14 +18,12 @@ FAMILY_NAMES = (
 )
 
 
-if TYPE_CHECKING:
+class Backbone(nn.Module):
+    """For type checkers: the attributes of a timm network that are used here."""
 
-    class Backbone(nn.Module):
-        """A timm network, with the attributes that are used here."""
-
-        head_hidden_size: int
-        pretrained_cfg: dict[str, Any]
-        feature_info: list[dict[str, Any]]
+    head_hidden_size: int
+    pretrained_cfg: dict[str, Any]
+    feature_info: list[dict[str, Any]]
 
 
 class ModelError(ValueError):
@@ -47,7 +43,7 @@ def create_backbone(options: Model) -> Backbone:
     if tag and tag not in tags:
         known = ", ".join(["none", *(["imagenet", *tags] if tags else []), *PUBLISHED])
         raise ModelError(f"timm has no weights {tag!r} for {arch}; model.pretrain can be: {known}")
-    return cast("Backbone", timm.create_model(name, pretrained=False, num_classes=0))
+    return cast(Backbone, timm.create_model(name, pretrained=False, num_classes=0))
 
 
 def first_weights(options: Model) -> str:

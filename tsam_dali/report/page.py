@@ -1,13 +1,10 @@
 """Self-contained HTML pages without scripts, such as report.html of a run."""
 
-import logging
 from collections.abc import Iterable
 from pathlib import Path
 
 from pipelines.files.atomic import replacing
 from tsam_dali.report.parts import Section, fill
-
-log = logging.getLogger(__name__)
 
 
 def page(title: str, sections: Iterable[Section]) -> str:

@@ -12,7 +12,7 @@ from tsam_dali.report.parts import Section, fill, image_source, plot_source
 from tsam_dali.report.plots import plot_confusion, plot_curves, plot_steps
 
 
-class FedClip(NamedTuple):
+class InputClip(NamedTuple):
     """A clip as input of the network."""
 
     title: str
@@ -70,7 +70,7 @@ def classes_section(matrix: np.ndarray, class_names: Sequence[str], expected: Se
     return Section("Classes", fill("classes.html", rows=rows), "recall of each class, lowest first")
 
 
-def fed_section(clips: Sequence[FedClip]) -> Section:
+def inputs_section(clips: Sequence[InputClip]) -> Section:
     """The inputs of the network: frames and spectrograms of each clip, and its augmentation."""
     shown = [_shown(clip.title, "", clip.frames, clip.spectrograms, clip.plan) for clip in clips]
     return Section("Network inputs", fill("clips.html", clips=shown), "spectrograms: low frequencies at the bottom")

@@ -14,7 +14,7 @@ from tsam_dali.report.mistakes import Mistake, stretched, thumbnails
 from tsam_dali.report.page import write_page
 from tsam_dali.report.parts import drawn
 from tsam_dali.report.plots import plot_contact_sheet
-from tsam_dali.report.sections import FedClip
+from tsam_dali.report.sections import InputClip
 from tsam_dali.runs.metrics_log import read_records
 from tsam_dali.runs.run import Run
 from tsam_dali.training.metrics import Metrics
@@ -27,7 +27,7 @@ SHOWN_CLIPS = 6
 def keep_inputs(run: Run, training: Loader, step: int, batch: Batch) -> None:
     """Draw inputs.png from the first batch that this process trained on, that of global step `step`, and keep it for
     the report; later batches are ignored. A failure is a warning."""
-    if run.fed:
+    if run.inputs:
         return
     clips, names = run.clips["training"], run.class_names
     shown = [clips[row] for row in batch.row[:SHOWN_CLIPS].tolist()]
@@ -35,8 +35,8 @@ def keep_inputs(run: Run, training: Loader, step: int, batch: Batch) -> None:
     audio = None if batch.audio is None else batch.audio[:SHOWN_CLIPS]
     audios = None if audio is None else thumbnails(stretched(audio)).cpu().numpy()
     source = training.source
-    run.fed = [
-        FedClip(
+    run.inputs = [
+        InputClip(
             f"{clip.id} ({names[clip.label]})",
             frames[place],
             None if audios is None else audios[place],
@@ -62,7 +62,7 @@ def write_run_report(run: Run, validated: Metrics, mistakes: list[Mistake]) -> N
         confusion=np.asarray(validated.confusion.cpu()),
         mistakes=mistakes,
         clip_ids=[clip.id for clip in run.clips["validation"]],
-        fed=run.fed,
+        inputs=run.inputs,
         smooth_epochs=run.train_state.config.optimizer_param.smooth_epochs,
     )
 
@@ -74,7 +74,7 @@ def write_report(
     confusion: np.ndarray,
     mistakes: Sequence[Mistake],
     clip_ids: Sequence[str],
-    fed: Sequence[parts.FedClip],
+    inputs: Sequence[parts.InputClip],
     smooth_epochs: float = 0,
 ) -> None:
     """Write folder/report.html from metrics.jsonl, args.json and the arguments. A failure is a warning.
@@ -85,7 +85,7 @@ def write_report(
         confusion: of the last validation, (C, C), row = label.
         mistakes: its worst, from `WorstMistakes.gather`.
         clip_ids: the id of each row of the validation list.
-        fed: clips of a training batch.
+        inputs: clips of a training batch.
         smooth_epochs: of OptimizerParam, for the learning rate.
     """
     try:
@@ -98,7 +98,7 @@ def write_report(
             **({"Throughput": lambda: parts.steps_section(steps, smooth_epochs)} if steps else {}),
             "Confusion": lambda: parts.confusion_section(confusion, class_names),
             "Classes": lambda: parts.classes_section(confusion, class_names),
-            "Network inputs": lambda: parts.fed_section(fed),
+            "Network inputs": lambda: parts.inputs_section(inputs),
             "Worst mistakes": lambda: parts.mistakes_section(mistakes, class_names, clip_ids),
             "Settings": lambda: parts.settings_section(json.loads((folder / "args.json").read_text())),
         }

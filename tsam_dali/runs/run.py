@@ -11,7 +11,7 @@ from pipelines.files.words import counted, first_of
 from pipelines.loader import Loader
 from tsam_dali.distributed import merged_over_ranks, on_rank_0, same_buffers, totals
 from tsam_dali.report.plots import plot_curves
-from tsam_dali.report.sections import FedClip
+from tsam_dali.report.sections import InputClip
 from tsam_dali.runs.folder import RunFolder
 from tsam_dali.runs.metrics_log import RunLog
 from tsam_dali.runs.resume import fingerprints
@@ -45,7 +45,7 @@ class Run:
         self.train_state, self.folder, self.clips, self.stop = train_state, folder, clips, stop
         self.history: list[dict[str, Any]] = state["history"] if state else []  # a record per epoch
         self.best: dict[str, float] = state["best"] if state else {"balanced": 0.0, "unbalanced": 0.0}
-        self.fed: list[FedClip] = []  # the first inputs of the network, for the report
+        self.inputs: list[InputClip] = []  # the first inputs of the network, for the report
         self._lists = fingerprints(clips)
         folder.step = train_state.step
         self._log = (

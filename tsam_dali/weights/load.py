@@ -1,11 +1,8 @@
 """Load weights into the network: a file of any known format, or those of timm for a backbone."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import timm
 import torch
@@ -13,15 +10,12 @@ from torch import Tensor, nn
 
 from pipelines.files.words import counted, first_of
 from tsam_dali.config.load import Config
-from tsam_dali.model.backbone import shifts, timm_name
+from tsam_dali.model.backbone import Backbone, shifts, timm_name
 from tsam_dali.model.tsam import TSAM
 from tsam_dali.weights.class_names import other_meaning
 from tsam_dali.weights.formats import WeightFile, read_weights
 from tsam_dali.weights.read import WeightsError
 from tsam_dali.weights.timm_zoo import timm_file
-
-if TYPE_CHECKING:
-    from tsam_dali.model.backbone import Backbone
 
 COMMON = (  # architectures that weight files are compared with, to name the right one in an error
     *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet10t", "resnet50d", "seresnet50"),

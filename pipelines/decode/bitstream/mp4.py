@@ -1,8 +1,8 @@
 """The sample table of a plain MP4 or MOV file: where its coded pictures lie and when they are shown.
 
-FFmpeg opens a file in some milliseconds, because it looks at the streams themselves; what a plain file says of itself
-takes less than one. For any file that is not plain, or not as it should be, the answer is None: then FFmpeg's demuxer
-is to be asked. Boxes: ISO/IEC 14496-12; sample entries of H.264 and HEVC: ISO/IEC 14496-15.
+FFmpeg takes some milliseconds to open a file, because it looks at the streams themselves; to read what a plain file
+says of itself takes less than one. For any file that is not plain, or not as it should be, the answer is None: then
+FFmpeg's demuxer is to be asked. Boxes: ISO/IEC 14496-12; sample entries of H.264 and HEVC: ISO/IEC 14496-15.
 """
 
 import struct

@@ -18,7 +18,7 @@ def test_paths(own_folder, style):
     expected = {"sub dir/clip 4": 0, "plain": 1, "a 1 2": 0, "clip_000044.MP4": 1}
     assert made("train.csv", "val.csv") == (expected, expected, ())
     warning = make_lists("train.csv", "val.csv", "--force").stderr
-    assert "4 clips stand in both lists, for example a 1 2: validation scores will be too high" in warning
+    assert "4 clips are in both lists, for example a 1 2: validation scores will be too high" in warning
 
 
 def test_labels_are_in_the_order_of_their_numbers(own_folder):

@@ -26,7 +26,7 @@ def test_a_list_that_cannot_be_recognised(own_folder, content, problem):
     ("name", "content", "problem"),
     [
         ("c.txt", "", "no class name in it"),
-        ("c.txt", "a\nb\na\n", "the class 'a' stands there twice"),
+        ("c.txt", "a\nb\na\n", "the class 'a' is listed twice"),
         ("c.json", '{"a": 0, "b": 2}', "numbers 0, 1, 2, ... without gaps"),
         ("c.json", "3", "expected a JSON list of class names"),
         ("c.txt", "a\nc\n", "the class 'b' is none of the 2"),

@@ -104,7 +104,7 @@ def test_values_that_are_no_numbers(store, value):
     windows[2][1, 31, 8] = value
     path = columns_path(store.folder, "bad")
     save_columns(path, Columns(windows, 16000, 16000), SETTINGS)
-    with pytest.raises(MelError, match="no finite numbers"):
+    with pytest.raises(MelError, match="not finite"):
         store.spectrogram("bad", 2)
     assert np.isfinite(store.spectrogram("bad", 1)).all()  # the other channel is audio
 

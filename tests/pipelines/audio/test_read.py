@@ -178,7 +178,7 @@ def test_an_unknown_ending(tmp_path):
 
 def test_values_that_are_no_numbers(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.array([0.0, np.nan, 0.5], np.float32), 16000, "FLOAT")
-    with pytest.raises(AudioError, match="no finite numbers"):
+    with pytest.raises(AudioError, match="not finite"):
         read_audio(tmp_path / "a.wav")
 
 

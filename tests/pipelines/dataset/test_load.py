@@ -71,7 +71,7 @@ def test_the_index_is_used_again_until_a_file_changes(data, example):
 
 
 def test_a_missing_folder(tmp_path):
-    assert "is no folder" in problems(settings(tmp_path / "none"))
+    assert "is not a folder" in problems(settings(tmp_path / "none"))
     found = problems(settings(tmp_path))
     assert "dataset.dir_videos" in found
     assert "training list" in found
@@ -204,7 +204,7 @@ def test_a_class_that_loses_all_its_clips_stays_a_class(data, caplog):
     loaded = load_data(settings(data, dataset=dataset, pipeline={"max_bad_fraction": 0.5}), SPLITS)
     assert max(clip.label for clip in loaded.clips["training"]) == 3
     assert loaded.num_class == 5
-    assert "1 class of the training list has no clip that is left: lone" in caplog.text
+    assert "1 class of the training list has no clip left: lone" in caplog.text
 
 
 def test_a_single_class_is_a_warning(data, caplog):

@@ -47,8 +47,11 @@ def test_an_ending_in_capitals_is_named(dataset, caplog):
     os.rename(dataset.videos / "a.mp4", dataset.videos / "A.Mp4")
     os.rename(dataset.videos / "sub/c.mp4", dataset.videos / "sub/c.MP4")
     assert video_ids(dataset) == ["b"]
-    assert f"{dataset.videos}: endings in capitals are not found; rename A.Mp4 to A.mp4 (2 such files)" in caplog.text
-    message = f"{dataset.videos}/sub/c: endings in capitals are not found; rename c.MP4 to c.mp4"
+    assert (
+        f"{dataset.videos}: file endings in capitals are not recognised; rename A.Mp4 to A.mp4 (2 such files)"
+        in caplog.text
+    )
+    message = f"{dataset.videos}/sub/c: file endings in capitals are not recognised; rename c.MP4 to c.mp4"
     assert find_videos(dataset, ["b", "sub/c"]) == ({"b": "videos/b.mp4"}, [message])
     with pytest.raises(ListError) as caught:
         find_video(dataset, "sub/c")

@@ -147,7 +147,7 @@ def test_shards_of_copies_and_audio(folder):
     assert len(list((folder / "data/mels").glob("*.safetensors"))) == COUNT
     assert len(part_files(folder / "data/mels/mels.jsonl")) == 2
     done = tool("make_training_copies", folder, "--short_side", 32)
-    assert f"0 copies made, {COUNT} were there already, 0 failed" in done.stdout
+    assert f"0 copies made, {COUNT} existed already, 0 failed" in done.stdout
     done = tool("precompute_audio", folder, *config)
     assert f"0 clips stored, 0 stored as silent, {COUNT} were done already, 0 failed" in done.stdout
     assert part_files(folder / "data/mels/mels.jsonl") == []

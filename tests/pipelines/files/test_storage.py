@@ -94,7 +94,7 @@ def test_copies_of_objects(folder):
     assert done.returncode == 0, done.stderr
     assert "5 copies made" in done.stdout
     done = run("tools/make_training_copies.py", "--data", folder / "s3.json", "--folder", "copies", "--short_side", 96)
-    assert "5 were there already" in done.stdout
+    assert "5 existed already" in done.stdout
 
 
 def test_ids_and_what_is_missing(folder, bucket):

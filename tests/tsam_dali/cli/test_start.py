@@ -43,7 +43,7 @@ MISTAKES = {
     ("tsam_dali.evaluate", "--checkpoint", "tests", "--set", "pipeline.decod=cpu"): "did you mean pipeline.decode?",
     ("tsam_dali.evaluate", "--checkpoint", "tests", "--set", "model.dropout=2"): "model.dropout: input should be less",
     ("tsam_dali.evaluate", "--checkpoint", "tests", "--data", "none.json"): "none.json: cannot be read",
-    ("tsam_dali.evaluate", "--checkpoint", "tests"): "give --data FILE, too",
+    ("tsam_dali.evaluate", "--checkpoint", "tests"): "give --data FILE as well",
     ("tsam_dali.predict", "--checkpoint", "none", "a.mp4"): "none: no such checkpoint",
     ("tsam_dali.predict", "--checkpoint", "tests", "none.txt"): "none.txt: no such file or folder",
     ("tsam_dali.predict", "--checkpoint", "tests", "a.mp4", "--output", "a.xml"): "ends in .jsonl or .csv, got a.xml",

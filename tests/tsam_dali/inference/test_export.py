@@ -120,7 +120,7 @@ def test_folder_with_a_model_card(tmp_path, monkeypatch):
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
     assert names == ("left", "right", "up", "down")
     card = (tmp_path / "shared" / "README.md").read_text()
-    for text in ("Data set: arrows", "on 96 videos of validation: accuracy 62.5%", "MIT", "3. down", "build_trained("):
+    for text in ("Data set: arrows", "on 96 validation videos: accuracy 62.5%", "MIT", "3. down", "build_trained("):
         assert text in card
     for text in ("Classes: 4", "List of training: 320 clips", "List of validation: 96 clips", '"lr": 0.0125'):
         assert text in card

@@ -103,10 +103,10 @@ def test_the_command_writes_lines_tables_and_pictures(file, long, tmp_path, monk
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("a.mp4", "--stride", 5), "give --window SECONDS, too"),
+        (("a.mp4", "--stride", 5), "--stride needs --window SECONDS"),
         (("a.mp4", "--window", 0), "expected a number above 0, got 0"),
         (("a.mp4", "--live", "b.mp4"), "expected videos"),
-        (("a.mp4", "--fps", 5), "give --live, too"),
+        (("a.mp4", "--fps", 5), "--fps needs --live"),
         (("--live", "a.mp4", "--pictures", "x"), "lines only"),
         (("a.mp4", "--window", 5, "--explain", "x"), "whole files"),
         ((), "expected videos"),

@@ -13,7 +13,7 @@ import pytest
 from pipelines.sampling.plan import Crop, Plan
 from tests.tsam_dali.runs.test_metrics_log import epoch, settings, window
 from tsam_dali.report.mistakes import Mistake
-from tsam_dali.report.sections import FedClip
+from tsam_dali.report.sections import InputClip
 from tsam_dali.runs.metrics_log import RunLog
 from tsam_dali.runs.report import write_report
 
@@ -49,7 +49,7 @@ def report(folder, classes, clips=3, **changed):
         "confusion": matrix,
         "mistakes": [Mistake(5.0 - i, i, 0, 1, 0.93, frames, spectrograms) for i in range(clips)],
         "clip_ids": [f"folder/{NASTY}{i}" for i in range(clips)],
-        "fed": [FedClip(f"{NASTY} clip {i}", frames, spectrograms if i else None, plan) for i in range(clips)],
+        "inputs": [InputClip(f"{NASTY} clip {i}", frames, spectrograms if i else None, plan) for i in range(clips)],
     }
     write_report(folder, **given | changed)
     return (folder / "report.html").read_text()
@@ -72,7 +72,7 @@ def test_the_page_opens_in_a_browser(tmp_path, classes):
     assert found["errors"] == []
     assert found["loads"] == []
     assert found["scripts"] == 2  # the two of the probe
-    assert len(found["widths"]) == 3 + 3 * 4 + 2 + 3 * 5  # plots; fed frames and spectrograms; mistakes
+    assert len(found["widths"]) == 3 + 3 * 4 + 2 + 3 * 5  # plots; input frames and spectrograms; mistakes
     assert all(width > 0 for width in found["widths"])
     assert "CONSOLE" not in done.stderr
 
@@ -104,5 +104,5 @@ def test_what_cannot_be_drawn_is_a_warning(tmp_path, caplog):
     assert "Worst mistakes" in text
     (tmp_path / "none").write_text("a file where the run's folder should be")
     with caplog.at_level(logging.WARNING):
-        write_report(tmp_path / "none", class_names=[], confusion=None, mistakes=[], clip_ids=[], fed=[])
+        write_report(tmp_path / "none", class_names=[], confusion=None, mistakes=[], clip_ids=[], inputs=[])
     assert "report.html could not be written" in caplog.text

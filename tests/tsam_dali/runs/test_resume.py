@@ -124,7 +124,7 @@ def test_stopped_before_anything_is_imported(command):
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 75, errors
-    assert "stopped by SIGTERM; 0 steps are done and kept" in errors
+    assert "stopped by SIGTERM; 0 steps are done and saved" in errors
     assert status(command.results / "early")["state"] == "preempted"
 
 

@@ -193,9 +193,9 @@ def test_bad_clips_of_all_ranks_count_together_and_once(tmp_path):
 def test_a_picture_that_cannot_be_written_does_not_end_a_run(tmp_path, caplog):
     clip = SimpleNamespace(id="a", label=0)
     folder = SimpleNamespace(inputs=tmp_path / "nowhere" / "inputs.png")
-    run = SimpleNamespace(fed=[], clips={"training": [clip]}, class_names=["cat"], folder=folder)
+    run = SimpleNamespace(inputs=[], clips={"training": [clip]}, class_names=["cat"], folder=folder)
     source = SimpleNamespace(plan=lambda position: None, order=SimpleNamespace(position=lambda step, place: None))
     batch = Batch(torch.zeros(1, 2, 3, 8, 8), None, torch.zeros(1), torch.zeros(1, dtype=torch.int64), torch.ones(1))
     keep_inputs(run, SimpleNamespace(source=source), 0, batch)
     assert "inputs.png could not be written (FileNotFoundError" in caplog.text
-    assert len(run.fed) == 1
+    assert len(run.inputs) == 1

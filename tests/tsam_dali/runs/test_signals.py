@@ -72,7 +72,7 @@ def test_a_second_ctrl_c_ends_a_long_step_and_is_told(example, tmp_path):
     _, errors = process.communicate(timeout=240)
     status = json.loads(file.read_text())
     assert status["state"] == "preempted", errors
-    assert status["reason"] == "a second Ctrl-C; what followed step 0 is not saved"
+    assert status["reason"] == "a second Ctrl-C; the steps after 0 are not saved"
     assert "ended by a second Ctrl-C; 0 steps are done and saved, continue with --resume auto" in errors
     assert "Traceback" not in errors
     assert process.returncode == 128 + signal.SIGINT

@@ -156,7 +156,7 @@ def test_stopped_while_it_starts_where_a_run_lies(train, two_epochs, monkeypatch
     done = train("--run_id", folder.name, *how, here=True)
     assert done.returncode == 75
     assert "stopped by SIGTERM" in done.stderr
-    assert ("6 steps are done and kept" in done.stderr) != validated
+    assert ("6 steps are done and saved" in done.stderr) != validated
     assert ("--resume auto" in done.stderr) != validated
     assert (status(folder)["state"], status(folder)["step"]) == ("finished" if validated else "preempted", 6)
 
