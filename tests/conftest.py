@@ -1,11 +1,17 @@
 """Data that many tests read, made once."""
 
+import os
 import signal
 from pathlib import Path
 
 import pytest
 
 from tests.helpers.processes import run
+
+# As many tests run at a time as there are cores: with more threads than cores, they would wait for each other. torch
+# reads it when it is loaded; the commands that tests start get it, too.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A run in the background of a shell ignores Ctrl-C, and so would all that it starts; the tests that interrupt need it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

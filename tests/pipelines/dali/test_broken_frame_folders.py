@@ -124,5 +124,5 @@ def test_templates_that_name_no_number(data, template):
 
 
 def test_settings_that_contradict_each_other():
-    with pytest.raises(ConfigError, match="gpu_whole reads whole videos, but pipeline.source is frames"):
+    with pytest.raises(ConfigError, match="gpu_whole is for videos, but pipeline.source is frames"):
         frame_settings("none", pipeline={"decode": "gpu_whole"})
