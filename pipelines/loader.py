@@ -64,7 +64,7 @@ def build_loader(
 
     Args:
         config: the settings.
-        split: "training" (shuffled, augmented) or "validation" (in order, centre crops).
+        split: "training" (shuffled, augmented) or "validation" (in order, center crops).
         clips: those of the split; default: what `pipelines.dataset.load.load_clips` finds.
         device: where the tensors end up; with a CUDA device the common tail runs there too.
         rank, world, local_world: number of this process, of all, and of those on this machine.

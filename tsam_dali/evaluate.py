@@ -9,11 +9,11 @@ examples:
       with silence in place of the audio, and the difference that the audio makes
 
 protocols:
-  tsam       N clips (model_validation): the middle frames and the centre crop first, then random frames and crops. TSAM
+  tsam       N clips (model_validation): the middle frames and the center crop first, then random frames and crops. TSAM
              draws all clips at random, with mirroring and blur. The score is that of all N clips together; TSAM reports
              the best one after 1..N clips (docs/tsam.md)
-  tsm-dense  10 clips: windows of 64 frames from evenly spaced starting points, centre crop
-  centre     1 clip: the middle frames and the centre crop, as in the validation of a training (with --clips N: tsam)
+  tsm-dense  10 clips: windows of 64 frames from evenly spaced starting points, center crop
+  centre     1 clip: the middle frames and the center crop, as in the validation of a training (with --clips N: tsam)
 
 results:
   predictions.jsonl  a line per video of the list: label, prediction, its five most probable classes, number of views

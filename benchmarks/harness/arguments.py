@@ -10,12 +10,12 @@ from tsam_dali.cli.common import parser, positive
 
 MEANINGS = {
     "rounds": "rounds to measure",
-    "segments": "frames of each clip; beside them there is one segment of audio",
+    "segments": "frames of each clip, or of each prediction",
     "batch_size": "clips in a batch",
     "batches": "batches to measure in each round",
     "cores": "cores of all processes of a variant, and its loader processes",
     "threads": "threads of each variant",
-    "workers": "loader processes, or processes that prepare",
+    "workers": "loader processes, or processes that prepare or read files",
     "repeats": "ids under which each clip is listed, so that an epoch is long enough",
     "pixels": "height and width of the frames",
     "epochs": "passes over the data",

@@ -14,7 +14,7 @@ from tsam_dali.model import build_model
 from tsam_dali.model.streaming import Stream
 
 NUM_CLASS = 400
-IMAGE, STREAM, WITH_AUDIO, WINDOW = "one image", "stream", "stream, audio heard anew", "window again"
+IMAGE, STREAM, WITH_AUDIO, WINDOW = "one image", "stream", "stream, new audio", "window again"
 RATE = 44_100
 """Samples of audio per second."""
 

@@ -22,7 +22,7 @@ N_FFT = 4800
 SHORTEST_CUT = 4800
 """A cut that would leave no more samples than this is not made (TSAM's rule; 0.1 s at 48 kHz)."""
 
-_BLOCK = 2048  # columns transformed at a time: bounds the memory that a long audio takes
+_BLOCK = 2048  # columns transformed at a time: bounds the memory that long audio takes
 
 Milliseconds = Annotated[float, Gt(0)]
 Pixels = Annotated[int, Ge(1)]
@@ -45,11 +45,11 @@ class AudioImage:
     num_segments: Annotated[int, Ge(1)] = 1
     """Overlapping pieces into which the audio is cut, each with a spectrogram of its own."""
     m_segments: Annotated[int, Ge(1)] = 1
-    """Neighbouring pieces share 1/m_segments of their length; 1: every piece is the whole audio."""
+    """Neighbouring pieces share 1/m_segments of their length; 1: every piece is all of the audio."""
 
 
 class Columns(NamedTuple):
-    """The log-mel spectrograms of one audio."""
+    """The log-mel spectrograms of one audio track."""
 
     windows: list[np.ndarray]  # per window a float array (channels, n_mels, columns); column j is centred at j hops
     rate: int  # samples per second of the audio

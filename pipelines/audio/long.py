@@ -15,7 +15,7 @@ from pipelines.audio.decode import Piece
 from pipelines.audio.log_mel import AudioImage, columns_of, in_samples, log_mel, margin, pieces
 
 IN_MEMORY = 1 << 26
-"""Bytes of samples that are kept in memory: three minutes of stereo at 48 kHz. Of a longer audio all lie in a file."""
+"""Bytes of samples that are kept in memory: three minutes of stereo at 48 kHz. Longer audio lies in a file."""
 PART, PART_SAMPLES = 1024, 1 << 21
 """Columns that are computed at a time, and samples that they may span."""
 

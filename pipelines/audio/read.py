@@ -106,7 +106,7 @@ def _wav_without_size(path: str | Path, nothing: np.ndarray) -> np.ndarray:
     finished; (samples, channels).
 
     Raises:
-        AudioError: something follows that is no audio.
+        AudioError: something follows that is not audio.
     """
     content = bytearray(Path(path).read_bytes())
     with open(path, "rb") as file:

@@ -49,7 +49,10 @@ class Demuxed:
         with open_video(self.path) as container:
             packets, position = _packets(container, video_stream(self.path, container)), 0
             for i in numbers:
-                yield next(islice(packets, i - position, None))
+                packet = next(islice(packets, i - position, None), None)
+                if packet is None:
+                    raise damaged(self.path, f"packet {i} is gone")
+                yield packet
                 position = i + 1
 
     def runs(self, frames: Collection[int], avoided: Collection[int] = ()) -> list[Run]:

@@ -38,7 +38,7 @@ class StreamFrame(NamedTuple):
     """One frame that is fed to a network."""
 
     time: float  # seconds from the stream's first frame
-    image: np.ndarray  # uint8 (H, W, 3): the centre crop, square as it is shown
+    image: np.ndarray  # uint8 (H, W, 3): the center crop, square as it is shown
     audio: np.ndarray  # float32 (channels, samples): what was played until then; no samples where there is none
     rate: int  # of the audio, samples per second; 0: there is none
 

@@ -203,7 +203,7 @@ def _color(video: VideoAugmentation, rng: np.random.Generator) -> Color:
 def evaluation_plan(num_frames: int, height: int, width: int, num_segments: int, *, seed: int, row: int, view: int):
     """The draws of clip number `view` of an evaluation.
 
-    View 0 takes the middle frames and the centre crop and draws nothing; later views draw frames as in training and a
+    View 0 takes the middle frames and the center crop and draws nothing; later views draw frames as in training and a
     crop of at least 0.9 of the short side, never a flip or a color. The epoch plays no part.
     """
     if view == 0:

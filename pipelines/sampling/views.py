@@ -19,10 +19,10 @@ Protocol = Literal["tsam", "tsm-dense", "centre"]
 
 @dataclass(frozen=True, kw_only=True)
 class Views:
-    """Which views an evaluation takes. Without arguments: the middle frames and the centre crop, as in training."""
+    """Which views an evaluation takes. Without arguments: the middle frames and the center crop, as in training."""
 
     protocol: Protocol = "centre"
-    """`tsam` and `centre` (which differ in their number of clips): clip 1 takes the middle frames and the centre crop,
+    """`tsam` and `centre` (which differ in their number of clips): clip 1 takes the middle frames and the center crop,
     further clips draw frames and crop; TSAM draws those of clip 1, too, and may mirror and blur. `tsm-dense`: TSM's
     test on Kinetics, pieces of 64 frames from evenly spaced starting points."""
     clips: int = 1

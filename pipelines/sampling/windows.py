@@ -51,7 +51,7 @@ def span_frames(times: np.ndarray, span: Span) -> tuple[int, int]:
 
 @dataclass(frozen=True, kw_only=True)
 class WindowViews(Views):
-    """One view of each window: the middles of S equal parts of its frames, and the centre crop."""
+    """One view of each window: the middles of S equal parts of its frames, and the center crop."""
 
     frames: Sequence[tuple[int, int]]
     """Of each window, which is a row of the clips: see `span_frames`."""

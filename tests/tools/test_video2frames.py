@@ -156,7 +156,7 @@ def test_a_single_frame_is_extracted_at_any_rate(data):
     assert sorted(files(data / "frames/one")) == ["00001.jpg"]
 
 
-def test_a_audio_that_ffmpeg_cannot_decode(data):
+def test_audio_that_ffmpeg_cannot_decode(data):
     """The container opens, but there is no decoder."""
     video = data / "videos/a.mp4"
     video.write_bytes(video.read_bytes().replace(b"mp4a", b"zzzz").replace(b"esds", b"free"))

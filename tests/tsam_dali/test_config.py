@@ -218,3 +218,10 @@ def test_a_missing_settings_file_says_from_where_it_was_looked_for(tmp_path, mon
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match=f"config/no.json: cannot be read .*; it is relative to {tmp_path}"):
         load_config("config/no.json", "config/no.json")
+
+
+@pytest.mark.parametrize("sections", [[], None, "x", 3])
+def test_settings_that_are_no_object_are_an_error(sections):
+    """As a damaged checkpoint, or the config.json of a damaged export, may hold them."""
+    with pytest.raises(ConfigError):
+        config_from_dict(sections)

@@ -100,7 +100,7 @@ def config_from_dict(sections: dict[str, Any], problems: Sequence[str] = (), com
     Without `complete`, contradictions are not checked, as missing settings may have other values.
     """
     sections = _without_help(sections)
-    problems = [*problems, *_unknown_keys(Config, sections)]
+    problems = [*problems, *(_unknown_keys(Config, sections) if isinstance(sections, dict) else ())]
     try:
         config = pydantic.TypeAdapter(Config).validate_json(json.dumps(sections), strict=True)
     except pydantic.ValidationError as error:

@@ -81,7 +81,7 @@ def classify_clips(
         config: its settings, with which videos are read.
         device: of the network.
         clips: their ids are the paths of their files.
-        views: frames and crop of each; default: the middle frames and the centre crop.
+        views: frames and crop of each; default: the middle frames and the center crop.
         spectrograms: in place of those of the files' own audio, one array (A, 3, H, W) for each clip.
     """
     if not clips:

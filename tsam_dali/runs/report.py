@@ -33,13 +33,13 @@ def keep_inputs(run: Run, training: Loader, step: int, batch: Batch) -> None:
     shown = [clips[row] for row in batch.row[:SHOWN_CLIPS].tolist()]
     frames = thumbnails(batch.video[:SHOWN_CLIPS]).cpu().numpy()
     audio = None if batch.audio is None else batch.audio[:SHOWN_CLIPS]
-    audios = None if audio is None else thumbnails(stretched(audio)).cpu().numpy()
+    spectrograms = None if audio is None else thumbnails(stretched(audio)).cpu().numpy()
     source = training.source
     run.inputs = [
         InputClip(
             f"{clip.id} ({names[clip.label]})",
             frames[place],
-            None if audios is None else audios[place],
+            None if spectrograms is None else spectrograms[place],
             source.plan(source.order.position(step, place)),
         )
         for place, clip in enumerate(shown)

@@ -131,7 +131,7 @@ def loud(path):
         ("a.ts", "-c:v copy -c:a mp2 -output_ts_offset 95440"),  # the clock overflows on the way
     ],
 )
-def test_a_audio_that_begins_late_and_has_a_gap_keeps_its_times(gap, tmp_path, name, how):
+def test_audio_that_begins_late_and_has_a_gap_keeps_its_times(gap, tmp_path, name, how):
     path = tmp_path / name
     ffmpeg("-copyts", "-i", gap, *how.split(), path)
     assert loud(path) == ".##..##."
@@ -139,7 +139,7 @@ def test_a_audio_that_begins_late_and_has_a_gap_keeps_its_times(gap, tmp_path, n
     assert joined.shape[1] == pytest.approx(4 * rate, abs=0.3 * rate)  # as ffmpeg extracts it
 
 
-def test_a_audio_that_begins_before_the_video_is_heard_from_the_first_frame_on(gap, tmp_path):
+def test_audio_that_begins_before_the_video_is_heard_from_the_first_frame_on(gap, tmp_path):
     ffmpeg("-itsoffset", 2, "-i", gap, "-i", gap, "-map", "0:v", "-map", "1:a", "-c", "copy", tmp_path / "a.mkv")
     assert loud(tmp_path / "a.mkv") == "#..##..."
 

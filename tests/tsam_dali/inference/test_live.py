@@ -87,7 +87,7 @@ def test_the_audio_of_the_past_is_heard(tmp_path):
         assert np.array_equal(audio, whole[max(0, end - len(audio)) : end])
 
 
-def test_a_audio_that_changes_keeps_the_rate_and_channels_it_begins_with(tmp_path):
+def test_audio_that_changes_keeps_the_rate_and_channels_it_begins_with(tmp_path):
     video = write_video(tmp_path / "a.mp4", 25, audio=True)
     for number, (rate, channels) in enumerate([(32000, 2), (24000, 1)]):
         ffmpeg("-i", video, "-c:v", "copy", "-c:a", "mp2", "-ar", rate, "-ac", channels, tmp_path / f"{number}.ts")
@@ -169,7 +169,7 @@ def test_a_network_that_needs_later_frames_is_an_error_before_the_source_is_open
 
 
 @pytest.mark.parametrize("ending", ["mkv", "ts"])
-def test_a_audio_that_begins_late_and_has_a_gap_is_heard_at_its_times(tmp_path, ending):
+def test_audio_that_begins_late_and_has_a_gap_is_heard_at_its_times(tmp_path, ending):
     """A tone from 2 s to 3 s and from 5 s to 6 s, in a file and through a pipe."""
     path = tmp_path / f"a.{ending}"
     picture, sine = "testsrc=s=64x48:r=10:d=8", "sine=440:r=16000:d=4"
