@@ -103,18 +103,8 @@ def test_backbones(tmp_path):
 def test_end_to_end(videos, tmp_path):
     output = tmp_path / "end_to_end.json"
     sizes = [
-        "--rounds",
-        "1",
-        "--segments",
-        "2",
-        "--batch_size",
-        "2",
-        "--batches",
-        "1",
-        "--repeats",
-        "2",
-        "--cores",
-        "1",
+        *("--rounds", "1", "--segments", "2", "--batch_size", "2", "--batches", "1"),
+        *("--repeats", "2", "--cores", "1"),
     ]
     ways = ["--ways", "videos, ours", "training copies, ours", "videos, decord", "videos, ours, NVDEC", "--pool", "7"]
     found = results(
@@ -148,18 +138,8 @@ def test_audio(videos, tmp_path):
 def test_scaling(videos, tmp_path):
     output = tmp_path / "scaling.json"
     sizes = [
-        "--rounds",
-        "1",
-        "--segments",
-        "2",
-        "--batch_size",
-        "2",
-        "--batches",
-        "1",
-        "--repeats",
-        "4",
-        "--cores",
-        "1",
+        *("--rounds", "1", "--segments", "2", "--batch_size", "2", "--batches", "1"),
+        *("--repeats", "4", "--cores", "1"),
     ]
     sizes += ["--processes", "0", "1", "--batch_sizes", "2", "--prefetch", "1", "--arch", "resnet10t", "--steps", "1"]
     found = results(run("-m", "benchmarks.training.scaling", *sizes, "--data", videos, "--output", output), output)
@@ -172,18 +152,8 @@ def test_scaling(videos, tmp_path):
 def test_overhead(tmp_path):
     output = tmp_path / "overhead.json"
     sizes = [
-        "--rounds",
-        "1",
-        "--segments",
-        "2",
-        "--batch_size",
-        "2",
-        "--pixels",
-        "32",
-        "--steps",
-        "2",
-        "--threads",
-        "1",
+        *("--rounds", "1", "--segments", "2", "--batch_size", "2", "--pixels", "32"),
+        *("--steps", "2", "--threads", "1"),
     ]
     found = results(
         run("-m", "benchmarks.training.overhead", *sizes, "--arch", "resnet10t", "--output", output), output
