@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Self
 
 import torch
-from nvidia.dali.plugin.base_iterator import LastBatchPolicy
-from nvidia.dali.plugin.pytorch import DALIGenericIterator
 
 from pipelines.audio.from_video import FileAudio
 from pipelines.audio.mel_store import MelStore
@@ -15,6 +13,7 @@ from pipelines.dali.bad_clips import find_bad_clips
 from pipelines.dali.color_jitter import change_look
 from pipelines.dali.graph import Tail, build_pipeline
 from pipelines.dali.inputs import choose_input
+from pipelines.dali.outputs import cpu_outputs, gpu_outputs
 from pipelines.dali.resources import dali_threads, decode_workers, gpu_number
 from pipelines.dali.shared_memory import SharedMemoryError, batch_bytes, check_shared_memory, worker_ends
 from pipelines.dali.source import ClipSource
@@ -139,7 +138,7 @@ class Loader:
         self._threads = threads
         self._prefetch = prefetch
         self.most_bad = max_bad_fraction * len(source.clips)  # clips that may be bad, over all ranks
-        self._batches: DALIGenericIterator | None = None
+        self._batches: Iterator[dict[str, torch.Tensor]] | None = None
         self._processes: list[multiprocessing.process.BaseProcess] = []  # the decode workers
 
     def __len__(self) -> int:
@@ -182,7 +181,7 @@ class Loader:
                     self._batches = self._start()
                 if not all(process.is_alive() for process in self._processes):
                     raise RuntimeError("a decode worker has ended")  # asked for work, DALI could wait for it for ever
-                return self._to_batch(next(self._batches)[0])
+                return self._to_batch(next(self._batches))
             except (LoaderError, SharedMemoryError):
                 raise
             except Exception as error:  # DALI raises plain exceptions, for a worker that was killed too
@@ -202,7 +201,7 @@ class Loader:
         bad_clips = find_bad_clips(self.source, self._tail, self.step, device_id=self._device_id)
         self.source.bad = {**self.source.bad, **bad_clips}
 
-    def _start(self) -> DALIGenericIterator:
+    def _start(self) -> Iterator[dict[str, torch.Tensor]]:
         return_freed_memory()  # what an earlier pipeline held
         check_shared_memory([self.shared_bytes])
         self.source.first_step = self.step
@@ -214,12 +213,9 @@ class Loader:
         with no_main_module(), block_signals(*STOPPING):
             pipeline.build()
         self._processes = [process for process in multiprocessing.active_children() if process not in others]
-        return DALIGenericIterator(
-            [pipeline],
-            names,
-            last_batch_policy=LastBatchPolicy.DROP,  # the order pads by itself: a batch is never partial
-            prepare_first_batch=False,
-        )
+        if self._device_id is None:
+            return cpu_outputs(pipeline, names, self._tail.output_size)
+        return gpu_outputs(pipeline, names)
 
     def _to_batch(self, outputs: dict[str, torch.Tensor]) -> Batch:
         label, row, ok = outputs["meta"].clone().unbind(1)  # in memory that DALI cannot use again during the copy below

@@ -94,9 +94,9 @@ def test_packages_know_nothing_of_what_stands_above_them():
     assert not found
 
 
-def test_only_the_loader_and_its_folder_import_dali():
+def test_only_the_graph_and_its_outputs_import_dali():
     users = {name for name, path in MODULES.items() if any(other.startswith("nvidia") for other in imports(path))}
-    assert users == {"pipelines.dali.graph", "pipelines.loader"}
+    assert users == {"pipelines.dali.graph", "pipelines.dali.outputs"}
 
 
 def test_workers_import_neither_torch_nor_dali():

@@ -98,7 +98,8 @@ def _measure(folder: Path) -> dict[str, object]:
     flags = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags")), "")
     means = {name: np.resize(array, (-(-array.size // 24), 24)).mean(0).tolist() for name, array in found.items()}
     digests = {name: hashlib.sha256(array.tobytes()).hexdigest() for name, array in found.items()}
-    machine = f"torch {torch.__version__}, av {av.__version__}, {flags}"
+    limits = f"{torch.backends.cpu.get_cpu_capability()} {os.environ.get('ONEDNN_MAX_CPU_ISA', '')}"
+    machine = f"torch {torch.__version__}, av {av.__version__}, {limits}, {flags}"
     return {"figures": means, "digests": digests, "machine": machine}
 
 

@@ -51,9 +51,10 @@ def build_pipeline(
 ) -> tuple[Pipeline, list[str]]:
     """The pipeline of one rank, not yet built, and the names of its outputs.
 
-    Outputs: video float32 (B, S, 3, size, size), 0..1, and, with audio segments, audio float32 (B, A, 3, H, W),
-    both on the GPU if `device_id` is given; on the CPU meta int64 (B, 3), reason uint8 (B, REASON_BYTES) and, if plans
-    change colors or blur, look float32 (B, 10).
+    Outputs: if `device_id` is given, video float32 (B, S, 3, size, size), 0..1, on the GPU; else video, the crops of
+    B clips, uint8 (S, height, width, 3) each, and flip int32 (B,), for `pipelines.dali.resize`. With audio segments
+    audio float32 (B, A, 3, H, W), where the video is; on the CPU meta int64 (B, 3), reason uint8 (B, REASON_BYTES)
+    and, if plans change colors or blur, look float32 (B, 10).
     """
     pipeline = Pipeline(
         batch_size=batch_size,
@@ -80,8 +81,11 @@ def build_pipeline(
         )
         sample = dict(zip(fields, arrays, strict=True))
         on_gpu = device_id is not None
-        video = decode(sample, source, on_gpu)
-        outputs = {"video": augment(video.gpu() if on_gpu else video, sample, tail)}
+        video = cropped(decode(sample, source, on_gpu), sample)
+        if on_gpu:
+            outputs = {"video": augment(video.gpu(), sample["flip"], tail)}
+        else:
+            outputs = {"video": video, "flip": sample["flip"]}
         if "audio" in sample:
             outputs["audio"] = sample["audio"].gpu() if on_gpu else sample["audio"]
         outputs |= {name: sample[name] for name in ("look", "meta", "reason") if name in sample}
@@ -136,14 +140,21 @@ def _decode_jpeg(sample: Nodes, segment: int, device: str) -> DataNode:
     )
 
 
-def augment(video: DataNode, sample: Nodes, tail: Tail) -> DataNode:
-    """Crop, resize, mirror, scale to 0..1: uint8 (S, H, W, 3) -> float32 (S, 3, size, size)."""
-    if "crop_start" in sample:
-        # Crop first: resize with a region of interest would read pixels beyond the crop.
-        video = fn.slice(video, start=sample["crop_start"], shape=sample["crop_shape"], axis_names="HW")
+def cropped(video: DataNode, sample: Nodes) -> DataNode:
+    """Frames uint8 (S, H, W, 3), cut to the crop where the worker did not. Before the resize: one with a region of
+    interest would read pixels beyond it.
+    """
+    if "crop_start" not in sample:
+        return video
+    cut = fn.slice(video, start=sample["crop_start"], shape=sample["crop_shape"], axis_names="HW")
+    return cast(DataNode, cut)
+
+
+def augment(video: DataNode, flip: DataNode, tail: Tail) -> DataNode:
+    """Resize, mirror, scale to 0..1, on the GPU: uint8 (S, H, W, 3) -> float32 (S, 3, size, size)."""
     size, dtype = [tail.output_size, tail.output_size], DALIDataType.FLOAT
-    # As float: nothing is rounded between the decoder and the network, and on the CPU it is the faster way.
+    # As float: nothing is rounded between the decoder and the network.
     resized = fn.resize(video, size=size, interp_type=DALIInterpType.INTERP_LINEAR, antialias=True, dtype=dtype)
     return fn.crop_mirror_normalize(
-        cast(DataNode, resized), mirror=sample["flip"], mean=[0.0], std=[255.0], dtype=dtype, output_layout="FCHW"
+        cast(DataNode, resized), mirror=flip, mean=[0.0], std=[255.0], dtype=dtype, output_layout="FCHW"
     )

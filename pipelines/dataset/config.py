@@ -33,8 +33,8 @@ class PipelineOptions:
     """Decode processes of each rank. Default: training_param.num_workers shared among the machine's ranks, at most one
     a core. 0: decode in the training process."""
     threads: Annotated[int, Ge(1)] | None = None
-    """Threads of each rank in which DALI decodes (frames, `gpu`, `gpu_whole`) and, without a GPU, crops and resizes.
-    Default: as many as decode processes; at least 8 where NVDEC decodes, as each thread has a decoder of its own."""
+    """Threads of each rank in which DALI decodes (frames, `gpu`, `gpu_whole`). Default: as many as decode processes; at
+    least 8 where NVDEC decodes, as each thread has a decoder of its own."""
     prefetch: Annotated[int, Ge(1)] = 2
     """Batches prepared ahead."""
     max_bad_fraction: Annotated[float, Interval(ge=0, le=1)] = 0.01

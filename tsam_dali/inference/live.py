@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from pipelines.audio.log_mel import SHORTEST_CUT, log_mel_columns, silent_spectrogram, spectrogram
+from pipelines.dali.resize import resized
 from pipelines.decode.stream import StreamFrame, read_stream
 from tsam_dali.config.load import Config
 from tsam_dali.model.precision import autocast
@@ -63,13 +63,8 @@ def follow(
 
 
 def prepare(frame: np.ndarray, size: int) -> Tensor:
-    """A frame uint8 (H, W, 3) as input of the network: float32 (3, size, size), 0..1.
-
-    Rounded to whole levels, torch's bilinear with antialias differs from DALI's in the outermost pixel only.
-    """
-    planes = torch.from_numpy(frame).permute(2, 0, 1)[None].float()  # (H, W, 3) -> (1, 3, H, W)
-    resized = interpolate(planes, (size, size), mode="bilinear", antialias=True, align_corners=False)
-    return resized[0].round().clamp(0, 255) / 255
+    """A frame uint8 (H, W, 3) as input of the network: float32 (3, size, size), 0..1."""
+    return resized(torch.from_numpy(frame)[None], size)[0] / 255
 
 
 class AudioFeed:

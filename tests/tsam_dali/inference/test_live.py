@@ -69,9 +69,8 @@ def test_a_stream_predicts_what_the_whole_clip_gives(without_audio, video):
     for one in moments[-1].classes:
         assert one.probability == pytest.approx(expected[one.label].item(), abs=1e-5)
         assert one.name == predictor.class_names[one.label]
-    # Through DALI, whose resize differs in the outermost pixels.
     whole = {one.label: one.probability for one in predictor.predict(video).classes}
-    assert all(one.probability == pytest.approx(whole[one.label], abs=0.05) for one in moments[-1].classes)
+    assert all(one.probability == pytest.approx(whole[one.label], abs=1e-5) for one in moments[-1].classes)
 
 
 def test_the_audio_of_the_past_is_heard(tmp_path):
