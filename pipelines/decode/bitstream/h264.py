@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pipelines.decode.bitstream.bits import Bits, number_of, same_unit, unit_at
+from pipelines.decode.bitstream.bits import Bits, same_unit, unescaped, unit_at
 from pipelines.decode.bitstream.sei import USER_DATA, alters_pictures, messages
 
 SLICE, IDR_SLICE, SEI, SPS, PPS = 1, 5, 6, 7, 8
@@ -105,12 +105,13 @@ class SliceReader:
         """The sequence, frame_num, whether it is of a field and of the bottom one, and the picture order count, modulo
         2 to the power of `order_bits`: the same in all slices of a picture. Numbers are read by hand, for speed.
         """
-        value, left = number_of(header)
+        data = unescaped(header)
+        value, left = int.from_bytes(data, "big"), 8 * len(data)
         try:
-            for _ in range(3):  # place, type, picture parameter set: as `Bits.golomb`
-                left -= 2 * (left - value.bit_length()) + 1
-                code, value = value >> left, value & (1 << left) - 1
-            sequence = self._sequences[self._sequence_of[code - 1]]
+            parameters, length = _BEGINNINGS[data[0]] or _beginning(value, left)
+            left -= length
+            value &= (1 << left) - 1
+            sequence = self._sequences[self._sequence_of[parameters]]
             if sequence.plain and kind == SLICE:
                 bits = sequence.frame_num_bits + sequence.order_bits
                 both = value >> left - bits
@@ -124,7 +125,7 @@ class SliceReader:
             if kind == IDR_SLICE:
                 rest.golomb()
             return sequence, frame_num, field, bottom, rest.read(sequence.order_bits)
-        except (KeyError, ValueError):
+        except (KeyError, ValueError, IndexError):
             return None
 
     def _keep_parameters(self, unit: bytes) -> bool:
@@ -143,6 +144,25 @@ class SliceReader:
         except ValueError:
             pass
         return True
+
+
+def _beginning(value: int, left: int) -> tuple[int, int]:
+    """The picture parameter set that a slice's header of `left` bits names, and the length of what stands before the
+    rest: place, type and this name, in bits. ValueError: they do not end there."""
+    bits = Bits(value, left)
+    _, _, parameters = bits.golomb(), bits.golomb(), bits.golomb()
+    return parameters, left - bits.left
+
+
+def _beginning_of_byte(byte: int) -> tuple[int, int] | None:
+    try:
+        return _beginning(byte, 8)
+    except ValueError:
+        return None
+
+
+_BEGINNINGS = [_beginning_of_byte(byte) for byte in range(256)]
+"""`_beginning` where it ends in the header's first byte, as of most pictures of one slice."""
 
 
 def _read_sequence(bits: Bits) -> tuple[int, Sequence]:
