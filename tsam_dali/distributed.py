@@ -17,6 +17,11 @@ Key = TypeVar("Key")
 Value = TypeVar("Value")
 ANSWER_SECONDS = 5
 """How long a rank that ends with an error waits for rank 0 to end with the same one."""
+STEP_LIMIT, PREPARATION_LIMIT = timedelta(minutes=30), timedelta(hours=12)
+"""How long a rank waits for the others: in a step, and while rank 0 works alone, as it does to index videos."""
+
+_preparation: list[dist.ProcessGroup] = []
+"""All ranks again, as a group that waits for PREPARATION_LIMIT; empty in a job of one process."""
 
 
 class Place(TypedDict):
@@ -50,7 +55,8 @@ def start(device: str | None = None) -> Job:
     """Join the job that torchrun describes, or be one process alone.
 
     Args:
-        device: "cpu" or "cuda"; default: cuda if there is one. Each local rank takes the GPU of its number.
+        device: "cpu" or "cuda"; default: cuda if there is one. Each local rank takes the GPU of its number, or, not
+            started by torchrun, the only one that it sees.
 
     Raises:
         ValueError: fewer GPUs than ranks.
@@ -59,15 +65,22 @@ def start(device: str | None = None) -> Job:
     local_rank, local_world = int(os.environ.get("LOCAL_RANK", 0)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     kind = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if kind == "cuda":
-        if torch.cuda.device_count() < local_world:
-            raise ValueError(
-                f"--device cuda: {counted(torch.cuda.device_count(), 'GPU')} here for {counted(local_world, 'rank')}"
-            )
-        torch.cuda.set_device(local_rank)
+        number = _gpu_number(local_rank, local_world)
+        torch.cuda.set_device(number)
     if world > 1:
-        # Rank 0 may index or make data for hours while the others wait.
-        dist.init_process_group("cpu:gloo,cuda:nccl" if kind == "cuda" else "gloo", timeout=timedelta(hours=12))
-    return Job(rank, world, local_world, torch.device(kind, local_rank) if kind == "cuda" else torch.device(kind))
+        dist.init_process_group("cpu:gloo,cuda:nccl" if kind == "cuda" else "gloo", timeout=STEP_LIMIT)
+        _preparation.append(dist.new_group(timeout=PREPARATION_LIMIT, backend="gloo"))
+    return Job(rank, world, local_world, torch.device(kind, number) if kind == "cuda" else torch.device(kind))
+
+
+def _gpu_number(local_rank: int, local_world: int) -> int:
+    """The GPU of this process: the one of its number, or the only one that a scheduler such as Slurm lets it see."""
+    count = torch.cuda.device_count()
+    if count == 1 and not dist.is_torchelastic_launched():
+        return 0
+    if count < local_world:
+        raise ValueError(f"--device cuda: {counted(count, 'GPU')} here for {counted(local_world, 'rank')}")
+    return local_rank
 
 
 def is_main() -> bool:
@@ -103,6 +116,7 @@ def check_alone() -> None:
 
 def stop() -> None:
     """Leave the job."""
+    _preparation.clear()
     if dist.is_initialized():
         dist.destroy_process_group()
 
@@ -117,7 +131,7 @@ def on_rank_0(work: Callable[[], Value]) -> Value:
             outcome[0] = work()
         except Exception as error:
             outcome[1] = error
-    dist.broadcast_object_list(outcome, device=torch.device("cpu"))
+    dist.broadcast_object_list(outcome, group=next(iter(_preparation), None), device=torch.device("cpu"))
     if outcome[1] is not None:
         raise outcome[1]
     return outcome[0]

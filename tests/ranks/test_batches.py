@@ -115,9 +115,29 @@ def test_before_the_job_is_joined_one_rank_of_a_machine_prints(monkeypatch, caps
     assert capsys.readouterr().err == printed
 
 
+def local_rank_1_of_2(monkeypatch, **more):
+    place = {"RANK": 1, "WORLD_SIZE": 2, "LOCAL_RANK": 1, "LOCAL_WORLD_SIZE": 2} | more
+    for name, value in place.items():
+        monkeypatch.setenv(name, str(value))
+
+
 def test_too_few_gpus_are_an_error_of_all_ranks_of_a_machine(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    for name, value in {"RANK": 0, "WORLD_SIZE": 2, "LOCAL_RANK": 0, "LOCAL_WORLD_SIZE": 2}.items():
-        monkeypatch.setenv(name, str(value))
+    local_rank_1_of_2(monkeypatch, TORCHELASTIC_RUN_ID="none")
     with pytest.raises(ValueError, match="1 GPU here for 2 ranks"):
         distributed.start("cuda")
+
+
+@pytest.mark.parametrize(("visible", "number"), [(1, 0), (2, 1)])
+def test_a_rank_that_torchrun_did_not_start_takes_the_only_gpu_that_it_sees(monkeypatch, visible, number):
+    """As under Slurm, which shows each task its own GPU."""
+    chosen, groups = [], []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: visible)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    monkeypatch.setattr(torch.distributed, "init_process_group", lambda *_, timeout: groups.append(timeout))
+    monkeypatch.setattr(torch.distributed, "new_group", lambda timeout, backend: groups.append(timeout))
+    local_rank_1_of_2(monkeypatch)
+    assert distributed.start("cuda").device == torch.device("cuda", number)
+    assert chosen == [number]
+    assert groups[0] < groups[1]  # a hang is told soon, work of rank 0 alone may take long
+    distributed.stop()

@@ -1,5 +1,6 @@
 """The state of training: network, optimizer, schedule, loss scaler, moving average; new or from a checkpoint."""
 
+import inspect
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -15,6 +16,12 @@ from tsam_dali.model.tsam import TSAM
 from tsam_dali.training.metrics import Metrics
 from tsam_dali.training.nan_guard import MOST_SKIPPED, NanGuard
 from tsam_dali.training.optim import build_optimizer, build_schedule, load_optimizer
+
+_SETTING = "forward_sync_buffers"
+if _SETTING not in inspect.signature(DistributedDataParallel).parameters:  # before PyTorch 2.13
+    _SETTING = "broadcast_buffers"
+NO_BROADCAST: dict[str, Any] = {_SETTING: False}
+"""Buffers are not sent around in each step: `same_buffers` does it before they are used."""
 
 
 @dataclass(kw_only=True)
@@ -52,7 +59,12 @@ class TrainState:
         model = cast(nn.Module, torch.compile(self.network)) if compiled else self.network
         if self.job.world > 1:
             on_gpu = self.job.device.type == "cuda"
-            model = DistributedDataParallel(model, device_ids=[self.job.device] if on_gpu else None)
+            model = DistributedDataParallel(
+                model,
+                device_ids=[self.job.device] if on_gpu else None,
+                gradient_as_bucket_view=True,
+                **NO_BROADCAST,
+            )
             if not on_gpu and self.job.world > 2:  # the sum of two has one order
                 model.register_comm_hook(None, mean_in_rank_order)
         self.model = model
