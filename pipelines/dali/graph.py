@@ -18,6 +18,7 @@ _FRAMES = (DALIDataType.UINT8, 4, "FHWC")
 _BYTES = (DALIDataType.UINT8, 1, "")
 _INPUTS = {
     "frames": (DALIDataType.INT32, 1, ""),
+    "places": (DALIDataType.INT32, 1, ""),
     "crop_start": (DALIDataType.INT32, 1, ""),
     "crop_shape": (DALIDataType.INT32, 1, ""),
     "flip": (DALIDataType.INT32, 0, ""),
@@ -98,6 +99,7 @@ def _unused(source: ClipSource, tail: Tail) -> set[str]:
     decoded = isinstance(source.video_input, DecodedVideo)
     unneeded = {
         "frames": decoded,
+        "places": decoded or isinstance(source.video_input, JpegFrames),
         "crop_start": decoded,  # the workers pass on no more than the crop
         "crop_shape": decoded,
         "look": not tail.look,
@@ -120,8 +122,11 @@ def decode(sample: Nodes, source: ClipSource, on_gpu: bool) -> DataNode:
     encoded = sample["video"]
     if isinstance(source.video_input, WholeVideo):
         encoded = fn.io.file.read(encoded, dont_use_mmap=True)  # type: ignore[attr-defined]  # not in DALI's stubs
+    device = "mixed" if on_gpu else "cpu"
     # Without pad_mode="none" a frame beyond the end would silently be black.
-    return fn.decoders.video(encoded, device="mixed" if on_gpu else "cpu", frames=sample["frames"], pad_mode="none")
+    frames = fn.decoders.video(encoded, device=device, frames=sample["frames"], pad_mode="none")
+    # The decoder would begin anew at frame 0 for a number that is asked for twice.
+    return cast(DataNode, fn.sequence_rearrange(cast(DataNode, frames), new_order=sample["places"]))
 
 
 def _decode_jpeg(sample: Nodes, segment: int, device: str) -> DataNode:

@@ -27,7 +27,8 @@ class Sample(NamedTuple):
     """The arrays of one sample, in the order in which the graph takes them."""
 
     video: np.ndarray  # frames, uint8 (S, H, W, 3), or what the graph decodes, uint8 (bytes,); see `inputs`
-    frames: np.ndarray  # which frames of that file, or where each of the JPEG files ends, int32 (S,)
+    frames: np.ndarray  # which frames of that file, each once, or where each of the JPEG files ends, int32 (N,)
+    places: np.ndarray  # of the wanted frames among these, int32 (S,)
     crop_start: np.ndarray  # y, x in pixels, of frames that are not cropped yet, int32 (2,)
     crop_shape: np.ndarray  # height, width in pixels, int32 (2,)
     flip: np.ndarray  # 0 or 1, int32 ()
@@ -123,9 +124,11 @@ class ClipSource:
 
 def _sample(video, frames, plan: sampling.Plan, audio, meta: tuple[int, int, int], reason: str) -> Sample:
     text = reason.encode(errors="backslashreplace")[:REASON_BYTES].ljust(REASON_BYTES, b"\0")
+    frames, places = np.unique(frames, return_inverse=True)
     return Sample(
         video=video,
-        frames=np.asarray(frames, np.int32),
+        frames=frames.astype(np.int32),
+        places=places.astype(np.int32),
         crop_start=np.array(plan.crop[:2], np.int32),
         crop_shape=np.array(plan.crop[2:], np.int32),
         flip=np.array(plan.flip, np.int32),

@@ -89,7 +89,8 @@ def test_validation_frames_are_the_middle_ones(clips, codec):
 @pytest.mark.parametrize("decode", ["gpu", "gpu_whole"])
 def test_the_gpu_ways_in_give_the_same_pictures(decode, tmp_path):
     """The same graphs, with DALI's CPU decoder, which takes VP9. Its colors are rounded otherwise."""
-    clips = [make_clip(tmp_path, i, size, "vp9") for i, size in enumerate(SIZES[:4])]
+    clips = [make_clip(tmp_path, i, size, "vp9") for i, size in enumerate(SIZES[:3])]
+    clips.append(make_clip(tmp_path, 3, SIZES[3], "vp9", frames=3))  # of five segments, some see the same frame
     look = {"RandomHorizontalFlip": True}
     reference = batches(settings(look=look, batch_size=4), "training", clips, 3)
     found = batches(settings(look=look, batch_size=4, pipeline={"decode": decode}), "training", clips, 3)
