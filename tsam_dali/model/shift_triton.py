@@ -12,8 +12,8 @@ from torch import Tensor
 from tsam_dali.model.shift_spec import ShiftSpec
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32)
-PIXELS, CHANNELS = 16, 128
-"""A program's tile: so many pixels of a frame, so many of their channels. Not tuned."""
+PIXELS, MOST_CHANNELS = 64, 128
+"""A program's tile: so many pixels of a frame, at most so many of their channels. Not tuned."""
 
 
 def takes(x: Tensor) -> bool:
@@ -28,18 +28,28 @@ def shift_channels_last(x: Tensor, spec: ShiftSpec, transposed: bool = False) ->
     """
     out = torch.empty_like(x)
     images, channels, height, width = x.shape
-    group = spec.group(channels)
-    grid = (images, triton.cdiv(height * width, PIXELS), triton.cdiv(channels, CHANNELS))
+    constants = tile(channels, spec) | {"TRANSPOSED": transposed}
+    grid = (images, triton.cdiv(height * width, PIXELS), triton.cdiv(channels, constants["CHANNELS"]))
     with torch.cuda.device_of(x):  # Triton starts kernels on the current GPU, which may be another one
-        shift_kernel[grid](
-            *(x, out, channels, height * width, spec.segments, spec.video_segments),
-            *(
-                max(group, 1),
-                2 * spec.depth * group,
-            ),  # the kernel divides by the size of a group, even where nothing moves
-            *(spec.edge == "keep", spec.causal, transposed, PIXELS, CHANNELS),
-        )
+        shift_kernel[grid](x, out, channels, height * width, **constants)
     return out
+
+
+def tile(channels: int, spec: ShiftSpec) -> dict[str, int]:
+    """What the kernel is compiled for. With constants in place of numbers it divides by none, and sees that neighbouring
+    channels move together: then it loads and stores 16 bytes at a time.
+    """
+    group = spec.group(channels)
+    return {
+        "SEGMENTS": spec.segments,
+        "VIDEO_SEGMENTS": spec.video_segments,
+        "GROUP": max(group, 1),  # the kernel divides by it, even where nothing moves
+        "MOVED_CHANNELS": 2 * spec.depth * group,
+        "KEEP": spec.edge == "keep",
+        "CAUSAL": spec.causal,
+        "PIXELS": PIXELS,
+        "CHANNELS": min(MOST_CHANNELS, triton.next_power_of_2(channels)),
+    }
 
 
 @triton.jit
@@ -48,15 +58,15 @@ def shift_kernel(
     out_ptr,
     channels,
     pixels,
-    segments,
-    video_segments,
-    group,
-    moved_channels,
+    SEGMENTS: tl.constexpr,
+    VIDEO_SEGMENTS: tl.constexpr,
+    GROUP: tl.constexpr,
+    MOVED_CHANNELS: tl.constexpr,
     KEEP: tl.constexpr,
     CAUSAL: tl.constexpr,
-    TRANSPOSED: tl.constexpr,
     PIXELS: tl.constexpr,
     CHANNELS: tl.constexpr,
+    TRANSPOSED: tl.constexpr,
 ):
     """A tile of one frame; memory holds (B, T, H*W, C)."""
     image = tl.program_id(0).to(tl.int64)  # offsets may be larger than 2^31
@@ -65,19 +75,19 @@ def shift_kernel(
     inside = (pixel < pixels)[:, None] & (channel < channels)[None, :]
     here = (image * pixels + pixel)[:, None] * channels + channel[None, :]
 
-    t = (image % segments).to(tl.int32)
-    kind = channel // group  # 0, 2, ...: from later frames; 1, 3, ...: from earlier ones
+    t = (image % SEGMENTS).to(tl.int32)
+    kind = channel // GROUP  # 0, 2, ...: from later frames; 1, 3, ...: from earlier ones
     distance = kind // 2 + 1
     step = tl.where(kind % 2 == 0, distance, -distance)
-    moves = (channel < moved_channels) & (t < video_segments)
+    moves = (channel < MOVED_CHANNELS) & (t < VIDEO_SEGMENTS)
     if CAUSAL:
         moves = moves & (kind % 2 == 1)
-    partnered = (t + step >= 0) & (t + step < video_segments)  # this frame's values come from frame t + step
+    partnered = (t + step >= 0) & (t + step < VIDEO_SEGMENTS)  # this frame's values come from frame t + step
 
     own = (moves & partnered) == 0 if KEEP else moves == 0  # (Triton's interpreter has no `~` for truth values)
     if TRANSPOSED:
         step = -step  # this frame's values were used by frame t - step
-    used = (moves & (t + step >= 0) & (t + step < video_segments)) != 0
+    used = (moves & (t + step >= 0) & (t + step < VIDEO_SEGMENTS)) != 0
     there = here + (step.to(tl.int64) * pixels * channels)[None, :]
     value = tl.load(x_ptr + here, mask=inside & own[None, :], other=0.0).to(tl.float32)
     value += tl.load(x_ptr + there, mask=inside & used[None, :], other=0.0).to(tl.float32)

@@ -1,6 +1,7 @@
 """The Triton kernel: its numbers in Triton's interpreter equal the portable shift's, and it compiles for GPUs."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -49,24 +50,34 @@ def test_its_numbers_are_those_of_the_slices():
     assert done.stdout == "120 equal\n"
 
 
+LAYERS = [(64, 8, 1), (256, 8, 4), (512, 4, 4), (2048, 8, 3)]  # channels, f_div, depth
+WIDE = re.compile(r"(?:ld|st)\.global\S*\.v4\.b32")  # 16 bytes of a thread
+
+
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("dtype", ["fp16", "bf16", "fp32"])
-def test_it_compiles_for_gpus(dtype, transposed, tmp_path, monkeypatch):
-    """For compute capability 8.0, without a GPU."""
+@pytest.mark.parametrize(("channels", "f_div", "depth"), LAYERS)
+def test_it_compiles_for_gpus(channels, f_div, depth, dtype, transposed, tmp_path, monkeypatch):
+    """For compute capability 9.0, without a GPU: no divisions, and wide accesses where eight channels move together."""
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     from triton.backends.compiler import GPUTarget
 
-    from tsam_dali.model.shift_triton import CHANNELS, PIXELS, shift_kernel
+    from tsam_dali.model.shift_triton import shift_kernel, tile
 
-    constants = {"KEEP": True, "CAUSAL": False, "TRANSPOSED": transposed, "PIXELS": PIXELS, "CHANNELS": CHANNELS}
-    numbers = ("channels", "pixels", "segments", "video_segments", "group", "moved_channels")
-    signature = {"x_ptr": f"*{dtype}", "out_ptr": f"*{dtype}"} | dict.fromkeys(numbers, "i32")
+    spec = ShiftSpec(17, 16, f_div, depth, "keep")
+    constants = tile(channels, spec) | {"TRANSPOSED": transposed}
+    signature = {"x_ptr": f"*{dtype}", "out_ptr": f"*{dtype}", "channels": "i32", "pixels": "i32"}
+    multiples = {(i,): [["tt.divisibility", 16]] for i in range(3)}  # as the kernel is started, but for odd sizes
     source = triton.compiler.ASTSource(
-        shift_kernel, signature | dict.fromkeys(constants, "constexpr"), constexprs=constants
+        shift_kernel, signature | dict.fromkeys(constants, "constexpr"), constexprs=constants, attrs=multiples
     )
-    compiled = triton.compile(source, target=GPUTarget("cuda", 80, 32))
-    assert "ld.global" in compiled.asm["ptx"]
+    compiled = triton.compile(source, target=GPUTarget("cuda", 90, 32))
     assert compiled.asm["cubin"]
+    code = compiled.asm["ptx"]
+    assert not re.search(r"\b(div|rem)\.", code)
+    accesses = re.findall(r"(?:ld|st)\.global\S*", code)
+    if spec.group(channels) % 16 == 0:
+        assert accesses and all(WIDE.fullmatch(access) for access in accesses), set(accesses)
 
 
 @pytest.mark.gpu
