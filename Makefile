@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
+# DALI for the CUDA of the driver; without one, any will do.
+CUDA ?= $(if $(shell nvidia-smi 2>/dev/null | grep 'CUDA Version: 1[3-9]'),cuda13,cuda12)
 
 .PHONY: demo bench bench-full bench-documents bench-gpu faults faults-short mutations test test-slow test-gpu lint format clean
 
@@ -86,5 +88,5 @@ clean:
 # The environment variable, not the option -c: it also replaces a constraint that the machine's own settings name.
 $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	test -d .venv || $(PYTHON) -m venv .venv
-	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --editable ".[cuda12,test,dev]"
+	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --editable ".[$(CUDA),test,dev]"
 	touch $(INSTALLED)

@@ -53,7 +53,7 @@ def change_colors_on_gpu(frames: Tensor, look: Tensor) -> None:
         for kind in (CONTRAST, SATURATION):
             _mix(frames, torch.where(kinds == kind, factor, 1), kind)
         frames.mul_(_of_clips(torch.where(kinds == BRIGHTNESS, factor, 1), frames)).clamp_(0, 1)
-        turned = (kinds == HUE).nonzero().flatten().to(frames.device)
+        turned = (kinds == HUE).nonzero().flatten().to(frames.device, non_blocking=True)
         if len(turned):
             turns = _of_clips(factor[kinds == HUE] / TURN, frames)[:, :, 0]
             frames.index_copy_(0, turned, _hue_turned(frames.index_select(0, turned), turns))
@@ -64,15 +64,15 @@ def _mix(frames: Tensor, share: Tensor, kind: int) -> None:
     """So much of each clip and the rest of grey: of each pixel's for saturation, of the frame's mean for contrast."""
     if (share == 1).all():
         return
-    grey = torch.tensor([GREY]).to(frames) @ frames  # (1, 3) @ (B, S, 3, H*W) -> (B, S, 1, H*W)
+    grey = torch.tensor([GREY]).to(frames, non_blocking=True) @ frames  # (1, 3) @ (B, S, 3, H*W) -> (B, S, 1, H*W)
     if kind == CONTRAST:
         grey = grey.mean(3, keepdim=True)
     frames.lerp_(grey.expand_as(frames), _of_clips(1 - share, frames)).clamp_(0, 1)
 
 
 def _of_clips(values: Tensor, frames: Tensor) -> Tensor:
-    """(B,) -> (B, 1, 1, 1), on the device of the frames."""
-    return values.to(frames).view(-1, 1, 1, 1)
+    """(B,) -> (B, 1, 1, 1), on the device of the frames; the host does not wait for it."""
+    return values.to(frames, non_blocking=True).view(-1, 1, 1, 1)
 
 
 def _hue_turned(frames: Tensor, turns: Tensor) -> Tensor:
@@ -83,7 +83,7 @@ def _hue_turned(frames: Tensor, turns: Tensor) -> Tensor:
     divisor = torch.where(chroma > 0, chroma, 1)
     hue = torch.where(value == green, (blue - red) / divisor + 2, (red - green) / divisor + 4)
     hue = torch.where(value == red, (green - blue) / divisor, hue) + turns
-    places = torch.tensor([5.0, 3.0, 1.0]).to(frames).view(3, 1)
+    places = torch.tensor([5.0, 3.0, 1.0]).to(frames, non_blocking=True).view(3, 1)
     place = (hue.unsqueeze(2) + places).remainder(6)
     return value.unsqueeze(2) - chroma.unsqueeze(2) * torch.minimum(place, 4 - place).clamp(0, 1)
 

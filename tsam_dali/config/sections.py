@@ -96,7 +96,7 @@ class TrainingParam:
     """Decay per step of a moving average of the weights, e.g. 0.9998, which is validated and saved as well. 0: none."""
     batch_norm: Literal["train", "partial", "frozen", "sync"] = "train"
     """BatchNorm: `train`; `frozen`: fixed statistics and weights; `partial`: frozen except the first (TSM); `sync`:
-    statistics over all ranks (GPUs only)."""
+    statistics over all ranks (GPUs only; PyTorch waits for the GPU once in each layer)."""
     freeze: dict[str, Annotated[int, Ge(0)]] = field(default_factory=dict)
     """Parts that are frozen until an epoch, e.g. {"layer1": 5}: names of the backbone, as `python -m tsam_dali.model`
     prints them, or `head`."""

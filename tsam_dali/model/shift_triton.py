@@ -36,8 +36,8 @@ def shift_channels_last(x: Tensor, spec: ShiftSpec, transposed: bool = False) ->
 
 
 def tile(channels: int, spec: ShiftSpec) -> dict[str, int]:
-    """What the kernel is compiled for. With constants in place of numbers it divides by none, and sees that neighbouring
-    channels move together: then it loads and stores 16 bytes at a time.
+    """What the kernel is compiled for. With constants in place of numbers it divides by none, and sees that
+    neighbouring channels move together: then it loads and stores 16 bytes at a time.
     """
     group = spec.group(channels)
     return {

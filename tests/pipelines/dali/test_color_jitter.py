@@ -48,7 +48,11 @@ def test_colors_are_torchvisions(change):
 def test_on_a_gpu():
     drawn, video = plans(48, blur=True), clips(48)
     found = video.cuda()
-    color_jitter.change_look(found, look(drawn))
+    torch.cuda.set_sync_debug_mode("error")  # the host must not wait
+    try:
+        color_jitter.change_look(found, look(drawn))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
     color_jitter.change_look(video, look(drawn))
     torch.testing.assert_close(found.cpu(), video, rtol=0, atol=1e-4)
 
