@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from math import lcm
-from typing import Any, TypedDict, TypeVar
+from typing import Any, TypedDict, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -69,7 +69,8 @@ def start(device: str | None = None) -> Job:
         torch.cuda.set_device(number)
     if world > 1:
         dist.init_process_group("cpu:gloo,cuda:nccl" if kind == "cuda" else "gloo", timeout=STEP_LIMIT)
-        _preparation.append(dist.new_group(timeout=PREPARATION_LIMIT, backend="gloo"))
+        group = dist.new_group(timeout=PREPARATION_LIMIT, backend="gloo")
+        _preparation.append(cast(dist.ProcessGroup, group))  # of which this rank is one
     return Job(rank, world, local_world, torch.device(kind, number) if kind == "cuda" else torch.device(kind))
 
 

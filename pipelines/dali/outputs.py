@@ -1,6 +1,7 @@
 """What a pipeline gives, as torch tensors, batch after batch."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from nvidia.dali import Pipeline
@@ -27,7 +28,7 @@ def cpu_outputs(pipeline: Pipeline, names: Sequence[str], size: int) -> Iterator
     `to_video`.
     """
     while True:
-        outputs = dict(zip(names, pipeline.run(), strict=True))
+        outputs: dict[str, Any] = dict(zip(names, pipeline.run(), strict=True))  # of DALI's tensor lists
         crops = [torch.from_dlpack(sample) for sample in outputs.pop("video")]
         flips = outputs.pop("flip").as_array()
         # Copies: DALI writes the next batch into the same memory.
