@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tsam_dali.cli.common import add_config_arguments, check_checkpoint, friendly_errors, parser
+from tsam_dali.cli.common import add_config_arguments, check_checkpoint, friendly_errors, importing, parser
 from tsam_dali.config import load_config
 from tsam_dali.config.load import config_from_dict
 from tsam_dali.config.sections import ShiftTemporal
@@ -38,11 +38,12 @@ def main() -> None:
     config = load_config(args.data, args.config, args.set)
 
     # PyTorch takes seconds to import: wrong arguments and settings are reported before.
-    from tsam_dali.model.backbone import create_backbone
-    from tsam_dali.weights import load_weights
-    from tsam_dali.weights.checkpoint import save_checkpoint
-    from tsam_dali.weights.formats import read_weights
-    from tsam_dali.weights.load import check_fit
+    with importing():
+        from tsam_dali.model.backbone import create_backbone
+        from tsam_dali.weights import load_weights
+        from tsam_dali.weights.checkpoint import save_checkpoint
+        from tsam_dali.weights.formats import read_weights
+        from tsam_dali.weights.load import check_fit
 
     backbone = create_backbone(config.model)
     file = read_weights(args.source, backbone.pretrained_cfg["classifier"])

@@ -84,11 +84,6 @@ def _gpu_number(local_rank: int, local_world: int) -> int:
     return local_rank
 
 
-def is_main() -> bool:
-    """Whether this process is rank 0, known before it has joined the job."""
-    return os.environ.get("RANK", "0") == "0"
-
-
 def should_report(text: str) -> bool:
     """Whether this rank is the one to print an error with which it ends.
 

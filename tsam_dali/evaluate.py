@@ -33,7 +33,7 @@ from typing import get_args, get_type_hints
 
 from pipelines.parallel.malloc import keep_freed_memory
 from pipelines.sampling.views import Views
-from tsam_dali.cli.common import add_device_argument, check_checkpoint, friendly_errors, parser, positive
+from tsam_dali.cli.common import add_device_argument, check_checkpoint, friendly_errors, importing, parser, positive
 from tsam_dali.cli.dataclass_options import add_option_arguments, options_of
 from tsam_dali.config.load import change_config, check_changes
 from tsam_dali.evaluation.options import EvaluationOptions
@@ -55,10 +55,11 @@ def main() -> None:
         )
 
     # PyTorch and DALI take seconds to import: arguments are checked before.
-    from tsam_dali import distributed
-    from tsam_dali.evaluation.evaluator import choose_views
-    from tsam_dali.evaluation.runner import default_folder, report_evaluation
-    from tsam_dali.weights.trained import network_of, read_trained
+    with importing():
+        from tsam_dali import distributed
+        from tsam_dali.evaluation.evaluator import choose_views
+        from tsam_dali.evaluation.runner import default_folder, report_evaluation
+        from tsam_dali.weights.trained import network_of, read_trained
 
     trained = read_trained(args.checkpoint)
     config = change_config(trained.config, args.data, args.set)

@@ -14,7 +14,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from tsam_dali.cli.common import check_checkpoint, friendly_errors, named, parser
+from tsam_dali.cli.common import check_checkpoint, friendly_errors, importing, named, parser
 
 
 @friendly_errors
@@ -24,11 +24,12 @@ def main() -> None:
     check_checkpoint(args.checkpoint)
 
     # PyTorch takes seconds to import: arguments are checked before.
-    from tsam_dali.inference.export_formats import check_format, write_network
-    from tsam_dali.inference.model_card import model_card
-    from tsam_dali.inference.preprocessing import preprocessing
-    from tsam_dali.weights.export_folder import write_folder
-    from tsam_dali.weights.trained import network_of, read_trained
+    with importing():
+        from tsam_dali.inference.export_formats import check_format, write_network
+        from tsam_dali.inference.model_card import model_card
+        from tsam_dali.inference.preprocessing import preprocessing
+        from tsam_dali.weights.export_folder import write_folder
+        from tsam_dali.weights.trained import network_of, read_trained
 
     if args.out:
         check_format(args.out)  # before the checkpoint is read

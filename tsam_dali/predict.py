@@ -54,6 +54,7 @@ from tsam_dali.cli.common import (
     add_device_argument,
     check_checkpoint,
     friendly_errors,
+    importing,
     make_folder,
     named,
     parser,
@@ -80,8 +81,9 @@ def main() -> None:
     paths = find_inputs(args.inputs)
 
     # PyTorch and DALI take seconds to import: arguments are checked before.
-    from tsam_dali import distributed
-    from tsam_dali.inference.predictor import Predictor
+    with importing():
+        from tsam_dali import distributed
+        from tsam_dali.inference.predictor import Predictor
 
     distributed.check_alone()
     predictor = Predictor(args.checkpoint, distributed.start(args.device).device)

@@ -16,25 +16,34 @@ if __name__ == "__main__":
 
 import argparse
 import logging
+import os
 import signal
 import sys
 from contextlib import nullcontext
+from functools import partial
+from typing import Any
 
 from pipelines.dataset.clips import Clip
 from pipelines.dataset.list_file import SPLITS
 from pipelines.dataset.load import load_data
 from pipelines.files.words import counted
 from pipelines.parallel.malloc import keep_freed_memory
+from pipelines.parallel.processes import STOPPING, block_signals
+from pipelines.sampling.batch_order import TrainingOrder
 from tsam_dali.cli.common import (
     add_config_arguments,
     add_device_argument,
     check_checkpoint,
     config_arguments,
     friendly_errors,
+    importing,
+    is_main,
     parser,
 )
 from tsam_dali.cli.example import ensure_example, ensure_example_audio
 from tsam_dali.config.load import Config, load_config
+from tsam_dali.config.sections import PUBLISHED
+from tsam_dali.runs.folder import RunFolder
 from tsam_dali.runs.signals import EXIT_CODE, Interrupted, StopRequest
 
 log = logging.getLogger("tsam_dali")
@@ -45,12 +54,10 @@ def main() -> None:
     args = parse_arguments(__doc__)
     keep_freed_memory()
     config = load_config(args.data, args.config, args.set)
-
-    # PyTorch and DALI take seconds to import: arguments and settings are checked before.
-    from tsam_dali import distributed
-    from tsam_dali.runs.epochs import train, validate
-    from tsam_dali.runs.folder import RunFolder
-    from tsam_dali.runs.initial_network import weight_file
+    if not (args.resume or args.fine_tune or args.validate or config.model.weights in ("", *PUBLISHED)):
+        check_checkpoint(config.model.weights)
+    prepare = partial(prepare_example if args.validate else prepare_data, args, config)
+    alone = int(os.environ.get("WORLD_SIZE", 1)) == 1
 
     with RunFolder(config, "dry_run" if args.dry_run else args.run_id) as folder:
         of_this_run = not args.validate and (args.resume or args.dry_run or not folder.checkpoints)
@@ -58,16 +65,24 @@ def main() -> None:
         try:
             with folder.reported() if of_this_run else nullcontext():
                 stop.install()
+                prepared: Any = prepare() if alone else None
+                # PyTorch and DALI take seconds to import: arguments, settings and, without other ranks, data are
+                # checked before.
+                with importing(), block_signals(*STOPPING):
+                    from tsam_dali import distributed
+                    from tsam_dali.runs.epochs import train, validate
+                    from tsam_dali.runs.initial_network import weight_file
                 job = distributed.start(args.device)
+                if not alone:
+                    prepared = distributed.on_rank_0(prepare)
                 if args.validate:
-                    distributed.on_rank_0(lambda: prepare_example(args, config))
                     validate(args, config, job, folder)
                 else:
-                    clips, num_class = distributed.on_rank_0(lambda: prepare_data(args, config))
+                    clips, num_class = prepared
                     weights = distributed.on_rank_0(lambda: weight_file(args, config, folder))
                     train(args, config, job, clips, num_class, weights, folder, stop)
         except (Interrupted, KeyboardInterrupt) as stopped:
-            if distributed.is_main():
+            if is_main():
                 reason = str(stopped) or "ended by a second Ctrl-C"
                 steps = counted(folder.step, "step is", "steps are")
                 kept = f"; {steps} done and saved, continue with --resume auto" if of_this_run else ""
@@ -81,6 +96,13 @@ def prepare_data(args: argparse.Namespace, config: Config) -> tuple[dict[str, li
     prepare_example(args, config)
     data = load_data(config, SPLITS)
     log.info("%s", ", ".join(counted(len(members), f"{split} clip") for split, members in data.clips.items()))
+    options = config.training_param
+    TrainingOrder(  # raises ValueError where the batch is too large
+        num_clips=len(data.clips["training"]),
+        batch_size=options.batch_size,
+        seed=options.seed,
+        repeats=options.repeats,
+    )
     return data.clips, data.num_class
 
 
@@ -125,7 +147,7 @@ def parse_arguments(about: str) -> argparse.Namespace:
     if args.resume not in (None, "auto"):
         check_checkpoint(args.resume)
     for weights in filter(None, (args.fine_tune, args.validate)):
-        if not weights.isidentifier():  # names of published weights are identifiers
+        if weights not in PUBLISHED:
             check_checkpoint(weights)
     return args
 

@@ -22,7 +22,7 @@ from benchmarks.training.end_to_end_variants import (
     total,
 )
 from tests.helpers.processes import ROOT
-from tsam_dali.model.backbone import FAMILY_NAMES
+from tsam_dali.config.timm_names import FAMILY_NAMES
 
 PAGE = (ROOT / "docs" / "benchmarks.md").read_text()
 README = (ROOT / "README.md").read_text()

@@ -1,14 +1,17 @@
 """Shared by all commands: their parser, the arguments of the settings, number types, readable errors."""
 
 import argparse
+import ctypes
 import functools
+import gc
 import io
 import itertools
 import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pipelines.files.unicode_names import locale_hint, name_hint
@@ -75,13 +78,25 @@ def _device(text: str) -> str:
             f"expected cpu or cuda, got {text}. Several GPUs: CUDA_VISIBLE_DEVICES=0,1 torchrun --nproc_per_node 2 -m "
             "tsam_dali.train ..."
         )
+    if text == "cuda":
+        try:
+            ctypes.CDLL("libcuda.so.1")
+        except OSError:
+            raise argparse.ArgumentTypeError("cuda needs a GPU, but this machine has no NVIDIA driver") from None
     return text
 
 
 def check_checkpoint(path: str | Path) -> None:
-    """Raise ValueError if a checkpoint or other weights do not exist, before PyTorch is imported to read them."""
+    """Raise ValueError if a checkpoint or other weights do not exist, or are a file of another kind, before PyTorch is
+    imported to read them.
+    """
     if not os.path.exists(path):
         raise ValueError(f"{path}: no such checkpoint, nor a file or folder with weights{name_hint(path)}")
+    if os.path.isfile(path):
+        with open(path, "rb") as file:
+            start = file.read(9)
+        if not start.startswith((b"PK", b"\x80")) and start[8:] != b"{":  # ZIP or pickle, as torch writes; safetensors
+            raise ValueError(f"{path}: damaged, or not a file with weights: it begins with {start!r}")
 
 
 def printable(text: str) -> str:
@@ -118,6 +133,21 @@ def new_folder(path: Path) -> Path:
     raise AssertionError("not reached")
 
 
+def is_main() -> bool:
+    """Whether this process is rank 0 of its job."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Import large packages. What they make stays: to look for garbage among it costs 0.7 of 5 seconds."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 def friendly_errors(main: Callable[[], None]) -> Callable[[], None]:
     """Print errors in a user's input (any ValueError) or with a file without a traceback; exit with 2.
 
@@ -126,7 +156,7 @@ def friendly_errors(main: Callable[[], None]) -> Callable[[], None]:
 
     @functools.wraps(main)
     def command() -> None:
-        level = logging.INFO if os.environ.get("RANK", "0") == "0" else logging.WARNING  # all ranks log the same
+        level = logging.INFO if is_main() else logging.WARNING  # all ranks log the same
         logging.basicConfig(format="%(levelname)s: %(message)s", level=level)
         if isinstance(sys.stdout, io.TextIOWrapper):  # names may hold what this terminal cannot show
             sys.stdout.reconfigure(errors="backslashreplace")
@@ -151,8 +181,10 @@ def friendly_errors(main: Callable[[], None]) -> Callable[[], None]:
 
 def _rank_prefix(text: str) -> str | None:
     """The prefix of the lines of an error of this rank; None if another rank prints it."""
-    from tsam_dali import distributed  # takes seconds: not for tools
+    if "torch" in sys.modules:  # else this process has not joined the job, and to import it takes seconds
+        from tsam_dali import distributed
 
-    if not distributed.should_report(text):
-        return None
-    return "" if distributed.is_main() else f"rank {os.environ['RANK']}: "
+        reports = distributed.should_report(text)
+    else:
+        reports = os.environ.get("LOCAL_RANK", "0") == "0"
+    return None if not reports else "" if is_main() else f"rank {os.environ['RANK']}: "

@@ -23,7 +23,7 @@ def ensure_example(dataset: Dataset) -> None:
 
 def ensure_example_audio(dataset: Dataset, arguments: Sequence[str]) -> None:
     """The same for its log-mel store; `arguments` are those of tools/precompute_audio.py."""
-    if _is_example(dataset) and not dataset.mels.exists():
+    if _is_example(dataset) and dataset.root.exists() and not dataset.mels.exists():
         print(f"{dataset.mels} does not exist: computing the log-mel spectrograms", flush=True)
         _run("precompute_audio.py", *arguments)
 

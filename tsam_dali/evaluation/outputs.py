@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import confusion_matrix
 
 from pipelines.files.atomic import replacing
 from pipelines.files.words import counted
@@ -42,6 +41,8 @@ def write_evaluation(
         about: what else the summary says: checkpoint, views, versions, ...
         title: of the page.
     """
+    from sklearn.metrics import confusion_matrix  # takes a second: not for training, which writes none of this
+
     lines = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in prediction_lines(evaluation, names))
     _write(folder / "predictions.jsonl", lines)
     record = summary(evaluation) | {"class_names": list(names)} | about

@@ -1,21 +1,16 @@
 """The 2D network that runs on single images: a timm model whose residual branches take the temporal shift."""
 
-import difflib
 from typing import Any, cast
 
 import timm
-from timm.models import convnext, efficientnet, mobilenetv3, regnet, resnet, resnetv2
+from timm.models import convnext, regnet, resnet, resnetv2
 from timm.models._efficientnet_blocks import EdgeResidual, InvertedResidual, UniversalInvertedResidual
 from torch import nn
 
-from tsam_dali.config.sections import PUBLISHED, Model, ShiftTemporal
+from tsam_dali.config.sections import Model, ShiftTemporal
+from tsam_dali.config.timm_names import network_problem, timm_name
 from tsam_dali.model.shift import TemporalShift
 from tsam_dali.model.shift_spec import ShiftSpec
-
-FAMILIES = (resnet, resnetv2, regnet, efficientnet, mobilenetv3, convnext)
-FAMILY_NAMES = (
-    "ResNet (also -D, ResNeXt, wide, SE, ECA), ResNetV2, RegNet, MobileNet V2 to V4, EfficientNet V1 and V2, ConvNeXt"
-)
 
 
 class Backbone(nn.Module):
@@ -36,27 +31,15 @@ def create_backbone(options: Model) -> Backbone:
     Raises:
         ModelError: `arch` is of no supported family, or `pretrain` names weights that timm does not have for it.
     """
-    name = timm_name(options)
-    arch, _, tag = name.partition(".")
-    _check_family(arch)
-    tags = [item.rpartition(".")[2] for item in timm.list_pretrained(f"{arch}.*")]
-    if tag and tag not in tags:
-        known = ", ".join(["none", *(["imagenet", *tags] if tags else []), *PUBLISHED])
-        raise ModelError(f"timm has no weights {tag!r} for {arch}; model.pretrain can be: {known}")
-    return cast(Backbone, timm.create_model(name, pretrained=False, num_classes=0))
+    if problem := network_problem(options):
+        raise ModelError(problem)
+    return cast(Backbone, timm.create_model(timm_name(options), pretrained=False, num_classes=0))
 
 
 def first_weights(options: Model) -> str:
     """`pretrain`; `resnet50_timm` with `imagenet` means MIIL's ImageNet-21k ResNet-50, as TSAM loads it."""
     tsam = options.arch == "resnet50_timm" and options.pretrain == "imagenet"
     return "miil_21k" if tsam else options.pretrain
-
-
-def timm_name(options: Model) -> str:
-    """`arch` and `pretrain` as timm writes them: "resnet50" or, with a tag, "resnet50.a1_in1k"."""
-    arch = options.arch.removesuffix("_timm")
-    tagged = "." in arch or options.pretrain in ("none", "imagenet", *PUBLISHED)
-    return arch if tagged else f"{arch}.{options.pretrain}"
 
 
 def insert_shift(backbone: nn.Module, options: ShiftTemporal, segments: int, video_segments: int) -> None:
@@ -124,12 +107,3 @@ def _first_of_branch(block: nn.Module) -> str:
         case convnext.ConvNeXtBlock():
             return "conv_dw"
     return ""
-
-
-def _check_family(arch: str) -> None:
-    names = [name for family in FAMILIES for name in timm.list_models(module=family.__name__.rpartition(".")[2])]
-    if arch in names:
-        return
-    near = difflib.get_close_matches(arch, names, 3)
-    hint = f"did you mean {', '.join(near)}? " if near else ""
-    raise ModelError(f"model.arch: {arch!r} is not a known network that takes the shift; {hint}Known: {FAMILY_NAMES}")

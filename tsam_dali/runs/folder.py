@@ -14,10 +14,9 @@ from typing import Any, Self
 
 from pipelines.files.atomic import replacing
 from pipelines.files.records import lock
-from tsam_dali.cli.common import new_folder
+from tsam_dali.cli.common import is_main, new_folder
 from tsam_dali.cli.provenance import provenance
 from tsam_dali.config.load import Config, ConfigError
-from tsam_dali.distributed import is_main
 from tsam_dali.runs.signals import Interrupted
 from tsam_dali.weights.checkpoint_folder import CheckpointFolder
 
@@ -59,6 +58,11 @@ class RunFolder:
 
     def __enter__(self) -> Self:
         if is_main():
+            there = next(path for path in (self.path, *self.path.absolute().parents) if path.exists())
+            if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+                raise ConfigError(
+                    [f"{self.path}: cannot be made, as {there} is not a folder to write to; see results_folder"]
+                )
             root = logging.getLogger()
             root.addHandler(self._log)
             self._open.callback(root.removeHandler, self._log)

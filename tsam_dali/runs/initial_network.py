@@ -11,9 +11,10 @@ from pipelines.dataset.clips import Clip
 from pipelines.files.words import counted
 from tsam_dali.config.load import Config
 from tsam_dali.config.sections import PUBLISHED
+from tsam_dali.config.timm_names import timm_name
 from tsam_dali.distributed import Job
 from tsam_dali.model import build_model
-from tsam_dali.model.backbone import first_weights, timm_name
+from tsam_dali.model.backbone import first_weights
 from tsam_dali.model.freeze import shared_batch_norm
 from tsam_dali.model.precision import on_device
 from tsam_dali.model.tsam import TSAM

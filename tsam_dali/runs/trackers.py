@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -73,10 +74,16 @@ class TensorBoard:
     """Event files in folder/tensorboard; events beyond `first_step` of an earlier start are hidden."""
 
     def __init__(self, folder: Path, first_step: int):
+        self._folder, self._first_step = folder / "tensorboard", first_step
+
+    @cached_property
+    def _writer(self) -> Any:
+        """Made with the first event: to import it takes half a second, which the first batch need not wait for."""
         from torch.utils.tensorboard import SummaryWriter
 
-        purge = first_step + 1 if first_step else None  # TensorBoard hides this step too; the last one done stays
-        self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=purge)
+        # TensorBoard hides this step too; the last one done stays.
+        purge = self._first_step + 1 if self._first_step else None
+        return SummaryWriter(str(self._folder), purge_step=purge)
 
     def scalars(self, values: dict[str, float], step: int) -> None:
         for name, value in values.items():

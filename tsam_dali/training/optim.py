@@ -1,6 +1,5 @@
 """Optimizer and learning rate."""
 
-import difflib
 import logging
 import math
 from typing import Any
@@ -12,6 +11,7 @@ from torch import nn
 from pipelines.files.words import counted
 from tsam_dali.config.load import ConfigError
 from tsam_dali.config.sections import OptimizerParam
+from tsam_dali.config.timm_names import optimizer_problem
 
 log = logging.getLogger(__name__)
 
@@ -23,9 +23,8 @@ def build_optimizer(model: nn.Module, options: OptimizerParam, batch_size: int) 
     """
     name = {"sgd": "momentum"}.get(options.name, options.name)
     known = list(map(str, timm.optim.list_optimizers()))
-    if name.lower() not in known:
-        nearest = ", ".join(difflib.get_close_matches(name, known, 3)) or "see timm.optim.list_optimizers()"
-        raise ConfigError([f"optimizer_param.name: timm has no optimizer {options.name!r}; nearest: {nearest}"])
+    if problem := optimizer_problem(name, known):
+        raise ConfigError([problem])
     rate = scaled_rate(options, batch_size)
     groups = [
         {"params": parameters, "lr": rate * times, "base_lr": rate * times, "weight_decay": decay}

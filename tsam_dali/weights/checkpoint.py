@@ -7,8 +7,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from pipelines.files.atomic import replacing
 from pipelines.files.unicode_names import name_hint
 
@@ -26,6 +24,8 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     that `sha256sum -c` reads. A run killed at any moment leaves the complete previous file or the complete new one: the
     digests of both are listed until one has replaced the other.
     """
+    import torch
+
     with replacing(path) as temporary:
         torch.save({"format": FORMAT, **state}, temporary)
         digests = [sha256(temporary)]
@@ -67,6 +67,8 @@ def load_checkpoint(path: Path, digest_needed: bool = False) -> dict[str, Any]:
     if not os.path.isfile(path):
         raise CheckpointError(f"{path}: no such checkpoint{name_hint(path)}")
     check_digest(path, digest_needed)
+    import torch  # takes seconds: not before a command has checked its arguments
+
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged bytes can fail in any way

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from pipelines.files.words import counted, first_of
 from tsam_dali.config.load import Config
-from tsam_dali.model.backbone import Backbone, shifts, timm_name
+from tsam_dali.config.timm_names import timm_name
+from tsam_dali.model.backbone import Backbone, shifts
 from tsam_dali.model.tsam import TSAM
 from tsam_dali.weights.class_names import other_meaning
 from tsam_dali.weights.formats import WeightFile, read_weights

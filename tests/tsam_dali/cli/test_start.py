@@ -5,8 +5,15 @@ import subprocess
 import sys
 
 import pytest
+import safetensors.torch
+import timm
+import timm.optim
+import torch
 
 from tests.helpers.processes import ROOT
+from tsam_dali.cli.common import check_checkpoint
+from tsam_dali.config.sections import Model
+from tsam_dali.config.timm_names import FAMILIES, network_problem, optimizer_problem
 
 HEAVY = ("torch", "nvidia", "librosa", "numba", "timm", "sklearn", "scipy", "matplotlib", "captum", "onnx")
 CALLS = f"""
@@ -53,6 +60,20 @@ MISTAKES = {
     ("tsam_dali.model", "--num_class", "0"): "expected a whole number from 1, got 0",
     ("tools/import_weights.py", "none.pth", "weights/new"): "none.pth: no such checkpoint",
     ("tools/index_videos.py", "--data", "none.json"): "none.json: cannot be read",
+    ("tsam_dali.train", "--set", "model.arch=resnet51"): "model.arch: 'resnet51' is not a known network",
+    ("tsam_dali.train", "--set", "model.arch=resnet50", "--set", "model.pretrain=in21k"): "has no weights 'in21k' for",
+    ("tsam_dali.train", "--set", "optimizer_param.name=adamm"): "timm has no optimizer 'adamm'; nearest: adam",
+    ("tsam_dali.train", "--set", "model.weights=none.pt"): "none.pt: no such checkpoint",
+    ("tsam_dali.train", "--set", "dataset.data_dir=nowhere"): "'nowhere' is not a folder",
+    ("tsam_dali.train", "--set", "results_folder=setup.cfg/results"): "setup.cfg is not a folder to write to",
+    ("tsam_dali.train", "--run_id", "../x"): "expected the name of a folder inside results_folder",
+    ("tsam_dali.train", "--fine_tune", "none"): "none: no such checkpoint",
+    ("tsam_dali.train", "--resume", "setup.cfg"): "setup.cfg: damaged, or not a file with weights",
+    ("tsam_dali.evaluate", "--checkpoint", "setup.cfg"): "setup.cfg: damaged, or not a file with weights",
+    ("tsam_dali.predict", "--checkpoint", "setup.cfg", "tests"): "setup.cfg: damaged, or not a file with weights",
+    ("tsam_dali.export", "--checkpoint", "setup.cfg", "a.onnx"): "setup.cfg: damaged, or not a file with weights",
+    ("tsam_dali.model", "--set", "model.arch=resnet51"): "model.arch: 'resnet51' is not a known network",
+    ("tools/import_weights.py", "setup.cfg", "weights/new"): "setup.cfg: damaged, or not a file with weights",
 }
 
 
@@ -78,3 +99,24 @@ def test_help_and_unknown_options_need_no_heavy_imports(answers, name):
     assert (helped, refused) == (0, 2)
     assert "usage: " in text
     assert "error: " in error.splitlines()[-1]
+
+
+def test_names_of_timm_are_those_that_timm_knows():
+    known = {name for family in FAMILIES for name in timm.list_models(module=family)}
+    assert [name for name in known if network_problem(Model(arch=name))] == []
+    tagged = [name for arch in known for name in timm.list_pretrained(f"{arch}.*")]
+    assert len(tagged) > 100
+    assert [name for name in tagged if network_problem(Model(arch=name))] == []
+    assert [name for name in timm.optim.list_optimizers() if optimizer_problem(name)] == []
+
+
+def test_a_file_of_another_kind_is_no_checkpoint_and_those_of_torch_and_safetensors_are(tmp_path):
+    network = {"a": torch.zeros(2)}
+    torch.save(network, tmp_path / "zip.pt")
+    torch.save(network, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    safetensors.torch.save_file(network, tmp_path / "a.safetensors")
+    for name in ("zip.pt", "old.pt", "a.safetensors"):
+        check_checkpoint(tmp_path / name)
+    (tmp_path / "empty.pt").touch()
+    with pytest.raises(ValueError, match="not a file with weights"):
+        check_checkpoint(tmp_path / "empty.pt")
