@@ -23,7 +23,7 @@ from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
-from pipelines.dataset.clips import Clip
+from pipelines.dataset.clip_columns import Clips
 from pipelines.dataset.list_file import SPLITS
 from pipelines.dataset.load import load_data
 from pipelines.files.words import counted
@@ -91,7 +91,7 @@ def main() -> None:
     distributed.stop()
 
 
-def prepare_data(args: argparse.Namespace, config: Config) -> tuple[dict[str, list[Clip]], int]:
+def prepare_data(args: argparse.Namespace, config: Config) -> tuple[dict[str, Clips], int]:
     """The clips of both splits, and the number of classes; all problems of the data are found here."""
     prepare_example(args, config)
     data = load_data(config, SPLITS)

@@ -3,17 +3,21 @@
 import logging
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
+
+import numpy as np
 
 from pipelines.audio.mel_store import MelStore
 from pipelines.dataset.audio_files import audio_states
-from pipelines.dataset.clips import Clip, Dataset
+from pipelines.dataset.clip_columns import Clips
+from pipelines.dataset.clips import Dataset
 from pipelines.dataset.config import LoaderConfig
-from pipelines.dataset.frame_index import index_frames
-from pipelines.dataset.list_file import SPLITS, Entry, check_labels, read_lists
+from pipelines.dataset.frame_index import frame_facts
+from pipelines.dataset.index_file import Facts
+from pipelines.dataset.list_file import SPLITS, Entries, check_labels, read_lists
 from pipelines.dataset.tsam_names import explain_cut_names
-from pipelines.dataset.video_index import Record, index_videos
+from pipelines.dataset.video_index import video_facts
 from pipelines.files.errors import InputError, ListError
 from pipelines.files.storage import is_remote, location
 from pipelines.files.unicode_names import name_hint
@@ -22,7 +26,7 @@ from pipelines.files.words import counted, first_of
 log = logging.getLogger(__name__)
 
 MOST_SHOWN = 20  # clips or classes of one kind of problem
-INDEXES = {"video": index_videos, "frames": index_frames}
+INDEXES = {"video": video_facts, "frames": frame_facts}
 WHAT = {"video": "videos", "frames": "frame folders"}
 
 
@@ -33,17 +37,17 @@ class DataError(InputError):
 class Loaded(NamedTuple):
     """What `load_data` finds; each field has an item per split."""
 
-    clips: dict[str, list[Clip]]  # in the order of the list
-    entries: dict[str, list[Entry]]  # all lines of the list
+    clips: dict[str, Clips]  # in the order of the list
+    entries: dict[str, Entries]  # all lines of the list
     left_out: dict[str, dict[str, str]]  # id -> why it is no clip
 
     @property
     def num_class(self) -> int:
         """Number of classes: of the training list, whatever is left out of it."""
-        return max(entry.label for entry in self.entries["training"]) + 1
+        return max(self.entries["training"].labels) + 1
 
 
-def load_clips(config: LoaderConfig) -> dict[str, list[Clip]]:
+def load_clips(config: LoaderConfig) -> dict[str, Clips]:
     """The clips of both splits in the order of the lists, {"training": [...], "validation": [...]}; see `load_data`."""
     return load_data(config, SPLITS).clips
 
@@ -72,31 +76,43 @@ def load_data(config: LoaderConfig, splits: Sequence[str]) -> Loaded:
     if len(lists) == len(SPLITS):
         problems += check_labels(lists["training"], lists["validation"], dataset.class_names)
         _warn_of_leaks(lists)
-    ids = list(dict.fromkeys(entry.id for split in splits for entry in lists[split]))
+    row_of: dict[str, int] = {}  # of all clips, each once
+    rows = {
+        split: np.array([row_of.setdefault(clip_id, len(row_of)) for clip_id in entries.ids])
+        for split, entries in lists.items()
+    }
+    ids = list(row_of)
+    del row_of
     try:
-        records = INDEXES[source](dataset, ids, workers=len(os.sched_getaffinity(0)))
+        facts = INDEXES[source](dataset, ids, workers=len(os.sched_getaffinity(0)))
     except InputError as error:
         raise DataError([*problems, *first_of(error.problems, MOST_SHOWN)]) from None
-    clips = {}
     for split in splits:
         what = f"{WHAT[source]} of the {split} list"
-        problems += _unreadable(what, lists[split], records, config.pipeline.max_bad_fraction)
-        clips[split] = [
-            _clip(dataset, entry, records[entry.id]) for entry in lists[split] if records[entry.id]["status"] == "ok"
-        ]
-    reasons = {clip_id: record["reason"] for clip_id, record in records.items() if record["status"] != "ok"}
+        problems += _unreadable(what, rows[split], facts, config.pipeline.max_bad_fraction)
+    kept = {split: rows[split][np.asarray(facts.frames)[rows[split]] > 0] for split in splits}
+    reasons = {ids[row]: record["reason"] for row, record in facts.faulty.items()}
+    audio: dict[str, str] = {}
     if config.model.audio_segments:
-        found, without_audio = _attach_audio(config, clips)
+        found, audio, without_audio = _choose_audio(config, ids, facts, kept)
         problems, reasons = problems + found, reasons | without_audio
     if problems:
         raise DataError(problems)
     left_out = {
-        split: {entry.id: reasons[entry.id] for entry in lists[split] if entry.id in reasons} for split in splits
+        split: {clip_id: reasons[clip_id] for clip_id in lists[split].ids if clip_id in reasons} if reasons else {}
+        for split in splits
     }
-    if {entry.label for entry in lists.get("training", ())} == {0}:
+    if set(lists["training"].labels if "training" in lists else ()) == {0}:
         log.warning("all clips of the training list are of one class: there is nothing to learn")
+    clips, begin = {}, location(dataset.data_dir, facts.prefix)
     for split in splits:
-        _warn_of_lost_classes(split, lists[split], clips[split], dataset.class_names)
+        labels = np.zeros(len(ids), np.int32)
+        labels[rows[split]] = lists[split].labels
+        _warn_of_lost_classes(split, lists[split].labels, labels[kept[split]], dataset.class_names)
+        texts = (
+            (ids[row], begin + ids[row] + facts.endings[row], audio.get(ids[row], "")) for row in kept[split].tolist()
+        )
+        clips[split] = Clips.of(texts, {"label": labels[kept[split]], **facts.numbers(kept[split])})
     return Loaded(clips, lists, left_out)
 
 
@@ -123,26 +139,26 @@ def _folder_problems(dataset: Dataset, source: str, splits: Sequence[str]) -> li
     return problems
 
 
-def _warn_of_leaks(lists: dict[str, list[Entry]]) -> None:
-    both = {entry.id for entry in lists["training"]} & {entry.id for entry in lists["validation"]}
+def _warn_of_leaks(lists: dict[str, Entries]) -> None:
+    both = set(lists["validation"].ids).intersection(lists["training"].ids)
     if both:
         are = counted(len(both), "clip is", "clips are")
         log.warning("%s in both lists, for example %s: validation scores will be too high", are, min(both))
 
 
-def _warn_of_lost_classes(split: str, entries: list[Entry], clips: list[Clip], names: Sequence[str]) -> None:
-    lost = sorted({entry.label for entry in entries} - {clip.label for clip in clips})
+def _warn_of_lost_classes(split: str, listed: Iterable[int], kept: np.ndarray, names: Sequence[str]) -> None:
+    lost = sorted(set(listed) - set(np.unique(kept).tolist()))
     if lost:
         named = first_of([names[label] if names else label for label in lost], MOST_SHOWN)
         have = counted(len(lost), f"class of the {split} list has", f"classes of the {split} list have")
         log.warning("%s no clip left: %s", have, ", ".join(named))
 
 
-def _unreadable(what: str, entries: list[Entry], records: dict[str, Record], max_fraction: float) -> list[str]:
-    bad = [records[entry.id] for entry in entries if records[entry.id]["status"] != "ok"]
+def _unreadable(what: str, rows: np.ndarray, facts: Facts, max_fraction: float) -> list[str]:
+    bad = [facts.faulty[row] for row in rows.tolist() if row in facts.faulty] if facts.faulty else []
     kinds = Counter(record["status"] for record in bad)
     what = f"{what} cannot be opened ({', '.join(f'{n} {kind}' for kind, n in kinds.items())})"
-    return _leave_out(what, [record["reason"] for record in bad], len(entries), max_fraction)
+    return _leave_out(what, [record["reason"] for record in bad], len(rows), max_fraction)
 
 
 def _leave_out(what: str, reasons: list[str], total: int, max_fraction: float) -> list[str]:
@@ -157,27 +173,19 @@ def _leave_out(what: str, reasons: list[str], total: int, max_fraction: float) -
     return []
 
 
-def _clip(dataset: Dataset, entry: Entry, record: Record) -> Clip:
-    return Clip(
-        id=entry.id,
-        label=entry.label,
-        path=location(dataset.data_dir, record["file"]),
-        frames=record["frames"],
-        height=record["height"],
-        width=record["width"],
-        audio="",
-        pixel_aspect=record.get("pixel_aspect", 1.0),  # of JPEG files nothing is known
-    )
+def _choose_audio(
+    config: LoaderConfig, ids: Sequence[str], facts: Facts, kept: dict[str, np.ndarray]
+) -> tuple[list[str], dict[str, str], dict[str, str]]:
+    """Look for the audio of the clips, `kept` rows of each split, in the log-mel store, and leave out what has to be;
+    in place.
 
-
-def _attach_audio(config: LoaderConfig, clips: dict[str, list[Clip]]) -> tuple[list[str], dict[str, str]]:
-    """Note for each clip whether the log-mel store has audio for it, and leave out what has to be; in place.
-
-    Returns the problems, and why each clip was left out.
+    Returns the problems, the name of each clip's audio in the store, and why each clip was left out.
     """
     store = MelStore(config.dataset.mels, config.data_augmentation.audio_image_param)
     from_video = config.pipeline.source == "video"
-    videos = {clip.id: clip.path if from_video else None for members in clips.values() for clip in members}
+    rows = dict.fromkeys(row for members in kept.values() for row in members.tolist())
+    begin = location(config.dataset.data_dir, facts.prefix)
+    videos = {ids[row]: begin + ids[row] + facts.endings[row] if from_video else None for row in rows}
     states, without_file = audio_states(config.dataset, videos)
     problems, stored, failed = store.check(states)
     failed |= without_file
@@ -194,12 +202,12 @@ def _attach_audio(config: LoaderConfig, clips: dict[str, list[Clip]]) -> tuple[l
     left_out = dict(failed)
     if missing_audio == "drop":
         left_out |= dict.fromkeys(silent, "has no audio, and model.missing_audio is drop")
-    for split, members in clips.items():
+    for split, members in kept.items():
         remedy = "repair it, or put a .wav into dir_audios, and precompute the audio again"
-        reasons = [f"{clip.id}: {failed[clip.id]}; {remedy}" for clip in members if clip.id in failed]
+        reasons = [f"{ids[row]}: {failed[ids[row]]}; {remedy}" for row in members.tolist() if ids[row] in failed]
         what = f"clips of the {split} list have audio that cannot be read"
         problems += _leave_out(what, reasons, len(members), config.pipeline.max_bad_fraction)
-        clips[split] = [clip._replace(audio=stored.get(clip.id, "")) for clip in members if clip.id not in left_out]
-        if members and not clips[split] and not problems:
+        kept[split] = np.array([row for row in members.tolist() if ids[row] not in left_out], members.dtype)
+        if len(members) and not len(kept[split]) and not problems:
             problems.append(f"no clip of the {split} list has audio, and model.missing_audio is drop")
-    return problems, left_out
+    return problems, stored, left_out

@@ -2,7 +2,9 @@
 
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from array import array
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from pipelines.dataset.clips import Dataset
@@ -43,26 +45,41 @@ def find_videos(dataset: Dataset, clip_ids: Iterable[str]) -> tuple[dict[str, st
     Raises:
         ListError: an object store cannot be reached.
     """
-    remote = is_remote(dataset.videos)
-    videos = dataset.videos if remote else str(PurePosixPath(dataset.dir_videos))
-    files, problems = {}, []
-    names_in: dict[str, frozenset[str]] = {}
-    capitals_in: dict[str, dict[str, str]] = {}  # stem -> name
-    for clip_id in clip_ids:
-        folder, slash, name = clip_id.rpartition("/")
-        if folder not in names_in:
-            below = f"{videos}/{folder}" if remote else os.path.join(dataset.data_dir, videos, folder)
-            names_in[folder] = _names(below)
-        names = names_in[folder]
-        for ending in DEMUXERS:
-            if name + ending in names:
-                files[clip_id] = f"{videos}/{folder}{slash}{name}{ending}"
-                break
-        else:
-            if folder not in capitals_in:
-                capitals_in[folder] = {os.path.splitext(other)[0]: other for other in names if _in_capitals(other)}
-            problems.append(_no_video(dataset, clip_id, capitals_in[folder].get(name, "")))
-    return files, problems
+    clip_ids = list(clip_ids)
+    endings, problems = video_endings(dataset, clip_ids)
+    begin = file_prefix(dataset)
+    return {clip_id: begin + clip_id + end for clip_id, end in zip(clip_ids, endings, strict=True) if end}, problems
+
+
+def file_prefix(dataset: Dataset) -> str:
+    """What stands before the id in the name of a video, relative to data_dir, or in its address."""
+    return f"{dataset.videos if is_remote(dataset.videos) else PurePosixPath(dataset.dir_videos)}/"
+
+
+def video_endings(dataset: Dataset, clip_ids: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The ending of the file of each id, "" where it has none; and a line of text for each that has none.
+
+    Folder by folder, so that the names of a million files are never in memory at once.
+    """
+    begin = file_prefix(dataset)
+    endings, problems = [""] * len(clip_ids), {}
+    rows_in: dict[str, array[int]] = defaultdict(lambda: array("i"))
+    for row, clip_id in enumerate(clip_ids):
+        rows_in[clip_id.rpartition("/")[0]].append(row)
+    for folder, rows in rows_in.items():
+        names = _names(begin + folder if is_remote(begin) else os.path.join(dataset.data_dir, begin + folder))
+        capitals: dict[str, str] | None = None  # stem -> name
+        for row in rows:
+            name = clip_ids[row].rpartition("/")[2]
+            for ending in DEMUXERS:
+                if name + ending in names:
+                    endings[row] = ending
+                    break
+            else:
+                if capitals is None:
+                    capitals = {os.path.splitext(other)[0]: other for other in names if _in_capitals(other)}
+                problems[row] = _no_video(dataset, clip_ids[row], capitals.get(name, ""))
+    return endings, [problems[row] for row in sorted(problems)]
 
 
 def _no_video(dataset: Dataset, clip_id: str, in_capitals: str) -> str:

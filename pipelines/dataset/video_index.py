@@ -4,10 +4,9 @@ A record is used again for as long as size and time of its file are unchanged. V
 limits on time and memory: one that hangs or crashes a decoder gets a status like any other fault.
 """
 
-import logging
-import os
+from array import array
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,26 +14,18 @@ from typing import Any
 from tqdm import tqdm
 
 from pipelines.dataset.clips import Dataset
-from pipelines.dataset.media_files import find_videos
+from pipelines.dataset.index_file import Facts, index_writer
+from pipelines.dataset.media_files import file_prefix, video_endings
 from pipelines.decode.probe import Checked, probe_video
 from pipelines.files.errors import ListError
-from pipelines.files.records import (
-    Record,
-    append,
-    is_whole,
-    lock,
-    merge_parts,
-    named_error,
-    open_to_append,
-    read_records,
-    write_records,
-)
+from pipelines.files.records import Record, compact_records, each_record, is_whole, merge_parts
 from pipelines.files.shard import Shard
-from pipelines.files.storage import location, states
+from pipelines.files.storage import each_state, is_remote, location
 from pipelines.parallel.pool import map_limited_on_dask
 from pipelines.parallel.sandbox import FAULTS, Fault, Limits, map_limited
 
 INDEX_NAME = "index.jsonl"
+_KEY = ("file",)
 VERSION = 3
 """Of the content of a record. Records of another version are not used."""
 
@@ -46,12 +37,38 @@ ADVICE = {
 }
 """For each status of a `Fault`."""
 
-log = logging.getLogger(__name__)
+
+def index_videos(dataset: Dataset, clip_ids: Sequence[str], workers: int, **options: Any) -> dict[str, Record]:
+    """The records of the given clips, by id, in their order; the arguments are those of `video_records`."""
+    endings = _endings(dataset, clip_ids)
+    records = dict(video_records(dataset, clip_ids, endings, workers, **options))
+    return {clip_id: records[row] for row, clip_id in enumerate(clip_ids)}
 
 
-def index_videos(
+def video_facts(dataset: Dataset, clip_ids: Sequence[str], workers: int) -> Facts:
+    """What clips are made from, of the records of the given clips; see `video_records`."""
+    facts = Facts(len(clip_ids), file_prefix(dataset), _endings(dataset, clip_ids))
+    for row, record in video_records(dataset, clip_ids, facts.endings, workers):
+        facts.add(row, record)
+    return facts
+
+
+def _endings(dataset: Dataset, clip_ids: Sequence[str]) -> list[str]:
+    """The ending of each clip's file.
+
+    Raises:
+        ListError: naming every id that has no file.
+    """
+    endings, missing = video_endings(dataset, clip_ids)
+    if missing:
+        raise ListError(missing)
+    return endings
+
+
+def video_records(
     dataset: Dataset,
     clip_ids: Sequence[str],
+    endings: Sequence[str],
     workers: int,
     *,
     checked: Checked = "demuxed",
@@ -61,8 +78,9 @@ def index_videos(
     shard: Shard | None = None,
     dask: str = "",
     required: bool = False,
-) -> dict[str, Record]:
-    """The records of the given clips, by id, in their order; new and changed files are probed, with a progress bar.
+) -> Iterator[tuple[int, Record]]:
+    """Numbers and records of the given clips, the latest of a number last; new and changed files are probed, with a
+    progress bar.
 
     A record holds id, file (relative to data_dir, or an address), size (bytes), mtime_ns (of an object: its ETag),
     version, checked (how far, see `Checked`), status ("ok" or a named fault); then `VideoInfo`'s fields if ok, else
@@ -71,6 +89,7 @@ def index_videos(
     Args:
         dataset: where the videos are.
         clip_ids: of which videos.
+        endings: of their files.
         workers: child processes.
         checked: how far to check; what was checked further counts, too.
         limits: of each file.
@@ -81,50 +100,52 @@ def index_videos(
         required: records must be saved; else a warning is enough where they cannot be.
 
     Raises:
-        ListError: naming every id that has no file.
         InputError: the index is required, and cannot be written.
     """
-    files, missing = find_videos(dataset, clip_ids)
-    if missing:
-        raise ListError(missing)
-    path = dataset.root / INDEX_NAME
+    path, begin = dataset.root / INDEX_NAME, file_prefix(dataset)
     if shard is None:
         take_in_parts(path)
-    known = read_index(path)
-    records: dict[str, Record] = {}
-    todo: dict[str, Record] = {}
-    place_of = {file: location(dataset.data_dir, file) for file in files.values()}
-    found = states(place_of.values())
-    for clip_id, file in files.items():
-        place = place_of[file]
-        size, mtime_ns = found[place] or (0, 0)  # no file at the end of a link
-        record = known.get(file)
-        if (
-            record is None
-            or record.get("size") != size
-            or record.get("mtime_ns") != mtime_ns
-            or record.get("version") != VERSION
-            or not _checked_enough(record, checked)
-            or record.get("status") in again
-        ):
-            todo[place] = {"id": clip_id, "file": file, "size": size, "mtime_ns": mtime_ns}
-            todo[place] |= {"version": VERSION, "checked": checked}
-        else:
-            records[clip_id] = record
-    if todo:
-        own = shard.part(path) if shard else path
-        function = partial(probe, checked=checked)
-        if dask:
-            results = map_limited_on_dask(function, list(todo), limits, dask)
-        else:
-            results = map_limited(function, list(todo), workers, limits)
-        with closing(results), index_writer(own, required) as add:
-            for place, result in tqdm(results, total=len(todo), desc="indexing videos", unit="clip"):
-                record = todo[place] | (_of_fault(place, result) if isinstance(result, Fault) else result)
-                add(record)
-                records[record["id"]] = record
-        compact_index(own)
-    return {clip_id: records[clip_id] for clip_id in files}
+    place = location(dataset.data_dir, begin)
+    places = (place + clip_id + end for clip_id, end in zip(clip_ids, endings, strict=True))
+    sizes, times = array("q"), [] if is_remote(begin) else array("q")
+    for state in each_state(places):
+        size, time = state or (0, 0)  # no file at the end of a link
+        sizes.append(size)
+        times.append(time)  # type: ignore[arg-type]
+    row_of = {clip_id: row for row, clip_id in enumerate(clip_ids)}
+    known = bytearray(len(clip_ids))  # 1: its latest record can be used
+    for record in each_record(path, _KEY, is_whole):
+        row = row_of.get(record["id"])
+        if row is None or record["file"] != begin + clip_ids[row] + endings[row]:
+            continue
+        known[row] = (
+            record.get("size") == sizes[row]
+            and record.get("mtime_ns") == times[row]
+            and record.get("version") == VERSION
+            and _checked_enough(record, checked)
+            and record["status"] not in again
+        )
+        if known[row]:
+            yield row, record
+    todo = {place + clip_ids[row] + endings[row]: row for row in row_of.values() if not known[row]}
+    if not todo:
+        return
+    own = shard.part(path) if shard else path
+    function = partial(probe, checked=checked)
+    if dask:
+        results = map_limited_on_dask(function, list(todo), limits, dask)
+    else:
+        results = map_limited(function, list(todo), workers, limits)
+    with closing(results), index_writer(own, required) as add:
+        for name, result in tqdm(results, total=len(todo), desc="indexing videos", unit="clip"):
+            row = todo[name]
+            clip_id, file = clip_ids[row], begin + clip_ids[row] + endings[row]
+            record = {"id": clip_id, "file": file, "size": sizes[row], "mtime_ns": times[row]}
+            record |= {"version": VERSION, "checked": checked}
+            record |= _of_fault(name, result) if isinstance(result, Fault) else result
+            add(record)
+            yield row, record
+    compact_index(own)
 
 
 def _checked_enough(record: Record, checked: Checked) -> bool:
@@ -137,48 +158,12 @@ def _of_fault(place: str, fault: Fault) -> Record:
     return {"status": fault.status, "reason": f"{place}: {fault.reason}; {ADVICE[fault.status]}"}
 
 
-def read_index(path: Path) -> dict[str, Record]:
-    """The latest record of each file, by its name relative to data_dir; empty where there is no index."""
-    return read_records(path, ("file",), is_whole)
-
-
-@contextmanager
-def index_writer(path: Path, required: bool = False) -> Iterator[Callable[[Record], None]]:
-    """Gives the function that adds a record, which is kept whatever happens to this process afterwards. If the file
-    cannot be written, one warning is logged, unless it is `required`.
-
-    Raises:
-        InputError: it is required, and cannot be written.
-    """
-    with ExitStack() as stack:
-        file = None
-
-        def add(record: Record) -> None:
-            nonlocal file
-            try:
-                file = file or stack.enter_context(open_to_append(path))
-                append(file, record)
-            except OSError as error:
-                if required:
-                    with named_error(path):
-                        raise
-                log.warning("%s: cannot be saved (%s); it will be made again next time", path, error.strerror)
-                file = stack.enter_context(open(os.devnull, "wb"))
-
-        yield add
-
-
 def take_in_parts(path: Path) -> None:
     """Merge the records of shards into the index; if it cannot be written, they stay in their files."""
     with suppress(OSError):
-        merge_parts(path, ("file",))
+        merge_parts(path, _KEY)
 
 
 def compact_index(path: Path) -> None:
-    """Remove lines that later ones replace, and damaged ones; not while another run adds to the file, whose
-    further lines would be lost with the old one.
-    """
-    if path.is_file() and os.access(path, os.W_OK):
-        with path.open("rb+") as file:
-            if lock(file):
-                write_records(path, read_index(path).values())
+    """Remove lines of files that later lines replace, and damaged ones; see `compact_records`."""
+    compact_records(path, _KEY, is_whole)

@@ -9,7 +9,7 @@ import fcntl
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
 from operator import itemgetter
@@ -35,11 +35,17 @@ def read_records(path: Path, key: Key = ("id",), whole: Callable[[Any], bool] = 
     is none. A line that was cut short by an interruption, or is not `whole`, is ignored.
     """
     records: dict[Any, Record] = {}
-    for file in (path, *part_files(path)):
-        for found, record in _read_file(file, key, whole).items():
-            records.pop(found, None)
-            records[found] = record
+    key_of = itemgetter(*key)
+    for record in each_record(path, key, whole):
+        records.pop(key_of(record), None)
+        records[key_of(record)] = record
     return records
+
+
+def each_record(path: Path, key: Key = ("id",), whole: Callable[[Any], bool] = bool) -> Iterator[Record]:
+    """The records of the file and its parts, one after the other, the latest of a key last."""
+    for file in (path, *part_files(path)):
+        yield from filter(None, _each_line(file, key, whole))
 
 
 def is_whole(record: Any) -> bool:
@@ -53,20 +59,20 @@ def is_whole(record: Any) -> bool:
     return all(type(record[name]) is int and 0 < record[name] <= largest for name, largest in LARGEST.items())
 
 
-def _read_file(path: Path, key: Key, whole: Callable[[Any], bool] = bool) -> dict[Any, Record]:
-    records: dict[Any, Record] = {}
+def _each_line(path: Path, key: Key, whole: Callable[[Any], bool] = bool) -> Iterator[Record | None]:
+    """The record of each line; None for one that is damaged, of which a warning is logged."""
     key_of = itemgetter(*key)
     if path.is_file():
-        with path.open(encoding="utf-8", errors="replace") as lines:
+        with path.open(encoding="utf-8", errors="replace", newline="\n") as lines:
             while some := list(islice(lines, LINES_AT_ONCE)):
                 for record in _decoded(some):
                     with suppress(KeyError, TypeError):
                         if whole(record):
-                            records.pop(key_of(record), None)
-                            records[key_of(record)] = record
+                            hash(key_of(record))
+                            yield record
                             continue
                     log.warning("%s: a damaged line is ignored; its clip is checked again", path)
-    return records
+                    yield None
 
 
 def _decoded(lines: list[str]) -> list[Any]:
@@ -130,7 +136,7 @@ def merge_parts(path: Path, key: Key = ("id",)) -> None:
             except OSError:  # in use; or a file system without locks, on which parts stay what they are
                 continue
             with open_to_append(path) as whole:
-                whole.writelines(map(encoded, _read_file(part, key).values()))
+                whole.writelines(map(encoded, filter(None, _each_line(part, key))))
             part.unlink()
 
 
@@ -175,12 +181,27 @@ def encoded(record: Record) -> bytes:
     return json.dumps(record).encode() + b"\n"
 
 
-def write_records(path: Path, records: Iterable[Record]) -> None:
-    """Write the file as a whole or not at all; if that fails, a warning is logged."""
-    try:
-        with temporary_path(path) as temporary:
-            with temporary.open("w", encoding="utf-8") as file:
-                file.writelines(json.dumps(record) + "\n" for record in records)
-            os.replace(temporary, path)
-    except OSError as error:
-        log.warning("%s: cannot be saved (%s); it will be made again next time", path, error.strerror)
+def compact_records(path: Path, key: Key, whole: Callable[[Any], bool]) -> None:
+    """Remove lines that later ones replace, and damaged ones; not while another run adds to the file, whose further
+    lines would be lost with the old one. If the file cannot be written, a warning is logged.
+    """
+    if not (path.is_file() and os.access(path, os.W_OK)):
+        return
+    key_of, last, count = itemgetter(*key), {}, 0  # last: key -> number of its latest line
+    with path.open("rb+") as file:
+        if not lock(file):
+            return
+        for number, record in enumerate(_each_line(path, key, whole)):
+            count = number + 1
+            if record is not None:
+                last[key_of(record)] = number
+        if len(last) == count:
+            return
+        kept = set(last.values())
+        try:
+            with temporary_path(path) as temporary:
+                with temporary.open("wb") as new:
+                    new.writelines(line for number, line in enumerate(file) if number in kept)
+                os.replace(temporary, path)
+        except OSError as error:
+            log.warning("%s: cannot be saved (%s); it will be made again next time", path, error.strerror)

@@ -75,22 +75,27 @@ def remote_files(folder: str) -> Iterator[str]:
 
 
 def states(paths: Iterable[str | Path]) -> dict[str | Path, State | None]:
-    """The state of each file; None where there is none. Folders of object stores are listed, each once."""
-    found: dict[str | Path, State | None] = {}
+    """The state of each file, by its path; see `each_state`."""
+    paths = list(paths)
+    return dict(zip(paths, each_state(paths), strict=True))
+
+
+def each_state(paths: Iterable[str | Path]) -> Iterator[State | None]:
+    """The state of each file in turn, None where there is none; folders of object stores are listed, each once."""
     listed: dict[str, dict[str, State]] = {}
     for path in paths:
         if is_remote(path):
             folder, _, name = path.rpartition("/")
             if folder not in listed:
                 listed[folder] = remote_names(folder)
-            found[path] = listed[folder].get(name)
+            yield listed[folder].get(name)
         else:
             try:
                 status = os.stat(path)
-                found[path] = status.st_size, status.st_mtime_ns
             except (OSError, ValueError):  # ValueError: a name that cannot be one
-                found[path] = None
-    return found
+                yield None
+            else:
+                yield status.st_size, status.st_mtime_ns
 
 
 def state(path: str | Path) -> State:

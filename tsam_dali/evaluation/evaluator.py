@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import torch
 
-from pipelines.dataset.list_file import Entry
+from pipelines.dataset.list_file import Entries
 from pipelines.dataset.load import Loaded
 from pipelines.files.words import counted
 from pipelines.loader import Batch, build_loader
@@ -60,7 +60,7 @@ class Evaluation:
         return _scored(self.found, self.label)
 
     @property
-    def entries(self) -> list[Entry]:
+    def entries(self) -> Entries:
         """All lines of the list."""
         return self.data.entries[SPLIT]
 

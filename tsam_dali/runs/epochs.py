@@ -1,6 +1,7 @@
 """A run: epochs of training and validation; or the evaluation of a checkpoint alone."""
 
 import argparse
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -35,7 +36,7 @@ def train(
     args: argparse.Namespace,
     config: Config,
     job: Job,
-    clips: dict[str, list[Clip]],
+    clips: Mapping[str, Sequence[Clip]],
     num_class: int,
     weights: str | None,
     folder: RunFolder,

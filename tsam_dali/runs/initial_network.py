@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def weight_file(args: argparse.Namespace, config: Config, folder: RunFolder) -> 
 
 
 def resumed_state(
-    args: argparse.Namespace, config: Config, clips: dict[str, list[Clip]], folder: RunFolder
+    args: argparse.Namespace, config: Config, clips: Mapping[str, Sequence[Clip]], folder: RunFolder
 ) -> dict[str, Any] | None:
     """The checkpoint to resume, if any.
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -30,17 +30,19 @@ class ResumeError(ValueError):
     """A checkpoint of another run."""
 
 
-def fingerprints(clips: dict[str, list[Clip]]) -> dict[str, str]:
+def fingerprints(clips: Mapping[str, Sequence[Clip]]) -> dict[str, str]:
     """The fingerprint of each split's clips in a checkpoint: their number and a SHA-256 of ids and labels in order."""
     return {split: _fingerprint(members) for split, members in clips.items()}
 
 
-def _fingerprint(clips: list[Clip]) -> str:
-    lines = "".join(f"{clip.id} {clip.label}\n" for clip in clips)
-    return f"{counted(len(clips), 'clip')}, SHA-256 {hashlib.sha256(lines.encode()).hexdigest()[:16]}"
+def _fingerprint(clips: Sequence[Clip]) -> str:
+    digest = hashlib.sha256()
+    for clip in clips:
+        digest.update(f"{clip.id} {clip.label}\n".encode())
+    return f"{counted(len(clips), 'clip')}, SHA-256 {digest.hexdigest()[:16]}"
 
 
-def check_resume(state: dict[str, Any], config: Config, clips: dict[str, list[Clip]]) -> None:
+def check_resume(state: dict[str, Any], config: Config, clips: Mapping[str, Sequence[Clip]]) -> None:
     """Raise ResumeError with every setting and list that differs from those of the checkpoint `state`."""
     before, now = state["config"], config.to_dict()
     changes = dict(_differences(before, now))

@@ -1,7 +1,7 @@
 """A run in progress: its position, history and best scores, and how they are saved."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ class Run:
         self,
         train_state: TrainState,
         folder: RunFolder,
-        clips: dict[str, list[Clip]],
+        clips: Mapping[str, Sequence[Clip]],
         stop: StopRequest,
         state: dict[str, Any] | None,
     ):

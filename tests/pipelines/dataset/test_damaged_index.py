@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.dataset.clips import Dataset
-from pipelines.dataset.video_index import index_videos, index_writer
+from pipelines.dataset.index_file import index_writer
+from pipelines.dataset.video_index import index_videos
 from pipelines.parallel.sandbox import Limits
 from tests.helpers import probes
 from tests.helpers.indexing import index, lines, probed

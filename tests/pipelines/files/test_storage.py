@@ -145,7 +145,7 @@ def test_faults_have_names(folder, bucket, path, status):
 
 def test_a_clip_that_vanishes_is_black_and_not_an_error(folder, bucket):
     settings = config(folder, "s3", "model.audio_segments=0", "pipeline.max_bad_fraction=1")
-    clips = load_clips(settings)["training"]
+    clips = list(load_clips(settings)["training"])
     clips[1] = clips[1]._replace(path="s3://clips/gone.mp4")
     clips[2] = clips[2]._replace(path="s3://no-such-bucket/gone.mp4")
     with build_loader(settings, "training", clips) as loader:

@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.dataset.audio_files import audio_file
 from pipelines.dataset.clips import Dataset
-from pipelines.dataset.frame_index import index_frames
+from pipelines.dataset.frame_index import frame_facts
 from pipelines.dataset.list_file import read_list
 from pipelines.dataset.media_files import find_video, find_videos
 from pipelines.files.errors import InputError
@@ -48,7 +48,7 @@ def test_videos_audio_frames_and_lists(tmp_path, forms):
     for look in (
         lambda: find_video(dataset, asked),
         lambda: audio_file(dataset, asked, tmp_path / "videos/other.mp4"),  # whose audio would be taken in its place
-        lambda: index_frames(dataset, [asked], 1),
+        lambda: frame_facts(dataset, [asked], 1),
         lambda: read_list(tmp_path / f"{asked}.txt"),
         lambda: find_inputs([str(tmp_path / f"videos/{asked}.mkv")]),
     ):
