@@ -10,11 +10,13 @@ from typing import Any, TypedDict, TypeVar, cast
 import torch
 import torch.distributed as dist
 
+from pipelines.dataset.clip_columns import Clips, new_file
 from pipelines.files.words import counted
 from tsam_dali.config.sections import TrainingParam
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
+PART_BYTES = 1 << 24
 ANSWER_SECONDS = 5
 """How long a rank that ends with an error waits for rank 0 to end with the same one."""
 STEP_LIMIT, PREPARATION_LIMIT = timedelta(minutes=30), timedelta(hours=12)
@@ -131,6 +133,35 @@ def on_rank_0(work: Callable[[], Value]) -> Value:
     if outcome[1] is not None:
         raise outcome[1]
     return outcome[0]
+
+
+def on_every_machine(clips: Clips) -> Clips:
+    """Rank 0's clips, which `on_rank_0` has named to the other ranks, in memory that the ranks of each machine share.
+
+    The first rank of each other machine takes a copy. All ranks call it.
+    """
+    if not dist.is_initialized():
+        return clips
+    rank, local_rank = dist.get_rank(), int(os.environ["LOCAL_RANK"])
+    held = clips if rank == 0 else None
+    if dist.get_world_size() > int(os.environ["LOCAL_WORLD_SIZE"]):
+        size = totals(len(clips.content) if rank == 0 else 0)[0]
+        with new_file() as file:
+            for start in range(0, size, PART_BYTES):
+                part = torch.empty(min(PART_BYTES, size - start), dtype=torch.uint8)
+                if rank == 0:
+                    part.numpy()[:] = memoryview(clips.content)[start : start + len(part)]
+                dist.broadcast(part, src=0)
+                if rank > 0 and local_rank == 0:
+                    file.write(part.numpy().data)
+            if rank > 0 and local_rank == 0:
+                file.flush()
+                held = Clips.in_file(file)
+    shared = of_all_ranks(held)[rank - local_rank]  # as the first rank of this machine names them
+    assert shared is not None
+    len(shared)  # opens them
+    totals(0)  # until all ranks have
+    return shared
 
 
 def check_batch_size(options: TrainingParam, job: Job) -> None:

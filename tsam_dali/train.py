@@ -79,6 +79,7 @@ def main() -> None:
                     validate(args, config, job, folder)
                 else:
                     clips, num_class = prepared
+                    clips = {split: distributed.on_every_machine(members) for split, members in clips.items()}
                     weights = distributed.on_rank_0(lambda: weight_file(args, config, folder))
                     train(args, config, job, clips, num_class, weights, folder, stop)
         except (Interrupted, KeyboardInterrupt) as stopped:

@@ -11,14 +11,10 @@ import time
 from itertools import pairwise
 
 began = time.perf_counter()
+from pipelines.dataset.load import load_clips  # noqa: E402
+from tsam_dali import train  # noqa: E402, F401
 from tsam_dali.cli.common import EXAMPLE_CONFIG, importing  # noqa: E402
-
-with importing():
-    from pipelines.dataset.load import load_clips
-    from pipelines.loader import build_loader
-    from tsam_dali import train  # noqa: F401
-    from tsam_dali.config import load_config
-    from tsam_dali.runs import epochs, initial_network  # noqa: F401, what the trainer imports behind its checks
+from tsam_dali.config import load_config  # noqa: E402
 
 SMALL = ("model.audio_segments=0", "model.video_segments=8", "training_param.batch_size=8")
 
@@ -29,6 +25,10 @@ def main() -> None:
     config = load_config(data, EXAMPLE_CONFIG, [*SMALL, f"pipeline.workers={workers}"])
     marks.append(time.perf_counter())
     clips = load_clips(config)["training"]
+    marks.append(time.perf_counter())
+    with importing():  # as the trainer does, when it has checked settings and data
+        from pipelines.loader import build_loader
+        from tsam_dali.runs import epochs, initial_network  # noqa: F401
     marks.append(time.perf_counter())
     with build_loader(config, "training", clips) as loader:
         if not next(iter(loader)).ok.all():

@@ -77,16 +77,11 @@ class Clips(Sequence[Clip]):
         for start in range(0, len(self), _AT_ONCE):
             yield from self._some(start, min(start + _AT_ONCE, len(self)))
 
-    @property
-    def content(self) -> mmap.mmap:
-        """The bytes of the file."""
-        return self._content
-
     def _some(self, start: int, stop: int) -> list[Clip]:
         """The clips of rows `start` to `stop` - 1."""
         rows = self._rows[start:stop].tolist()
         begin = self._texts + (int(self._rows["end"][start - 1]) if start else 0)
-        texts = self._content[begin : self._texts + rows[-1][-1]].decode(errors="surrogateescape").split("\0")
+        texts = self.content[begin : self._texts + rows[-1][-1]].decode(errors="surrogateescape").split("\0")
         return [
             Clip(clip_id, label, path, frames, height, width, audio, pixel_aspect)
             for (label, frames, height, width, pixel_aspect, _), clip_id, path, audio in zip(
@@ -99,13 +94,14 @@ class Clips(Sequence[Clip]):
         return open(self._name, "rb")
 
     @cached_property
-    def _content(self) -> mmap.mmap:
+    def content(self) -> mmap.mmap:
+        """The bytes of the file."""
         return mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
 
     @cached_property
     def _rows(self) -> np.ndarray:
-        count = np.frombuffer(self._content, _COUNT, 1)[0]
-        return np.frombuffer(self._content, _NUMBERS, count, _COUNT.itemsize)
+        count = np.frombuffer(self.content, _COUNT, 1)[0]
+        return np.frombuffer(self.content, _NUMBERS, count, _COUNT.itemsize)
 
     @property
     def _texts(self) -> int:

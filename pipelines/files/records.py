@@ -56,7 +56,10 @@ def is_whole(record: Any) -> bool:
     """
     if record["status"] != "ok":
         return isinstance(record["status"], str) and isinstance(record["reason"], str)
-    return all(type(record[name]) is int and 0 < record[name] <= largest for name, largest in LARGEST.items())
+    for name, largest in LARGEST.items():
+        if type(record[name]) is not int or not 0 < record[name] <= largest:
+            return False
+    return True
 
 
 def _each_line(path: Path, key: Key, whole: Callable[[Any], bool] = bool) -> Iterator[Record | None]:
@@ -66,13 +69,14 @@ def _each_line(path: Path, key: Key, whole: Callable[[Any], bool] = bool) -> Ite
         with path.open(encoding="utf-8", errors="replace", newline="\n") as lines:
             while some := list(islice(lines, LINES_AT_ONCE)):
                 for record in _decoded(some):
-                    with suppress(KeyError, TypeError):
-                        if whole(record):
-                            hash(key_of(record))
-                            yield record
-                            continue
-                    log.warning("%s: a damaged line is ignored; its clip is checked again", path)
-                    yield None
+                    try:
+                        usable = whole(record)
+                        hash(key_of(record))
+                    except (KeyError, TypeError):
+                        usable = False
+                    if not usable:
+                        log.warning("%s: a damaged line is ignored; its clip is checked again", path)
+                    yield record if usable else None
 
 
 def _decoded(lines: list[str]) -> list[Any]:

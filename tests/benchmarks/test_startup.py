@@ -29,6 +29,6 @@ def test_startup(tmp_path):
     figures = json.loads(output.read_text())["figures"]
     assert [figure["clips"] for figure in figures] == [40, 80]
     for figure in figures:
-        parts = [figure[name]["median"] for name in ("import", "settings", "data", "first batch")]
+        parts = [figure[name]["median"] for name in ("checks", "settings", "data", "import", "first batch")]
         assert figure["start"]["median"] == pytest.approx(sum(parts), rel=0.01)
     assert output.with_suffix(".png").stat().st_size > 10_000

@@ -45,6 +45,7 @@ def report_evaluation(
     """
     distributed.on_rank_0(lambda: make_folder(folder))  # before the work, not after it
     data = distributed.on_rank_0(lambda: load_data(every_video(config), [SPLIT]))
+    data = data._replace(clips={SPLIT: distributed.on_every_machine(data.clips[SPLIT])})
     evaluation = evaluate_videos(network, config, job, data, views, options, report=print)
     if job.is_main:
         title = f"Evaluation of {_short(checkpoint)} {_protocol(config, views, evaluation)}"

@@ -53,7 +53,7 @@ def train(
     check_shared_memory([training.shared_bytes, validation.shared_bytes], job.local_world)
     if state:
         state = fit_epochs(state, len(training))
-    per_class = class_weights([clip.label for clip in clips["training"]], num_class, options.class_weights)
+    per_class = class_weights((clip.label for clip in clips["training"]), num_class, options.class_weights)
     train_state = build_train_state(network, config, job, len(training), state, per_class)
     distributed.on_rank_0(lambda: folder.create(config, state, args.dry_run, num_class))
     run = Run(train_state, folder, clips, stop, state)

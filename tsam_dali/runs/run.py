@@ -46,7 +46,7 @@ class Run:
         self.history: list[dict[str, Any]] = state["history"] if state else []  # a record per epoch
         self.best: dict[str, float] = state["best"] if state else {"balanced": 0.0, "unbalanced": 0.0}
         self.inputs: list[InputClip] = []  # the first inputs of the network, for the report
-        self._lists = fingerprints(clips)
+        self._lists = fingerprints(clips) if train_state.job.is_main else {}
         folder.step = train_state.step
         self._log = (
             RunLog(folder.path, first_step=train_state.step, config=train_state.config)

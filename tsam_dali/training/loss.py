@@ -1,6 +1,6 @@
 """The loss of each clip, and its weight in the mean over a step. Letters: B clips, C classes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ class Targets(NamedTuple):
     share: Tensor  # float32 (B,), the weight of `label`, 0..1
 
 
-def class_weights(labels: Sequence[int], num_class: int, kind: str) -> Tensor | None:
+def class_weights(labels: Iterable[int], num_class: int, kind: str) -> Tensor | None:
     """Weights float32 (C,): None for "none"; "balanced" as in scikit-learn, clips / (classes * clips of the class).
 
     Of `num_class` classes, those without a clip do not count and have the weight 1.
@@ -26,8 +26,9 @@ def class_weights(labels: Sequence[int], num_class: int, kind: str) -> Tensor | 
         return None
     from sklearn.utils.class_weight import compute_class_weight  # takes a second: not for runs without
 
+    labels = np.fromiter(labels, np.int64)
     present, weights = np.unique(labels), np.ones(num_class, np.float32)
-    weights[present] = compute_class_weight("balanced", classes=present, y=np.asarray(labels))
+    weights[present] = compute_class_weight("balanced", classes=present, y=labels)
     return torch.from_numpy(weights)
 
 

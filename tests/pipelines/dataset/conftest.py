@@ -1,11 +1,14 @@
-"""Three clips to index."""
+"""Three clips to index, and many that are indexed."""
 
+import json
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
 from pipelines.dataset.clips import Dataset
+from pipelines.dataset.video_index import VERSION
 from tests.helpers.media import write_video
 
 
@@ -21,3 +24,32 @@ def dataset(tmp_path, video) -> Dataset:
     for clip_id in ("a", "b", "sub/c"):
         shutil.copy(video, tmp_path / f"videos/{clip_id}.mp4")
     return Dataset(data_dir=str(tmp_path))
+
+
+@pytest.fixture(scope="session")
+def large(tmp_path_factory) -> Path:
+    """100 000 files in 100 folders, with lists and index."""
+    root = tmp_path_factory.mktemp("large")
+    ids = [f"class{i % 100:03}/clip{i:06}" for i in range(100_000)]
+    for folder in range(100):
+        (root / f"videos/class{folder:03}").mkdir(parents=True)
+    facts = {
+        "fps": 29.97,
+        "width": 340,
+        "height": 256,
+        "rotation": 0,
+        "mirrored": False,
+        "codec": "h264",
+        "pix_fmt": "yuv420p",
+    }
+    facts |= {"pixel_aspect": 1.0, "variable_rate": False, "audio_rate": 44100, "audio_channels": 2}
+    with (root / "index.jsonl").open("w") as index_file:
+        for clip_id in ids:
+            file = f"videos/{clip_id}.mp4"
+            os.close(os.open(root / file, os.O_CREAT))
+            record = {"id": clip_id, "file": file, "size": 0, "mtime_ns": os.stat(root / file).st_mtime_ns}
+            record |= {"version": VERSION, "checked": "demuxed", "status": "ok", "frames": 300, **facts}
+            index_file.write(json.dumps(record) + "\n")
+    for name, part in (("training", ids[:90_000]), ("validation", ids[90_000:])):
+        (root / f"{name}.txt").write_text("".join(f"{clip_id} {int(clip_id[5:8])}\n" for clip_id in part))
+    return root
