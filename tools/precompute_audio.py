@@ -1,11 +1,12 @@
 """Turn the audio of all clips into log-mel columns, once, so that training only reads and resizes them.
 
 For each clip of both lists, the audio of dir_audios/ID.wav (or of the video itself, where there is no .wav) is stored
-in dir_mels/ID.safetensors, about 0.7 MB per channel for ten seconds. Different audio in another file of the same clip
-is stored beside it; training copies use the audio of their originals. Clips that are done are skipped: run it again
-after an interruption, or after files or settings have changed. Clips without audio, or with only a folder of frames,
-are stored as silent. Clips that failed are listed at the end with the reason, and tried again next time; the exit
-status is then 1.
+in dir_mels/ID.safetensors, less than 0.5 MB per channel for ten seconds. As many channels are stored as
+model.audio_segments asks for (both, where it is 0), equal ones once; with 2 after 1, the other channel is added.
+Different audio in another file of the same clip is stored beside it; training copies use the audio of their originals.
+Clips that are done are skipped: run it again after an interruption, or after files or settings have changed. Clips
+without audio, or with only a folder of frames, are stored as silent. Clips that failed are listed at the end with the
+reason, and tried again next time; the exit status is then 1.
 """
 
 import os
@@ -16,7 +17,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from pipelines.audio.log_mel import AudioImage
-from pipelines.audio.mel_file import fingerprint
+from pipelines.audio.mel_file import CHANNELS, fingerprint
 from pipelines.audio.mel_records import Record, read_summary, state, store_audio, summary_writer
 from pipelines.dataset.audio_files import audio_file, source_states
 from pipelines.dataset.clips import Dataset
@@ -47,12 +48,13 @@ def main() -> None:
     ensure_example(config.dataset)
     dataset = reachable(config.dataset, args.dask)
     options = config.data_augmentation.audio_image_param
+    audio_segments = config.model.audio_segments or CHANNELS
 
     sources, failures = _sources(dataset, args.shard)
     known = read_summary(dataset.mels)
-    todo = sources if args.force else _not_done(dataset, sources, options, known)
+    todo = sources if args.force else _not_done(dataset, sources, options, known, audio_segments)
     jobs = (
-        (dataset.mels, dataset.data_dir, clip_id, source, options, known.get(clip_id, ()))
+        (dataset.mels, dataset.data_dir, clip_id, source, options, known.get(clip_id, ()), audio_segments)
         for clip_id, source in todo.items()
     )
     records = in_processes(store_audio, jobs, args.workers, args.dask)
@@ -97,13 +99,18 @@ def _sources(dataset: Dataset, shard: Shard | None) -> tuple[dict[str, str | Pat
 
 
 def _not_done(
-    dataset: Dataset, sources: dict[str, str | Path], options: AudioImage, known: dict[str, list[Record]]
+    dataset: Dataset,
+    sources: dict[str, str | Path],
+    options: AudioImage,
+    known: dict[str, list[Record]],
+    audio_segments: int,
 ) -> dict[str, str | Path]:
     found, settings = source_states(dataset, sources), fingerprint(options)
     return {
         clip_id: source
         for clip_id, source in sources.items()
-        if state(known.get(clip_id, ()), found[clip_id], dataset.mels, settings)[0] not in ("ok", "silent")
+        if state(known.get(clip_id, ()), found[clip_id], dataset.mels, settings, audio_segments)[0]
+        not in ("ok", "silent")
     }
 
 

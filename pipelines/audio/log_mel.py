@@ -4,17 +4,20 @@ Three windows look at the same audio: the shorter the window, the finer in time 
 log-mel spectrograms, resized to the size of a video frame, are the three color planes of one image.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import numpy as np
 from annotated_types import Ge, Gt
-from PIL import Image
 
 from pipelines.audio.read import read_audio
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 N_FFT = 4800
 """Samples of each Fourier transform, at the audio's own rate."""
@@ -183,9 +186,30 @@ def columns_of(start: int, stop: int, hop: int, num_columns: int) -> slice:
 
 def _resized(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """(n_mels, columns) -> float32 (H, W): bilinear with antialias, as torch and torchvision compute it."""
-    wide = widened(plane) if plane.dtype == np.float16 else np.ascontiguousarray(plane, np.float32)
-    image = Image.fromarray(wide)
-    return np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR))
+    bands, height = (widened(plane) if plane.dtype == np.float16 else plane), size[0]
+    resized = _resize_weights(plane.shape[1], size[1]) @ np.ascontiguousarray(bands.T, np.float32)  # (W, n_mels)
+    if plane.shape[0] == height:
+        return resized.T
+    return _resize_weights(plane.shape[0], height) @ np.ascontiguousarray(resized.T)
+
+
+@lru_cache(maxsize=256)
+def _resize_weights(length: int, size: int) -> "csr_array":
+    """What each of `size` points takes from each of `length`, float32 (size, length): triangles as wide as two points,
+    or as two of what is resized where that is wider. A quarter of the time of Pillow's resize, which takes one number
+    after the other.
+    """
+    from scipy.sparse import csr_array  # not for those who see no spectrograms: takes a tenth of a second
+
+    scale = length / size
+    support = max(scale, 1.0)
+    centres = (np.arange(size) + 0.5)[:, None] * scale
+    places = np.maximum(np.ceil(centres - support - 0.5).astype(int), 0) + np.arange(math.ceil(2 * support))
+    weights = np.maximum(0, 1 - np.abs(places + 0.5 - centres) / support) * (places < length)
+    weights /= weights.sum(axis=1, keepdims=True)
+    ends = np.arange(size + 1) * places.shape[1]
+    places = np.minimum(places, length - 1)
+    return csr_array((weights.astype(np.float32).ravel(), places.ravel(), ends), shape=(size, length))
 
 
 def widened(half: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""One file of the log-mel store: the columns of one clip as float16, before any resize or cut."""
+"""One file of the log-mel store: the columns of one clip, packed channel by channel, before any resize or cut."""
 
 import os
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from pipelines.audio.log_mel import N_FFT, AudioImage, Columns
+from pipelines.audio.mel_packing import PackingError, check_size, pack, unpack
 from pipelines.files.atomic import temporary_path
 
 CHANNELS = 2
@@ -17,7 +18,8 @@ CHANNELS = 2
 
 LARGEST_RATE, LARGEST_SAMPLES = 10**7, 10**12  # a second, and of a channel; beyond is damage
 
-_WINDOW = "window{}".format  # name of the array of one window: float16 (channels, n_mels, columns)
+_CHANNEL = "channel{}".format  # name of the array of one channel: uint8, see `mel_packing`
+_WINDOW = "window{}".format  # in files of earlier versions, of one window: float16 (channels, n_mels, columns)
 
 
 class MelError(ValueError):
@@ -35,21 +37,29 @@ def fingerprint(options: AudioImage) -> str:
     return f"windows {windows} ms, hops {hops} ms, {options.n_mels} mels, eps {options.eps:g}, n_fft {N_FFT}"
 
 
-def save_columns(path: Path, columns: Columns | None, settings: str) -> None:
+def save_columns(path: Path, columns: Columns | None, settings: str, channels: int = 0) -> None:
     """Write the file of one clip as a whole or not at all.
 
     Args:
         path: its folder is made.
-        columns: what to store as float16; None for a clip without audio.
+        columns: what to store; None for a clip without audio.
         settings: the fingerprint of the options that the columns were made with.
+        channels: how many different ones the audio has, CHANNELS at most; default: as many as are stored.
 
     Raises:
-        MelError: it cannot be written, as space or permissions are missing.
+        MelError: values are not finite; or it cannot be written, as space or permissions are missing.
     """
     arrays, metadata = {}, {"fingerprint": settings, "silent": "yes"}
     if columns is not None:
-        arrays = {_WINDOW(i): window.astype(np.float16) for i, window in enumerate(columns.windows)}
+        stored = columns.windows[0].shape[0]
+        try:
+            packed = [pack([window[channel] for window in columns.windows]) for channel in range(stored)]
+        except PackingError as error:
+            raise MelError(f"{path}: cannot be stored: {error}") from error
+        arrays = {_CHANNEL(i): np.frombuffer(channel, np.uint8) for i, channel in enumerate(packed)}
+        lengths = " ".join(str(window.shape[-1]) for window in columns.windows)
         metadata |= {"silent": "no", "rate": str(columns.rate), "samples": str(columns.samples)}
+        metadata |= {"columns": lengths, "channels": str(max(channels, stored))}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary_path(path) as temporary:
@@ -63,15 +73,16 @@ def load_columns(path: Path, settings: str, channels: int = CHANNELS) -> Columns
     """Read the file of one clip.
 
     Args:
-        path: a file that `save_columns` wrote.
+        path: a file that `save_columns` wrote, of this version or of an earlier one.
         settings: the fingerprint that it must have.
         channels: how many to read at most.
 
     Returns:
-        The columns as float16, or None for a clip without audio.
+        The columns as float32, of an earlier version as float16, or None for a clip without audio.
 
     Raises:
-        MelError: the file is missing, damaged or made with other settings.
+        MelError: the file is missing, damaged, made with other settings, or holds fewer channels than wanted of those
+            that the audio has.
     """
     remedy = "run tools/precompute_audio.py"
     try:
@@ -82,22 +93,53 @@ def load_columns(path: Path, settings: str, channels: int = CHANNELS) -> Columns
                 raise MelError(f"{path}: made with {made_with}; expected {settings}; {remedy}")
             if metadata["silent"] == "yes":
                 return None
-            stored = [file.get_slice(_WINDOW(i)) for i in range(3)]
-            if not _are_columns(stored, settings):
-                raise MelError(f"{path}: holds arrays that are no log-mel columns; delete it and {remedy}")
-            windows = [window[: min(channels, window.get_shape()[0])] for window in stored]
             rate, samples = int(metadata["rate"]), int(metadata["samples"])
+            if not (0 < rate <= LARGEST_RATE and 0 < samples <= LARGEST_SAMPLES):
+                raise MelError(f"{path}: has {samples} samples at {rate} a second; delete it and {remedy}")
+            names = set(file.keys())
+            if _CHANNEL(0) not in names:
+                return Columns(_float16_windows(file, settings, channels), rate, samples)
+            wanted = min(channels, CHANNELS, int(metadata["channels"]))
+            if wanted > (stored := sum(_CHANNEL(i) in names for i in range(CHANNELS))):
+                raise MelError(f"{path}: holds {stored} of {wanted} channels; with model.audio_segments 2 {remedy}")
+            lengths = [int(number) for number in metadata["columns"].split()]
+            slices = [file.get_slice(_CHANNEL(i)) for i in range(wanted)]
+            if any((channel.get_dtype(), len(channel.get_shape())) != ("U8", 1) for channel in slices):
+                raise PackingError("holds arrays that are no log-mel columns")
+            packed = [channel[:] for channel in slices]
+        return Columns(_unpacked(packed, lengths, settings), rate, samples)
     except MelError:
         raise
     except FileNotFoundError as error:
         raise MelError(f"{path}: does not exist; {remedy}") from error
+    except PackingError as error:
+        raise MelError(f"{path}: {error}; delete it and {remedy}") from error
     except (OSError, SafetensorError, KeyError, ValueError) as error:  # KeyError, ValueError: damaged metadata
         raise MelError(f"{path}: is damaged or cannot be read ({error}); delete it and {remedy}") from error
-    if not (0 < rate <= LARGEST_RATE and 0 < samples <= LARGEST_SAMPLES):
-        raise MelError(f"{path}: has {samples} samples at {rate} a second; delete it and {remedy}")
+
+
+def _unpacked(packed: Sequence[np.ndarray], lengths: Sequence[int], settings: str) -> list[np.ndarray]:
+    """Of each window float32 (channels, n_mels, columns)."""
+    n_mels, number = int(settings.partition(" mels,")[0].split()[-1]), sum(lengths)
+    if not packed or len(lengths) != 3 or min(lengths) < 1:
+        raise PackingError("holds arrays that are no log-mel columns")
+    for channel in packed:
+        check_size(channel.size, 2 * n_mels * number)
+    columns = np.empty((len(packed), number, n_mels), np.float32)  # each column in one place, as it is resized
+    for channel, place in zip(packed, columns, strict=True):
+        unpack(channel, place)
+    return [window.transpose(0, 2, 1) for window in np.split(columns, np.cumsum(lengths)[:-1], axis=1)]
+
+
+def _float16_windows(file: Any, settings: str, channels: int) -> list[np.ndarray]:
+    """The columns of a file of an earlier version, which held them as they were."""
+    stored = [file.get_slice(_WINDOW(i)) for i in range(3)]
+    if not _are_columns(stored, settings):
+        raise PackingError("holds arrays that are no log-mel columns")
+    windows = [window[: min(channels, window.get_shape()[0])] for window in stored]
     if not all(_all_finite(window) for window in windows):
-        raise MelError(f"{path}: holds values that are not finite; delete it and {remedy}")
-    return Columns(windows, rate, samples)
+        raise PackingError("holds values that are not finite")
+    return windows
 
 
 def _are_columns(stored: Sequence[Any], settings: str) -> bool:

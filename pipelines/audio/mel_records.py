@@ -12,13 +12,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from operator import index
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from pipelines.audio.log_mel import AudioImage, log_mel_columns
-from pipelines.audio.mel_file import CHANNELS, columns_path, fingerprint, save_columns
+from pipelines.audio.log_mel import AudioImage, Columns, log_mel_columns
+from pipelines.audio.mel_file import CHANNELS, MelError, columns_path, fingerprint, load_columns, save_columns
 from pipelines.audio.read import NoAudioError, read_audio
 from pipelines.files import storage
 from pipelines.files.atomic import fault_of_one
@@ -45,6 +46,7 @@ class Record:
     fingerprint: str
     reason: str = ""  # why it failed
     channels: int = 0  # stored; audio whose left and right are equal is stored once
+    of_channels: int = 0  # so many different ones the audio has, two at most; 0: all are stored
     seconds: float = 0.0
     folder: str = ""  # of that file, relative to data_dir; "": not known
     digest: str = ""  # SHA-256 of the samples; "": not known
@@ -62,16 +64,18 @@ def store_audio(
     source: str | Path,
     options: AudioImage,
     known: Sequence[Record] = (),
+    audio_segments: int = CHANNELS,
 ) -> Record:
     """Compute and store the columns of one file of a clip, unless its audio is stored already; a file that cannot be
     read gives a record that says why.
 
     mels, data_dir: folders of the store and of the data set.
     known: what the summary says of the clip. Audio of its other files is kept.
+    audio_segments: how many channels to store, of those that differ. What is stored of them is not computed again.
     """
     settings, folder = fingerprint(options), _folder(data_dir, source)
     status: Status = "ok"
-    reason, audio, digest, rate, seconds = "", np.empty((0, 0)), "", 0, 0.0
+    reason, audio, digest, rate, seconds, channels = "", np.empty((0, 0)), "", 0, 0.0, 0
     found: storage.State = (0, 0)
     try:
         found = storage.state(source)  # before reading: what changes meanwhile is then seen as outdated
@@ -95,8 +99,13 @@ def store_audio(
         name = _name(clip_id, digest, stored, others)
         path = columns_path(mels, name)
         try:
-            if not any(_is_stored(record, stored, digest, settings, path) for record in others):
-                save_columns(path, log_mel_columns(audio, rate, options) if status == "ok" else None, settings)
+            channels = min(audio_segments, len(audio))
+            there = _stored_channels(stored, name, digest, settings, path)
+            if there >= channels and any((one.digest, one.fingerprint) == (digest, settings) for one in others):
+                channels = there
+            else:
+                columns = _columns(path, audio[:channels], rate, options, there) if status == "ok" else None
+                save_columns(path, columns, settings, len(audio))
         except Exception as error:  # its name may be too long
             status, reason = "failed", fault_of_one(error)
     if status == "failed":
@@ -111,7 +120,8 @@ def store_audio(
         mtime_ns=found[1],
         fingerprint=settings,
         reason=reason,
-        channels=len(audio),
+        channels=channels,
+        of_channels=len(audio),
         seconds=seconds,
         folder=folder,
         digest=digest,
@@ -133,14 +143,36 @@ def _name(clip_id: str, digest: str, known: Sequence[Record], others: Sequence[R
     return clip_id if clip_id not in {record.name for record in others} else f"{clip_id}.{digest[:8]}"
 
 
-def _is_stored(record: Record, known: Sequence[Record], digest: str, settings: str, path: Path) -> bool:
-    return (record.digest, record.fingerprint) == (digest, settings) and _holds(record, known) and os.path.isfile(path)
+def _stored_channels(known: Sequence[Record], name: str, digest: str, settings: str, path: Path) -> int:
+    """How many channels of this audio are stored, made with these settings; -1: it is not there at all."""
+    last = _last(known, name)
+    if not last or (last.digest, last.fingerprint) != (digest, settings) or not os.path.isfile(path):
+        return -1
+    return last.channels
+
+
+def _columns(path: Path, audio: np.ndarray, rate: int, options: AudioImage, there: int) -> Columns:
+    """The columns of all channels; the first ones, if fewer are stored, are taken from the store."""
+    if 0 < there < len(audio):
+        with suppress(MelError):  # damaged
+            stored = load_columns(path, fingerprint(options), there)
+            if stored and (stored.rate, stored.samples) == (rate, audio.shape[1]):
+                more = log_mel_columns(audio[there:], rate, options)
+                return more._replace(
+                    windows=[np.concatenate(both) for both in zip(stored.windows, more.windows, strict=True)]
+                )
+    return log_mel_columns(audio, rate, options)
+
+
+def _last(known: Sequence[Record], name: str) -> Record | None:
+    """What the last line says that names these columns: only that counts."""
+    return next((one for one in reversed(known) if one.name == name and one.status != "failed"), None)
 
 
 def _holds(record: Record, known: Sequence[Record]) -> bool:
-    """Whether the columns of a record have not been replaced since: the last line that names them counts."""
-    last = [other for other in known if other.name == record.name and other.status != "failed"][-1:]
-    return not last or (last[0].digest, last[0].fingerprint) == (record.digest, record.fingerprint)
+    """Whether the columns of a record have not been replaced since."""
+    last = _last(known, record.name)
+    return not last or (last.digest, last.fingerprint) == (record.digest, record.fingerprint)
 
 
 @contextmanager
@@ -156,14 +188,20 @@ def read_summary(folder: Path) -> dict[str, list[Record]]:
     for record in read_records(path, _KEY).values():
         try:
             record["digest"] = record.pop(_OLD_NAME_OF_DIGEST, record.get("digest", ""))
-            records[record["id"]].append(Record(**record))
+            one = Record(**record)
+            index(one.channels), index(one.of_channels)  # numbers; else a TypeError
+            records[one.id].append(one)
         except TypeError:
             log.warning("%s: a damaged line is ignored; its clip counts as missing", path)
     return dict(records)
 
 
 def state(
-    records: Sequence[Record], sources: Sequence[storage.State], folder: Path, settings: str
+    records: Sequence[Record],
+    sources: Sequence[storage.State],
+    folder: Path,
+    settings: str,
+    audio_segments: int = 1,
 ) -> tuple[str, Record | None]:
     """How usable a clip's stored audio is, and the record that says so.
 
@@ -172,15 +210,16 @@ def state(
         sources: see `source_states`; the first one counts, unless only another is stored.
         folder: the store.
         settings: the fingerprint of the wanted options.
+        audio_segments: how many channels are wanted, of those that differ.
 
     Returns:
         "ok" or "silent"; or what is wrong: "missing", "other settings", "outdated" (the audio comes from another file
-        now, or the file has changed) or "failed".
+        now, or the file has changed), "fewer channels" (are stored than wanted) or "failed".
     """
     if not records:
         return "missing", None
     found = [
-        (_state(record, records, folder, settings), record)
+        (_state(record, records, folder, settings, audio_segments), record)
         for source in sources
         for record in records
         if (record.size, record.mtime_ns) == tuple(source)
@@ -191,11 +230,14 @@ def state(
     return next((pair for pair in found if pair[0] in ("ok", "silent")), found[0])
 
 
-def _state(record: Record, records: Sequence[Record], folder: Path, settings: str) -> str:
+def _state(record: Record, records: Sequence[Record], folder: Path, settings: str, audio_segments: int) -> str:
     if record.fingerprint != settings:
         return "other settings"
     if record.status == "failed":
         return "failed"
     if not _holds(record, records):
         return "outdated"
-    return record.status if os.path.isfile(columns_path(folder, record.name)) else "missing"
+    if not os.path.isfile(columns_path(folder, record.name)):
+        return "missing"
+    stored = (_last(records, record.name) or record).channels
+    return "fewer channels" if stored < min(audio_segments, record.of_channels) else record.status

@@ -14,12 +14,17 @@ from pipelines.audio.mel_records import Record, read_summary, state
 from pipelines.files.storage import State
 from pipelines.files.words import counted, first_of
 
-_REMEDY = "make it with: python tools/precompute_audio.py --data D.json --config C.json, and the same --set"
+_COMMAND = "python tools/precompute_audio.py --data D.json --config C.json, and the same --set"
+_REMEDY = f"make it with: {_COMMAND}"
 _PROBLEMS = {
     "missing": ("has", "have", f"no audio in the log-mel store; {_REMEDY}"),
     "other settings": (
         *("is", "are"),
         "in the log-mel store with other settings: {found}; expected {settings}; " + _REMEDY,
+    ),
+    "fewer channels": (
+        *("has", "have"),
+        f"one channel in the log-mel store, where model.audio_segments 2 asks for both; add the other with: {_COMMAND}",
     ),
     "outdated": (
         *("has", "have"),
@@ -61,17 +66,18 @@ class MelStore:
             return silent_spectrogram(self.options, audio_segments)
         return spectrogram(columns, self.options, audio_segments, cut)
 
-    def check(self, states: Mapping[str, Sequence[State]]) -> Findings:
+    def check(self, states: Mapping[str, Sequence[State]], audio_segments: int = 1) -> Findings:
         """Compare the store with the clips that will be asked for; opens nothing but the summary.
 
         Args:
             states: of each clip, by which the store may know its audio (`storage.state`); the first one counts.
+            audio_segments: how many channels will be asked for, of those that differ.
         """
         records, settings = read_summary(self.folder), fingerprint(self.options)
         clips: dict[str, list[str]] = defaultdict(list)  # state -> ids
         deciding: dict[str, Record] = {}  # id -> what says so; a clip that is missing has none
         for clip_id, found in states.items():
-            kind, record = state(records.get(clip_id, ()), found, self.folder, settings)
+            kind, record = state(records.get(clip_id, ()), found, self.folder, settings, audio_segments)
             clips[kind].append(clip_id)
             if record:
                 deciding[clip_id] = record

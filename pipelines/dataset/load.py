@@ -187,7 +187,7 @@ def _choose_audio(
     begin = location(config.dataset.data_dir, facts.prefix)
     videos = {ids[row]: begin + ids[row] + facts.endings[row] if from_video else None for row in rows}
     states, without_file = audio_states(config.dataset, videos)
-    problems, stored, failed = store.check(states)
+    problems, stored, failed = store.check(states, config.model.audio_segments)
     failed |= without_file
     silent = [clip_id for clip_id in videos if stored.get(clip_id) == ""]  # in the order of the lists
     if not from_video:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import resource
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from safetensors.numpy import save_file
 
 from pipelines.audio.log_mel import AudioImage, log_mel_columns
 from pipelines.audio.mel_file import MelError, columns_path, fingerprint, load_columns, save_columns
+from pipelines.audio.mel_packing import pack
 from pipelines.audio.mel_records import SUMMARY_NAME, Record, read_summary, summary_writer
 from pipelines.files.errors import InputError
 from tests.helpers.audio_media import noise
@@ -53,6 +55,25 @@ def test_every_bit_of_the_header(stored):
             assert len(found.windows) == len(original.windows)
 
 
+def test_every_byte_of_the_columns(stored):
+    whole = stored.read_bytes()
+    original = load_columns(stored, SETTINGS)
+    noticed = 0
+    first = 8 + int.from_bytes(whole[:8], "little")
+    for place in range(first, len(whole)):
+        changed = bytearray(whole)
+        changed[place] ^= 1 << place % 8
+        stored.write_bytes(changed)
+        try:
+            found = load_columns(stored, SETTINGS)
+        except MelError:
+            noticed += 1
+            continue
+        for window, expected in zip(found.windows, original.windows, strict=True):
+            np.testing.assert_array_equal(window, expected)
+    assert noticed >= len(whole) - first - 1  # one bit of a frame's head means nothing
+
+
 def test_every_setting_that_makes_other_columns(stored):
     changes = {"window_sizes": (25.0, 50.0, 99.0), "hop_sizes": (10.0, 25.0, 49.0), "n_mels": 5, "eps": 1e-3}
     for name, value in changes.items():
@@ -88,6 +109,47 @@ def test_other_arrays_are_no_columns(tmp_path, kind):
     save(OTHERS[kind][0], **OTHERS[kind][1])
     with pytest.raises(MelError, match="delete it and run tools/precompute_audio"):
         load_columns(tmp_path / "clip", SETTINGS)
+
+
+PACKED = np.frombuffer(pack([np.zeros((4, 9), np.float32) for _ in range(3)]), np.uint8)
+HOSTILE = {
+    **{f"columns {columns}": ({"channel0": PACKED}, {"columns": columns}) for columns in ("", "27", "9 9", "9 18 0")},
+    **{
+        f"columns {columns}": ({"channel0": PACKED}, {"columns": columns}) for columns in ("9 9 8", "-9 18 18", "a 9 9")
+    },
+    **{
+        f"much: {columns}": ({"channel0": PACKED}, {"columns": columns})
+        for columns in (f"{10**8} 9 9", f"9 9 {10**40}")
+    },
+    **{
+        f"channels {channels}": ({"channel0": PACKED}, {"channels": channels}) for channels in ("0", "-1", "2", "x", "")
+    },
+    **{f"rate {rate}": ({"channel0": PACKED}, {"rate": rate}) for rate in ("0", "-1", "1e3", str(10**30))},
+    "no columns": ({"channel0": np.zeros(9, np.uint8)}, {}),
+    "no bytes": ({"channel0": np.zeros(0, np.uint8)}, {}),
+    "other numbers": ({"channel0": PACKED.astype(np.float32)}, {}),
+    "other bytes": ({"channel0": PACKED.view(np.int8)}, {}),
+    "rows of bytes": ({"channel0": PACKED[None]}, {}),
+    "the other channel only": ({"channel1": PACKED}, {}),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_files_that_claim_what_they_do_not_hold(tmp_path, kind):
+    def save(arrays, metadata):
+        about = {"fingerprint": SETTINGS, "silent": "no", "rate": "8000", "samples": "1600"}
+        save_file(arrays, tmp_path / "clip", about | {"columns": "9 9 9", "channels": "1"} | metadata)
+
+    save({"channel0": PACKED}, {})
+    assert [window.shape for window in load_columns(tmp_path / "clip", SETTINGS).windows] == [(1, 4, 9)] * 3
+    save(*HOSTILE[kind])
+    tracemalloc.start()
+    try:
+        with pytest.raises(MelError, match="run tools/precompute_audio"):
+            load_columns(tmp_path / "clip", SETTINGS)
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.usefixtures("ordinary_rights")
