@@ -43,7 +43,7 @@ METHOD = {
     "cpu_ms_per_clip": "CPU time from the file to one spectrogram (3, 224, 224) of the first channel, one thread",
     "clips_per_second": "of one core, by the wall time",
     "difference": "of all spectrograms from librosa's in double precision, in natural logarithms of power; no cut",
-    "store": "columns of all channels (two at most) as float16; made on so many processes, without the program's start",
+    "store": "columns of the first channel; made on so many processes, without the program's start",
     "warm_up": "one uncounted round",
     "file_cache": "warm",
     "order": "one process per way, taking turns on one core; median and quartiles over the rounds",
@@ -134,7 +134,7 @@ def _store_figure(stored: Mapping[str, Any], seconds: float, workers: int) -> di
         "workers": workers,
         "files_per_second": round(1 / stored["seconds_per_clip"], 1),
         "audio_seconds_per_clip": round(seconds, 2),
-        "bytes_per_clip_second": round(1000 * stored["kilobytes_per_clip"] / seconds),
+        "kilobytes_per_channel_second": round(stored["kilobytes_per_clip"] / seconds, 2),
     }
 
 
@@ -144,7 +144,7 @@ def _print(figures: Sequence[Mapping[str, Any]]) -> None:
     print(
         f"store: {store['files_per_second']} files/s on {store['workers']} processes, "
         f"{store['cpu_seconds_per_clip']} CPU s and {store['kilobytes_per_clip']} kB per clip, "
-        f"{store['bytes_per_clip_second']} bytes per second of audio"
+        f"{store['kilobytes_per_channel_second']} kB per second of its channel"
     )
 
 
