@@ -144,6 +144,12 @@ cut: every cut is an error
     faults/test_mels.py::test_every_cut
 damaged: columns or an error, whatever a bit of the header becomes
     faults/test_mels.py::test_every_bit_of_the_header
+damaged: every changed byte of the columns is an error
+    faults/test_mels.py::test_every_byte_of_the_columns
+hostile: sizes and arrays that the file does not hold are refused, without memory taken for them
+    faults/test_mels.py::test_files_that_claim_what_they_do_not_hold
+fewer channels: an error with the command that adds the other
+    tools/test_precompute_audio.py::test_only_the_channels_that_are_asked_for_are_stored
 damaged: values that are no numbers are refused
     pipelines/audio/test_mel_store.py::test_values_that_are_no_numbers
 wrong settings: an error that names both
