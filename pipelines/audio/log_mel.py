@@ -193,7 +193,7 @@ def _resized(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return _resize_weights(plane.shape[0], height) @ np.ascontiguousarray(resized.T)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=16)  # not more: those of an hour take 6 MB
 def _resize_weights(length: int, size: int) -> "csr_array":
     """What each of `size` points takes from each of `length`, float32 (size, length): triangles as wide as two points,
     or as two of what is resized where that is wider. A quarter of the time of Pillow's resize, which takes one number
@@ -207,8 +207,8 @@ def _resize_weights(length: int, size: int) -> "csr_array":
     places = np.maximum(np.ceil(centres - support - 0.5).astype(int), 0) + np.arange(math.ceil(2 * support))
     weights = np.maximum(0, 1 - np.abs(places + 0.5 - centres) / support) * (places < length)
     weights /= weights.sum(axis=1, keepdims=True)
-    ends = np.arange(size + 1) * places.shape[1]
-    places = np.minimum(places, length - 1)
+    ends = np.arange(size + 1, dtype=np.int32) * places.shape[1]
+    places = np.minimum(places, length - 1).astype(np.int32)
     return csr_array((weights.astype(np.float32).ravel(), places.ravel(), ends), shape=(size, length))
 
 

@@ -7,6 +7,9 @@ import pydantic
 import pytest
 import soundfile
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
 
 from pipelines.audio import log_mel
 from pipelines.audio.log_mel import AudioImage, log_mel_columns, silent_spectrogram, spectrogram
@@ -86,13 +89,23 @@ def test_a_long_audio_has_no_seams():
     np.testing.assert_allclose(found[:, which], expected, atol=2e-3)
 
 
-@pytest.mark.parametrize(("shape", "size"), [((224, 1001), (224, 224)), ((64, 5), (32, 48)), ((3, 1), (5, 7))])
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [((224, 1001), (224, 224)), ((64, 5), (32, 48)), ((3, 1), (5, 7)), ((9, 360), (7, 2))],
+)
 def test_resize_is_torchs_antialiased_bilinear(shape, size):
     plane = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     expected = torch.nn.functional.interpolate(
         torch.from_numpy(plane)[None, None], size=size, mode="bilinear", antialias=True, align_corners=False
     )
     np.testing.assert_allclose(log_mel._resized(plane, size), expected[0, 0], atol=1e-5)
+
+
+@given(shape=st.tuples(st.integers(1, 40), st.integers(1, 400)), size=st.tuples(st.integers(1, 40), st.integers(1, 40)))
+def test_resize_is_pillows(shape, size):
+    plane = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    expected = np.asarray(Image.fromarray(plane).resize(size[::-1], Image.Resampling.BILINEAR))
+    np.testing.assert_allclose(log_mel._resized(plane, size), expected, atol=1e-5)
 
 
 def test_widened_numbers_are_the_same():
