@@ -149,7 +149,7 @@ damaged: every changed byte of the columns is an error
 hostile: sizes and arrays that the file does not hold are refused, without memory taken for them
     faults/test_mels.py::test_files_that_claim_what_they_do_not_hold
 fewer channels: an error with the command that adds the other
-    tools/test_precompute_audio.py::test_only_the_channels_that_are_asked_for_are_stored
+    tools/test_precompute_channels.py::test_only_the_channels_that_are_asked_for_are_stored
 damaged: values that are no numbers are refused
     pipelines/audio/test_mel_store.py::test_values_that_are_no_numbers
 wrong settings: an error that names both

@@ -1,29 +1,25 @@
 """tools/precompute_audio.py as its users run it."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
-import tarfile
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from safetensors.numpy import load_file
 
-from pipelines.audio.log_mel import AudioImage
 from pipelines.audio.mel_records import read_summary
 from pipelines.audio.mel_store import MelStore
 from pipelines.dataset.audio_files import audio_states
 from pipelines.dataset.clips import Dataset
 from pipelines.mel import log_mel_picture
 from tests.helpers.audio_media import noise, tone, write_clip
+from tests.helpers.mel_stores import OPTIONS, command, precompute, stored, write_settings
 from tests.helpers.processes import ROOT, run
 
-OPTIONS = AudioImage(n_mels=16, spec_size=(3, 20, 20))
 SPACED = "sub folder/-a $(touch x) %d"
 
 
@@ -41,28 +37,6 @@ def data(tmp_path):
     (folder / "validation.txt").write_text("silent 0\na 0\n")
     write_settings(tmp_path, folder)
     return folder
-
-
-def write_settings(place, folder):
-    image = {"n_mels": OPTIONS.n_mels, "spec_size": OPTIONS.spec_size}
-    sizes = {"audio_image_param": image, "video_image_param": {"output_size": image["spec_size"][1]}}
-    (place / "data.json").write_text(json.dumps({"dataset": {"data_dir": str(folder)}}))
-    (place / "config.json").write_text(json.dumps({"data_augmentation": sizes}))
-
-
-def command(folder: Path, *more: str) -> list[str]:
-    settings = ("--data", str(folder.parent / "data.json"), "--config", str(folder.parent / "config.json"))
-    return ["tools/precompute_audio.py", *settings, *more]
-
-
-def precompute(folder: Path, *more: str):
-    return run(*command(folder, "--workers", "1", *more))
-
-
-def stored(folder: Path) -> dict[str, int]:
-    """When the columns of each clip were written."""
-    files = (folder / "mels").rglob("*.safetensors")
-    return {str(path.relative_to(folder / "mels").with_suffix("")): path.stat().st_mtime_ns for path in files}
 
 
 def test_clips_of_both_lists_are_stored_once_and_skipped_afterwards(data):
@@ -200,38 +174,6 @@ def test_training_copies_are_heard_with_the_audio_of_their_originals(data):
     assert "4 clips stored" not in precompute(data, *copies, "--force").stdout  # 3 with audio
     assert {clip_id: first[clip_id] for clip_id in stored(data)} == first
     assert "0 clips stored, 0 stored as silent, 4 were done already" in precompute(data).stdout
-
-
-def test_only_the_channels_that_are_asked_for_are_stored(data):
-    """And the others later; not for clips that have one channel."""
-    one, two = (("--set", f"model.audio_segments={number}") for number in (1, 2))
-    assert "3 clips stored, 1 stored as silent, 0 were done already" in precompute(data, *one).stdout
-    first = stored(data)
-    assert [len(load_file(data / f"mels/{name}.safetensors")) for name in ("a", "b")] == [1, 1]
-    assert "0 clips stored, 0 stored as silent, 4 were done already" in precompute(data, *one).stdout
-    asked = ("--data", data.parent / "data.json", "--config", data.parent / "config.json", *two)
-    wanted = run("-m", "tsam_dali.train", *asked, "--run_id", "r", "--dry_run")
-    assert wanted.returncode == 2
-    assert "1 clip has one channel in the log-mel store, where model.audio_segments 2 asks for both" in wanted.stderr
-    assert "add the other with: python tools/precompute_audio.py --data D.json --config C.json" in wanted.stderr
-    assert "1 clip stored, 0 stored as silent, 3 were done already" in precompute(data, *two).stdout
-    assert {name for name, time in stored(data).items() if time != first[name]} == {"b"}
-    shown = MelStore(data / "mels", OPTIONS).spectrogram("b", 2)
-    np.testing.assert_allclose(shown, log_mel_picture(data / "audios/b.wav", OPTIONS, 2), atol=0.005)
-    assert "0 clips stored, 0 stored as silent, 4 were done already" in precompute(data, *one).stdout
-
-
-def test_clips_of_an_old_store_are_done_already(tmp_path):
-    """The store was written when columns were stored as they are."""
-    with tarfile.open(ROOT / "tests/pipelines/audio/old_store.tar.xz") as archive:
-        archive.extractall(tmp_path, filter="data")
-    folder = tmp_path / "old_store"
-    (folder / "training.txt").write_text("stereo 0\nmono 1\n")
-    (folder / "validation.txt").write_text("equal 0\nsilent 1\n")
-    write_settings(tmp_path, folder)
-    for segments in (1, 2):
-        done = precompute(folder, "--set", f"model.audio_segments={segments}")
-        assert "0 clips stored, 0 stored as silent, 4 were done already, 0 failed" in done.stdout, done.stderr
 
 
 def test_help_says_what_it_does():
