@@ -6,7 +6,7 @@ The decoder is strict: where it finds damage it stops, instead of filling in wha
 
 import os
 from collections.abc import Collection, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from fractions import Fraction
 from functools import lru_cache
 from itertools import chain
@@ -85,6 +85,22 @@ class VideoReader:
     def selected(self, wanted: Collection[int]) -> dict[int, av.VideoFrame] | None:
         """The wanted frames from the packets that they need; None where this cannot be or did not work."""
         return selected_frames(self.demuxed, self._unused_decoder(), wanted) if self.demuxed.shown else None
+
+    def each(self, wanted: Collection[int]) -> Iterator[tuple[int, av.VideoFrame]]:
+        """The wanted frames with their numbers, in the order shown; only one of them is kept at a time.
+
+        Raises:
+            VideoError: `damaged`, or `short` (a wanted frame is not there; known before the first one if ever).
+        """
+        last = -1
+        if self.demuxed.shown:
+            with suppress(av.FFmpegError, _SelectionError):
+                for last, frame in _selected(self.demuxed, self._unused_decoder(), wanted):
+                    yield last, frame
+                return
+        for number, frame in enumerate(self.all_frames()):
+            if number > last and number in wanted:
+                yield number, frame
 
     def all_frames(self) -> Iterator[av.VideoFrame]:
         """All frames, in the order shown.
@@ -184,31 +200,36 @@ def selected_frames(
     demuxed: Demuxed, codec: VideoCodecContext, wanted: Collection[int]
 ) -> dict[int, av.VideoFrame] | None:
     """The wanted frames from the packets that they need, where their order is known; None where that did not work."""
-    _set_up(codec, strict=True)
-    frames: dict[int, av.VideoFrame] = {}
     try:
-        for run in demuxed.runs(wanted):
-            frames |= _decode_run(codec, demuxed, run)
+        return dict(_selected(demuxed, codec, wanted))
     except (av.FFmpegError, _SelectionError):
         return None  # damage, or a stream that breaks a rule: decoding all will tell
-    return frames
 
 
-def _decode_run(codec: VideoCodecContext, demuxed: Demuxed, run: Run) -> dict[int, av.VideoFrame]:
-    """The wanted frames of one run of packets, by number."""
+def _selected(
+    demuxed: Demuxed, codec: VideoCodecContext, wanted: Collection[int]
+) -> Iterator[tuple[int, av.VideoFrame]]:
+    """The same, one after another, with their numbers."""
+    _set_up(codec, strict=True)
+    for run in demuxed.runs(wanted):
+        yield from _decode_run(codec, demuxed, run)
+
+
+def _decode_run(codec: VideoCodecContext, demuxed: Demuxed, run: Run) -> Iterator[tuple[int, av.VideoFrame]]:
+    """The wanted frames of one run of packets, with their numbers."""
     frame_at = {demuxed.facts[i].pts: frame for i, frame in run.wanted.items()}
-    frames, last = {}, None
+    found, last = 0, None
     for packet in chain(demuxed.packets(run.packets), [None]):
         for frame in codec.decode(packet):
             if frame.is_corrupt or frame.pts is None or (last is not None and frame.pts <= last):
                 raise _SelectionError
             last = frame.pts
             if last in frame_at:
-                frames[frame_at[last]] = frame
+                found += 1
+                yield frame_at[last], frame
     codec.flush_buffers()  # the next run begins as if it were the first
-    if len(frames) < len(frame_at):
+    if found < len(frame_at):
         raise _SelectionError
-    return frames
 
 
 def _set_up(codec: VideoCodecContext, strict: bool) -> None:

@@ -7,9 +7,10 @@ coding) is left out.
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,7 +19,7 @@ import numpy as np
 from annotated_types import Ge, Interval
 from av.container import OutputContainer
 from av.video.frame import PictureType
-from av.video.reformatter import ColorRange, Colorspace, Interpolation
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
 from pipelines.audio.decode import AudioError
@@ -117,7 +118,7 @@ def _write(source: str | Path, temporary: Path, options: CopyOptions) -> tuple[l
     written: list[np.ndarray] = []
     with VideoReader(source) as video, open_video(source) as audio_source, _new_file(temporary) as output:
         stream, timed, tick = video.stream, bool(video.demuxed.shown), _tick(video)
-        track = size = None
+        track, size, reformatter = None, None, VideoReformatter()
         for ticks, frame in _kept(video, tick, options.fps):
             if track is None:
                 size = shown_size(frame)
@@ -132,7 +133,7 @@ def _write(source: str | Path, temporary: Path, options: CopyOptions) -> tuple[l
                 audio, zero = AudioTrack(source, audio_source, output, first - before * tick), ticks - before
             if shown_size(frame) != size:
                 raise CopyError(f"{source}: its frames change their size; cut it into files of one size each")
-            small = _small(frame, track.height, track.width)
+            small = _small(frame, track.height, track.width, reformatter)
             written.append(fields(small))
             small.pts, small.time_base = ticks - zero, tick
             small.pict_type = PictureType.NONE  # the encoder chooses
@@ -169,15 +170,30 @@ def _start(source: str | Path, first_frame: Fraction) -> Fraction:
 
 
 def _kept(video: VideoReader, tick: Fraction, fps: float) -> Iterator[tuple[int, av.VideoFrame]]:
-    """Each frame that is kept, after its time in ticks."""
-    first, due = None, 0
+    """Each frame that is kept, after its time in ticks. Of the others, only those that these need are decoded."""
+    facts, shown = video.demuxed.facts, video.demuxed.shown
+    if shown:
+        times = [pts for i in shown if (pts := facts[i].pts) is not None]
+        for number, frame in video.each(set(_thinned(times, tick, fps))):
+            yield times[number], frame
+        return
+    numbers = _thinned(count(), tick, fps)
+    due = next(numbers)
     for number, frame in enumerate(video.all_frames()):
-        ticks = number if frame.pts is None or not video.demuxed.shown else frame.pts
+        if number == due:
+            due = next(numbers)
+            yield number, frame
+
+
+def _thinned(times: Iterable[int], tick: Fraction, fps: float) -> Iterator[int]:
+    """The numbers of the frames that are kept."""
+    first, due = None, 0
+    for number, ticks in enumerate(times):
         first = ticks if first is None else first
         passed = float((ticks - first) * tick) * fps + 1e-6  # in frames of the copy
         if fps == 0 or passed >= due:
             due = int(passed) + 1
-            yield ticks, frame
+            yield number
 
 
 def _video_track(
@@ -191,10 +207,11 @@ def _video_track(
     return track
 
 
-def _small(frame: av.VideoFrame, height: int, width: int) -> av.VideoFrame:
+def _small(frame: av.VideoFrame, height: int, width: int, reformatter: VideoReformatter) -> av.VideoFrame:
     """The frame as shown, in the given size: 4:2:0, 8 bit, limited range."""
     how = orientation(frame)
-    small = levelled(frame).reformat(
+    small = reformatter.reformat(
+        levelled(frame),
         width=height if how.sideways else width,
         height=width if how.sideways else height,
         format="yuv420p",

@@ -1,13 +1,14 @@
 """Training copies: frames, times and audio of the original, whatever it is; nothing left behind where that fails."""
 
 import os
+from itertools import islice
 
 import av
 import numpy as np
 import pytest
 
 from pipelines.audio.read import audio_pieces, read_audio
-from pipelines.decode import decode_frames
+from pipelines.decode import decode_frames, reader
 from pipelines.decode.container import open_video, video_stream
 from pipelines.decode.demux import demux_plain
 from pipelines.decode.frames import probe
@@ -104,6 +105,32 @@ def test_thinned(tmp_path, rate, fps, expected):
     numbers = frame_numbers(decode_frames(target, range(info.frames)))
     assert numbers.tolist() == list(expected)
     np.testing.assert_allclose(times(target), np.array(expected) / rate, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["hevc.mkv", "vp9.webm", "order_unknown.avi", "stream.ts", "edit_list.mp4"])
+@pytest.mark.parametrize("breaks_a_rule", [False, True])
+def test_thinned_whatever_the_original_is(tmp_path, monkeypatch, name, breaks_a_rule):
+    """Frames are kept once each, and in turn, also where a stream turns out not to be as its headers say."""
+    source = write_video(tmp_path / name, **{"frames": 40} | ORIGINALS[name])
+    if breaks_a_rule:
+        decode_run = reader._decode_run
+
+        def stop_early(codec, demuxed, run):
+            yield from islice(decode_run(codec, demuxed, run), 3)
+            raise reader._SelectionError
+
+        monkeypatch.setattr(reader, "_decode_run", stop_early)
+    target, _ = copied(source, CopyOptions(short_side=64, preset="veryfast", fps=10))
+    monkeypatch.undo()
+    shown = np.array(times(source)) - times(source)[0]
+    if name == "order_unknown.avi":  # of which nobody knows
+        shown = np.arange(40) / 25
+    originals, expected = frame_numbers(decode_frames(source, range(probe(source).frames))), []
+    for number, time in enumerate(shown):
+        if not expected or int(time * 10 + 1e-6) > int(shown[expected[-1]] * 10 + 1e-6):
+            expected.append(number)
+    found = frame_numbers(decode_frames(target, range(probe(target).frames)))
+    assert found.tolist() == originals[expected].tolist()
 
 
 def test_thinned_variable_rate(tmp_path):
