@@ -1,17 +1,22 @@
 """Make training copies of all clips of both lists: small videos from which single frames are fast to decode.
 
 Each copy is H.264 in MP4, upright, of square pixels, with a short side of 256 pixels, both sides multiples of 16, and
-with the audio of the original. Frame i of a copy is frame i of the original; with --fps, the frames are kept that are,
-for some whole j, the first one that is shown j / fps seconds after the first frame, or later; none is kept twice. The
-originals are only read. Every copy is decoded after it has been written.
+with the audio of the original. 10 frames of each second are kept, as TSAM extracts them: those that are, for some whole
+j, the first one that is shown j / fps seconds after the first frame, or later; none is kept twice. With --fps 0 or
+--profile every_frame, frame i of a copy is frame i of the original. The originals are only read. Every copy is decoded
+and compared after it has been written.
 
 The copies lie in data_dir/FOLDER/ID.mp4: train on them with --set dataset.dir_videos=FOLDER; the stored audio of their
-originals is used for them. Copies that exist are skipped: run it again after an interruption. Videos that cannot
-be copied are listed at the end with the reason, and tried again next time; the exit status is then 1.
+originals is used for them. Copies that exist are skipped: run it again after an interruption. Without any option of
+the copies, it goes on with those that the copies in FOLDER were made with; options that are named hold for all copies,
+and those that were made with other ones are made anew. Videos that cannot be copied are listed at the end with the
+reason, and tried again next time; the exit status is then 1.
 """
 
 import argparse
 import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
 
 from tqdm import tqdm
@@ -20,36 +25,42 @@ from pipelines.dataset.clips import Dataset
 from pipelines.dataset.list_file import listed_ids
 from pipelines.dataset.media_files import find_videos
 from pipelines.dataset.video_index import index_videos
-from pipelines.files.errors import ListError
+from pipelines.files.errors import InputError, ListError
 from pipelines.files.records import Record, record_writer
 from pipelines.files.storage import is_remote, location
 from pipelines.files.words import counted
 from pipelines.parallel.pool import in_processes
-from pipelines.transcode.copy_folder import RECORDS_NAME, Sources, copy_path, make_copy, not_made
-from pipelines.transcode.training_copy import CopyOptions
+from pipelines.transcode.copy_folder import RECORDS_NAME, Sources, copy_path, make_copy, not_made, options_there
+from pipelines.transcode.copy_options import FAST, PROFILES, CopyOptions
 from tsam_dali.cli.cluster import add_cluster_arguments, chosen, reachable
 from tsam_dali.cli.common import EXAMPLE_DATA, friendly_errors, parser, printable, sigterm_as_interrupt
 from tsam_dali.cli.dataclass_options import add_option_arguments, options_of
 from tsam_dali.cli.example import ensure_example
 from tsam_dali.config import load_config
 
+OPTIONS = [field.name for field in fields(CopyOptions)]
+
 
 @friendly_errors
 def main() -> None:
     sigterm_as_interrupt()
     command = parser("make_training_copies.py", __doc__)
-    command.epilog = "example: python tools/make_training_copies.py --data D.json --fps 10 --workers 16"
+    command.epilog = "example: python tools/make_training_copies.py --data D.json --profile small --workers 16"
     add = command.add_argument
     add("--data", metavar="FILE", default=EXAMPLE_DATA, help="JSON file of the data set (default: %(default)s)")
     add(
         "--folder",
         help="folder of the copies, relative to data_dir (default: dir_videos and the short side: videos_256)",
     )
+    about = "; ".join(f"{name}: {meaning}" for name, (_, meaning) in PROFILES.items())
+    add("--profile", choices=list(PROFILES), help=f"{about}; options beside it change it (default: {FAST})")
     add_option_arguments(command, CopyOptions)
+    command.set_defaults(**dict.fromkeys(OPTIONS))  # None: not named
     add_cluster_arguments(command)
     add("--force", action="store_true", help="also make copies that exist already")
     args = command.parse_args()
-    options = options_of(args, CopyOptions)
+    wishes = [name for name in ("profile", *OPTIONS) if getattr(args, name) is not None]
+    options = _options(args)
     dataset = load_config(args.data, args.data).dataset  # the data file says all that is needed here
     ensure_example(dataset)
     dataset = reachable(dataset, args.dask)
@@ -62,7 +73,13 @@ def main() -> None:
 
     clip_ids = listed_ids(dataset)
     _check_originals(name, folder, dataset, clip_ids)
+    there = options_there(folder)
+    if not wishes:
+        options = _options_there(folder, there, options)
     sources, failures = _originals(dataset, chosen(clip_ids, args.shard), args)
+    for others, ids in there.items():
+        if others != options and (anew := len(sources.keys() & set(ids))):
+            print(f"{folder}: {counted(anew, 'copy', 'copies')} made with {_words(others)}: made anew")
     todo = sources if args.force else not_made(folder, sources, options)
     records: list[Record] = []
     jobs = ((folder, clip_id, source, options) for clip_id, source in todo.items())
@@ -84,6 +101,39 @@ def main() -> None:
     if failures:
         print("failed:", *map(printable, failures), sep="\n", file=sys.stderr)
         sys.exit(1)
+
+
+def _options(args: argparse.Namespace) -> CopyOptions:
+    """The options that are named, and the profile's."""
+    profile, _ = PROFILES[args.profile or FAST]
+    named = {name: value for name in OPTIONS if (value := getattr(args, name)) is not None}
+    return options_of(argparse.Namespace(**(asdict(profile) | named)), CopyOptions)
+
+
+def _options_there(folder: Path, there: Mapping[CopyOptions, Sequence[str]], default: CopyOptions) -> CopyOptions:
+    """What the copies in a folder were made with; the default where there are none.
+
+    Raises:
+        InputError: not all of them were made with the same options.
+    """
+    if len(there) > 1:
+        sets = [f"{counted(len(ids), 'copy', 'copies')} with {_words(options)}" for options, ids in there.items()]
+        remedy = "name the options that all shall have, such as --profile fast"
+        raise InputError([f"{folder}: not all copies were made with the same options; {remedy}", *sets])
+    options = next(iter(there), default)
+    if options != default:
+        remedy = "name options, such as --profile fast, to make all copies anew"
+        print(f"{folder}: goes on as its copies were made, with {_words(options)}; {remedy}")
+    return options
+
+
+def _words(options: CopyOptions) -> str:
+    """Options as they are given to the command."""
+    for name, (of_profile, _) in PROFILES.items():
+        if of_profile == options:
+            return f"--profile {name}"
+    values = {name: value for name, value in asdict(options).items() if value is not False}
+    return " ".join(f"--{name}" if value is True else f"--{name} {value}" for name, value in values.items())
 
 
 def _check_apart(name: str, copies: Path, originals: Path, root: Path) -> None:

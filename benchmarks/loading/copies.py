@@ -30,7 +30,8 @@ from pipelines.decode import decode_frames
 from pipelines.decode.frames import probe
 from pipelines.parallel.pool import in_processes
 from pipelines.sampling import training_frames
-from pipelines.transcode.training_copy import CopyOptions, write_copy
+from pipelines.transcode.copy_options import CopyOptions
+from pipelines.transcode.training_copy import write_copy
 from tools.video2frames import extract_frames
 from tsam_dali.cli.common import friendly_errors
 

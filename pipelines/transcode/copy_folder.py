@@ -8,13 +8,17 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pipelines.files.atomic import fault_of_one
+from pipelines.files.errors import InputError
 from pipelines.files.records import Record, read_records
 from pipelines.files.storage import State, state, states
-from pipelines.transcode.training_copy import CopyOptions, write_copy
+from pipelines.transcode.copy_options import CopyOptions
+from pipelines.transcode.training_copy import write_copy
 
 Sources = dict[str, str | Path]
 """id -> original."""
 RECORDS_NAME = "copies.jsonl"
+EARLIER = {"adaptive": True}
+"""What copies were made with before there was an option for it, so that their records do not say."""
 
 
 def copy_path(folder: Path, clip_id: str) -> Path:
@@ -38,8 +42,29 @@ def make_copy(folder: Path, clip_id: str, source: str | Path, options: CopyOptio
 
 def originals(folder: Path) -> dict[str, tuple[int, State]]:
     """Of each copy in a folder, if it has any: its size in bytes, and the state of the file that it was made from."""
-    made = (record for record in read_records(folder / RECORDS_NAME).values() if record["status"] == "ok")
+    made = _made(folder)
     return {record["id"]: (record["bytes"], (record["size"], record["mtime_ns"])) for record in made}
+
+
+def options_there(folder: Path) -> dict[CopyOptions, list[str]]:
+    """The options that the copies in a folder were made with, and the ids of those made with each.
+
+    Raises:
+        InputError: options that this version does not know.
+    """
+    found: dict[CopyOptions, list[str]] = {}
+    for record in _made(folder):
+        try:
+            options = CopyOptions(**(EARLIER | record["options"]))
+        except (TypeError, ValueError) as error:
+            message = f"{folder / RECORDS_NAME}: the copy of {record['id']} was made by another version ({error})"
+            raise InputError([f"{message}; choose another --folder"]) from error
+        found.setdefault(options, []).append(record["id"])
+    return found
+
+
+def _made(folder: Path) -> list[Record]:
+    return [record for record in read_records(folder / RECORDS_NAME).values() if record["status"] == "ok"]
 
 
 def not_made(folder: Path, sources: Sources, options: CopyOptions) -> Sources:
@@ -57,7 +82,7 @@ def _is_made(
 ) -> bool:
     if record is None or record["status"] != "ok" or found is None:
         return False
-    expected = _origin(record["id"], source, found, options)
+    expected, record = _origin(record["id"], source, found, options), record | {"options": EARLIER | record["options"]}
     try:
         size = copy_path(folder, record["id"]).stat().st_size
     except OSError:

@@ -1,22 +1,17 @@
 """One training copy of a video: small, upright, of square pixels, with its audio, and fast to take single frames from.
 
-A copy is H.264 in MP4, 8 bit 4:2:0, both sides multiples of 16 (so that NVDEC can use a decoder again). Few frames
-depend on each other, so that a wanted frame needs few others, and what costs a decoder time (loop filter, arithmetic
-coding) is left out.
+A copy is H.264 in MP4, 8 bit 4:2:0, both sides multiples of 16 (so that NVDEC can use a decoder again).
 """
 
 import math
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import count
 from pathlib import Path
-from typing import Annotated, Literal
 
 import av
 import numpy as np
-from annotated_types import Ge, Interval
 from av.container import OutputContainer
 from av.video.frame import PictureType
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
@@ -31,48 +26,11 @@ from pipelines.files.atomic import temporary_path
 from pipelines.sampling.plan import displayed_size
 from pipelines.transcode.audio_track import AudioTrack, audio_start, decoding_time
 from pipelines.transcode.copy_check import fault_of_copy, fields
-
-MULTIPLE = 16  # of both sides, in pixels
-LARGEST = 16384  # side that x264 encodes
-
-Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
+from pipelines.transcode.copy_options import LARGEST, MULTIPLE, CopyOptions
 
 
 class CopyError(ValueError):
     """No copy could be made of a video; the text names the file and the reason."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class CopyOptions:
-    """How copies are made. The encoder's settings were chosen by measurement, see benchmarks/results/copies.json."""
-
-    short_side: int = 256
-    """Length of the short side in pixels, a multiple of 16."""
-    fps: Annotated[float, Interval(ge=0, le=1e6)] = 0.0
-    """Frames per second that are kept; 0: all frames."""
-    crf: Annotated[float, Interval(ge=0, le=51)] = 26.0
-    """x264's constant rate factor: lower is better and larger."""
-    preset: Preset = "slow"
-    """x264's preset: slower is smaller."""
-    tune: Literal["fastdecode", "film", "animation", "grain", "psnr", "ssim"] = "fastdecode"
-    """x264's tuning: `fastdecode` leaves out the loop filter and arithmetic coding."""
-    group: Annotated[int, Ge(1)] = 16
-    """Frames from one random access point to the next."""
-    b_frames: Annotated[int, Interval(ge=0, le=16)] = 7
-    """Frames between two reference frames, on which no other depends."""
-
-    def __post_init__(self):
-        if not MULTIPLE <= self.short_side <= LARGEST or self.short_side % MULTIPLE:
-            raise ValueError(
-                f"--short_side: expected a multiple of {MULTIPLE} pixels, up to {LARGEST}, got {self.short_side}"
-            )
-
-    def encoder(self) -> dict[str, str]:
-        """The options for libx264."""
-        groups = f"keyint={self.group}:min-keyint={self.group}:scenecut=0:open-gop=0:ref=1"
-        non_reference = f"bframes={self.b_frames}:b-adapt=0:b-pyramid=none"
-        params = f"{groups}:{non_reference}:psy=0:threads=1"
-        return {"preset": self.preset, "tune": self.tune, "crf": f"{self.crf:g}", "x264-params": params}
 
 
 def copy_size(height: int, width: int, short_side: int) -> tuple[int, int]:

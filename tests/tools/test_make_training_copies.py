@@ -30,7 +30,7 @@ def data(tmp_path):
 
 
 def command(folder, *more):
-    quick = ("--short_side", "64", "--preset", "ultrafast", "--workers", "2")
+    quick = ("--profile", "every_frame", "--short_side", "64", "--preset", "ultrafast", "--workers", "2")
     return ("tools/make_training_copies.py", "--data", str(folder.parent / "data.json"), *quick, *more)
 
 
@@ -63,6 +63,65 @@ def test_copies_are_made_once(data):
     other = run(*command(data, "--crf", "30"))
     assert "3 copies made" in other.stdout, other.stderr
     assert not (ROOT / "x").exists()
+
+
+EARLIER = {
+    "short_side": 64,
+    "fps": 0.0,
+    "crf": 26.0,
+    "preset": "slow",
+    "tune": "fastdecode",
+    "group": 16,
+    "b_frames": 7,
+}
+"""Options as `copies.jsonl` had them before there were profiles."""
+
+
+def test_copies_of_earlier_versions_are_neither_mixed_with_new_ones_nor_made_anew_unasked(data):
+    tool = ("tools/make_training_copies.py", "--data", str(data.parent / "data.json"), "--folder", "videos_64")
+    named = [word for name, value in EARLIER.items() for word in (f"--{name}", str(value))]
+    assert run(*tool, *named, "--adaptive").returncode == 0
+    path = data / "videos_64/copies.jsonl"
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    assert all(record["options"] == EARLIER | {"adaptive": True} for record in records)
+    path.write_text("".join(json.dumps(record | {"options": EARLIER}) + "\n" for record in records))
+    first = copies(data)
+    (data / "videos_64/c.mp4").unlink()
+
+    again = run(*tool)
+    assert again.returncode == 0, again.stderr
+    wishes = " ".join([*named, "--adaptive"])
+    remedy = "name options, such as --profile fast, to make all copies anew"
+    assert again.stdout.startswith(f"{data}/videos_64: goes on as its copies were made, with {wishes}; {remedy}\n")
+    assert "1 copy made" in again.stdout
+    assert {name for name, time in copies(data).items() if time != first[name]} == {"c.mp4"}
+    assert [probe(data / "videos_64" / name).frames for name in first] == [30] * 3
+
+    (data / "training.txt").write_text("a 0\n")  # of three clips, two are listed
+    other = run(*tool, "--profile", "small", "--short_side", "64")
+    assert f"{data}/videos_64: 2 copies made with {wishes}: made anew\n" in other.stdout
+    assert "2 copies made (" in other.stdout
+    assert [probe(data / "videos_64" / name).frames for name in ("a.mp4", "c.mp4")] == [12, 12]
+
+    (data / "training.txt").write_text(f"a 0\n{AWKWARD} 1\n")
+    mixed = run(*tool)
+    assert mixed.returncode == 2
+    assert f"{data}/videos_64: not all copies were made with the same options" in mixed.stderr
+    assert f"1 copy with {wishes}" in mixed.stderr
+    last = run(*tool, "--profile", "fast")
+    assert "3 copies made" in last.stdout
+    silent = run(*tool)  # the default, and all are there
+    assert silent.stdout.startswith(f"{data}/videos_64: 0 copies made, 3 existed already"), silent.stdout
+
+
+def test_copies_of_later_versions_are_left_alone(data):
+    assert run(*command(data)).returncode == 0
+    path = data / "videos_64/copies.jsonl"
+    path.write_text(path.read_text().replace('"crf"', '"quality"'))
+    done = run(*command(data))
+    assert done.returncode == 2
+    assert "was made by another version" in done.stderr
+    assert "choose another --folder" in done.stderr
 
 
 def test_failures_are_listed(data):

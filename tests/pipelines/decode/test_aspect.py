@@ -8,7 +8,8 @@ from pipelines.decode import decode_frames
 from pipelines.decode.frames import probe
 from pipelines.decode.stream import read_stream
 from pipelines.sampling.plan import Crop, displayed_size, undisplayed
-from pipelines.transcode.training_copy import CopyOptions, write_copy
+from pipelines.transcode.copy_options import CopyOptions
+from pipelines.transcode.training_copy import write_copy
 from tests.helpers.loading import batches, settings
 from tests.helpers.media import ffmpeg, write_video
 from tsam_dali.inference.file_clips import file_clip
@@ -80,7 +81,7 @@ def test_copies_have_square_pixels(tmp_path, square, narrow, turned):
     if turned:
         source = tmp_path / "turned.mp4"
         ffmpeg("-display_rotation", 90, "-i", narrow, "-c", "copy", source)
-    write_copy(source, tmp_path / "copy.mp4", CopyOptions(short_side=96, crf=10))
+    write_copy(source, tmp_path / "copy.mp4", CopyOptions(short_side=96, fps=0, crf=10))
     copy = decode_frames(tmp_path / "copy.mp4", range(20))
     upright = np.rot90(copy, -1, axes=(1, 2)) if turned else copy
     assert upright.shape == (20, *SQUARE_SIZE, 3)

@@ -16,7 +16,8 @@ from pipelines.decode.nvdec import nvdec_decodes
 from pipelines.decode.probe import probe_video
 from pipelines.decode.remux import remux
 from pipelines.decode.stream import read_stream
-from pipelines.transcode.training_copy import CopyOptions, write_copy
+from pipelines.transcode.copy_options import CopyOptions
+from pipelines.transcode.training_copy import write_copy
 from tests.helpers.media import as_ffmpeg_shows_it, ffmpeg, write_video
 
 SIZE = (96, 128)
@@ -69,7 +70,7 @@ def test_eight_orientations(tmp_path, rotation, mirrored):
     for frame, whole in zip(read_stream(str(path), 25, 1.0), expected, strict=True):
         np.testing.assert_array_equal(frame.image, whole[y : y + 96, x : x + 96])
 
-    write_copy(path, tmp_path / "copy.mp4", CopyOptions(short_side=96, crf=10))
+    write_copy(path, tmp_path / "copy.mp4", CopyOptions(short_side=96, fps=0, crf=10))
     copy, info = decode_frames(tmp_path / "copy.mp4", range(10)), probe(tmp_path / "copy.mp4")
     assert (info.rotation, info.mirrored) == (0, False)
     assert np.abs(copy.astype(int) - expected).mean() < 4  # another picture differs by 60
@@ -82,7 +83,7 @@ def test_angles_between(tmp_path, matrix):
     expected = as_ffmpeg_shows_it(path, *SIZE)
     np.testing.assert_array_equal(decode_frames(path, range(3)), expected)
     assert nvdec_decodes(probe_video(path)) == (matrix in ((0, 0, 0, 0), clockwise(1)))
-    write_copy(path, tmp_path / "copy.mp4", CopyOptions(short_side=96, crf=10))
+    write_copy(path, tmp_path / "copy.mp4", CopyOptions(short_side=96, fps=0, crf=10))
     assert np.abs(decode_frames(tmp_path / "copy.mp4", range(3)).astype(int) - expected).mean() < 4
 
 

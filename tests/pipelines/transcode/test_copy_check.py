@@ -10,14 +10,16 @@ from pipelines.decode.container import open_video
 from pipelines.decode.frames import probe
 from pipelines.transcode import training_copy
 from pipelines.transcode.copy_check import fault_of_copy, fields
-from pipelines.transcode.training_copy import CopyError, CopyOptions, write_copy
+from pipelines.transcode.copy_options import CopyOptions
+from pipelines.transcode.training_copy import CopyError, write_copy
 from tests.helpers.media import write_video
 
 
 @pytest.mark.parametrize(
     ("size", "side", "crf"), [((96, 128), 96, 51), ((17, 31), 16, 26), ((48, 48), 32, 40), ((2, 3), 512, 26)]
 )
-def test_noise_of_any_size(tmp_path, size, side, crf):
+@pytest.mark.parametrize("adaptive", [False, True])
+def test_noise_of_any_size(tmp_path, size, side, crf, adaptive):
     """What compresses worst: its copies are coarse."""
     source, target = tmp_path / "v.avi", tmp_path / "copies/v.mp4"
     noise = np.random.default_rng(0).integers(0, 256, (12, *size, 3), np.uint8)
@@ -27,7 +29,7 @@ def test_noise_of_any_size(tmp_path, size, side, crf):
         for picture in noise:
             output.mux(track.encode(av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="bgr0")))
         output.mux(track.encode(None))
-    assert write_copy(source, target, CopyOptions(short_side=side, crf=crf, preset="veryfast")) == 12
+    assert write_copy(source, target, CopyOptions(short_side=side, fps=0, crf=crf, adaptive=adaptive)) == 12
     assert probe(target).frames == 12
 
 

@@ -1,6 +1,7 @@
 """Training copies: frames, times and audio of the original, whatever it is; nothing left behind where that fails."""
 
 import os
+from dataclasses import replace
 from itertools import islice
 
 import av
@@ -13,12 +14,13 @@ from pipelines.decode.container import open_video, video_stream
 from pipelines.decode.demux import demux_plain
 from pipelines.decode.frames import probe
 from pipelines.transcode.copy_folder import make_copy, not_made
-from pipelines.transcode.training_copy import CopyError, CopyOptions, copy_size, write_copy
+from pipelines.transcode.copy_options import PROFILES, CopyOptions
+from pipelines.transcode.training_copy import CopyError, copy_size, write_copy
 from tests.helpers.audio_media import damage_audio_packet
 from tests.helpers.decoding import demuxed
 from tests.helpers.media import ffmpeg, frame_numbers, write_video
 
-SMALL = CopyOptions(short_side=64, preset="veryfast", crf=20)
+SMALL = CopyOptions(short_side=64, fps=0, crf=20, preset="veryfast", group=16, b_frames=7)
 VARIABLE = [0, 40, 80, 160, 170, 300, 340, 600, 610, 700]
 
 ORIGINALS = {
@@ -82,7 +84,7 @@ def test_frame_i_of_the_copy_is_frame_i_of_the_original(tmp_path, name):
 @pytest.mark.parametrize("rotation", [90, 180, 270])
 def test_pictures_are_turned_upright(tmp_path, rotation):
     source = write_video(tmp_path / "v.mp4", 10, (96, 128), rotation=rotation)
-    target, info = copied(source, CopyOptions(short_side=96, crf=10))
+    target, info = copied(source, CopyOptions(short_side=96, fps=0, crf=10))
     original, copy = decode_frames(source, range(10)), decode_frames(target, range(10))
     assert original.shape == copy.shape  # 96 x 128 or 128 x 96: nothing is scaled
     assert np.abs(original.astype(int) - copy).mean() < 4
@@ -204,13 +206,16 @@ def test_audio_stays_with_the_pictures(tmp_path, name, codec):
     assert offset(target) == pytest.approx(offset(source), abs=0.002)
 
 
-def test_few_packets_are_needed(tmp_path):
-    """With the default settings any frame needs at most its group's reference pictures and itself."""
-    target, info = copied(write_video(tmp_path / "v.mp4", 120), CopyOptions(short_side=64))
+@pytest.mark.parametrize(("profile", "most"), [("fast", 2), ("small", 6), ("every_frame", 4)])
+def test_few_packets_are_needed(tmp_path, profile, most):
+    """Any frame needs at most the reference pictures of its group and itself."""
+    options = replace(PROFILES[profile][0], short_side=64)
+    target, info = copied(write_video(tmp_path / "v.mp4", 120), options)
+    assert info.frames == (120 if options.fps == 0 else 48)
     found = demuxed(target)
     for frame in range(info.frames):
         (run,) = found.runs({frame})
-        assert len(run.packets) <= 5
+        assert len(run.packets) <= most
 
 
 @pytest.mark.parametrize("part", [0.3, 0.9])
