@@ -118,6 +118,51 @@ def plot_lines(path: Path, panels: Mapping[str, Sequence[Line]], *, title: str, 
     figure.savefig(path.with_suffix(".png"), dpi=DPI, facecolor="white")
 
 
+class Point(NamedTuple):
+    """A point of a plot where less is better along both axes."""
+
+    label: str
+    x: float
+    y: float
+    ours: bool
+
+
+def plot_points(path: Path, panels: Mapping[str, Sequence[Point]], *, title: str, along: str) -> None:
+    """Draw points side by side as a PNG; title with unit -> points of a panel; along: what the x axis shows.
+
+    Points are numbered, the same in all panels, and named beside them. A line joins those that no other one beats along
+    both axes.
+    """
+    figure = Figure(figsize=(4.4 * len(panels) + 3, 5.4), layout="constrained")
+    figure.suptitle(title, fontsize=13, color=INK, fontweight="bold")
+    *grid, names = figure.subplots(1, len(panels) + 1, squeeze=False)[0]
+    for axes, (what, points) in zip(grid, panels.items(), strict=True):
+        front = [one for one in points if not any(_beats(other, one) for other in points)]
+        front.sort(key=lambda point: point.x)
+        axes.plot([point.x for point in front], [point.y for point in front], color=INK, linewidth=1)
+        for number, point in enumerate(points, 1):
+            weight = "bold" if point.ours else "normal"
+            axes.plot(point.x, point.y, "o", color=OURS if point.ours else OTHERS)
+            place = {"xytext": (4, 4), "textcoords": "offset points"}
+            axes.annotate(str(number), (point.x, point.y), **place, fontsize=8, color=INK, fontweight=weight)
+        axes.set_title(textwrap.fill(what, 40), loc="left", fontsize=10, color=INK)
+        axes.set_xlabel(along, color=INK, fontsize=9)
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("{x:g}")
+        axes.set_xlim(left=0)
+        _tidy(axes)
+        axes.tick_params(which="minor", colors=INK, labelsize=8)
+    text = "\n".join(f"{number}  {point.label}" for number, point in enumerate(points, 1))
+    names.text(0, 1, text, va="top", fontsize=9, color=INK, linespacing=1.6)
+    names.set_axis_off()
+    figure.savefig(path.with_suffix(".png"), dpi=DPI, facecolor="white")
+
+
+def _beats(one: Point, other: Point) -> bool:
+    return one.x <= other.x and one.y <= other.y and (one.x, one.y) != (other.x, other.y)
+
+
 def _tidy(axes: Axes) -> None:
     """Pale grid and axes, no frame."""
     axes.spines[["top", "right"]].set_visible(False)

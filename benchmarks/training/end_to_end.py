@@ -29,9 +29,12 @@ from benchmarks.harness.plots import panel, plot_bars
 from benchmarks.harness.processes import choose_cores, wait_until_idle
 from benchmarks.harness.results import origin, print_figures, write_results
 from benchmarks.training.end_to_end_variants import (
+    COPIES_OURS,
+    JPEG_OURS,
     NETWORK,
     TSAM,
     WAYS,
+    compared,
     decoded_frames,
     kilobytes_read,
     make_reader,
@@ -49,6 +52,8 @@ METHOD = {
     "training": "loader and network on the same cores; the trainer's own loop and settings",
     "data_wait": "share of the wall time in which that loop waited for a batch",
     "rate_relative_to_tsam": f"by that of '{TSAM}' in the same round",
+    "comparison": "CPU time from the preparation to 1, 10 and 100 epochs; the least and the largest number of epochs "
+    "(1 to 100) for which a way costs at most what the other one does",
     "preparation": "of all ids, on the same number of processes; without the time that the programs take to start",
     "decoded": "frames of a clip that are decoded, beside those that are wanted; null: the library does not tell",
     "warm_up": "one uncounted round; in each round the first batches, two a process and one, are not counted",
@@ -77,9 +82,13 @@ def main() -> None:
     names = ("rounds", "batches", "batch_size", "cores", "repeats", "arch", "pool", "device")
     method = METHOD | values_of(args, names) | {"num_videos": len(videos)}
     costs = ("preparation_cpu_seconds_per_clip", "kilobytes_per_clip", "files_per_clip", "decoded_frames_per_clip")
-    print_figures(figures, ("segments", "way", *costs, *NUMBERS, "training_rate_relative_to_tsam", "missing"))
+    ways = [figure for figure in figures if figure["kind"] == "way"]
+    print_figures(ways, ("segments", "way", *costs, *NUMBERS, "training_rate_relative_to_tsam", "missing"))
+    comparisons = [figure for figure in figures if figure["kind"] == "comparison"]
+    if comparisons:
+        print_figures(comparisons, list(comparisons[0])[1:])
     write_results(args.output, "end_to_end", method, [*figures, *material.prepared.values()], start)
-    _plot(figures, args)
+    _plot(ways, args)
 
 
 def _arguments() -> argparse.Namespace:
@@ -134,6 +143,9 @@ def measure(material: Material, segments: int, cores: Sequence[int], args: argpa
                 figure |= {key: kept[key] for key in ("kilobytes_per_clip", "files_per_clip")}
                 figure["kilobytes_read_per_clip"] = kilobytes_read(name, material.prepared, segments)
         figures.append(figure)
+    found = {figure["way"]: figure for figure in figures if not figure["missing"]}
+    if found.keys() >= {COPIES_OURS, JPEG_OURS}:
+        figures.append(compared(found[COPIES_OURS], found[JPEG_OURS]))
     return figures
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from statistics import mean
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from benchmarks.baselines.decoders import DECODERS, OURS
 from benchmarks.harness.material import CONFIG, COPIES, INDEX, JPEGS, MELS, OF_COPIES, VIDEOS, WAVS, Material
@@ -30,6 +30,7 @@ JPEG_OURS = "JPEG frames, ours"
 TORCHCODEC, DECORD = "videos, torchcodec", "videos, decord"
 VIDEOS_OURS, COPIES_OURS = "videos, ours", "training copies, ours"
 NETWORK = "the network alone"
+LONGEST = 100  # epochs of a training
 
 _JPEGS = Way(ours, "frames", ["pipeline.source=frames"], made=(JPEGS, MELS), kept=(JPEGS, MELS))
 _VIDEOS = Way(ours, made=(INDEX, MELS), kept=(VIDEOS, INDEX, MELS))
@@ -77,6 +78,35 @@ def decoded_frames(name: str, material: Material, settings: Sequence[str]) -> tu
     if way.data == "frames":
         return useful, float(config.model.video_segments)
     return useful, DECODERS[OURS]().decoded(wanted) if way.make is ours else None
+
+
+def cpu_seconds(way: Mapping[str, Any], epochs: int) -> float:
+    """What a clip costs from its preparation to so many epochs of loading it, by the figure of a way."""
+    return way["preparation_cpu_seconds_per_clip"] + epochs * way["loader_cpu_ms_per_clip"]["median"] / 1000
+
+
+def compared(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """In how many of 1 to LONGEST epochs one way costs less CPU time than the other; bytes and files by the other's."""
+    less = [epochs for epochs in range(1, LONGEST + 1) if cpu_seconds(one, epochs) <= cpu_seconds(other, epochs)]
+    return {
+        "kind": "comparison",
+        "segments": one["segments"],
+        "way": one["way"],
+        "compared_with": other["way"],
+        "least_epochs_with_less_cpu": min(less, default=None),
+        "most_epochs_with_less_cpu": max(less, default=None),
+        **{
+            f"cpu_relative_{epochs}_epochs": round(cpu_seconds(one, epochs) / cpu_seconds(other, epochs), 4)
+            for epochs in (1, 10, LONGEST)
+        },
+        "preparation_cpu_relative": _relative(one, other, "preparation_cpu_seconds_per_clip"),
+        "bytes_relative": _relative(one, other, "kilobytes_per_clip"),
+        "files_relative": _relative(one, other, "files_per_clip"),
+    }
+
+
+def _relative(one: Mapping[str, Any], other: Mapping[str, Any], key: str) -> float:
+    return round(one[key] / other[key], 4)
 
 
 def kilobytes_read(name: str, prepared: Mapping[str, Mapping[str, float]], segments: int) -> float:

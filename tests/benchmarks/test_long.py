@@ -104,14 +104,15 @@ def test_end_to_end(videos, tmp_path):
     output = tmp_path / "end_to_end.json"
     sizes = [
         *("--rounds", "1", "--segments", "2", "--batch_size", "2", "--batches", "1"),
-        *("--repeats", "2", "--cores", "1"),
+        *("--repeats", "2", "--cores", "1", "--pool", "7"),
     ]
-    ways = ["--ways", "videos, ours", "training copies, ours", "videos, decord", "videos, ours, NVDEC", "--pool", "7"]
+    ways = ["videos, ours", "training copies, ours", "JPEG frames, ours", "videos, decord", "videos, ours, NVDEC"]
     found = results(
-        run("-m", "benchmarks.training.end_to_end", *sizes, *ways, "--data", videos, "--output", output), output
+        run("-m", "benchmarks.training.end_to_end", *sizes, "--ways", *ways, "--data", videos, "--output", output),
+        output,
     )
     figures = {figure["way"]: figure for figure in found["figures"] if figure["kind"] == "way"}
-    assert list(figures) == ["TSAM's way: JPEG + wav", *ways[1:5]]
+    assert list(figures) == ["TSAM's way: JPEG + wav", *ways]
     assert figures["videos, ours, NVDEC"]["missing"] == "needs a GPU"
     assert figures["videos, decord"]["missing"] in (None, "not installed")
     tsam, ours = figures["TSAM's way: JPEG + wav"], figures["videos, ours"]
@@ -120,6 +121,14 @@ def test_end_to_end(videos, tmp_path):
         assert 0 <= figure["data_wait"]["median"] <= 1
         assert figure["useful_frames_per_clip"] == 2 <= figure["decoded_frames_per_clip"]
     assert tsam["files_per_clip"] == 13  # 12 JPEG frames and a .wav file
+    (comparison,) = (figure for figure in found["figures"] if figure["kind"] == "comparison")
+    copies, jpegs = figures["training copies, ours"], figures["JPEG frames, ours"]
+    costs = [
+        way["preparation_cpu_seconds_per_clip"] + 10 * way["loader_cpu_ms_per_clip"]["median"] / 1000
+        for way in (copies, jpegs)
+    ]
+    assert comparison["cpu_relative_10_epochs"] == pytest.approx(costs[0] / costs[1], abs=1e-3)
+    assert comparison["bytes_relative"] > 0 < comparison["files_relative"]
     # Which is less only many clips can tell: with seven, most of it is the start of the tools' workers.
     assert min(figure["preparation_cpu_seconds_per_clip"] for figure in (tsam, ours)) > 0
 
