@@ -18,6 +18,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoRef
 from av.video.stream import VideoStream
 
 from pipelines.audio.decode import AudioError
+from pipelines.decode.bitstream.mp4 import COPY_MARK
 from pipelines.decode.container import VideoError, open_video
 from pipelines.decode.frames import color_range, shown_size
 from pipelines.decode.orientation import Orientation, levelled, orientation, pixel_aspect
@@ -74,7 +75,7 @@ def write_copy(source: str | Path, target: str | Path, options: CopyOptions) -> 
 def _write(source: str | Path, temporary: Path, options: CopyOptions) -> tuple[list[np.ndarray], int]:
     """Write the copy; the fields of its frames as they went in, and the number of its packets of audio."""
     written: list[np.ndarray] = []
-    with VideoReader(source) as video, open_video(source) as audio_source, _new_file(temporary) as output:
+    with VideoReader(source) as video, open_video(source) as audio_source, _new_file(temporary, options) as output:
         stream, timed, tick = video.stream, bool(video.demuxed.shown), _tick(video)
         track, size, reformatter = None, None, VideoReformatter()
         for ticks, frame in _kept(video, tick, options.fps):
@@ -109,9 +110,12 @@ def _check_size(source: str | Path, height: int, width: int) -> None:
         raise CopyError(f"{message} (at most {LARGEST}); choose a smaller --short_side or leave it out of the list")
 
 
-def _new_file(path: Path) -> OutputContainer:
+def _new_file(path: Path, options: CopyOptions) -> OutputContainer:
     # Times that begin at 0 without an edit list to move them: readers differ in how they follow one.
-    return av.open(f"file:{path.absolute()}", "w", format="mp4", options={"movflags": "negative_cts_offsets"})
+    output = av.open(f"file:{path.absolute()}", "w", format="mp4", options={"movflags": "negative_cts_offsets"})
+    if options.b_frames == 0:
+        output.metadata["comment"] = COPY_MARK.decode()
+    return output
 
 
 def _tick(video: VideoReader) -> Fraction:

@@ -15,6 +15,8 @@ CODECS = {b"avc1": ("h264", b"avcC"), b"hvc1": ("hevc", b"hvcC"), b"hev1": ("hev
 """Kind of sample entry -> FFmpeg's name of the codec, and the box that holds what its decoder must know."""
 UPRIGHT = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
 """Matrix of a movie or track that is shown as it is (8.2.2.2, 8.3.2.2)."""
+COPY_MARK = b"training copy: single pictures in closed groups, in the order shown"
+"""Comment in the file of a training copy whose pictures can be told from its table. See `demux_plain`."""
 LARGEST_OFFSET = 1 << 28
 """Ticks between decoding and showing a picture; FFmpeg holds more for a mistake."""
 
@@ -29,6 +31,7 @@ class SampleTable(NamedTuple):
     offsets: np.ndarray  # of the first byte in the file, int64 (N,)
     sizes: np.ndarray  # bytes, int64 (N,)
     pts: np.ndarray  # when the picture is shown, in ticks of the track, int64 (N,)
+    starts: np.ndarray | None  # of a file with COPY_MARK: whether decoding may start at the picture, bool (N,)
 
 
 class _NotPlainError(Exception):
@@ -69,7 +72,8 @@ def _sample_table(data: memoryview) -> SampleTable:
     clock = _only(media, b"mdhd")
     pts = _shown_times(table, len(sizes))
     _demand(_nothing_hidden(videos[0], pts, _uint32(clock, 20 if clock[0] else 12), movie_clock))
-    return SampleTable(codec, extradata, offsets, sizes, pts)
+    starts = _starts(table, len(sizes)) if any(COPY_MARK in bytes(box) for box in movie.get(b"udta", ())) else None
+    return SampleTable(codec, extradata, offsets, sizes, pts, starts)
 
 
 def _boxes(data: memoryview) -> Boxes:
@@ -165,6 +169,13 @@ def _shown_times(table: Boxes, count: int) -> np.ndarray:
         _demand(np.abs(offsets).max() <= LARGEST_OFFSET)
         times = times + offsets
     return times
+
+
+def _starts(table: Boxes, count: int) -> np.ndarray:
+    """Which samples are listed as random access points; without a list, all are (8.6.2)."""
+    if b"stss" not in table:
+        return np.ones(count, bool)
+    return np.isin(np.arange(1, count + 1), _column(_only(table, b"stss"), ">u4", 1))
 
 
 def _run_lengths(box: memoryview, kind: str, count: int) -> np.ndarray:
