@@ -2,64 +2,22 @@
 
 import os
 from dataclasses import replace
-from itertools import islice
 
 import av
 import numpy as np
 import pytest
 
 from pipelines.audio.read import audio_pieces, read_audio
-from pipelines.decode import decode_frames, reader
-from pipelines.decode.bitstream.mp4 import COPY_MARK
-from pipelines.decode.container import open_video, video_stream
+from pipelines.decode import decode_frames
 from pipelines.decode.demux import demux_plain
 from pipelines.decode.frames import probe
-from pipelines.decode.reader import VideoReader
 from pipelines.transcode.copy_folder import make_copy, not_made
 from pipelines.transcode.copy_options import PROFILES, CopyOptions
 from pipelines.transcode.training_copy import CopyError, copy_size, write_copy
 from tests.helpers.audio_media import damage_audio_packet
+from tests.helpers.copies import ORIGINALS, SMALL, VARIABLE, copied, times
 from tests.helpers.decoding import demuxed
 from tests.helpers.media import ffmpeg, frame_numbers, write_video
-
-SMALL = CopyOptions(short_side=64, fps=0, crf=20, preset="veryfast", group=16, b_frames=7)
-VARIABLE = [0, 40, 80, 160, 170, 300, 340, 600, 610, 700]
-
-ORIGINALS = {
-    "h264.mp4": {"audio": True},
-    "hevc.mkv": {"codec": "hevc", "audio": True},
-    "vp9.webm": {"codec": "vp9", "audio": True},
-    "av1.mp4": {"codec": "av1"},
-    "mpeg4.avi": {"codec": "mpeg4", "audio": True},
-    "order_unknown.avi": {"options": {"bf": "3", "x264-params": "b-adapt=0"}},
-    "mjpeg.mov": {"codec": "mjpeg", "pix_fmt": "yuvj420p", "full_range": True},
-    "odd_size.mp4": {"size": (91, 131), "pix_fmt": "yuv444p"},
-    "ten_bit.mkv": {"codec": "hevc", "pix_fmt": "yuv420p10le"},
-    "edit_list.mp4": {"pts": [40 * (i - 4) for i in range(40)]},
-    "late_start.mkv": {"pts": [5000 + 40 * i for i in range(40)]},
-    "stream.ts": {},
-    "flash.flv": {},
-    "one_frame.mp4": {"frames": 1},
-    "three_frames.mp4": {"frames": 3},
-    "large.mp4": {"size": (240, 426)},
-}
-
-
-def times(path) -> list[float]:
-    """When each frame is shown, in seconds."""
-    with open_video(path) as container:
-        stream = video_stream(path, container)
-        return [float(picture.pts * picture.time_base) for picture in container.decode(stream)]
-
-
-def copied(source, options=SMALL):
-    """The copy of a video in a folder of its own."""
-    target = source.parent / "copies" / f"{source.stem}.mp4"
-    frames = write_copy(source, target, options)
-    info = probe(target)
-    assert info.frames == frames
-    assert os.listdir(target.parent) == [target.name]
-    return target, info
 
 
 @pytest.mark.parametrize("name", ORIGINALS)
@@ -98,50 +56,6 @@ def test_times_of_a_variable_rate_are_kept(tmp_path):
     target, info = copied(source)
     assert info.variable_rate
     np.testing.assert_allclose(times(target), np.array(VARIABLE) / 1000, atol=1e-4)
-
-
-@pytest.mark.parametrize(("rate", "fps", "expected"), [(30, 10, range(0, 45, 3)), (25, 10, None), (10, 25, range(45))])
-def test_thinned(tmp_path, rate, fps, expected):
-    source = write_video(tmp_path / "v.mp4", 45, fps=rate)
-    target, info = copied(source, CopyOptions(short_side=64, preset="veryfast", fps=fps))
-    if expected is None:  # by the rule: the first frame at or after each tenth of a second
-        expected = [int(np.ceil(j / fps * rate - 1e-6)) for j in range(18)]
-    numbers = frame_numbers(decode_frames(target, range(info.frames)))
-    assert numbers.tolist() == list(expected)
-    np.testing.assert_allclose(times(target), np.array(expected) / rate, atol=1e-4)
-
-
-@pytest.mark.parametrize("name", ["hevc.mkv", "vp9.webm", "order_unknown.avi", "stream.ts", "edit_list.mp4"])
-@pytest.mark.parametrize("breaks_a_rule", [False, True])
-def test_thinned_whatever_the_original_is(tmp_path, monkeypatch, name, breaks_a_rule):
-    """Frames are kept once each, and in turn, also where a stream turns out not to be as its headers say."""
-    source = write_video(tmp_path / name, **{"frames": 40} | ORIGINALS[name])
-    if breaks_a_rule:
-        decode_run = reader._decode_run
-
-        def stop_early(codec, demuxed, run):
-            yield from islice(decode_run(codec, demuxed, run), 3)
-            raise reader._SelectionError
-
-        monkeypatch.setattr(reader, "_decode_run", stop_early)
-    target, _ = copied(source, CopyOptions(short_side=64, preset="veryfast", fps=10))
-    monkeypatch.undo()
-    shown = np.array(times(source)) - times(source)[0]
-    if name == "order_unknown.avi":  # of which nobody knows
-        shown = np.arange(40) / 25
-    originals, expected = frame_numbers(decode_frames(source, range(probe(source).frames))), []
-    for number, time in enumerate(shown):
-        if not expected or int(time * 10 + 1e-6) > int(shown[expected[-1]] * 10 + 1e-6):
-            expected.append(number)
-    found = frame_numbers(decode_frames(target, range(probe(target).frames)))
-    assert found.tolist() == originals[expected].tolist()
-
-
-def test_thinned_variable_rate(tmp_path):
-    source = write_video(tmp_path / "v.mp4", len(VARIABLE), pts=VARIABLE)
-    target, info = copied(source, CopyOptions(short_side=64, preset="veryfast", fps=10))
-    numbers = frame_numbers(decode_frames(target, range(info.frames)))
-    assert numbers.tolist() == [0, 3, 5, 7, 9]  # at 0, 160, 300, 600, 700 ms; nothing is shown anew at 400 and 500
 
 
 @pytest.mark.parametrize(
@@ -218,50 +132,6 @@ def test_few_packets_are_needed(tmp_path, profile, most):
     for frame in range(info.frames):
         (run,) = found.runs({frame})
         assert len(run.packets) <= most
-
-
-def read_by_the_mark(path) -> bool:
-    """Whether the headers of its pictures are left unread. Whatever is read, wanted frames are those of all frames."""
-    demuxed, _ = demux_plain(path)
-    everything = decode_frames(path, range(len(demuxed.shown)))
-    for frame in range(len(demuxed.shown)):
-        np.testing.assert_array_equal(decode_frames(path, [frame])[0], everything[frame])
-    with VideoReader(path) as video:
-        assert video.demuxed.shown == demuxed.shown
-        assert [fact.start for fact in video.demuxed.facts] == [fact.start for fact in demuxed.facts]
-    return demuxed.facts[0].order is None
-
-
-@pytest.mark.parametrize("group", [1, 2, 5])
-def test_the_pictures_of_a_copy_are_told_from_its_table(tmp_path, group):
-    source = write_video(tmp_path / "v.mp4", 40, audio=True)
-    target, _ = copied(source, CopyOptions(short_side=64, fps=0, group=group))
-    assert read_by_the_mark(target)
-    assert not read_by_the_mark(copied(source, CopyOptions(short_side=64, fps=0, group=8, b_frames=2))[0])
-    target, _ = copied(source, CopyOptions(short_side=64, fps=0, group=group))
-    data = target.read_bytes()
-    target.write_bytes(data.replace(COPY_MARK, b"x" * len(COPY_MARK)))
-    assert not read_by_the_mark(target)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "marked"),
-    [
-        (("-ss", "0.5", "-c", "copy"), True),  # begins at another group
-        (("-c:v", "libx264", "-bf", "2", "-g", "12"), False),
-        (("-c:v", "libx264", "-bf", "0", "-slices", "2"), False),
-        (("-c:v", "libx264", "-bf", "0", "-intra-refresh", "1", "-g", "8"), False),
-        (("-c:v", "libx265", "-x265-params", "log-level=none:pools=none:frame-threads=1"), False),
-    ],
-)
-def test_a_copy_that_another_program_wrote_anew_keeps_its_mark(tmp_path, arguments, marked):
-    target, _ = copied(write_video(tmp_path / "v.mp4", 40), CopyOptions(short_side=64, fps=0, group=4))
-    ffmpeg("-i", target, *arguments, anew := tmp_path / "anew.mp4")
-    assert COPY_MARK in anew.read_bytes()
-    if demux_plain(anew) is None:
-        assert not marked
-    else:
-        assert read_by_the_mark(anew) == marked
 
 
 @pytest.mark.parametrize("part", [0.3, 0.9])
