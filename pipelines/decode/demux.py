@@ -37,6 +37,7 @@ class Demuxed:
     facts: list[Fact]
     shown: list[int] | None  # packets that hold frames, in the order shown; None: only a decode can tell
     kept: Packets | None
+    in_one_go: bool = False  # frames come out as packets go in: runs can follow each other without an end between them
 
     @property
     def starts_clean(self) -> bool:
@@ -65,7 +66,12 @@ class Demuxed:
         """
         shown = self.shown or []
         check_range(self.path, frames, len(shown))
-        return select(self.facts, {shown[frame]: frame for frame in frames}, avoided)
+        runs = select(self.facts, {shown[frame]: frame for frame in frames}, avoided)
+        if self.in_one_go and runs:
+            return [
+                Run([i for run in runs for i in run.packets], {k: v for run in runs for k, v in run.wanted.items()})
+            ]
+        return runs
 
 
 def demux(path: str | Path, container: InputContainer, stream: VideoStream) -> Demuxed:
@@ -118,7 +124,7 @@ def demux_plain(path: str | Path) -> tuple[Demuxed, SampleTable] | None:
     if table.starts is not None and _is_copy(data, table, table.starts) and read(samples.bytes(0), False).shown:
         starts = table.starts.tolist()
         facts = [Fact(pts, True, start, True, False) for pts, start in zip(samples.pts, starts, strict=True)]
-        return Demuxed(path, facts, list(range(len(facts))), samples), table
+        return Demuxed(path, facts, list(range(len(facts))), samples, in_one_go=True), table
     facts = gather_facts([Packet(pts, False, read(samples.bytes(i), False)) for i, pts in enumerate(samples.pts)])
     shown = order_shown(facts, reordered=False, gapless=table.codec == "hevc")
     return None if shown is None else (Demuxed(path, facts, shown, samples), table)
