@@ -68,9 +68,8 @@ class Demuxed:
         check_range(self.path, frames, len(shown))
         runs = select(self.facts, {shown[frame]: frame for frame in frames}, avoided)
         if self.in_one_go and runs:
-            return [
-                Run([i for run in runs for i in run.packets], {k: v for run in runs for k, v in run.wanted.items()})
-            ]
+            packets = [packet for run in runs for packet in run.packets]
+            return [Run(packets, {packet: frame for run in runs for packet, frame in run.wanted.items()})]
         return runs
 
 
@@ -112,9 +111,9 @@ def demux_plain(path: str | Path) -> tuple[Demuxed, SampleTable] | None:
     None where the file is not plain, cannot be read or does not tell in which order its frames are shown. What a file
     without offsets between decoding and showing tells of its order holds only if the decoder has no B-frames.
 
-    Of a training copy with COPY_MARK only the kind of each picture is read, not its header: that takes longer than to
-    decode a picture. The mark says that nothing more is in the headers; other programs may keep it when they write the
-    file anew, but then the kinds are others, or the groups are still closed.
+    Of a training copy with COPY_MARK only the kind of each picture is read, not its header: those of a hundred take as
+    long as to decode two pictures. The mark says that nothing more is in the headers; other programs may keep it when
+    they write the file anew, but then the kinds are others, or the groups are still closed.
     """
     data = _read_whole(path)
     if not data or (table := sample_table(data)) is None:
@@ -134,8 +133,8 @@ def _is_copy(data: bytes, table: SampleTable, starts: np.ndarray) -> bool:
     """Whether a file with COPY_MARK is still as it was made: each picture, but for the first, in one unit of the kind
     that the list of random access points says, and shown after the one before it (ITU-T H.264 7.3.1, 7.4.1).
     """
-    if table.codec != "h264" or table.extradata[4] & 3 != 3 or table.sizes.min() < 5:
-        return False
+    if table.codec != "h264" or len(table.extradata) < 5 or table.extradata[4] & 3 != 3 or table.sizes.min() < 5:
+        return False  # avcC says that the length of a unit takes four bytes
     heads = np.frombuffer(data, np.uint8)[table.offsets[1:, None] + np.arange(5)]  # length of the unit, and its kind
     lengths, kinds = heads[:, :4].astype(np.int64) @ (1 << np.array([24, 16, 8, 0])), heads[:, 4]
     as_listed = (kinds & 31 == np.where(starts[1:], IDR_SLICE, SLICE)) & (kinds & 0x60 > 0)

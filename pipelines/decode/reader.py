@@ -90,7 +90,7 @@ class VideoReader:
         """The wanted frames with their numbers, in the order shown; only one of them is kept at a time.
 
         Raises:
-            VideoError: `damaged`, or `short` (a wanted frame is not there; known before the first one if ever).
+            VideoError: `damaged`.
         """
         last = -1
         if self.demuxed.shown:
