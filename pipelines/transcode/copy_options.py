@@ -23,7 +23,7 @@ class CopyOptions:
     """Length of the short side in pixels, a multiple of 16."""
     fps: Annotated[float, Interval(ge=0, le=1e6)] = 10.0
     """Frames per second that are kept; 0: all frames."""
-    crf: Annotated[float, Interval(ge=0, le=51)] = 33.0
+    crf: Annotated[float, Interval(ge=0, le=51)] = 32.5
     """x264's constant rate factor: lower is better and larger."""
     preset: Preset = "superfast"
     """x264's preset: slower is smaller."""
