@@ -1,7 +1,8 @@
-"""Decode the wanted frames of clips with every decoder that is installed, on one core, and compare.
+"""Decode the wanted frames of clips with every decoder that is installed, on one core and on several, and compare.
 
 All decoders get the same files and frame numbers - the middle frames of validation, and a draw of training frames - and
-give all of them as RGB, uint8. benchmarks/README.md describes the method.
+give all of them as RGB, uint8. On several cores, a process for each core is measured beside several threads for a clip.
+benchmarks/README.md describes the method.
 
 example:
   python -m benchmarks.loading.decode --videos raw=my_data/videos copies=my_data/copies
@@ -9,6 +10,7 @@ example:
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +24,8 @@ from benchmarks.harness.measure import Variant, present_and_missing, quartiles, 
 from benchmarks.harness.plots import panel, plot_bars
 from benchmarks.harness.processes import choose_cores
 from benchmarks.harness.results import origin, print_figures, write_results
+from benchmarks.loading import several_cores
+from benchmarks.loading.pixels import compare
 from pipelines.decode.frames import probe
 from pipelines.sampling import training_frames, validation_frames
 from tsam_dali.cli.common import friendly_errors
@@ -35,7 +39,8 @@ METHOD = {
     "file_cache": "warm",
     "order": "one process per decoder, taking turns, pinned to one core; each round begins with another decoder",
     "pixels": "compared with ours; max_difference and mean_difference in levels of 0 to 255",
-}
+} | several_cores.METHOD
+KIND = "one core"
 
 
 class Case(NamedTuple):
@@ -50,9 +55,9 @@ class Case(NamedTuple):
 def main() -> None:
     args = _arguments()
     cases = _cases(clip_groups(args), args.segments, args.seed)
-    cores, start = choose_cores(1), origin()
+    start = origin()
     makers = {name: make for name, make in DECODERS.items() if name in {OURS, *args.decoders}}
-    with running(makers, cores) as variants:
+    with running(makers, choose_cores(1)) as variants:
         present, missing = present_and_missing(variants)
         facts = {case: _compare(present, jobs) for case, jobs in tqdm(cases.items(), desc="warm-up", unit="case")}
         times = take_turns(present, args.rounds, lambda variant: _time(variant, cases))
@@ -62,14 +67,18 @@ def main() -> None:
         for case in cases
         for name in times
     ]
-    method = METHOD | {"rounds": args.rounds, "seed": args.seed, "cores": len(cores), "missing": missing}
+    chosen = {case[:2]: jobs for case, jobs in cases.items() if case[1:] == (args.segments[0], "validation")}
+    cores = choose_cores(args.cores)
+    spread = several_cores.measure(versions, chosen, args.rounds, cores)
+    method = METHOD | {"rounds": args.rounds, "seed": args.seed, "several_cores": len(cores), "missing": missing}
     _print(figures, missing)
-    write_results(args.output, "decode", method, figures, start)
-    _plot(figures, args.output)
+    several_cores.print_speeds(spread)
+    write_results(args.output, "decode", method, figures + spread, start)
+    _plot(figures, spread, args.output)
 
 
 def _arguments() -> argparse.Namespace:
-    command = benchmark_parser("loading.decode", __doc__, segments=[8, 16], rounds=5)
+    command = benchmark_parser("loading.decode", __doc__, segments=[8, 16], rounds=5, cores=2)
     add_clip_arguments(command)
     add_seed(command)
     names, help_names = list(DECODERS), "measure only these beside ours (default: all)"
@@ -93,33 +102,17 @@ def _cases(groups: dict[str, list[Path]], segments: Sequence[int], seed: int) ->
 
 def _compare(variants: Sequence[Variant], jobs: Sequence[Job]) -> dict[str, dict[str, Any]]:
     """The pixels of every decoder beside ours, and what is known of its work, by name. This is the warm-up, too."""
-    found: dict[str, list[tuple[float, float]]] = {variant.name: [] for variant in variants}
-    for job in jobs:
-        reference = None
-        for variant in variants:  # ours comes first
-            decoded = variant.call("frames", job)
-            reference = decoded if reference is None else reference
-            found[variant.name].append(difference(decoded, reference))
-    facts = {}
-    for variant in variants:
-        largest, mean = zip(*found[variant.name], strict=True)
-        facts[variant.name] = {
-            "frames_equal_to_the_last_bit": f"{sum(x == 0 for x in largest)} of {len(jobs)} clips",
-            "max_difference": max(largest),
-            "mean_difference": round(float(np.mean(mean)), 3),
+    pixels = compare({variant.name: partial(variant.call, "frames") for variant in variants}, jobs)  # ours comes first
+    useful = float(np.mean([len(set(frames)) for _, frames in jobs]))
+    return {
+        variant.name: {
+            **pixels[variant.name],
             "decoded_frames_per_clip": variant.call("decoded", jobs),
             "planning_cpu_ms_per_clip": variant.call("planning", jobs),
-            "useful_frames_per_clip": float(np.mean([len(set(frames)) for _, frames in jobs])),
+            "useful_frames_per_clip": useful,
         }
-    return facts
-
-
-def difference(decoded: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
-    """Largest and mean difference in levels; of frames of another size it is that of black and white."""
-    if decoded.shape != reference.shape:
-        return 255.0, 255.0
-    distance = np.maximum(decoded, reference) - np.minimum(decoded, reference)  # stays uint8
-    return float(distance.max()), float(distance.mean())
+        for variant in variants
+    }
 
 
 def _time(variant: Variant, cases: dict[Case, list[Job]]) -> dict[Case, np.ndarray]:
@@ -131,6 +124,7 @@ def _figure(case: Case, name: str, times: dict[str, list[dict[Case, np.ndarray]]
     rounds, ours = (np.stack([turn[case] for turn in times[who]]) for who in (name, OURS))  # (rounds, clips, 2)
     cpu, wall = rounds[..., 0], rounds[..., 1]
     return {
+        "kind": KIND,
         **case._asdict(),
         "decoder": name,
         "num_clips": cpu.shape[1],
@@ -163,12 +157,13 @@ def _print(figures: Sequence[dict], missing: dict[str, str]) -> None:
     print(f"ours, to read the packets of a clip and choose among them: at most {planning} ms")
 
 
-def _plot(figures: Sequence[dict], path: Path) -> None:
+def _plot(figures: Sequence[dict], spread: Sequence[dict], path: Path) -> None:
     panels = [
         panel(f"{case}, CPU ms", group, "decoder", "cpu_ms_per_clip", lambda name: name == OURS)
         for case, group in _groups(figures).items()
     ]
-    plot_bars(path, panels, title="CPU time to decode the wanted frames of a clip, one core")
+    title = "CPU time to decode the wanted frames of a clip, one core; clips per second, several cores"
+    plot_bars(path, panels + several_cores.panels(spread), title=title, columns=4)
 
 
 if __name__ == "__main__":

@@ -90,7 +90,8 @@ def test_the_arithmetic_of_what_a_gpu_needs():
 def test_other_figures_of_the_page():
     store = next(figure for figure in load("audio")["figures"] if figure.get("way") == "log-mel store")
     assert f"at most {store['max_difference']} in ln(power), {store['mean_difference']} on average" in PAGE
-    assert all(figure["max_difference"] == 0 for figure in load("decode")["figures"])  # "the same frames as ours"
+    others = [f for f in load("decode")["figures"] if not f["decoder"].startswith("video_reader-rs")]
+    assert all(figure["max_difference"] == 0 for figure in others)  # "the same frames as ours, to the last bit"
     faults = load("faults")["figures"]
     kinds = [figure["kind"] for figure in faults]
     damaged = sum(figure.get("damaged", 0) + figure.get("videos", 0) for figure in faults)
