@@ -25,7 +25,7 @@ KIND = "several cores"
 CLIPS_PER_PROCESS = 8  # in a round, at least: the processes do not end at the same moment
 START_SECONDS = 120  # at most, for processes that import large libraries beside each other
 METHOD = {
-    "several cores": "figures of their own kind: wall time, frames of a validation, the first of --segments",
+    "several cores": "figures of their own kind: frames of a validation, the first of --segments; CPU time is a mean",
     "processes": "on several cores: one for each core, with one thread; whichever is free takes the next clip",
     "threads": "on several cores: one for each core in one process, which decodes a clip at a time",
     "speed_relative_to_ours": "clips per second of this way by that of our processes in the same round",
