@@ -1,4 +1,5 @@
-"""Run under torchrun by test_clusters.py: write which files of the data folder this rank opens to get its clips.
+"""Run under torchrun by test_clusters.py: write which files of the data folder this rank opens to get its
+clips, and what these are.
 
 usage: reads.py DATA_JSON OUT_FOLDER
 """
@@ -6,13 +7,21 @@ usage: reads.py DATA_JSON OUT_FOLDER
 import argparse
 import json
 import os
+import pickle
 import sys
 from pathlib import Path
 
+from pipelines.dataset.clip_columns import Clips
 from tests.helpers.processes import ROOT
 from tsam_dali import distributed
 from tsam_dali.config import load_config
+from tsam_dali.runs.resume import fingerprints
 from tsam_dali.train import prepare_data
+
+
+def clips_file(clips: Clips) -> int:
+    """What tells the memory of one machine from a copy of it."""
+    return os.stat(pickle.loads(pickle.dumps(clips)).__reduce__()[1][0]).st_ino
 
 
 def main() -> None:
@@ -29,6 +38,11 @@ def main() -> None:
     arguments = argparse.Namespace(data=str(data), config="", set=[])
     clips, _ = distributed.on_rank_0(lambda: prepare_data(arguments, config))
     found = {"files": opened, "clips": sum(map(len, clips.values()))}
+    found["shared"] = fingerprints({split: distributed.on_every_machine(part) for split, part in clips.items()})
+    os.environ |= {"LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}  # as if each rank had a machine of its own
+    distributed.PART_BYTES = 100
+    copies = {split: distributed.on_every_machine(part) for split, part in clips.items()}
+    found |= {"copied": fingerprints(copies), "files of clips": [clips_file(part) for part in copies.values()]}
     (out / f"{job.rank}.json").write_text(json.dumps(found))
     distributed.stop()
 

@@ -54,6 +54,8 @@ def test_only_rank_0_reads_lists_and_index(example, tmp_path):
     assert {"training.txt", "validation.txt", "index.jsonl"} <= set(reads[0]["files"])
     assert reads[1]["files"] == []
     assert reads[0]["clips"] == reads[1]["clips"] == 33
+    assert reads[0]["shared"] == reads[1]["shared"] == reads[0]["copied"] == reads[1]["copied"]
+    assert set(reads[0]["files of clips"]).isdisjoint(reads[1]["files of clips"])  # a copy on each machine
 
 
 @pytest.fixture
