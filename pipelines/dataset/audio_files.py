@@ -62,12 +62,13 @@ def audio_states(
 
     Args:
         dataset: where the clips lie.
-        videos: video file of each clip; None: look for it, there may be only a frame folder.
+        videos: video file of each clip, which is there; None: look for it, there may be only a frame folder.
     """
     sources, missing = {}, {}
+    has_wavs = os.path.isdir(dataset.audios) or other_form(dataset.audios)
     for clip_id, video in videos.items():
         try:
-            sources[clip_id] = audio_file(dataset, clip_id, video)
+            sources[clip_id] = audio_file(dataset, clip_id, video) if has_wavs or not video else video
         except ListError as error:
             missing[clip_id] = str(error)
     return source_states(dataset, sources), missing

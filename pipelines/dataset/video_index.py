@@ -115,8 +115,9 @@ def video_records(
     row_of = {clip_id: row for row, clip_id in enumerate(clip_ids)}
     known = bytearray(len(clip_ids))  # 1: its latest record can be used
     for record in each_record(path, _KEY, is_whole):
-        row = row_of.get(record["id"])
-        if row is None or record["file"] != begin + clip_ids[row] + endings[row]:
+        file = str(record["file"])
+        row = row_of.get(file[len(begin) : file.rfind(".")])
+        if row is None or file != begin + clip_ids[row] + endings[row]:
             continue
         known[row] = (
             record.get("size") == sizes[row]

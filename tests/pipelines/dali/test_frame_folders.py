@@ -2,18 +2,24 @@
 
 import json
 import os
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from pipelines.dataset import frame_index
+from pipelines.dataset.clips import Dataset
 from pipelines.dataset.load import load_clips
 from pipelines.loader import build_loader
 from pipelines.sampling import validation_frames
 from tests.helpers.frame_folders import frame_settings, zip_rows
 from tests.helpers.loading import SEGMENTS, batches, expected_video, resized_as_pillow
 from tests.helpers.media import frame_numbers
+from tests.helpers.processes import ROOT
 from tests.pipelines.decode.test_jpeg import KINDS, jpeg
 
 
@@ -97,6 +103,34 @@ def test_the_index_is_used_again_until_a_folder_changes(data):
         os.utime(folder, ns=(0, next(r["mtime_ns"] for r in records if r["id"] == folder.name)))
     config = frame_settings(data, dataset={"data_dir": str(data), "frames_tmpl": "img_{:05d}.jpg"})
     assert [clip.frames for clip in load_clips(config)["training"][:3]] == [20, 22, 22]
+
+
+SLOW_RUN = """
+import sys, time
+from pipelines.dataset import frame_index
+from pipelines.dataset.clips import Dataset
+
+probe = frame_index.probe_folder
+frame_index.probe_folder = lambda *place: (time.sleep(0.2), probe(*place))[1]
+frame_index.frame_facts(Dataset(data_dir=sys.argv[1]), sys.argv[2:], 1)
+"""
+
+
+def test_what_a_killed_run_has_read_is_kept(data, monkeypatch):
+    ids, index = sorted(os.listdir(data / "frames")), data / "frames.jsonl"
+    with subprocess.Popen([sys.executable, "-c", SLOW_RUN, data, *ids], stderr=subprocess.DEVNULL, cwd=ROOT) as run:
+        while not index.exists() or index.read_text().count("\n") < 2:
+            assert run.poll() is None
+            time.sleep(0.01)
+        run.kill()
+    kept, read = index.read_text().count("\n"), []
+    assert 2 <= kept < len(ids)
+    probe = frame_index.probe_folder
+    monkeypatch.setattr(frame_index, "probe_folder", lambda *place: (read.append(place), probe(*place))[1])
+    facts = frame_index.frame_facts(Dataset(data_dir=str(data)), ids, 1)
+    assert all(facts.frames)
+    assert len(read) == len(ids) - kept
+    assert len(index.read_text().splitlines()) == len(ids)
 
 
 def test_frames_may_lie_anywhere(data, tmp_path):
