@@ -6,6 +6,7 @@ import torch
 
 from tests.helpers.naive_tsam import naive_shift
 from tests.helpers.networks import network, one_thread, randomize, settings  # noqa: F401 (one_thread: a fixture)
+from tsam_dali.config.load import ConfigError
 from tsam_dali.model import build_model
 from tsam_dali.model.backbone import ModelError, shifts
 
@@ -80,7 +81,7 @@ def test_every_family_sees_the_order_of_frames(arch):
     ],
 )
 def test_settings_that_cannot_be_built(override, message):
-    with pytest.raises(ModelError, match=message):
+    with pytest.raises((ConfigError, ModelError), match=message):
         build_model(settings(override), 4)
 
 
