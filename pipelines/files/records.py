@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
+from math import inf
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -49,7 +50,8 @@ def each_record(path: Path, key: Key = ("id",), whole: Callable[[Any], bool] = b
 
 
 def is_whole(record: Any) -> bool:
-    """Whether the record of an index has what clips are made from: a size and a number of frames, or a reason.
+    """Whether the record of an index has what clips are made from: a size, the shape of its pixels and a number of
+    frames, or a reason.
 
     Raises:
         KeyError, TypeError: it has not.
@@ -59,7 +61,7 @@ def is_whole(record: Any) -> bool:
     for name, largest in LARGEST.items():
         if type(record[name]) is not int or not 0 < record[name] <= largest:
             return False
-    return True
+    return 0 < record.get("pixel_aspect", 1.0) < inf
 
 
 def _each_line(path: Path, key: Key, whole: Callable[[Any], bool] = bool) -> Iterator[Record | None]:

@@ -39,6 +39,7 @@ MISSING = "missing"
 NONSENSE = {
     **{f"frames {value}": {"frames": value} for value in ("x", None, -1, 0, 10**9, float("nan"), 2.5, True, MISSING)},
     **{f"status {value}": {"status": value} for value in ([1], None, MISSING)},
+    **{f"aspect {value}": {"pixel_aspect": value} for value in ("x", None, 0, float("nan"), float("inf"))},
     **{"no reason": {"status": "damaged"}, "height 0": {"height": 0}, "width": {"width": [64]}, "file": {"file": []}},
 }
 
