@@ -1,46 +1,64 @@
 #!/usr/bin/env bash
-# All that needs a GPU, in under nine minutes: the tests marked `gpu`, and the benchmarks on CUDA. Leaves JSON files,
-# plots and logs in $OUT (default: benchmarks/results/gpu). Each part has a time limit; one that fails or runs out of time
-# is named at the end, and the exit code is then 1. Without a GPU it says so and exits with 0.
+# What a GPU must show, in under five minutes. Three stages, each of use alone:
 #
-#   bash benchmarks/gpu.sh                  DATA=folder of videos (default: clips that are made first), PYTHON=python
+#   a   without DALI: the shift beside slices and a plain copy, ResNet-50 eager, with cudnn.benchmark and compiled
+#   b   the tests marked `gpu`, but for AV1
+#   c   clips/s of each way to decode, and one training with its wait for data
+#
+#   bash benchmarks/gpu.sh [a|b|c ...]       OUT=folder (benchmarks/results/gpu), PYTHON=python, DATA=folder of videos
+#
+# Figures are written as they are taken, into JSON files and logs in $OUT; all of them end up in $OUT.tar.gz. A stage that
+# fails or runs out of its time is named at the end, and the exit code is then 1. Without a GPU it says so and exits with
+# 0. DEVICE=cpu tries the script itself out, with sizes that mean nothing; there the tests of stage b are only collected.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 if [ -x .venv/bin/python ]; then PYTHON=${PYTHON:-.venv/bin/python}; else PYTHON=${PYTHON:-python3}; fi
 OUT=${OUT:-benchmarks/results/gpu}
-DATA=(${DATA:+--data "$DATA"})
-CORES=$(nproc)
-WORKERS=$((CORES < 8 ? CORES : 8))
+DEVICE=${DEVICE:-cuda}
+TESTS=(tests/test_gpu.py tests/tsam_dali/model/test_shift_triton.py tests/tsam_dali/training/test_no_device_sync.py)
 FAILED=()
 
-if ! command -v nvidia-smi >/dev/null || ! nvidia-smi -L >/dev/null 2>&1; then
+STAGES=("$@")
+[ $# -gt 0 ] || STAGES=(a b c)
+for stage in "${STAGES[@]}"; do
+    case $stage in a | b | c) ;; *) echo "unknown stage $stage: expected a, b or c" >&2 && exit 2 ;; esac
+done
+
+A=() B=() C=(--clips 5)
+if [ "$DEVICE" = cpu ]; then
+    A=(--arch test_resnet --clips 1 --segments 4 --pixels 32 --repeats 1)
+    B=(--collect-only)
+    C=(--arch test_resnet --clips 2 --seconds 1 --batch_size 2 --segments 2 --threads 1 --steps 1)
+elif ! command -v nvidia-smi >/dev/null || ! nvidia-smi -L >/dev/null 2>&1; then
     echo "skipped: no GPU here (nvidia-smi finds none)"
     exit 0
 fi
+[ -z "${DATA:-}" ] || C+=(--data "$DATA")
 mkdir -p "$OUT"
-nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv >"$OUT/gpu.csv"
+nvidia-smi >"$OUT/nvidia-smi.txt" 2>&1
 
-# part NAME SECONDS COMMAND...: run it within its time; what it prints is kept in NAME.log
-part() {
+# run NAME SECONDS ARGUMENTS...: Python within its time; what it prints is kept in NAME.log
+run() {
     local name=$1 seconds=$2
     shift 2
     echo "== $name (at most $seconds s)"
-    timeout --kill-after=5 "$seconds" "$@" >"$OUT/$name.log" 2>&1
+    timeout --kill-after=5 "$seconds" "$PYTHON" "$@" >"$OUT/$name.log" 2>&1
     local status=$?
     tail -n 25 "$OUT/$name.log"
     [ $status -eq 0 ] || FAILED+=("$name ($status)")
 }
 
-part tests 110 "$PYTHON" -m pytest -q -m gpu --timeout 60
-part end_to_end 330 "$PYTHON" -m benchmarks.training.end_to_end --device cuda --segments 16 --batch_size 4 --batches 8 --rounds 5 \
-    --cores "$WORKERS" --repeats 4 ${DATA[@]+"${DATA[@]}"} --output "$OUT/end_to_end.json"
-part overhead 50 "$PYTHON" -m benchmarks.training.overhead --device cuda --segments 16 --batch_size 16 --pixels 224 --rounds 5 \
-    --output "$OUT/overhead.json"
-part audio 50 "$PYTHON" -m benchmarks.loading.audio --rounds 5 --workers "$WORKERS" ${DATA[@]+"${DATA[@]}"} \
-    --output "$OUT/audio.json"
+for stage in "${STAGES[@]}"; do
+    case $stage in
+        a) run a 95 -m benchmarks.model.gpu --device "$DEVICE" ${A[@]+"${A[@]}"} --output "$OUT/a.json" ;;
+        b) run b 60 -m pytest -q -m gpu -k "not av1" ${B[@]+"${B[@]}"} "${TESTS[@]}" ;;
+        c) run c 140 -m benchmarks.loading.gpu --device "$DEVICE" "${C[@]}" --output "$OUT/c.json" ;;
+    esac
+done
 
+tar -czf "$OUT.tar.gz" -C "$(dirname "$OUT")" "$(basename "$OUT")" || FAILED+=("archive")
+echo "results: $OUT.tar.gz"
 if [ ${#FAILED[@]} -gt 0 ]; then
     echo "failed: ${FAILED[*]}"
     exit 1
 fi
-echo "all parts done: $OUT"

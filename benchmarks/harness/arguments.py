@@ -48,7 +48,7 @@ def benchmark_parser(name: str, description: str | None, **numbers: int | list[i
             help=f"{MEANINGS[option]} (default: {shown})",
         )
     file = f"{name.rpartition('.')[2]}.json"
-    help_output = f"JSON file to write; the plot lies beside it (default: benchmarks/results/{file})"
+    help_output = f"JSON file to write; plots lie beside it (default: benchmarks/results/{file})"
     command.add_argument("--output", metavar="FILE", type=Path, default=FOLDER / file, help=help_output)
     return command
 
@@ -56,6 +56,15 @@ def benchmark_parser(name: str, description: str | None, **numbers: int | list[i
 def add_arch(command: argparse.ArgumentParser, default: str) -> None:
     """--arch, the network."""
     command.add_argument("--arch", default=default, help="backbone, a timm name (default: %(default)s)")
+
+
+def add_device(command: argparse.ArgumentParser) -> None:
+    """--device, cpu or cuda."""
+    import torch  # takes seconds: not for benchmarks of loading
+
+    kind = "cuda" if torch.cuda.is_available() else "cpu"
+    help_device = "cpu or cuda (default: cuda if there is one)"
+    command.add_argument("--device", choices=("cpu", "cuda"), default=kind, help=help_device)
 
 
 def add_seed(command: argparse.ArgumentParser) -> None:

@@ -23,8 +23,9 @@ class Repeated:
         for folder, sources in folders.items():
             (root / folder).mkdir(parents=True)
             for name, source in zip(self.names, sources, strict=True):
+                ending = "" if source.is_dir() else source.suffix
                 for clip_id in self.ids(name):
-                    (root / folder / f"{clip_id}{source.suffix}").symlink_to(source.resolve())
+                    (root / folder / f"{clip_id}{ending}").symlink_to(source.resolve())
         ids = [clip_id for name in self.names for clip_id in self.ids(name)]
         (root / "training.txt").write_text("".join(f"{clip_id} 0\n" for clip_id in ids[1:]))
         (root / "validation.txt").write_text(f"{ids[0]} 0\n")  # not read, but there has to be one

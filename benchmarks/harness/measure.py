@@ -56,30 +56,36 @@ class Variant:
         assert self._process.pid is not None  # it was started
         return self._process.pid
 
-    def call(self, method: str, *arguments: Any) -> Any:
+    def call(self, method: str, *arguments: Any, limit: float | None = None) -> Any:
         """Call a method of the variant's object.
 
+        Args:
+            limit: seconds that it may take, after which its process is killed; default: any time.
+
         Raises:
-            VariantError: it raised an error, or its process ended.
+            VariantError: it raised an error, took too long, or its process ended.
         """
-        self._pipe.send((method, arguments))
+        with suppress(BrokenPipeError):  # what it ended with is still to be received
+            self._pipe.send((method, arguments))
+        if not self._pipe.poll(limit):
+            _kill(tree(self.pid))
+            raise VariantError(f"{self.name}: no answer in {limit:g} s")
         return self._receive()
 
     def close(self) -> None:
         """End the process, and whatever it started and left behind."""
         members = tree(self.pid) if self._process.is_alive() else []
         if self._process.is_alive() and self.missing is None:
-            self._pipe.send(None)
+            with suppress(BrokenPipeError):  # it is just ending
+                self._pipe.send(None)
         self._process.join(10)
-        for member in members:
-            with suppress(ProcessLookupError):
-                os.kill(member, signal.SIGKILL)
+        _kill(members)
         self._process.join()
 
     def _receive(self) -> Any:
         try:
             failure, value = self._pipe.recv()
-        except EOFError:
+        except (EOFError, ConnectionResetError):
             self._process.join()
             raise VariantError(f"{self.name}: its process ended with status {self._process.exitcode}") from None
         if failure:
@@ -135,6 +141,12 @@ def quartiles(values: Sequence[float] | np.ndarray, digits: int = 4) -> dict[str
 def ratios(above: Iterable[float], below: Iterable[float]) -> dict[str, float]:
     """Median and quartiles of the ratios within a round."""
     return quartiles([one / other for one, other in zip(above, below, strict=True)])
+
+
+def _kill(pids: Iterable[int]) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _serve(pipe: Connection, make: Make, cores: Sequence[int]) -> None:

@@ -25,6 +25,31 @@ def write_results(
     path.write_text(json.dumps(results, indent=4, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+class FigureFile:
+    """A file of results that is written anew with each figure, so that a run that is ended early leaves what it has.
+
+    A figure that could not be taken, or is not what it should be, says so under `failed`.
+    """
+
+    def __init__(self, path: Path, benchmark: str, method: Mapping[str, Any], origin: Mapping):
+        self._path, self._benchmark, self._method, self._origin = path, benchmark, method, origin
+        self.figures: list[Mapping[str, Any]] = []
+
+    def add(self, figure: Mapping[str, Any]) -> None:
+        """Print a figure and write it, its numbers to four digits."""
+        rounded = {key: float(f"{x:.4g}") if isinstance(x, float) else x for key, x in figure.items()}
+        self.figures.append(rounded)
+        print(json.dumps(rounded, ensure_ascii=False), flush=True)
+        write_results(self._path, self._benchmark, self._method, self.figures, self._origin)
+
+    def verdict(self) -> int:
+        """The exit code: 1, and a line that counts them, if figures failed."""
+        failed = sum("failed" in figure for figure in self.figures)
+        if failed:
+            print(f"failed: {failed} of {len(self.figures)} figures, see {self._path}")
+        return int(failed > 0)
+
+
 def print_figures(figures: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> None:
     """Print a row for each figure: its values of these keys; of quartiles the median, with the others behind it."""
     rows = [[_cell(figure.get(key)) for key in keys] for figure in figures]

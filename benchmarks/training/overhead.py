@@ -22,7 +22,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from benchmarks.harness.arguments import add_arch, benchmark_parser, values_of
+from benchmarks.harness.arguments import add_arch, add_device, benchmark_parser, values_of
+from benchmarks.harness.device_time import wait_for
 from benchmarks.harness.material import CONFIG, overrides
 from benchmarks.harness.measure import quartiles
 from benchmarks.harness.plots import plot_figures
@@ -88,15 +89,11 @@ class Turns:
 
     @contextmanager
     def _timed(self, name: str) -> Iterator[None]:
-        self._wait()
+        wait_for(self._args.device)
         wall, cpu = time.perf_counter(), time.process_time()
         yield
-        self._wait()
+        wait_for(self._args.device)
         self.times[name].append(Times(time.perf_counter() - wall, time.process_time() - cpu))
-
-    def _wait(self) -> None:
-        if self._args.device != "cpu":
-            torch.cuda.synchronize()
 
 
 @friendly_errors
@@ -124,8 +121,7 @@ SIZES = {"segments": 8, "batch_size": 4, "pixels": 112, "steps": 10, "rounds": 7
 def _arguments() -> argparse.Namespace:
     command = benchmark_parser("training.overhead", __doc__, **SIZES)
     add_arch(command, "resnet50")
-    kind = "cuda" if torch.cuda.is_available() else "cpu"
-    command.add_argument("--device", default=kind, help="cpu or cuda (default: cuda if there is one)")
+    add_device(command)
     args = command.parse_args()
     args.turn = 1 if args.device == "cpu" else args.steps
     return args

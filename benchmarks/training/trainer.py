@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
+from benchmarks.harness.device_time import wait_for
 from benchmarks.harness.processes import cpu_seconds
 from benchmarks.loading.readers import Reader
 from pipelines.loader import Batch
@@ -77,8 +78,7 @@ class Training:
         """Seconds that the loop waited for batches."""
         batches = Waiting(self.reader.batches, steps, self.network.pool)
         train_one_epoch(self.train_state, batches, lambda _step: False)
-        if self.network.device != "cpu":
-            torch.cuda.synchronize()
+        wait_for(self.network.device)
         return batches.seconds
 
 

@@ -3,7 +3,6 @@
 import json
 import re
 import statistics
-import subprocess
 
 import pytest
 
@@ -175,31 +174,3 @@ def test_of_jpeg_frames_the_wanted_ones_are_read():
 def test_what_nvidia_smi_says_is_averaged():
     assert mean_use("10, 50, [N/A]\n30, 70, [N/A]\n") == {"gpu_use": 20.0, "decoder_use": 60.0}
     assert mean_use("") == {}
-
-
-def test_the_script_for_gpus_is_valid_and_says_where_there_is_none(tmp_path):
-    script = ROOT / "benchmarks" / "gpu.sh"
-    assert subprocess.run(["bash", "-n", script]).returncode == 0
-    limits = [int(line.split()[2]) for line in script.read_text().splitlines() if line.startswith("part ")]
-    assert len(limits) >= 4
-    assert sum(limits) <= 540  # nine minutes
-    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\nexit 9\n")
-    (tmp_path / "nvidia-smi").chmod(0o755)
-    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "OUT": str(tmp_path / "out")}
-    done = subprocess.run(["bash", script], env=environment, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, "skipped: no GPU here (nvidia-smi finds none)\n")
-    assert not (tmp_path / "out").exists()
-
-
-def test_the_script_for_gpus_names_the_parts_that_fail(tmp_path):
-    """With stand-ins for the GPU and for Python."""
-    for name, text in {"nvidia-smi": "exit 0", "python": 'echo "$@"; case "$*" in *audio*) exit 3;; esac'}.items():
-        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
-        (tmp_path / name).chmod(0o755)
-    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "OUT": str(tmp_path / "out"), "PYTHON": "python", "DATA": "a b"}
-    done = subprocess.run(["bash", ROOT / "benchmarks" / "gpu.sh"], env=environment, capture_output=True, text=True)
-    assert done.returncode == 1, done.stderr
-    assert done.stdout.splitlines()[-1] == "failed: audio (3)"
-    assert "-m pytest -q -m gpu" in (tmp_path / "out" / "tests.log").read_text()
-    assert "--device cuda" in (tmp_path / "out" / "end_to_end.log").read_text()
-    assert "--data a b" in (tmp_path / "out" / "audio.log").read_text()

@@ -174,6 +174,10 @@ def test_variants_take_turns_in_processes_of_their_own():
             a.call("fail")
         with pytest.raises(VariantError, match="b: its process ended with status 3"):
             b.call("end")
+        with pytest.raises(VariantError, match="a: no answer in 0.1 s"):
+            a.call("hang", limit=0.1)
+        with pytest.raises(VariantError, match="a: its process ended with status -9"):
+            a.call("add", 1)
 
 
 def test_nothing_is_left_behind():

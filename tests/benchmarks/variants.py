@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 
 from benchmarks.harness.measure import MissingVariantError
 
@@ -21,6 +22,9 @@ class Counter:
 
     def start_child(self):
         return subprocess.Popen(["sleep", "60"]).pid
+
+    def hang(self):
+        time.sleep(60)
 
     def end(self):
         os._exit(3)

@@ -8,7 +8,6 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import imageio_ffmpeg
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
@@ -107,6 +106,8 @@ def write_alt_ref_video(path: Path, frames: int = 40, codec: str = "vp9") -> Pat
 
 def ffmpeg(*arguments: object) -> None:
     """Run the ffmpeg command, for what PyAV cannot write."""
+    import imageio_ffmpeg  # not where only the tests for a GPU run
+
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-loglevel", "error", "-y", *map(str, arguments)]
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
 
