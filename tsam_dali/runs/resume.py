@@ -14,12 +14,12 @@ from tsam_dali.distributed import of_all_ranks
 from tsam_dali.weights.checkpoint import CheckpointError
 
 log = logging.getLogger(__name__)
-FREE = (  # settings that do not change the training; `decode` only by rounding in the decoder
+FREE = (  # settings that do not change the training; `decode` and `compile` only by rounding
     *("dataset.data_dir", "dataset.dir_videos", "dataset.dir_frames", "dataset.dir_audios", "dataset.dir_mels"),
     *("dataset.file_train_list", "dataset.file_val_list", "dataset.class_names", "results_folder"),
     *("save_epoch", "model_validation", "training_param.num_workers", "training_param.save_every_steps"),
     *("training_param.save_every_minutes", "training_param.keep_checkpoints", "training_param.log_steps"),
-    *("training_param.trackers", "model.weights", "model.pretrain"),
+    *("training_param.trackers", "training_param.compile", "model.weights", "model.pretrain"),
     *("pipeline.decode", "pipeline.workers", "pipeline.threads", "pipeline.prefetch"),
 )
 

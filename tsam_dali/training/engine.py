@@ -34,6 +34,7 @@ def train_one_epoch(train_state: TrainState, batches: Iterable[Batch], after_ste
     """
     options, job = train_state.config.training_param, train_state.job
     for batch in batches:
+        train_state.choose_compiled(batch)
         train_state.seed_step()
         mixed, targets = mix(batch, options.mixup, options.seed, train_state.step)
         # The mean is over all readable clips of the global batch. DDP averages gradients over the ranks, hence `world`.

@@ -9,10 +9,12 @@ from timm.utils import ModelEmaV3
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from pipelines.loader import Batch
 from tsam_dali.config.load import Config
 from tsam_dali.distributed import Job, mean_in_rank_order
 from tsam_dali.model.freeze import set_training
 from tsam_dali.model.tsam import TSAM
+from tsam_dali.training.compiled import compiling_pays
 from tsam_dali.training.metrics import Metrics
 from tsam_dali.training.nan_guard import MOST_SKIPPED, NanGuard
 from tsam_dali.training.optim import build_optimizer, build_schedule, load_optimizer
@@ -42,8 +44,11 @@ class TrainState:
     class_weights: torch.Tensor | None = None  # float32 (C,)
     model: nn.Module = field(init=False)  # the network compiled and wrapped: what a step calls
     nan_guard: NanGuard = field(init=False)
+    compiled: bool | None = field(init=False)  # None: the first step will show whether it pays
 
     def __post_init__(self) -> None:
+        on_gpu, compiled = self.job.device.type == "cuda", self.config.training_param.compile
+        self.compiled = (None if on_gpu else False) if compiled == "auto" else compiled
         self.nan_guard = NanGuard(allowed=MOST_SKIPPED if self.scaler.is_enabled() else 0)
         self.start_epoch(0)
 
@@ -54,9 +59,23 @@ class TrainState:
         if getattr(self, "_free", None) == free:
             return
         self._free = free
-        # DistributedDataParallel registers once which parameters have gradients, so it is rebuilt when they change.
-        compiled = self.config.training_param.compile
-        model = cast(nn.Module, torch.compile(self.network)) if compiled else self.network
+        self._wrap()
+
+    def choose_compiled(self, batch: Batch) -> None:
+        """Settle with the first batch whether the network is compiled, if the settings leave it open."""
+        if self.compiled is None:
+            training = self.config.training_param
+            left = training.epochs * self.steps_per_epoch - self.step
+            self.compiled = compiling_pays(self.network, batch, training, self.job, left)
+            self._wrap()
+
+    def _wrap(self) -> None:
+        """Make `model`: DistributedDataParallel registers once which parameters have gradients.
+
+        It stands outside of what is compiled: the compiler then cuts the graph where a bucket of gradients is full, so
+        that it is sent while others are computed.
+        """
+        model = cast(nn.Module, torch.compile(self.network)) if self.compiled else self.network
         if self.job.world > 1:
             on_gpu = self.job.device.type == "cuda"
             model = DistributedDataParallel(
