@@ -75,8 +75,9 @@ class TrainingParam:
     """Decode processes of the whole machine, shared by its ranks; at most one per core. Training and validation each
     have as many, and use them in turn. 0: decode in the training processes."""
     amp: Literal["bf16", "fp16", "off"] = "bf16"
-    """Number format of convolutions and matrix products. On a CPU without instructions for bf16, or where
-    ONEDNN_MAX_CPU_ISA leaves them out, bf16 means `off`."""
+    """Number format of convolutions and matrix products. `off`: float32, on a GPU TF32; `fp16`: the program waits
+    for the GPU once in each step. On a CPU without instructions for bf16, or where ONEDNN_MAX_CPU_ISA leaves them out,
+    bf16 means `off`."""
     channels_last: bool = True
     """Channels-last memory format of the network and its activations."""
     compile: Literal["auto"] | bool = "auto"

@@ -13,6 +13,7 @@ from pipelines.loader import Batch
 from tsam_dali.config.load import Config
 from tsam_dali.distributed import Job, mean_in_rank_order
 from tsam_dali.model.freeze import set_training
+from tsam_dali.model.precision import tune_gpu
 from tsam_dali.model.tsam import TSAM
 from tsam_dali.training.compiled import compiling_pays
 from tsam_dali.training.metrics import Metrics
@@ -143,6 +144,7 @@ def build_train_state(
 ) -> TrainState:
     """The training state of `network`, which is on its device already; `state` is that of a checkpoint to resume."""
     training, options = config.training_param, config.optimizer_param
+    tune_gpu(job.device)
     optimizer = build_optimizer(network, options, training.batch_size)
     scaler = torch.amp.GradScaler(job.device.type, enabled=training.amp == "fp16")
     ema = ModelEmaV3(network, decay=training.ema_decay) if training.ema_decay else None
