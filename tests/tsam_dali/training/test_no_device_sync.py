@@ -1,5 +1,6 @@
 """The loop of training never makes the device wait: nothing is moved to the host between two records of the log."""
 
+import ast
 from collections import Counter
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from benchmarks.training.overhead import bare_steps
 from benchmarks.training.trainer import Network, make_train_state, synthetic_batch
 from tests.helpers.networks import one_thread, settings
+from tests.helpers.processes import ROOT
 from tsam_dali.runs.folder import RunFolder
 from tsam_dali.runs.run import Run
 from tsam_dali.runs.signals import StopRequest
@@ -23,6 +25,24 @@ __all__ = ["one_thread"]  # a fixture
 LOG_STEPS = 4
 RECORD = 2
 """Reads of a record of the log: the sums over its steps, loss and clips, as one list; the gradient's norm."""
+
+
+WAITING = {"item", "tolist", "cpu", "numpy", "nonzero", "synchronize"}
+"""Methods for which the host waits for the GPU, if the tensor is there."""
+ALLOWED = {
+    "tsam_dali/training/compiled.py": {"_wait"},  # twice, with the first batch
+    "tsam_dali/training/metrics.py": {"result", "accuracies"},  # once an epoch
+    "tsam_dali/training/nan_guard.py": {"flush"},  # for the step before; and where a step is not finite
+    "tsam_dali/runs/step_hook.py": {"record"},  # every log_steps
+    "tsam_dali/distributed.py": {"totals", "on_every_machine"},  # of numbers on the host, by gloo
+    "pipelines/loader.py": {"_to_batch"},  # of what the graph leaves on the host
+    "pipelines/dali/color_jitter.py": {"change_look", "change_colors_on_cpu", "change_colors_on_gpu"},  # as well
+}
+OF_A_STEP = [
+    *("tsam_dali/training/*.py", "tsam_dali/runs/step_hook.py", "tsam_dali/runs/run.py", "tsam_dali/distributed.py"),
+    *("tsam_dali/model/tsam.py", "tsam_dali/model/shift*.py", "tsam_dali/model/precision.py"),
+    *("pipelines/loader.py", "pipelines/dali/color_jitter.py", "pipelines/dali/outputs.py"),
+]
 
 
 class Reads(TorchDispatchMode):
@@ -105,6 +125,29 @@ def test_the_bare_step_trains_alike(tmp_path):
     bare_steps(other.train_state, other.batch, 2)
     for a, b in zip(ours.train_state.network.parameters(), other.train_state.network.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+def waiting_functions(code: str) -> set[str]:
+    """Functions that call what waits for a GPU, each by its own name."""
+    found = set()
+    for function in ast.walk(ast.parse(code)):
+        if isinstance(function, ast.FunctionDef):
+            calls = [node.func for node in ast.walk(function) if isinstance(node, ast.Call)]
+            if any(isinstance(call, ast.Attribute) and call.attr in WAITING for call in calls):
+                found.add(function.name)
+    return found
+
+
+def test_no_other_function_of_a_step_reads_from_the_device():
+    paths = [path for pattern in OF_A_STEP for path in ROOT.glob(pattern)]
+    assert len(paths) >= len(OF_A_STEP)
+    found = {str(path.relative_to(ROOT)): waiting_functions(path.read_text()) for path in paths}
+    assert {name: functions for name, functions in found.items() if functions} == ALLOWED
+
+
+@pytest.mark.parametrize("line", ["loss.item()", "x = [loss.tolist()]", "print(batch.label.cpu())"])
+def test_a_read_is_seen(line):
+    assert waiting_functions(f"def step(loss, batch):\n    {line}\n    return loss.sum()") == {"step"}
 
 
 @pytest.mark.gpu
