@@ -1,8 +1,9 @@
 """Time a step of training - forward, backward, optimizer - on a synthetic batch: TSAM's way beside ours.
 
-On the CPU, with the trainer's own loop. TSAM's way: float32, contiguous, the shift as a clone with slices copied into
-it, and malloc as it is. Variants of ours are named PRECISION-LAYOUT-MODE-PARTS: float32, bf16 or fp16; contiguous or
-channels_last; eager or compile; 1 or 2 parts of the batch, one after another.
+With the trainer's own loop. TSAM's way: float32, contiguous, the shift as a clone with slices copied into it, and
+malloc as it is. Variants of ours are named PRECISION-LAYOUT-MODE-PARTS: float32, bf16 or fp16; contiguous or
+channels_last; eager or compile; 1 or 2 parts of the batch, one after another. On a GPU fp16-contiguous-eager-1 computes
+as torchvision's reference scripts do with --amp.
 
 example:
   python -m benchmarks.training.step --variants bf16-channels_last-eager-1 bf16-channels_last-compile-1
@@ -12,7 +13,7 @@ import argparse
 from functools import partial
 from typing import Any
 
-from benchmarks.harness.arguments import add_arch, benchmark_parser
+from benchmarks.harness.arguments import add_arch, add_device, benchmark_parser
 from benchmarks.harness.measure import present_and_missing, quartiles, ratios, running, take_turns
 from benchmarks.harness.plots import plot_figures
 from benchmarks.harness.processes import choose_cores
@@ -20,14 +21,18 @@ from benchmarks.harness.results import origin, print_figures, write_results
 from benchmarks.training.step_variants import MANNERS, TSAM, Size, Stepping
 from tsam_dali.cli.common import friendly_errors
 
-DEFAULTS = ["float32-contiguous-eager-1", "float32-channels_last-eager-1", "bf16-channels_last-eager-1"]
+DEFAULTS = {
+    "cpu": ["float32-contiguous-eager-1", "float32-channels_last-eager-1", "bf16-channels_last-eager-1"],
+    "cuda": ["fp16-contiguous-eager-1", "bf16-channels_last-eager-1", "bf16-channels_last-compile-1"],
+}
 METHOD = {
     "clips_per_second": "clips of a step by its wall seconds; median and quartiles over the rounds",
     "cpu_seconds": "of all threads, for a step",
     "wall_speedup": "wall seconds of TSAM's way by those of this variant in the same round",
     "cpu_speedup": "CPU seconds of TSAM's way by those of this variant in the same round",
     "page_faults": "minor page faults of a step",
-    "peak_mb": "largest resident memory of the variant's process, in MB (10^6 bytes)",
+    "peak_mb": "largest resident memory of the variant's process, or of PyTorch on a GPU, in MB (10^6 bytes)",
+    "gpu": "waited for before and after each step; every variant has cudnn.benchmark and TF32",
     "warm_up": "two steps of each variant before the first round; not counted",
     "order": "one process per variant, one step in turn, pinned to the same cores; each round begins with another one",
 }
@@ -36,7 +41,7 @@ METHOD = {
 @friendly_errors
 def main() -> None:
     args = _arguments()
-    size = Size(args.arch, args.batch_size, args.segments, args.pixels, args.threads)
+    size = Size(args.arch, args.batch_size, args.segments, args.pixels, args.threads, args.device)
     cores, start = choose_cores(args.threads), origin()
     makers = {name: partial(Stepping, MANNERS[name], size) for name in (TSAM, *args.variants)}
     with running(makers, cores) as variants:
@@ -65,10 +70,15 @@ def _arguments() -> argparse.Namespace:
     numbers = {"batch_size": 4, "segments": 8, "pixels": 224, "rounds": 5, "threads": 2}
     command = benchmark_parser("training.step", __doc__, **numbers)
     add_arch(command, "resnet50")
-    help_variants = f"to measure beside TSAM's way (default: {' '.join(DEFAULTS)})"
+    add_device(command)
+    help_variants = "to measure beside TSAM's way (default: " + "; ".join(
+        f"{' '.join(names)} on a {device} device" for device, names in DEFAULTS.items()
+    )
     names = [name for name in MANNERS if name != TSAM]
-    command.add_argument("--variants", nargs="+", choices=names, default=DEFAULTS, metavar="NAME", help=help_variants)
-    return command.parse_args()
+    command.add_argument("--variants", nargs="+", choices=names, metavar="NAME", help=f"{help_variants})")
+    args = command.parse_args()
+    args.variants = args.variants or DEFAULTS[args.device]
+    return args
 
 
 def _figure(name: str, steps: dict[str, list[dict[str, float]]], batch_size: int) -> dict[str, Any]:
