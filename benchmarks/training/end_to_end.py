@@ -115,7 +115,8 @@ def _arguments() -> argparse.Namespace:
 
 def measure(material: Material, segments: int, cores: Sequence[int], args: argparse.Namespace) -> list[dict[str, Any]]:
     """A figure of each way, for so many frames."""
-    settings = [*loader_settings(segments, args.batch_size, args.cores), f"model.arch={args.arch}"]
+    sizes = loader_settings(segments, args.batch_size, args.cores)
+    settings = [*sizes, f"model.arch={args.arch}", "training_param.compile=false"]
     network = Network(args.arch, args.pool, args.device, threads=max(1, args.cores // 2))
     missing = {name: "needs a GPU" for name in args.ways if WAYS[name].needs_gpu and args.device == "cpu"}
     makers = {

@@ -65,7 +65,8 @@ class Trainer:
     """Training as `tsam_dali.train` does it, on one synthetic batch, with an optimizer that reads nothing itself."""
 
     def __init__(self, folder, device="cpu", **options):
-        changes = [f"training_param.{key}={value}" for key, value in ({"log_steps": LOG_STEPS} | options).items()]
+        training = {"log_steps": LOG_STEPS, "compile": "false"} | options
+        changes = [f"training_param.{key}={value}" for key, value in training.items()]
         sizes = ["model.video_segments=2", "training_param.batch_size=2", f"results_folder={folder}"]
         config = settings("model.arch=resnet10t", "optimizer_param.name=sgd", *sizes, *changes)
         self.batch = synthetic_batch(config, 32, device)
