@@ -24,7 +24,7 @@ for stage in "${STAGES[@]}"; do
     case $stage in a | b | c) ;; *) echo "unknown stage $stage: expected a, b or c" >&2 && exit 2 ;; esac
 done
 
-A=() B=() C=(--clips 5)
+A=() B=() C=(--clips 4)
 if [ "$DEVICE" = cpu ]; then
     A=(--arch test_resnet --clips 1 --segments 4 --pixels 32 --repeats 1)
     B=(--collect-only)
@@ -50,9 +50,9 @@ run() {
 
 for stage in "${STAGES[@]}"; do
     case $stage in
-        a) run a 95 -m benchmarks.model.gpu --device "$DEVICE" ${A[@]+"${A[@]}"} --output "$OUT/a.json" ;;
-        b) run b 60 -m pytest -q -m gpu -k "not av1" ${B[@]+"${B[@]}"} "${TESTS[@]}" ;;
-        c) run c 140 -m benchmarks.loading.gpu --device "$DEVICE" "${C[@]}" --output "$OUT/c.json" ;;
+        a) run a 90 -m benchmarks.model.gpu --device "$DEVICE" ${A[@]+"${A[@]}"} --output "$OUT/a.json" ;;
+        b) run b 55 -m pytest -q -m gpu -k "not av1" ${B[@]+"${B[@]}"} "${TESTS[@]}" ;;
+        c) run c 150 -m benchmarks.loading.gpu --device "$DEVICE" "${C[@]}" --output "$OUT/c.json" ;;
     esac
 done
 

@@ -27,7 +27,7 @@ from benchmarks.harness.material import overrides
 from benchmarks.harness.measure import Variant, VariantError, running
 from benchmarks.harness.preparation import copy, extract, run
 from benchmarks.harness.results import FigureFile, origin
-from benchmarks.loading.gpu_variants import SECONDS, Loading
+from benchmarks.loading.gpu_variants import BATCHES, SECONDS, Loading
 from benchmarks.training.trainer import Network
 from tsam_dali.cli.common import friendly_errors
 
@@ -37,7 +37,7 @@ DECODERS = {"cpu": ["cpu"], "cuda": ["cpu", "gpu", "gpu_whole"]}
 LIMIT = 60.0
 """Seconds."""
 METHOD = {
-    "clips_per_second": f"of the loader alone for some {SECONDS:g} s, after its first batches",
+    "clips_per_second": f"of the loader alone from its second batch on, for {SECONDS:g} s and {BATCHES} batches at least",
     "threads": "decode processes, and threads of DALI",
     "gpu_use, decoder_use, jpeg_use": "percent, as nvidia-smi tells it",
     "training": "the trainer's own loop on the copies, decoded in the way that was fastest; not compiled",

@@ -68,7 +68,8 @@ class TrainState:
             training = self.config.training_param
             left = training.epochs * self.steps_per_epoch - self.step
             self.compiled = compiling_pays(self.network, batch, training, self.job, left)
-            self._wrap()
+            if self.compiled:
+                self._wrap()
 
     def _wrap(self) -> None:
         """Make `model`: DistributedDataParallel registers once which parameters have gradients.

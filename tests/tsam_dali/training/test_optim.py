@@ -42,6 +42,7 @@ def test_sgd_is_plain_sgd_with_momentum_and_decay_on_everything():
     model = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2))
     optimizer = build_optimizer(model, OptimizerParam(lr=0.1, momentum=0.8, weight_decay=0.01), 8)
     assert type(optimizer) is torch.optim.SGD
+    assert optimizer.defaults["foreach"] is optimizer.defaults["fused"] is None  # torch decides: `foreach` on a GPU
     (group,) = optimizer.param_groups
     assert {key: group[key] for key in ("lr", "momentum", "weight_decay", "nesterov")} == {
         "lr": 0.1,
