@@ -52,7 +52,7 @@ for stage in "${STAGES[@]}"; do
     case $stage in
         a) run a 90 -m benchmarks.model.gpu --device "$DEVICE" ${A[@]+"${A[@]}"} --output "$OUT/a.json" ;;
         b) run b 55 -m pytest -q -m gpu -k "not av1" ${B[@]+"${B[@]}"} "${TESTS[@]}" ;;
-        c) run c 150 -m benchmarks.loading.gpu --device "$DEVICE" "${C[@]}" --output "$OUT/c.json" ;;
+        c) run c 150 -m benchmarks.loading.feeding --device "$DEVICE" "${C[@]}" --output "$OUT/c.json" ;;
     esac
 done
 

@@ -5,7 +5,7 @@ decoded in the way that was fastest. There is no audio. The file is written anew
 only the way `cpu`.
 
 example:
-  python -m benchmarks.loading.gpu --data my_data/videos --threads 16
+  python -m benchmarks.loading.feeding --data my_data/videos --threads 16
 """
 
 import argparse
@@ -27,7 +27,7 @@ from benchmarks.harness.material import overrides
 from benchmarks.harness.measure import Variant, VariantError, running
 from benchmarks.harness.preparation import copy, extract, run
 from benchmarks.harness.results import FigureFile, origin
-from benchmarks.loading.gpu_variants import BATCHES, SECONDS, Loading
+from benchmarks.loading.feeding_variants import BATCHES, SECONDS, Loading
 from benchmarks.training.trainer import Network
 from tsam_dali.cli.common import friendly_errors
 
@@ -35,9 +35,9 @@ COPIES, VIDEOS, JPEGS = "training copies", "videos as they are", "JPEG frames"
 SOURCES = {COPIES: ["dataset.dir_videos=copies"], VIDEOS: [], JPEGS: ["pipeline.source=frames"]}
 DECODERS = {"cpu": ["cpu"], "cuda": ["cpu", "gpu", "gpu_whole"]}
 LIMIT = 60.0
-"""Seconds."""
+"""Seconds that a process has for an answer."""
 METHOD = {
-    "clips_per_second": f"of the loader alone from its second batch on, for {SECONDS:g} s and {BATCHES} batches at least",
+    "clips_per_second": f"of the loader alone from its second batch on: {BATCHES} batches, or {SECONDS:g} s",
     "threads": "decode processes, and threads of DALI",
     "gpu_use, decoder_use, jpeg_use": "percent, as nvidia-smi tells it",
     "training": "the trainer's own loop on the copies, decoded in the way that was fastest; not compiled",
@@ -50,8 +50,8 @@ METHOD = {
 def main() -> None:
     args = _arguments()
     sizes = values_of(args, ("device", "arch", "batch_size", "segments", "threads", "steps"))
-    figures = FigureFile(args.output, "gpu", METHOD | sizes, origin())
-    with tempfile.TemporaryDirectory(prefix="gpu_benchmark_") as folder:
+    figures = FigureFile(args.output, "feeding", METHOD | sizes, origin())
+    with tempfile.TemporaryDirectory(prefix="feeding_benchmark_") as folder:
         start = time.perf_counter()
         data = prepare(Path(folder), all_clips(args), args.batch_size)
         figures.add({"kind": "preparation", "seconds": time.perf_counter() - start})
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    command = benchmark_parser("loading.gpu", __doc__, batch_size=64, segments=16, threads=[16, 8], steps=20)
+    command = benchmark_parser("loading.feeding", __doc__, batch_size=64, segments=16, threads=[16, 8], steps=20)
     add_clip_arguments(command)
     add_arch(command, "resnet50")
     add_device(command)

@@ -1,4 +1,4 @@
-"""What `benchmarks.loading.gpu` measures, in a process of its own: one that crashes or hangs takes no other with it."""
+"""What `benchmarks.loading.feeding` measures, in processes of their own: if one crashes or hangs, the others go on."""
 
 import time
 from collections.abc import Sequence
