@@ -1,6 +1,7 @@
 """Shift one activation forward and backward: ours, TSAM's way, and a plain copy of the same tensor as the floor.
 
-On the CPU. The activation is that of a stage of ResNet-50 for clips of 8 video segments and one of audio.
+The activation is that of a stage of ResNet-50 for clips of 8 video segments and one of audio. A GPU is waited for
+before and after each pass; `benchmarks.model.gpu` measures all stages there, with full batches.
 
 example:
   python -m benchmarks.model.shift --rounds 7
@@ -12,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness.arguments import benchmark_parser, values_of
+from benchmarks.harness.arguments import add_device, benchmark_parser, values_of
 from benchmarks.harness.measure import Variant, quartiles, ratios, running, take_turns
 from benchmarks.harness.plots import panel, plot_bars
 from benchmarks.harness.processes import choose_cores
@@ -53,7 +54,9 @@ METHOD = {
 def main() -> None:
     args = _arguments()
     cores, start = choose_cores(args.threads), origin()
-    makers = {way: partial(Shifting, way, args.shape, args.threads) for way in (COPY, OURS, COMPILED, TSAM)}
+    makers = {
+        way: partial(Shifting, way, args.shape, args.threads, args.device) for way in (COPY, OURS, COMPILED, TSAM)
+    }
     times, megabytes = {}, {}
     with running(makers, cores) as variants:
         for case in CASES:
@@ -67,7 +70,7 @@ def main() -> None:
         for direction in DIRECTIONS
         for way in makers
     ]
-    sizes = values_of(args, ("shape", "rounds", "repeats", "threads"))
+    sizes = values_of(args, ("shape", "rounds", "repeats", "threads", "device"))
     numbers = [f"{clock}_{key}" for key in ("ms", "relative_to_copy") for clock in ("wall", "cpu")]
     print_figures(figures, ("dtype", "layout", "direction", "way", "moved_megabytes", "new_megabytes", *numbers))
     write_results(args.output, "shift", METHOD | sizes, figures, start)
@@ -80,6 +83,7 @@ def _time(case: Case, repeats: int, variant: Variant) -> dict[str, tuple[float, 
 
 def _arguments() -> argparse.Namespace:
     command = benchmark_parser("model.shift", __doc__, rounds=7, threads=2)
+    add_device(command)
     add = command.add_argument
     shape = [18, 256, 56, 56]
     help_shape = "of the activation (default: 18 256 56 56); N a multiple of 9"

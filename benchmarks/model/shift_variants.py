@@ -11,6 +11,7 @@ from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.baselines.tsam_shift import clone_shift
+from benchmarks.harness.device_time import wait_for
 from pipelines.parallel.malloc import keep_freed_memory
 from tsam_dali.model.shift import temporal_shift
 from tsam_dali.model.shift_cpu import NONE, list_sources, takes
@@ -37,10 +38,10 @@ CASES = (Case("float32", "channels_last"), Case("float32", "contiguous_format"),
 class Shifting:
     """One way to shift, in its own process."""
 
-    def __init__(self, way: str, shape: Sequence[int], threads: int):
+    def __init__(self, way: str, shape: Sequence[int], threads: int, device: str):
         keep_freed_memory()
         torch.set_num_threads(threads)
-        self.way, self.shape = way, shape
+        self.way, self.shape, self.device = way, shape, device
         self._shift = torch.compile(temporal_shift, fullgraph=True) if way == COMPILED else temporal_shift
         self._case: tuple[Case, Tensor, Tensor] | None = None
 
@@ -50,13 +51,17 @@ class Shifting:
         for _ in range(repeats):
             forward, backward = self._directions(case)
             for direction, action in zip(DIRECTIONS, (forward, backward), strict=True):
+                wait_for(self.device)
                 cpu, wall = time.process_time(), time.perf_counter()
                 action()
+                wait_for(self.device)
                 taken[direction].append((1000 * (time.process_time() - cpu), 1000 * (time.perf_counter() - wall)))
         return {name: tuple(torch.tensor(values).median(0).values.tolist()) for name, values in taken.items()}
 
     def megabytes(self, case: Case) -> dict[str, dict[str, float]]:
-        """Megabytes that each direction reads and writes, and of the tensors that it makes."""
+        """Megabytes that each direction reads and writes, and of the tensors that it makes; on a GPU not known."""
+        if self.device != "cpu":
+            return {direction: {} for direction in DIRECTIONS}
         found = {}
         for direction, action in zip(DIRECTIONS, self._directions(case), strict=True):
             with profile(activities=[ProfilerActivity.CPU], record_shapes=True, profile_memory=True) as seen:
@@ -83,7 +88,7 @@ class Shifting:
         """x and the gradient of its shift, both of the case's dtype and layout; those of the last case are kept."""
         if self._case is None or self._case[0] != case:
             options = {"dtype": getattr(torch, case.dtype), "memory_format": getattr(torch, case.layout)}
-            x, gradient = (torch.randn(*self.shape).to(**options) for _ in range(2))
+            x, gradient = (torch.randn(*self.shape, device=self.device).to(**options) for _ in range(2))
             self._case = (case, x.requires_grad_(), gradient)
         return self._case[1:]
 
