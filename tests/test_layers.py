@@ -18,6 +18,7 @@ ORDER = [  # from the lowest up; a module belongs to the longest name that fits
     "pipelines.annotations",
     "pipelines.dali",
     "pipelines",
+    "pipelines.check_gpu",
     "tsam_dali.config",
     "tsam_dali.distributed",
     "tsam_dali.cli",

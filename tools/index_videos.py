@@ -22,7 +22,7 @@ from pathlib import Path
 from pipelines.dataset.list_file import listed_ids
 from pipelines.dataset.media_files import find_videos, video_ids
 from pipelines.dataset.video_index import INDEX_NAME, index_videos
-from pipelines.decode.nvdec import nvdec_decodes, prunable
+from pipelines.decode.nvdec import why_not_nvdec
 from pipelines.files.errors import ListError
 from pipelines.files.formats import ENDINGS
 from pipelines.files.records import Record
@@ -109,10 +109,10 @@ def _report(path: Path, records: Collection[Record]) -> None:
     for (status, codec), count in sorted(table.items(), key=lambda row: (row[0][0] != "ok", -row[1])):
         print(f"{status:<15}{codec:<15}{count:>9}")
     usable = [record for record in records if record["status"] == "ok"]
-    print(
-        f"by its format, NVDEC decodes {sum(map(nvdec_decodes, usable))} of {counted(len(usable), 'clip')}, and "
-        f"pipeline.decode=gpu takes {sum(map(prunable, usable))} (not run on a GPU)"
-    )
+    reasons = Counter(map(why_not_nvdec, usable))
+    print(f"{reasons.pop('', 0)} of {counted(len(usable), 'clip')} belong on NVDEC by their format (docs/gpu.md)")
+    for why, count in reasons.most_common():
+        print(f"  not for NVDEC: {why}: {counted(count, 'clip')}")
     faulty = [record for record in records if record["status"] != "ok"]
     if faulty:
         print(f"{counted(len(faulty), 'faulty file')}:")

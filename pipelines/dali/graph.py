@@ -3,9 +3,11 @@
 All draws come in as arguments; the graph draws nothing, so the same plan gives the same images anywhere.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple, cast
 
+import numpy as np
 from nvidia.dali import Pipeline, fn
 from nvidia.dali.data_node import DataNode
 from nvidia.dali.types import DALIDataType, DALIImageType, DALIInterpType
@@ -127,6 +129,31 @@ def decode(sample: Nodes, source: ClipSource, on_gpu: bool) -> DataNode:
     frames = fn.decoders.video(encoded, device=device, frames=sample["frames"], pad_mode="none")
     # The decoder would begin anew at frame 0 for a number that is asked for twice.
     return cast(DataNode, fn.sequence_rearrange(cast(DataNode, frames), new_order=sample["places"]))
+
+
+def decoded_batches(
+    source: ClipSource, batches: Sequence[Sequence[tuple[np.ndarray, ...]]], *, device_id: int | None, threads: int
+) -> Iterator[list[np.ndarray]]:
+    """The whole frames of videos, uint8 (S, H, W, 3) of each, as `decode` gives them, batch after batch.
+
+    Args:
+        source: whose `video_input` has read them.
+        batches: video, frames and places of each sample, see `Sample`.
+        device_id, threads: as for `build_pipeline`.
+    """
+    pipeline = Pipeline(max(map(len, batches)), num_threads=threads, device_id=device_id, prefetch_queue_depth=1)
+    kinds = {"video": _BYTES} | {name: _INPUTS[name] for name in ("frames", "places")}
+    with pipeline:
+        inputs = {
+            name: fn.external_source(name=name, dtype=dtype, ndim=ndim) for name, (dtype, ndim, _) in kinds.items()
+        }
+        pipeline.set_outputs(decode(cast(Nodes, inputs), source, on_gpu=device_id is not None))
+    pipeline.build()
+    for batch in batches:
+        for name, arrays in zip(kinds, zip(*batch, strict=True), strict=True):
+            pipeline.feed_input(name, list(arrays))
+        frames = pipeline.run()[0].as_cpu()
+        yield [np.array(frames[i]) for i in range(len(batch))]
 
 
 def _decode_jpeg(sample: Nodes, segment: int, device: str) -> DataNode:

@@ -1,26 +1,25 @@
-"""Which videos NVDEC decodes, judged by their format; none of it has been run on a GPU.
+"""Which videos belong on NVDEC, judged by their format (docs/gpu.md).
 
-H.264 only with 8 bits, the others also with 10, all with 4:2:0 (NVIDIA's Video Decode application note). DALI neither
-turns nor mirrors the frames that NVDEC gives.
+Of other codecs DALI counts hidden pictures as frames; of sides that are no multiples of 16 it takes the size of the
+decoder for that of the frames; it neither turns nor mirrors. Each would give other images, without an error.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from pipelines.decode.remux import CODECS as PRUNABLE
-
-EIGHT_BITS = ("yuv420p", "yuvj420p")
-TEN_BITS = (*EIGHT_BITS, "yuv420p10le")
-PIXEL_FORMATS = {"h264": EIGHT_BITS, "hevc": TEN_BITS, "vp8": EIGHT_BITS, "vp9": TEN_BITS, "av1": TEN_BITS}
-"""Codec -> pixel formats, both by FFmpeg's names."""
+CODECS = ("h264", "hevc")
+PIXEL_FORMATS = ("yuv420p", "yuvj420p")  # 8 bit 4:2:0
+MULTIPLE = 16  # pixels
 
 
-def nvdec_decodes(info: Mapping[str, Any]) -> bool:
-    """Whether NVDEC decodes a video with these fields of a `VideoInfo`."""
-    upright = not (info["rotation"] or info["mirrored"])
-    return upright and info["pix_fmt"] in PIXEL_FORMATS.get(info["codec"], ())
-
-
-def prunable(info: Mapping[str, Any]) -> bool:
-    """Whether, moreover, `pipeline.decode` `gpu` can leave out the packets that it does not need."""
-    return nvdec_decodes(info) and info["codec"] in PRUNABLE
+def why_not_nvdec(info: Mapping[str, Any]) -> str:
+    """Why a video with these fields of a `VideoInfo` is to be decoded on the CPU; "" if NVDEC may decode it."""
+    if info["codec"] not in CODECS:
+        return f"codec {info['codec']}"
+    if info["pix_fmt"] not in PIXEL_FORMATS:
+        return f"pixel format {info['pix_fmt']}"
+    if info["rotation"] or info["mirrored"]:
+        return "shown turned or mirrored"
+    if info["height"] % MULTIPLE or info["width"] % MULTIPLE:
+        return f"sides that are no multiples of {MULTIPLE} pixels"
+    return ""

@@ -49,7 +49,8 @@ def test_clips_of_both_lists(folder):
         ["ok", "h264", "2"],
         ["ok", "vp8", "1"],
     ]
-    assert "NVDEC decodes 2 of 3 clips, and pipeline.decode=gpu takes 1 (not run on a GPU)" in done.stdout
+    assert "\n1 of 3 clips belong on NVDEC by their format (docs/gpu.md)\n" in done.stdout
+    assert "\n  not for NVDEC: codec vp8: 1 clip\n" in done.stdout
     assert "faulty" not in done.stdout
     assert records(folder).keys() == {"good", "turned", "vp8"}
     assert "indexing videos: 100%" in done.stderr

@@ -12,7 +12,7 @@ from pipelines.decode import decode_frames
 from pipelines.decode.container import VideoError
 from pipelines.decode.demux import demux_plain
 from pipelines.decode.frames import probe
-from pipelines.decode.nvdec import nvdec_decodes
+from pipelines.decode.nvdec import why_not_nvdec
 from pipelines.decode.probe import probe_video
 from pipelines.decode.remux import remux
 from pipelines.decode.stream import read_stream
@@ -59,7 +59,7 @@ def test_eight_orientations(tmp_path, rotation, mirrored):
     assert (info.rotation, info.mirrored, info.height, info.width) == (rotation, mirrored, height, width)
 
     assert demux_plain(path) is None
-    assert not nvdec_decodes(probe_video(path))
+    assert why_not_nvdec(probe_video(path)) == "shown turned or mirrored"
     clip = Clip(id="v", label=0, path=str(path), frames=10, height=height, width=width, audio="")
     for refuse in (lambda: remux(path, [0]), lambda: check_whole(clip, [0])):
         with pytest.raises(VideoError, match="turned or mirrored") as error:
@@ -82,7 +82,8 @@ def test_angles_between(tmp_path, matrix):
     path = shown_by(write_video(tmp_path / "v.mp4", 3, SIZE), matrix)
     expected = as_ffmpeg_shows_it(path, *SIZE)
     np.testing.assert_array_equal(decode_frames(path, range(3)), expected)
-    assert nvdec_decodes(probe_video(path)) == (matrix in ((0, 0, 0, 0), clockwise(1)))
+    turned = matrix not in ((0, 0, 0, 0), clockwise(1))
+    assert (why_not_nvdec(probe_video(path)) == "shown turned or mirrored") == turned
     write_copy(path, tmp_path / "copy.mp4", CopyOptions(short_side=96, fps=0, crf=10))
     assert np.abs(decode_frames(tmp_path / "copy.mp4", range(3)).astype(int) - expected).mean() < 4
 

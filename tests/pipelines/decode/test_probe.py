@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipelines.decode.frames import probe
-from pipelines.decode.nvdec import nvdec_decodes, prunable
+from pipelines.decode.nvdec import why_not_nvdec
 from pipelines.decode.probe import probe_video
 from pipelines.parallel.sandbox import Limits, map_limited
 from tests.helpers.damage import DAMAGES, damage
@@ -62,11 +62,10 @@ def test_what_nvdec_decodes(tmp_path):
     def info(ending="mp4", **options):
         return probe_video(write_video(tmp_path / f"v.{ending}", 3, **options))
 
-    def both(video):
-        return nvdec_decodes(video), prunable(video)
-
-    assert both(info()) == both(info(full_range=True)) == (True, True)
-    assert both(info(codec="hevc", pix_fmt="yuv420p10le")) == both(info("webm", codec="vp9")) == (True, True)
-    assert both(info("webm", codec="vp8")) == (True, False)
-    assert both(info(rotation=90)) == both(info(codec="mpeg4")) == (False, False)
-    assert both(info(pix_fmt="yuv420p10le")) == both(info(pix_fmt="yuv444p")) == (False, False)
+    assert why_not_nvdec(info()) == why_not_nvdec(info(full_range=True)) == why_not_nvdec(info(codec="hevc")) == ""
+    for codec in ("vp8", "vp9", "av1", "mpeg4"):
+        assert why_not_nvdec(info("mkv", codec=codec)) == f"codec {codec}"
+    assert why_not_nvdec(info(codec="hevc", pix_fmt="yuv420p10le")) == "pixel format yuv420p10le"
+    assert why_not_nvdec(info(pix_fmt="yuv444p")) == "pixel format yuv444p"
+    assert why_not_nvdec(info(rotation=90)) == "shown turned or mirrored"
+    assert why_not_nvdec(info(size=(90, 128))) == why_not_nvdec(info(size=(96, 120))) != ""

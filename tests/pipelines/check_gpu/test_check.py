@@ -1,0 +1,122 @@
+"""The check of a GPU's decoders, with stand-ins for them; real child processes."""
+
+import multiprocessing
+import re
+import time
+from functools import partial
+
+import pytest
+import torch
+
+from pipelines.check_gpu.check import check_gpu
+from pipelines.check_gpu.decoding import Decoding
+from pipelines.check_gpu.kinds import Kind, Kinds
+from tests.helpers.loading import make_clip, settings
+from tests.pipelines.check_gpu import stand_ins
+from tests.pipelines.check_gpu.stand_ins import TALL
+
+SIZES = [(96, 128), (96, 128), (TALL, 96), (TALL, 96)]
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clips")
+    return [make_clip(folder, i, size, "vp9") for i, size in enumerate(SIZES)]
+
+
+@pytest.fixture(scope="module")
+def kinds(clips):
+    found = {Kind("vp9", "yuv420p", *size): [c for c in clips if (c.height, c.width) == size] for size in SIZES}
+    return Kinds(found, 1.0, "")
+
+
+def check(stand_in, clips, kinds, network=1000.0, **limits):
+    decoding = stand_in(settings(batch_size=4), clips, torch.device("cpu"))
+    return check_gpu(
+        decoding, kinds, partial(stand_ins.rate_of, network), **{"seconds": 200, "seconds_each": 90} | limits
+    )
+
+
+def test_the_faster_right_way(clips, kinds):
+    choice = check(stand_ins.Healthy, clips, kinds)
+    assert choice.decode == "gpu_whole"
+    assert re.fullmatch("it gives the CPU's frames, [0-9.]+ times as fast", choice.reason)
+    assert choice.network == 1000
+    assert {name: way.differs for name, way in choice.ways.items()} == {"cpu": "", "gpu": "", "gpu_whole": ""}
+    lines = choice.text.splitlines()
+    assert "vp9 128 x 96, vp9 96 x 112 (100% of the clips)" in lines[1]
+    assert [line.split()[0] for line in lines[2:]] == ["way", "cpu", "gpu", "gpu_whole", "network"]
+    assert not multiprocessing.active_children()
+
+
+WRONG = {
+    stand_ins.OneFrameLate: "vp9 128 x 96, clip clip0, alone: frame [0-9]+ is nearer to the CPU's frame",
+    stand_ins.SwapsChroma: "alone: frame [0-9]+: C[br] differs by [0-9.]+ levels",
+    stand_ins.Darker: "alone: frame [0-9]+ differs by [0-9.]+ levels",
+    stand_ins.OtherSize: "alone: 5 frames of 128 x 104 pixels in place of 5 frames of 128 x 96 pixels",
+    stand_ins.FailsOnOneKind: "vp9 96 x 112, clip clip2, alone: RuntimeError: no decoder for it",
+    stand_ins.BrokenByDamage: "after a damaged clip: RuntimeError: CUDA_ERROR_ILLEGAL_ADDRESS",
+    stand_ins.KillsItsProcess: "clip clip0, alone: the process was ended by SIGSEGV",
+}
+
+
+@pytest.mark.parametrize("stand_in", WRONG, ids=lambda stand_in: stand_in.__name__)
+def test_what_is_wrong_is_named(clips, kinds, stand_in):
+    choice = check(stand_in, clips, kinds)
+    assert choice.decode == "cpu"
+    assert choice.network is None  # nothing is measured in vain
+    for way in ("gpu", "gpu_whole"):
+        assert re.search(WRONG[stand_in], choice.ways[way].differs)
+        assert f"{way}: {choice.ways[way].differs}" in choice.reason
+    assert not multiprocessing.active_children()
+
+
+def test_one_that_hangs(clips, kinds):
+    begun = time.monotonic()
+    choice = check(stand_ins.Hangs, clips, kinds, seconds_each=3)
+    assert choice.decode == "cpu"
+    assert choice.ways["gpu"].differs.endswith("hangs, or is too slow to be checked")
+    assert time.monotonic() - begun < 100
+    assert not multiprocessing.active_children()
+
+
+def test_the_time_is_over(clips, kinds):
+    choice = check(stand_ins.Hangs, clips, kinds, seconds=0.1)
+    assert choice.decode == "cpu"
+    assert choice.ways["gpu_whole"].differs == "the time for the check was over"
+
+
+@pytest.mark.parametrize("stand_in", [stand_ins.FirstWayKills, stand_ins.SticksToASize])
+def test_the_other_way_stays(clips, kinds, stand_in):
+    choice = check(stand_in, clips, kinds)
+    assert choice.decode == "gpu_whole"
+    assert choice.ways["gpu"].differs
+    assert choice.ways["gpu"].clips_per_second is None
+
+
+def test_slow_ones(clips, kinds):
+    choice = check(stand_ins.Slow, clips, kinds)
+    assert (choice.decode, choice.reason) == ("cpu", "no way that is right is faster")
+    assert choice.ways["cpu"].clips_per_second > 2 * choice.ways["gpu"].clips_per_second
+
+
+def test_the_cpu_suffices(clips, kinds):
+    choice = check(stand_ins.Healthy, clips, kinds, network=20.0)
+    assert (choice.decode, choice.reason) == ("cpu", "it gives all that the network can take")
+
+
+def test_real_batches(clips, kinds):
+    """The trainer's own loader with its workers."""
+    decoding = Decoding(settings(batch_size=4, workers=1), clips, torch.device("cpu"))
+    choice = check_gpu(decoding, kinds, partial(stand_ins.rate_of, 1e9), 300, 100)
+    assert not any(way.differs for way in choice.ways.values())
+    assert all(way.clips_per_second > 0 for way in choice.ways.values())
+    assert not multiprocessing.active_children()
+
+
+def test_clips_that_do_not_belong_there(clips, kinds):
+    choice = check(stand_ins.KillsItsProcess, clips, kinds._replace(refused="1 of 4 clips (codec vp8: 1)"))
+    assert choice.decode == "cpu"
+    assert choice.text == (
+        "pipeline.decode: cpu, as 1 of 4 clips (codec vp8: 1) do not belong on NVDEC; training copies do"
+    )
