@@ -12,7 +12,7 @@ from tsam_dali.model import __main__ as model
 @pytest.mark.parametrize(
     ("command", "options"),
     [
-        (train, "--data --config --run_id --resume --fine_tune --validate --device --dry_run"),
+        (train, "--data --config --run_id --resume --fine_tune --validate --device --dry_run --check_gpu"),
         (evaluate, "--checkpoint --data --protocol --clips --crops --average --no_audio --output --set --batch_size"),
         (predict, "--checkpoint --topk --output --pictures --window --stride --explain --live --device"),
         (export, "--checkpoint --safetensors"),

@@ -7,6 +7,8 @@ examples:
       your own data on four GPUs
   python -m tsam_dali.train --data my_data.json --config my_config.json --set model.arch=resnet18 --dry_run
       one step of training and validation, to check that everything works
+  python -m tsam_dali.train --data my_data.json --config my_config.json --check_gpu
+      which decoder suits your clips and your GPU
 """
 
 if __name__ == "__main__":
@@ -58,6 +60,8 @@ def main() -> None:
         check_checkpoint(config.model.weights)
     prepare = partial(prepare_example if args.validate else prepare_data, args, config)
     alone = int(os.environ.get("WORLD_SIZE", 1)) == 1
+    if args.check_gpu:
+        sys.exit(print_check(args, config))
 
     with RunFolder(config, "dry_run" if args.dry_run else args.run_id) as folder:
         of_this_run = not args.validate and (args.resume or args.dry_run or not folder.checkpoints)
@@ -107,6 +111,22 @@ def prepare_data(args: argparse.Namespace, config: Config) -> tuple[dict[str, Cl
     return data.clips, data.num_class
 
 
+def print_check(args: argparse.Namespace, config: Config) -> int:
+    """Print what a check of the GPU finds; 1, if there is nothing to check."""
+    from tsam_dali import distributed
+
+    distributed.check_alone()
+    job = distributed.start(args.device)
+    if job.device.type != "cuda" or config.pipeline.source == "frames":
+        what = "there is no GPU" if job.device.type != "cuda" else "pipeline.source is frames"
+        print(f"nothing to check: {what}, so pipeline.decode auto means cpu")
+        return 1
+    from tsam_dali.runs.gpu_check import check
+
+    print(check(config, job, *prepare_data(args, config)).text)
+    return 0
+
+
 def prepare_example(args: argparse.Namespace, config: Config) -> None:
     """Make the example data set if it is to be used and does not exist."""
     ensure_example(config.dataset)
@@ -140,6 +160,11 @@ def parse_arguments(about: str) -> argparse.Namespace:
     add_device_argument(command)
     dry_run = "one step of training and of validation and one checkpoint, then stop; not with --resume"
     add("--dry_run", action="store_true", help=dry_run)
+    check_gpu = (
+        "no training: compare frames and speed of NVDEC and CPU on clips of the data set, and print the table "
+        "(docs/gpu.md); exit status 1 if there is nothing to check"
+    )
+    add("--check_gpu", action="store_true", help=check_gpu)
     args = command.parse_args()
     if args.resume == "auto" and not args.run_id:
         command.error("--resume auto needs --run_id")

@@ -66,7 +66,7 @@ def judge(decoding: Decoding, way: str, kinds: Mapping[Kind, Sequence[Clip]], an
 
 
 def clips_per_second(decoding: Decoding, way: str, announce: Announce) -> float:
-    """How many clips a second a way gives to one rank."""
+    """How many clips a second a way gives to one rank; without those that cannot be read."""
     announce("waiting for the first batch")
     with decoding.batches(way) as batches:
         _finished(next(batches))
@@ -74,7 +74,7 @@ def clips_per_second(decoding: Decoding, way: str, announce: Announce) -> float:
         begun, clips = time.perf_counter(), 0
         for batch, _ in zip(batches, range(MOST_BATCHES), strict=False):
             _finished(batch)
-            clips += len(batch.row)
+            clips += int(batch.ok.sum())
             if time.perf_counter() - begun > SECONDS:
                 break
         return clips / (time.perf_counter() - begun)

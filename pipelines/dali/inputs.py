@@ -86,7 +86,7 @@ def choose_input(source: str, decode: str, frames_tmpl: str, clips: Sequence[Cli
     """The input that the settings `pipeline.source`, `pipeline.decode` and `dataset.frames_tmpl` ask for."""
     if source == "frames":
         return JpegFrames(frames_tmpl, nvjpeg=decode == "gpu")
-    if decode == "cpu":
+    if decode in ("cpu", "auto"):  # the latter, where nobody has chosen
         return DecodedVideo(one_file=len(clips) > 1 and all(clip.path == clips[0].path for clip in clips))
     return PrunedVideo() if decode == "gpu" else WholeVideo(black_file())
 

@@ -26,9 +26,10 @@ class PipelineOptions:
 
     source: Literal["video", "frames"] = "video"
     """What is read: `video` files, or folders of JPEG `frames` as TSAM extracts them."""
-    decode: Literal["cpu", "gpu", "gpu_whole"] = "cpu"
-    """Decoder of videos: `cpu` (PyAV in worker processes), `gpu` (NVDEC on the packets that are needed) or `gpu_whole`
-    (NVDEC on whole files). Of frames: `cpu` (libjpeg) or `gpu` (nvJPEG)."""
+    decode: Literal["auto", "cpu", "gpu", "gpu_whole"] = "auto"
+    """Decoder of videos: `cpu` (PyAV in worker processes), `gpu` (NVDEC on the packets that are needed), `gpu_whole`
+    (NVDEC on whole files), or `auto`: in a training on a GPU the one that a check at its start finds right and fast
+    enough, else `cpu` (docs/gpu.md). Of frames: `cpu` (libjpeg, also for `auto`) or `gpu` (nvJPEG)."""
     workers: Annotated[int, Ge(0)] | None = None
     """Decode processes of each rank. Default: training_param.num_workers shared among the machine's ranks, at most one
     a core. 0: decode in the training process."""

@@ -17,6 +17,7 @@ from tsam_dali.evaluation.evaluator import choose_views
 from tsam_dali.evaluation.options import EvaluationOptions
 from tsam_dali.evaluation.runner import default_folder, report_evaluation
 from tsam_dali.report.mistakes import SHOWN_MISTAKES, Mistake, WorstMistakes
+from tsam_dali.runs.decode_choice import choose_decode
 from tsam_dali.runs.folder import RunFolder
 from tsam_dali.runs.initial_network import initial_network, resumed_state, scored_network, weight_file
 from tsam_dali.runs.report import keep_inputs, write_run_report
@@ -47,16 +48,17 @@ def train(
     distributed.check_batch_size(options, job)
     warn_if_alone(options, job)
     state = resumed_state(args, config, clips, folder)
+    loading, choice = choose_decode(config, job, clips, num_class, state)
     network = initial_network(weights, config, job, num_class, state)
-    training = build_loader(config, "training", clips["training"], **job.place)
-    validation = build_loader(config, "validation", clips["validation"], **job.place)
+    training = build_loader(loading, "training", clips["training"], **job.place)
+    validation = build_loader(loading, "validation", clips["validation"], **job.place)
     check_shared_memory([training.shared_bytes, validation.shared_bytes], job.local_world)
     if state:
         state = fit_epochs(state, len(training))
     per_class = class_weights((clip.label for clip in clips["training"]), num_class, options.class_weights)
     train_state = build_train_state(network, config, job, len(training), state, per_class)
-    distributed.on_rank_0(lambda: folder.create(config, state, args.dry_run, num_class))
-    run = Run(train_state, folder, clips, stop, state)
+    distributed.on_rank_0(lambda: folder.create(config, state, args.dry_run, num_class, choice))
+    run = Run(train_state, folder, clips, stop, state, choice)
 
     with run.reported():
         run.catch_up()

@@ -89,10 +89,12 @@ class RunFolder:
         state: dict[str, Any] | None,
         overwrite: bool = False,
         num_class: int | None = None,
+        choice: dict[str, Any] | None = None,
     ) -> None:
         """Make the folder, keep other processes out of it, write args.json and send the log to log.txt.
 
-        `num_class` is written into the section `model` of args.json, as in TSAM.
+        `num_class` is written into the section `model` of args.json, as in TSAM; `choice`, from
+        `choose_decode`, as `decode`.
 
         A run that is in the folder is resumed from the checkpoint `state`, or replaced with `overwrite`.
 
@@ -110,7 +112,7 @@ class RunFolder:
             self.checkpoints.begin(state)
             settings = config.to_dict()
             settings["model"]["num_class"] = num_class
-            self._write("args.json", settings | provenance())
+            self._write("args.json", settings | ({"decode": choice} if choice else {}) | provenance())
             file = logging.FileHandler(self.path / "log.txt", encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             raise ConfigError([f"{self.path}: cannot be written ({error.strerror}); see results_folder"]) from error

@@ -92,6 +92,8 @@ def write_report(
         records = read_records(folder / "metrics.jsonl")
         epochs = [record for record in records if record["kind"] == "epoch"]
         steps = [record for record in records if record["kind"] == "steps"]
+        settings = json.loads((folder / "args.json").read_text())
+        decode = settings.get("decode")
         makers = {
             "Last epoch": lambda: parts.numbers_section("Last epoch", _numbers(epochs[-1])),
             "Curves": lambda: parts.curves_section(epochs, smooth_epochs),
@@ -100,11 +102,22 @@ def write_report(
             "Classes": lambda: parts.classes_section(confusion, class_names),
             "Network inputs": lambda: parts.inputs_section(inputs),
             "Worst mistakes": lambda: parts.mistakes_section(mistakes, class_names, clip_ids),
-            "Settings": lambda: parts.settings_section(json.loads((folder / "args.json").read_text())),
+            **({"Decoding": lambda: _decoding(decode)} if decode else {}),
+            "Settings": lambda: parts.settings_section(settings),
         }
         write_page(folder / "report.html", folder.name, [drawn(title, make) for title, make in makers.items()])
     except Exception as error:  # it must not end the run
         log.warning("%s could not be written (%s: %s)", folder / "report.html", type(error).__name__, error)
+
+
+def _decoding(values: dict[str, Any]) -> parts.Section:
+    """With what clips are decoded, and why."""
+    from pipelines.check_gpu.choice import Choice  # a run without a GPU has none
+
+    choice = Choice.from_dict(values)
+    rows = {way: f"{speed} ({frames})" for way, speed, frames in choice.rows}
+    note = f"pipeline.decode: {choice.decode}, as {choice.reason}; clips/s of each way, and its frames"
+    return parts.reasons_section("Decoding", rows, note)
 
 
 def _numbers(epoch: dict[str, Any]) -> list[tuple[str, str]]:

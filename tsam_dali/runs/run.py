@@ -32,6 +32,7 @@ class Run:
 
     Args:
         state: that of the checkpoint to resume, if any.
+        choice: with what a run on a GPU decodes, if it was chosen.
     """
 
     def __init__(
@@ -41,8 +42,10 @@ class Run:
         clips: Mapping[str, Sequence[Clip]],
         stop: StopRequest,
         state: dict[str, Any] | None,
+        choice: dict[str, Any] | None = None,
     ):
         self.train_state, self.folder, self.clips, self.stop = train_state, folder, clips, stop
+        self._choice = {"decode": choice} if choice else {}
         self.history: list[dict[str, Any]] = state["history"] if state else []  # a record per epoch
         self.best: dict[str, float] = state["best"] if state else {"balanced": 0.0, "unbalanced": 0.0}
         self.inputs: list[InputClip] = []  # the first inputs of the network, for the report
@@ -85,6 +88,7 @@ class Run:
             "best": self.best,
             "lists": self._lists,
             "epoch_sums": sums,
+            **self._choice,
         }
         if self.folder.checkpoints.try_save(about | self.train_state.state_dict(), last):
             self.folder.step = self.train_state.step

@@ -1,5 +1,6 @@
 """The check of a GPU's decoders, with stand-ins for them; real child processes."""
 
+import json
 import multiprocessing
 import re
 import time
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from pipelines.check_gpu.check import check_gpu
+from pipelines.check_gpu.choice import Choice
 from pipelines.check_gpu.decoding import Decoding
 from pipelines.check_gpu.kinds import Kind, Kinds
 from tests.helpers.loading import make_clip, settings
@@ -41,11 +43,12 @@ def test_the_faster_right_way(clips, kinds):
     choice = check(stand_ins.Healthy, clips, kinds)
     assert choice.decode == "gpu_whole"
     assert re.fullmatch("it gives the CPU's frames, [0-9.]+ times as fast", choice.reason)
-    assert choice.network == 1000
+    assert choice.network.clips_per_second == 1000
     assert {name: way.differs for name, way in choice.ways.items()} == {"cpu": "", "gpu": "", "gpu_whole": ""}
     lines = choice.text.splitlines()
     assert "vp9 128 x 96, vp9 96 x 112 (100% of the clips)" in lines[1]
     assert [line.split()[0] for line in lines[2:]] == ["way", "cpu", "gpu", "gpu_whole", "network"]
+    assert Choice.from_dict(json.loads(json.dumps(choice.to_dict()))) == choice
     assert not multiprocessing.active_children()
 
 
@@ -64,7 +67,7 @@ WRONG = {
 def test_what_is_wrong_is_named(clips, kinds, stand_in):
     choice = check(stand_in, clips, kinds)
     assert choice.decode == "cpu"
-    assert choice.network is None  # nothing is measured in vain
+    assert choice.network.clips_per_second is None  # nothing is measured in vain
     for way in ("gpu", "gpu_whole"):
         assert re.search(WRONG[stand_in], choice.ways[way].differs)
         assert f"{way}: {choice.ways[way].differs}" in choice.reason
