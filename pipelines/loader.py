@@ -17,6 +17,7 @@ from pipelines.dali.outputs import cpu_outputs, gpu_outputs
 from pipelines.dali.resources import dali_threads, decode_workers, gpu_number
 from pipelines.dali.shared_memory import SharedMemoryError, batch_bytes, check_shared_memory, worker_ends
 from pipelines.dali.source import ClipSource
+from pipelines.dali.spot_check import spot_check_of, without_nvdec
 from pipelines.dataset.clips import Clip
 from pipelines.dataset.config import LoaderConfig
 from pipelines.dataset.list_file import SPLITS, Split
@@ -104,9 +105,7 @@ def build_loader(
         mels=mels or MelStore(config.dataset.mels, images.audio_image_param),
         views=views,
     )
-    look, training = images.video_augmentation, source.training
-    changes = training and (look.ColorJitter or look.RandomGrayscale > 0 or look.GaussianBlur)
-    tail = Tail(images.video_image_param.output_size, look=changes)
+    tail = Tail(images.video_image_param.output_size, look=source.training and source.video.changes_look)
     device, workers = torch.device(device), decode_workers(config, local_world or world)
     return Loader(
         source,
@@ -138,6 +137,7 @@ class Loader:
         self._threads = threads
         self._prefetch = prefetch
         self.most_bad = max_bad_fraction * len(source.clips)  # clips that may be bad, over all ranks
+        self.spot_check = spot_check_of(source, tail.output_size, device)
         self._batches: Iterator[dict[str, torch.Tensor]] | None = None
         self._processes: list[multiprocessing.process.BaseProcess] = []  # the decode workers
 
@@ -175,6 +175,9 @@ class Loader:
         """The batch of the current step. A pipeline that fails is built again for it, without the clips that make it
         fail; more than once, as a system short of memory may kill the new workers, too.
         """
+        if self.spot_check and self.spot_check.failed():
+            self.close()
+            self.spot_check, self.source = None, without_nvdec(self.source)
         for tries_left in reversed(range(TRIES)):
             try:
                 if self._batches is None:
@@ -222,6 +225,8 @@ class Loader:
         for i in (ok == 0).nonzero().flatten().tolist():
             self._note_bad(int(row[i]), bytes(outputs["reason"][i].tolist()))
         video = outputs["video"]
+        if self.spot_check:
+            self.spot_check.start(self.step, video, ok)
         if self._tail.look:
             change_look(video, outputs["look"])
         label, row, ok = (part.to(self.device, non_blocking=True) for part in (label, row, ok.bool()))

@@ -18,6 +18,7 @@ class Failed(NamedTuple):
     """Why there is no result."""
 
     reason: str
+    time_over: bool = False
 
 
 class LimitedChild:
@@ -45,7 +46,7 @@ class LimitedChild:
             seconds: that it may take; the start of the process is not counted.
         """
         if time.monotonic() > self._ends:
-            return Failed("the time for the check was over")
+            return Failed("the time for the check was over", time_over=True)
         ready = self._process is not None or self._start()
         limit = min(self._ends, time.monotonic() + seconds)
         doing = ""
@@ -65,7 +66,7 @@ class LimitedChild:
                 doing = content
         except TimeoutError:
             self._end()
-            return Failed(_joined(doing, "hangs, or is too slow to be checked"))
+            return Failed(_joined(doing, "hangs, or is too slow to be checked"), time_over=True)
         except (EOFError, OSError):
             return Failed(_joined(doing, f"the process was ended by {self._end()}"))
 
@@ -85,11 +86,11 @@ class LimitedChild:
         process, self._process = self._process, None
         if process is None:
             return ""
+        self._connection.close()  # one that waits for work ends
         process.join(0.5)
         code = process.exitcode
         process.kill()
         process.join(SECONDS_TO_END)  # not for ever: one that hangs in a driver does not end
-        self._connection.close()
         return signal.Signals(-code).name if code is not None and code < 0 else f"exit status {code}"
 
 

@@ -79,6 +79,7 @@ class JpegFrames:
         return np.frombuffer(black_jpeg() * num_segments, np.uint8), ends.astype(np.int32)
 
 
+NVDEC_INPUTS = (PrunedVideo, WholeVideo)
 VideoInput = DecodedVideo | PrunedVideo | WholeVideo | JpegFrames
 
 

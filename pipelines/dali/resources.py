@@ -4,7 +4,7 @@ import os
 
 import torch
 
-from pipelines.dali.inputs import PrunedVideo, VideoInput, WholeVideo
+from pipelines.dali.inputs import NVDEC_INPUTS, VideoInput
 from pipelines.dataset.config import LoaderConfig
 
 
@@ -20,7 +20,7 @@ def decode_workers(config: LoaderConfig, local_world: int) -> int:
 
 def dali_threads(video_input: VideoInput, workers: int, device: torch.device) -> int:
     """Threads of DALI: `pipeline.threads`'s default."""
-    on_nvdec = device.type == "cuda" and isinstance(video_input, PrunedVideo | WholeVideo)
+    on_nvdec = device.type == "cuda" and isinstance(video_input, NVDEC_INPUTS)
     return max(workers, 8 if on_nvdec else 1)
 
 

@@ -48,6 +48,11 @@ class VideoAugmentation:
     GaussianBlur: bool = False
     """Blur every clip with a 9 x 9 kernel, sigma 0.5 to 2 pixels, after all changes of color."""
 
+    @property
+    def changes_look(self) -> bool:
+        """Whether colors are changed, or frames blurred."""
+        return self.ColorJitter or self.RandomGrayscale > 0 or self.GaussianBlur
+
 
 @dataclass(frozen=True, kw_only=True)
 class AudioAugmentation:

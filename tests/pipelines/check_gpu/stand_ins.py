@@ -122,3 +122,8 @@ class Slow(Healthy):
     def wait(self, way, batch):
         time.sleep(0.05 if way == "cpu" else 0.5)
         return batch
+
+
+class SlowCPU(Healthy):
+    def wait(self, way, batch):
+        return time.sleep(1000) if way == "cpu" else super().wait(way, batch)

@@ -103,6 +103,13 @@ def test_slow_ones(clips, kinds):
     assert choice.ways["cpu"].clips_per_second > 2 * choice.ways["gpu"].clips_per_second
 
 
+def test_a_cpu_that_is_too_slow_to_be_measured(clips, kinds):
+    choice = check(stand_ins.SlowCPU, clips, kinds, seconds_each=12)
+    assert choice.decode == "gpu_whole"
+    assert choice.ways["cpu"].differs.endswith("too slow to be checked; at most so many clips/s")
+    assert choice.ways["cpu"].clips_per_second == 4 * 4 / 12
+
+
 def test_the_cpu_suffices(clips, kinds):
     choice = check(stand_ins.Healthy, clips, kinds, network=20.0)
     assert (choice.decode, choice.reason) == ("cpu", "it gives all that the network can take")
