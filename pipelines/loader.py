@@ -97,7 +97,7 @@ def build_loader(
         training=split == "training",
         repeats=repeats,
         seed=seed,
-        video_input=choose_input(config.pipeline.source, config.pipeline.decode, config.dataset.frames_tmpl, clips),
+        video_input=choose_input(config, clips, on_gpu=torch.device(device).type == "cuda"),
         num_segments=config.model.video_segments,
         video=images.video_augmentation,
         audio=images.audio_augmentation,

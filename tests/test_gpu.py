@@ -19,13 +19,11 @@ from tsam_dali.model import build_model
 pytestmark = pytest.mark.gpu
 
 GPU = "cuda:0"
-SIZES = [(720, 1280), (718, 1278), (256, 340), (340, 256), (256, 256), (240, 426), (180, 320)]
-"""The first two have one coded size. None is smaller than NVDEC takes (144 x 144 for HEVC)."""
+SIZES = [(720, 1280), (704, 1264), (256, 336), (336, 256), (256, 256), (240, 432), (176, 320)]
+"""Multiples of 16, see `pipelines.decode.nvdec`. None is smaller than NVDEC takes (144 x 144 for HEVC)."""
 OPTIONS = {
     "h264": x264("keyint=8:scenecut=0:b-adapt=0", bf="2"),
     "hevc": x265("keyint=10"),  # open groups of pictures
-    "vp9": {"g": "8"},
-    "av1": {"g": "8"},
 }
 NVDEC = pytest.mark.parametrize("decode", ["gpu", "gpu_whole"])
 
@@ -77,11 +75,23 @@ def test_frames_are_the_wanted_ones(clips, decode):
 
 @NVDEC
 def test_a_size_does_not_stick_to_the_decoder(h264_clips, decode):
-    """1278 x 718 after 1280 x 720 and the other way round, each alone in its batch, with a single decoder."""
+    """1264 x 704 after 1280 x 720 and the other way round, each alone in its batch, with a single decoder."""
     for members in (h264_clips[:2], h264_clips[1::-1]):
         reference = batches(settings(batch_size=1), "validation", members)
         config = settings(batch_size=1, pipeline={"decode": decode, "threads": 1})
         assert_same_pictures(batches(config, "validation", members, device=GPU), reference)
+
+
+@NVDEC
+def test_what_does_not_belong_there(tmp_path, decode):
+    """Named and black, beside others that are decoded."""
+    kinds = [("h264", (256, 256)), ("h264", (718, 1278)), ("vp9", (256, 256))]
+    clips = [make_clip(tmp_path, i, size, codec) for i, (codec, size) in enumerate(kinds)]
+    config = settings(batch_size=3, pipeline={"decode": decode, "max_bad_fraction": 1})
+    with build_loader(config, "validation", clips, device=GPU) as loader:
+        (batch,) = loader
+        assert batch.ok.tolist() == [True, False, False]
+        assert all("not for NVDEC" in loader.bad[row] for row in (1, 2))
 
 
 @NVDEC

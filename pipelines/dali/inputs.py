@@ -11,11 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipelines.dataset.clips import Clip
+from pipelines.dataset.config import LoaderConfig
 from pipelines.decode.container import VideoError, damaged
 from pipelines.decode.demux import check_range
 from pipelines.decode.frame_folder import read_frames
 from pipelines.decode.frames import decode_crop, shown_size
 from pipelines.decode.jpeg import black_jpeg
+from pipelines.decode.nvdec import check_for_nvdec
 from pipelines.decode.orientation import Orientation, orientation
 from pipelines.decode.reader import VideoReader
 from pipelines.decode.remux import black_file, black_video, remux
@@ -42,8 +44,10 @@ class DecodedVideo:
 class PrunedVideo:
     """A video file in memory with the needed packets, uint8 (bytes,); the frames' numbers in it."""
 
+    on_nvdec: bool = False  # DALI decodes with NVDEC, and not on the CPU
+
     def read(self, clip: Clip, plan: Plan, together: Collection[int] = ()) -> Arrays:
-        data, frames = remux(clip.path, plan.frames)
+        data, frames = remux(clip.path, plan.frames, self.on_nvdec)
         return np.frombuffer(data, np.uint8), frames
 
     def black(self, num_segments: int) -> Arrays:
@@ -55,9 +59,10 @@ class WholeVideo:
     """The path of a file that the graph reads by itself, uint8 (bytes,); the frames' numbers."""
 
     black_path: str
+    on_nvdec: bool = False  # as of `PrunedVideo`
 
     def read(self, clip: Clip, plan: Plan, together: Collection[int] = ()) -> Arrays:
-        check_whole(clip, plan.frames)
+        check_whole(clip, plan.frames, self.on_nvdec)
         return np.frombuffer(clip.path.encode(), np.uint8), plan.frames
 
     def black(self, num_segments: int) -> Arrays:
@@ -83,25 +88,29 @@ NVDEC_INPUTS = (PrunedVideo, WholeVideo)
 VideoInput = DecodedVideo | PrunedVideo | WholeVideo | JpegFrames
 
 
-def choose_input(source: str, decode: str, frames_tmpl: str, clips: Sequence[Clip]) -> VideoInput:
-    """The input that the settings `pipeline.source`, `pipeline.decode` and `dataset.frames_tmpl` ask for."""
-    if source == "frames":
-        return JpegFrames(frames_tmpl, nvjpeg=decode == "gpu")
+def choose_input(config: LoaderConfig, clips: Sequence[Clip], on_gpu: bool) -> VideoInput:
+    """The input that the settings ask for, in a pipeline on a GPU or on the CPU."""
+    decode = config.pipeline.decode
+    if config.pipeline.source == "frames":
+        return JpegFrames(config.dataset.frames_tmpl, nvjpeg=decode == "gpu")
     if decode in ("cpu", "auto"):  # the latter, where nobody has chosen
         return DecodedVideo(one_file=len(clips) > 1 and all(clip.path == clips[0].path for clip in clips))
-    return PrunedVideo() if decode == "gpu" else WholeVideo(black_file())
+    return PrunedVideo(on_gpu) if decode == "gpu" else WholeVideo(black_file(), on_gpu)
 
 
-def check_whole(clip: Clip, frames: Collection[int]) -> None:
+def check_whole(clip: Clip, frames: Collection[int], for_nvdec: bool = False) -> None:
     """Read the packets of a clip's file and decode its first frame.
 
     Raises:
         VideoError: as `VideoReader`; further `short` (a wanted frame is not there),
-            `not_whole` (packets and frames are not the same), `rotated` and `changed` (another size than in the index).
+            `not_whole` (packets and frames are not the same), `rotated` and `changed` (another size than in the index);
+            `for_nvdec`, `not_for_nvdec`.
     """
     path = clip.path
     remedy = "make a training copy of it, or set pipeline.decode to cpu"
     with VideoReader(path) as video:
+        if for_nvdec:
+            check_for_nvdec(video)
         count, shown = len(video.demuxed.facts), video.demuxed.shown
         sizes = [entry.size for entry in video.stream.index_entries] if "mp4" in video.container.format.name else []
         if not shown or len(shown) != count or 0 in sizes[:count]:  # empty samples at the end change no number

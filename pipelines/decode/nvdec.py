@@ -7,6 +7,9 @@ decoder for that of the frames; it neither turns nor mirrors. Each would give ot
 from collections.abc import Mapping
 from typing import Any
 
+from pipelines.decode.container import VideoError
+from pipelines.decode.reader import VideoReader
+
 CODECS = ("h264", "hevc")
 PIXEL_FORMATS = ("yuv420p", "yuvj420p")  # 8 bit 4:2:0
 MULTIPLE = 16  # pixels
@@ -23,3 +26,13 @@ def why_not_nvdec(info: Mapping[str, Any]) -> str:
     if info["height"] % MULTIPLE or info["width"] % MULTIPLE:
         return f"sides that are no multiples of {MULTIPLE} pixels"
     return ""
+
+
+def check_for_nvdec(video: VideoReader) -> None:
+    """Raise VideoError (`not_for_nvdec`) if an open video does not belong on NVDEC; whether it is upright is seen
+    elsewhere."""
+    codec = video.stream.codec_context
+    info = {"codec": codec.codec.canonical_name, "pix_fmt": codec.pix_fmt, "height": codec.height, "width": codec.width}
+    if why := why_not_nvdec(info | {"rotation": 0, "mirrored": False}):
+        remedy = "make a training copy of it, or set pipeline.decode to cpu"
+        raise VideoError("not_for_nvdec", f"{video.path}: not for NVDEC: {why}; {remedy}")

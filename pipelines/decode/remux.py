@@ -18,6 +18,7 @@ from pipelines.decode.bitstream.headers import break_link, delimit
 from pipelines.decode.bitstream.packets import Run
 from pipelines.decode.container import VideoError, damaged
 from pipelines.decode.demux import Demuxed
+from pipelines.decode.nvdec import check_for_nvdec
 from pipelines.decode.reader import VideoReader
 
 CODECS = ("h264", "hevc", "vp9", "av1")
@@ -30,17 +31,20 @@ UPRIGHT = np.array([1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30], ">i4").tobytes
 MOST_KEPT = 16  # pictures that an HEVC decoder keeps (ITU-T H.265 A.4.2)
 
 
-def remux(path: str | Path, frames: Collection[int]) -> tuple[bytes, np.ndarray]:
+def remux(path: str | Path, frames: Collection[int], for_nvdec: bool = False) -> tuple[bytes, np.ndarray]:
     """An MP4 file with the packets that `frames` need, and the numbers int32 (S,) of these frames in it.
 
     Every packet of the new file is a frame, shown in the order of the original.
 
     Raises:
         VideoError: as `decode_frames`; further `not_prunable` (a codec other than those of CODECS, or a file that does
-            not tell in which order its frames are shown) and `rotated` (such a decoder cannot turn or mirror frames).
+            not tell in which order its frames are shown), `rotated` (such a decoder cannot turn or mirror frames) and,
+            `for_nvdec`, `not_for_nvdec` (see `check_for_nvdec`).
     """
     wanted = [int(frame) for frame in frames]
     with VideoReader(path) as video:
+        if for_nvdec:
+            check_for_nvdec(video)
         codec = video.stream.codec_context
         if not video.demuxed.shown or codec.codec.canonical_name not in CODECS or codec.pix_fmt in NOT_IN_MP4:
             raise _not_prunable(path)

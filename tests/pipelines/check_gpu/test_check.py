@@ -4,15 +4,20 @@ import json
 import multiprocessing
 import re
 import time
+from contextlib import suppress
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 
 from pipelines.check_gpu.check import check_gpu
 from pipelines.check_gpu.choice import Choice
-from pipelines.check_gpu.decoding import Decoding
+from pipelines.check_gpu.decoding import Decoding, _read
 from pipelines.check_gpu.kinds import Kind, Kinds
+from pipelines.check_gpu.trial import _damaged
+from pipelines.decode import decode_frames
+from pipelines.decode.container import VideoError
 from tests.helpers.loading import make_clip, settings
 from tests.pipelines.check_gpu import stand_ins
 from tests.pipelines.check_gpu.stand_ins import TALL
@@ -37,6 +42,21 @@ def check(stand_in, clips, kinds, network=1000.0, **limits):
     return check_gpu(
         decoding, kinds, partial(stand_ins.rate_of, network), **{"seconds": 200, "seconds_each": 90} | limits
     )
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+@pytest.mark.parametrize("way", ["gpu", "gpu_whole"])
+def test_a_damaged_copy_reaches_the_decoder(tmp_path, codec, way):
+    clip = make_clip(tmp_path, 0, (96, 128), codec, options={})
+    (tmp_path / "copy").mkdir()
+    broken, frames = _damaged((clip, (3, 9)), tmp_path / "copy")
+    decoding = Decoding(settings(batch_size=1), [clip], torch.device("cpu"))
+    with decoding._loader(way) as loader:
+        video, numbers, _ = _read(loader.source.video_input, broken, frames)
+    assert len(video) > 0
+    assert len(numbers) == 2
+    with suppress(VideoError):  # FFmpeg sees it in H.264
+        assert not np.array_equal(decode_frames(broken.path, frames), decode_frames(clip.path, frames))
 
 
 def test_the_faster_right_way(clips, kinds):

@@ -1,11 +1,14 @@
 """Files of which DALI would decode other frames than are shown are refused before it gets them."""
 
+import numpy as np
 import pytest
 
-from pipelines.dali.inputs import check_whole
+from pipelines.dali.inputs import check_whole, choose_input
 from pipelines.dataset.clips import Clip
 from pipelines.decode.container import VideoError
 from pipelines.decode.frames import probe
+from pipelines.sampling.plan import Crop, Plan
+from tests.helpers.loading import make_clip, settings
 from tests.helpers.media import ffmpeg, write_alt_ref_video, write_video
 from tests.pipelines.decode.test_remux import CLOSED, OPEN
 
@@ -59,3 +62,19 @@ def test_files_that_have_changed(tmp_path):
     write_video(clip.path, frames=20)
     with pytest.raises(VideoError, match="has 20 frames, frame 39 is wanted"):
         check_whole(clip, [39])
+
+
+@pytest.mark.parametrize("decode", ["gpu", "gpu_whole"])
+def test_what_does_not_belong_on_nvdec(tmp_path, decode):
+    """It would give other frames without an error."""
+    plan = Plan(np.array([0, 5]), Crop(0, 0, 1, 1))
+    config = settings(pipeline={"decode": decode})
+    on_nvdec, on_cpu = (choose_input(config, [], on_gpu) for on_gpu in (True, False))
+    cases = [("vp9", (96, 128), "codec vp9"), ("h264", (90, 128), "no multiples of 16")]
+    for i, (codec, size, why) in enumerate(cases):
+        clip = make_clip(tmp_path, i, size, codec)
+        on_cpu.read(clip, plan)
+        with pytest.raises(VideoError, match=f"not for NVDEC: .*{why}.*; make a training copy of it") as error:
+            on_nvdec.read(clip, plan)
+        assert error.value.status == "not_for_nvdec"
+    on_nvdec.read(make_clip(tmp_path, 2, (96, 128)), plan)
