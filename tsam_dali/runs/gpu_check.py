@@ -54,7 +54,14 @@ def as_before(state: dict[str, Any]) -> Choice:
 
 
 def check(config: Config, job: Job, clips: SplitClips, num_class: int) -> Choice:
-    """Check the GPU of this process with clips of the data set."""
+    """Check the GPU of this process with clips of the data set; a check that fails ends no run."""
+    try:
+        return _check(config, job, clips, num_class)
+    except Exception as error:
+        return Choice(reason=f"the check failed ({type(error).__name__}: {error})")
+
+
+def _check(config: Config, job: Job, clips: SplitClips, num_class: int) -> Choice:
     log.info("pipeline.decode auto: trying decoders on this machine, up to a minute")
     begun = time.monotonic()
     kinds, training = kinds_of(config.dataset, clips), clips["training"]

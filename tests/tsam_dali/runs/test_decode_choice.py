@@ -123,6 +123,13 @@ def test_the_check_of_a_data_set(data):
     assert found.ways["gpu"].differs.startswith("h264 128 x 96, clip 0, alone: RuntimeError")
 
 
+def test_a_check_that_fails(data, monkeypatch):
+    monkeypatch.setattr(gpu_check, "check_gpu", lambda *_: [][0])
+    config = settings(data, batch_size=2)
+    found = gpu_check.check(config, CPU, load_clips(config), 2)
+    assert (found.decode, found.reason) == ("cpu", "the check failed (IndexError: list index out of range)")
+
+
 def test_speed_of_a_network(monkeypatch):
     monkeypatch.setattr(gpu_check, "STEP_SECONDS", 0.2)
     model = {"arch": "test_resnet", "video_segments": 2, "audio_segments": 1, "pretrain": "none"}
