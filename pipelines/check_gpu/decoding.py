@@ -43,9 +43,16 @@ class Decoding:
 
     @contextmanager
     def batches(self, way: str) -> Iterator[Iterator[Batch]]:
-        """The batches of one rank's training, without end, decoded in the given way."""
+        """The batches of one rank's training, without end, decoded in the given way.
+
+        Raises:
+            ValueError: at the end, if `pipelines.dali.spot_check` has found other images in them.
+        """
         with self._loader(way) as loader:
+            before = loader.source.video_input
             yield (batch for _ in iter(int, 1) for batch in loader)
+            if loader.source.video_input != before:
+                raise ValueError("images of a batch differ from the CPU's")
 
     def _loader(self, way: str) -> Loader:
         config: Any = self.config  # a dataclass with more sections

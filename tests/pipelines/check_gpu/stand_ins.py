@@ -4,13 +4,15 @@ import os
 import signal
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 
 from pipelines.check_gpu.decoding import Decoding
+from pipelines.dali.spot_check import SpotCheck
 from pipelines.loader import Batch
+from tests.helpers.loading import SIDE
 
 TALL = 112
 """Height of the clips of which some stand-ins treat one kind otherwise."""
@@ -127,3 +129,13 @@ class Slow(Healthy):
 class SlowCPU(Healthy):
     def wait(self, way, batch):
         return time.sleep(1000) if way == "cpu" else super().wait(way, batch)
+
+
+class OtherBatches(Decoding):
+    """The right frames, but batches of another draw."""
+
+    def _loader(self, way):
+        loader = super()._loader(way)
+        if way != "cpu":
+            loader.spot_check = SpotCheck(replace(loader.source, seed=99), SIDE)
+        return loader

@@ -144,6 +144,14 @@ def test_real_batches(clips, kinds):
     assert not multiprocessing.active_children()
 
 
+def test_other_images_in_real_batches(clips, kinds):
+    choice = check(stand_ins.OtherBatches, clips, kinds)
+    assert choice.decode == "cpu"
+    for way in ("gpu", "gpu_whole"):
+        assert choice.ways[way].differs.endswith("ValueError: images of a batch differ from the CPU's")
+        assert choice.ways[way].clips_per_second is None
+
+
 def test_clips_that_do_not_belong_there(clips, kinds):
     choice = check(stand_ins.KillsItsProcess, clips, kinds._replace(refused="1 of 4 clips (codec vp8: 1)"))
     assert choice.decode == "cpu"
