@@ -87,6 +87,8 @@ def kinds_of(dataset: Dataset, clips: SplitClips) -> Kinds:
 def network_rate(config: Config, num_class: int, device: torch.device, clips: int, announce: Announce) -> float:
     """Clips per second of steps of training, not compiled, on `clips` synthetic clips."""
     announce("training the network")
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     config = replace(config, training_param=replace(config.training_param, compile=False))
     network = on_device(build_model(config, num_class), device, config.training_param)
     train_state = build_train_state(network, config, Job(0, 1, 1, device), steps_per_epoch=1000)
@@ -107,4 +109,7 @@ def network_rate(config: Config, num_class: int, device: torch.device, clips: in
         return steps > WARM_STEPS and time.perf_counter() - begun > STEP_SECONDS
 
     train_one_epoch(train_state, repeat(batch), is_last)
-    return clips * (steps - WARM_STEPS) / (time.perf_counter() - begun)
+    rate = clips * (steps - WARM_STEPS) / (time.perf_counter() - begun)
+    del network, train_state
+    torch.cuda.empty_cache()  # for the decoders that this process tries next; without a GPU nothing happens
+    return rate
