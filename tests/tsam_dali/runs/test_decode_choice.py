@@ -6,6 +6,7 @@ import logging
 import pytest
 import torch
 
+from pipelines.check_gpu import kinds
 from pipelines.check_gpu.choice import Choice, Way
 from pipelines.dataset.load import load_clips
 from tests.helpers.loading import settings
@@ -121,6 +122,25 @@ def test_the_check_of_a_data_set(data):
     assert found.checked == ["h264 128 x 96"]
     assert found.share == 1
     assert found.ways["gpu"].differs.startswith("h264 128 x 96, clip 0, alone: RuntimeError")
+
+
+def test_a_whole_check(tmp_path, monkeypatch):
+    """Everything but a GPU is real; VP9, which DALI decodes on the CPU as well, stands for what NVDEC takes."""
+    monkeypatch.setattr(kinds, "why_not_nvdec", lambda info: "")
+    monkeypatch.setattr(gpu_check, "SECONDS", 300)
+    (tmp_path / "videos").mkdir()
+    for i in range(6):
+        write_video(tmp_path / f"videos/{i}.mp4", 12, [(96, 128), (112, 96), (96, 144)][i % 3], codec="vp9")
+    for name in ("training.txt", "validation.txt"):
+        (tmp_path / name).write_text("".join(f"{i} {i % 2}\n" for i in range(6)))
+    model = {"arch": "test_resnet", "video_segments": 2, "audio_segments": 0, "pretrain": "none"}
+    config = settings(tmp_path, model=model, batch_size=2, workers=1)
+    found = gpu_check.check(config, CPU, load_clips(config), 2)
+    assert found.checked == ["vp9 128 x 96", "vp9 96 x 112", "vp9 144 x 96"]
+    assert list(found.ways) == ["cpu", "gpu", "gpu_whole"]
+    for row in (found.network, *found.ways.values()):
+        assert row.differs == ""
+        assert row.clips_per_second > 0
 
 
 def test_a_check_that_fails(data, monkeypatch):
