@@ -37,9 +37,10 @@ class Decoding:
             ctypes.CDLL(LIBRARY)  # raises OSError
         with self._loader(way) as loader:
             source, threads = loader.source, self.config.pipeline.threads
-        read = [[_read(source.video_input, clip, frames) for clip, frames in batch] for batch in batches]
         threads = threads or dali_threads(source.video_input, 1, self.device)
-        yield from decoded_batches(source, read, device_id=gpu_number(self.device), threads=threads)
+        size, gpu = max(map(len, batches)), gpu_number(self.device)
+        read = ([_read(source.video_input, clip, frames) for clip, frames in batch] for batch in batches)
+        yield from decoded_batches(source, read, batch_size=size, device_id=gpu, threads=threads)
 
     @contextmanager
     def batches(self, way: str) -> Iterator[Iterator[Batch]]:

@@ -16,7 +16,7 @@ from pipelines.check_gpu.decoding import Decoding, Wanted
 from pipelines.check_gpu.kinds import Kind
 from pipelines.check_gpu.verdict import neighbours, what_differs
 from pipelines.dataset.clips import Clip
-from pipelines.decode.container import open_video, video_stream
+from pipelines.decode.container import VideoError, open_video, video_stream
 from pipelines.decode.frames import decode_frames
 from pipelines.files.storage import fetch, is_remote
 from pipelines.loader import Batch
@@ -41,12 +41,14 @@ def judge(decoding: Decoding, way: str, kinds: Mapping[Kind, Sequence[Clip]], an
         kinds: some clips of each.
         announce: is told what is done next, for those who watch this process.
     """
-    clips = [clip for members in kinds.values() for clip in members]
     name = {clip: f"{kind}, clip {clip.id}" for kind, members in kinds.items() for clip in members}
-    wanted = [(clip, _some_frames(clip, row)) for row, clip in enumerate(clips)]
+    wanted = [(clip, _some_frames(clip, row)) for row, clip in enumerate(name)]
     announce("reading the frames on the CPU")
     with ThreadPoolExecutor() as threads:  # of a long 4K video a frame can take seconds
-        reference = dict(zip(clips, threads.map(_cpu_frames, *zip(*wanted, strict=True)), strict=True))
+        reference = dict(zip(name, threads.map(_cpu_frames, *zip(*wanted, strict=True)), strict=True))
+    wanted = [(clip, frames) for clip, frames in wanted if reference[clip]]
+    if not wanted:
+        return "the CPU can read none of the clips"
     right: dict[Clip, np.ndarray] = {}  # what was compared already
     whole = [("in a batch of all kinds", wanted), ("in the opposite order", wanted[::-1])]
     batches = [(f"{name[one[0]]}, alone", [one]) for one in wanted] + whole
@@ -102,8 +104,12 @@ def _some_frames(clip: Clip, row: int) -> tuple[int, ...]:
 
 @cache
 def _cpu_frames(clip: Clip, frames: Sequence[int]) -> dict[int, np.ndarray]:
+    """What a way is compared with; empty if the CPU cannot read the clip, which a training leaves out."""
     numbers = neighbours(frames, clip.frames)
-    return dict(zip(numbers, decode_frames(clip.path, numbers), strict=True))
+    try:
+        return dict(zip(numbers, decode_frames(clip.path, numbers), strict=True))
+    except VideoError:
+        return {}
 
 
 def _damaged(wanted: Wanted, folder: Path) -> Wanted:

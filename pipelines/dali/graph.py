@@ -3,7 +3,7 @@
 All draws come in as arguments; the graph draws nothing, so the same plan gives the same images anywhere.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple, cast
 
@@ -132,16 +132,22 @@ def decode(sample: Nodes, source: ClipSource, on_gpu: bool) -> DataNode:
 
 
 def decoded_batches(
-    source: ClipSource, batches: Sequence[Sequence[tuple[np.ndarray, ...]]], *, device_id: int | None, threads: int
+    source: ClipSource,
+    batches: Iterable[Sequence[tuple[np.ndarray, ...]]],
+    *,
+    batch_size: int,
+    device_id: int | None,
+    threads: int,
 ) -> Iterator[list[np.ndarray]]:
     """The whole frames of videos, uint8 (S, H, W, 3) of each, as `decode` gives them, batch after batch.
 
     Args:
         source: whose `video_input` has read them.
         batches: video, frames and places of each sample, see `Sample`.
+        batch_size: of the largest one.
         device_id, threads: as for `build_pipeline`.
     """
-    pipeline = Pipeline(max(map(len, batches)), num_threads=threads, device_id=device_id, prefetch_queue_depth=1)
+    pipeline = Pipeline(batch_size, num_threads=threads, device_id=device_id, prefetch_queue_depth=1)
     kinds = {"video": _BYTES} | {name: _INPUTS[name] for name in ("frames", "places")}
     with pipeline:
         inputs = {

@@ -117,6 +117,16 @@ def test_the_other_way_stays(clips, kinds, stand_in):
     assert choice.ways["gpu"].clips_per_second is None
 
 
+def test_clips_that_the_cpu_cannot_read_are_left_out(clips, kinds, tmp_path):
+    junk = tmp_path / "junk.mp4"
+    junk.write_bytes(b"junk")
+    kind = next(iter(kinds.clips))
+    one = kinds._replace(clips=kinds.clips | {kind: [clips[0]._replace(path=str(junk)), clips[1]]})
+    assert check(stand_ins.Healthy, clips, one).decode == "gpu_whole"
+    none = kinds._replace(clips={kind: [clips[0]._replace(path=str(junk))]})
+    assert "the CPU can read none of the clips" in check(stand_ins.Healthy, clips, none).reason
+
+
 def test_slow_ones(clips, kinds):
     choice = check(stand_ins.Slow, clips, kinds)
     assert (choice.decode, choice.reason) == ("cpu", "no way that is right is faster")
