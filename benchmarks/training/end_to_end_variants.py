@@ -49,8 +49,6 @@ WAYS: Mapping[str, Way] = {
     VIDEOS_OURS: _VIDEOS,
     COPIES_OURS: _COPIES,
     "JPEG frames, ours, nvJPEG": _on_gpu("gpu", _JPEGS),
-    "videos, ours, NVDEC": _on_gpu("gpu", _VIDEOS),
-    "videos, ours, NVDEC, whole files": _on_gpu("gpu_whole", _VIDEOS),
     "training copies, ours, NVDEC": _on_gpu("gpu", _COPIES),
     "training copies, ours, NVDEC, whole files": _on_gpu("gpu_whole", _COPIES),
     NETWORK: Way(ready),

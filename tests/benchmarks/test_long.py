@@ -106,14 +106,20 @@ def test_end_to_end(videos, tmp_path):
         *("--rounds", "1", "--segments", "2", "--batch_size", "2", "--batches", "1"),
         *("--repeats", "2", "--cores", "1", "--pool", "7"),
     ]
-    ways = ["videos, ours", "training copies, ours", "JPEG frames, ours", "videos, decord", "videos, ours, NVDEC"]
+    ways = [
+        "videos, ours",
+        "training copies, ours",
+        "JPEG frames, ours",
+        "videos, decord",
+        "training copies, ours, NVDEC",
+    ]
     found = results(
         run("-m", "benchmarks.training.end_to_end", *sizes, "--ways", *ways, "--data", videos, "--output", output),
         output,
     )
     figures = {figure["way"]: figure for figure in found["figures"] if figure["kind"] == "way"}
     assert list(figures) == ["TSAM's way: JPEG + wav", *ways]
-    assert figures["videos, ours, NVDEC"]["missing"] == "needs a GPU"
+    assert figures["training copies, ours, NVDEC"]["missing"] == "needs a GPU"
     assert figures["videos, decord"]["missing"] in (None, "not installed")
     tsam, ours = figures["TSAM's way: JPEG + wav"], figures["videos, ours"]
     for figure in (tsam, ours, figures["training copies, ours"]):
