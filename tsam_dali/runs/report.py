@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +93,9 @@ def write_report(
         records = read_records(folder / "metrics.jsonl")
         epochs = [record for record in records if record["kind"] == "epoch"]
         steps = [record for record in records if record["kind"] == "steps"]
-        settings = json.loads((folder / "args.json").read_text())
-        decode = settings.get("decode")
+        decode = None
+        with suppress(OSError, ValueError):  # then the section with the settings says what is wrong
+            decode = json.loads((folder / "args.json").read_text()).get("decode")
         makers = {
             "Last epoch": lambda: parts.numbers_section("Last epoch", _numbers(epochs[-1])),
             "Curves": lambda: parts.curves_section(epochs, smooth_epochs),
@@ -103,7 +105,7 @@ def write_report(
             "Network inputs": lambda: parts.inputs_section(inputs),
             "Worst mistakes": lambda: parts.mistakes_section(mistakes, class_names, clip_ids),
             **({"Decoding": lambda: _decoding(decode)} if decode else {}),
-            "Settings": lambda: parts.settings_section(settings),
+            "Settings": lambda: parts.settings_section(json.loads((folder / "args.json").read_text())),
         }
         write_page(folder / "report.html", folder.name, [drawn(title, make) for title, make in makers.items()])
     except Exception as error:  # it must not end the run
