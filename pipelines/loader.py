@@ -137,7 +137,7 @@ class Loader:
         self._threads = threads
         self._prefetch = prefetch
         self.most_bad = max_bad_fraction * len(source.clips)  # clips that may be bad, over all ranks
-        self.spot_check = spot_check_of(source, tail.output_size, device)
+        self.spot_check = spot_check_of(source, tail, device)
         self._batches: Iterator[dict[str, torch.Tensor]] | None = None
         self._processes: list[multiprocessing.process.BaseProcess] = []  # the decode workers
 

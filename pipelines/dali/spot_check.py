@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipelines.dali.graph import Tail
 from pipelines.dali.inputs import NVDEC_INPUTS, DecodedVideo
 from pipelines.dali.resize import to_video
 from pipelines.dali.source import ClipSource
@@ -18,10 +19,10 @@ SAMPLES = 500
 MOST_LEVELS = 2.0  # mean difference of a frame, of 255: what decoders and resizing may differ by
 
 
-def spot_check_of(source: ClipSource, output_size: int, device: torch.device) -> "SpotCheck | None":
+def spot_check_of(source: ClipSource, tail: Tail, device: torch.device) -> "SpotCheck | None":
     """The comparisons of a loader that decodes on NVDEC; None for others."""
     on_nvdec = device.type == "cuda" and isinstance(source.video_input, NVDEC_INPUTS)
-    return SpotCheck(source, output_size) if on_nvdec else None
+    return SpotCheck(source, tail.output_size) if on_nvdec else None
 
 
 def without_nvdec(source: ClipSource) -> ClipSource:
