@@ -1,10 +1,9 @@
-"""The ffmpeg program: the system's, or the one that the package imageio-ffmpeg brings."""
+"""The ffmpeg program: the one that the package imageio-ffmpeg brings, so that extraction is the same everywhere."""
 
 import errno
 import functools
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,8 @@ class FfmpegError(ValueError):
 
 
 def ffmpeg_program() -> str:
-    """Path of the program."""
-    return shutil.which("ffmpeg") or imageio_ffmpeg.get_ffmpeg_exe()
+    """Path of the program; the variable IMAGEIO_FFMPEG_EXE names another one."""
+    return imageio_ffmpeg.get_ffmpeg_exe()
 
 
 @functools.cache

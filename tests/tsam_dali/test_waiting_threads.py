@@ -41,10 +41,10 @@ def test_torch_reads_it_and_a_users_own_wins(environment, expected, read):
     assert read in libgomp
 
 
-@pytest.mark.parametrize(
-    "arguments", [("tsam_dali.train", "--run_id", "/"), ("tsam_dali.export", "--checkpoint", __file__, "a.pt2")]
-)
-def test_every_command_comes_by(arguments):
-    """Mistakes that are found after PyTorch has been loaded."""
-    _, libgomp = shown(["-m", *arguments])
+@pytest.mark.parametrize("command", ["tsam_dali.evaluate", "tsam_dali.export"])
+def test_every_command_comes_by(command, tmp_path):
+    """A mistake that only PyTorch finds."""
+    (tmp_path / "damaged").write_bytes(b"PK\3\4" + bytes(100))
+    output = ["a.pt2"] if command == "tsam_dali.export" else []
+    _, libgomp = shown(["-m", command, "--checkpoint", tmp_path / "damaged", *output])
     assert "GOMP_SPINCOUNT = '10000'" in libgomp

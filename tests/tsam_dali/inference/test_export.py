@@ -87,7 +87,7 @@ def test_a_file_that_fails_its_check_is_not_left(tmp_path, monkeypatch):
 
 def test_a_missing_package_names_the_extra(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    (tmp_path / "unread").touch()
+    (tmp_path / "unread").write_bytes(b"PK\3\4")
     with pytest.raises(SystemExit):
         call(monkeypatch, "--checkpoint", tmp_path / "unread", tmp_path / "network.onnx")
     assert "needs the package onnxruntime; install the extra: pip install -e '.[export]'" in capsys.readouterr().err
