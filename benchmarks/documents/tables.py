@@ -68,7 +68,7 @@ def summary(load: Load) -> str:
     audio = {name: shown(cost) for name, cost in medians(named(load("audio"), "way"), "cpu_ms_per_clip").items()}
     step = list(medians(named(load("step"), "variant"), "wall_seconds").values())
     clip = f"{SHORT} frames + audio, clips/s"
-    peers = f"TSAM {rate[TSAM]}, torchcodec {rate[TORCHCODEC]}, decord {rate[DECORD]}"
+    peers = f"TSAM {rate[TSAM]}, torchcodec {rate[TORCHCODEC]}, decord2 {rate[DECORD]}"
     rows = [
         (f"load training copies, {clip}", rate[COPIES_OURS], f"TSAM {rate[TSAM]}"),
         (f"load videos as they are, {clip}", rate[VIDEOS_OURS], peers),

@@ -2,8 +2,9 @@
 
 Ours reads the videos as they are (also with several samples of each, as training_param.repeats has it; rates count
 samples), training copies of them, and JPEG frames. TSAM's way reads JPEG frames and .wav files and computes its
-spectrograms on the fly (benchmarks/baselines/tsam_reader.py). What has to be prepared before either can start has rows
-of its own. benchmarks/README.md describes the method.
+spectrograms on the fly (benchmarks/baselines/tsam_reader.py). The upper bound for videos as they are is what libavcodec
+alone takes for their packets (benchmarks/loading/decoding_alone.py). What has to be prepared before either can start
+has rows of its own. benchmarks/README.md describes the method.
 
 example:
   python -m benchmarks.loading.loader --videos my_data/videos
@@ -31,14 +32,17 @@ from benchmarks.harness.measure import Make, present_and_missing, quartiles, rat
 from benchmarks.harness.plots import plot_figures
 from benchmarks.harness.processes import choose_cores
 from benchmarks.harness.results import origin, print_figures, write_results
+from benchmarks.loading.decoding_alone import DecodingAlone
 from benchmarks.loading.readers import ours, read, tsam
 from tsam_dali.cli.common import friendly_errors
 
 BASELINE = "TSAM's way"
+VIDEOS, BOUND = "ours, videos as they are", "libavcodec alone, the packets of these videos"
 REPEATS = (2, 4)  # samples of each video that share its decode
 METHOD = {
     "clips_per_second": "wall time, steady state; median and quartiles over the rounds",
     "cpu_ms_per_clip": "CPU time of all processes of the loader",
+    "rate_relative_to_bound": f"of '{VIDEOS}': cpu_ms_per_clip of '{BOUND}' by its own in the same round",
     "rate_relative_to_baseline": f"clips_per_second by that of {BASELINE} in the same round",
     "warm_up": "one uncounted round; in each round the first batches, which had been fetched ahead, are not counted",
     "file_cache": "warm",
@@ -66,7 +70,8 @@ def main() -> None:
     names = ("rounds", "batches", "batch_size", "segments", "cores", "repeats")
     method = METHOD | values_of(args, names) | {"missing": left_out}
     loaders = [figure for figure in figures if figure["kind"] == "loader"]
-    print_figures(loaders, ("loader", "clips_per_second", "cpu_ms_per_clip", "rate_relative_to_baseline"))
+    columns = ("clips_per_second", "cpu_ms_per_clip", "rate_relative_to_baseline", "rate_relative_to_bound")
+    print_figures(loaders, ("loader", *columns))
     for name, reason in left_out.items():
         print(f"{name}: {reason}")
     costs = ("seconds_per_clip", "cpu_seconds_per_clip", "kilobytes_per_clip", "files_per_clip")
@@ -102,23 +107,26 @@ def _loaders(material: Material, settings: Sequence[str], batch_size: int) -> di
         if batch_size % n == 0
     }
     return {
-        "ours, videos as they are": partial(ours, raw, CONFIG, settings),
+        VIDEOS: partial(ours, raw, CONFIG, settings),
         **{name: partial(ours, raw, CONFIG, options) for name, options in repeated.items()},
         "ours, training copies": partial(ours, raw, CONFIG, [*settings, *OF_COPIES]),
         "ours, JPEG frames": partial(ours, frames, CONFIG, [*settings, "pipeline.source=frames"]),
         BASELINE: partial(tsam, frames, CONFIG, settings),
         f"{BASELINE}, mel filters kept": partial(tsam, frames, CONFIG, settings, keep_filters=True),
+        BOUND: partial(DecodingAlone, raw, CONFIG, settings),
     }
 
 
 def _figure(name: str, turns: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, Any]:
     rates, baseline = ([turn["clips_per_second"] for turn in turns[who]] for who in (name, BASELINE))
+    costs = {who: [turn["cpu_ms_per_clip"] for turn in turns[who]] for who in (name, BOUND)}
     return {
         "kind": "loader",
         "loader": name,
         "clips_per_second": quartiles(rates),
-        "cpu_ms_per_clip": quartiles([turn["cpu_ms_per_clip"] for turn in turns[name]]),
+        "cpu_ms_per_clip": quartiles(costs[name]),
         "rate_relative_to_baseline": ratios(rates, baseline),
+        **({"rate_relative_to_bound": ratios(costs[BOUND], costs[name])} if name == VIDEOS else {}),
     }
 
 

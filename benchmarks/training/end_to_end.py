@@ -1,7 +1,7 @@
 """From videos to training: every way to feed the same network, in one table.
 
 TSAM's way (JPEG frames and .wav files in a torch DataLoader), the same frames through DALI, videos as they are through
-torchcodec, decord and this project's decoder, and training copies. Each is measured as a loader alone and with a
+torchcodec, decord2 and this project's decoder, and training copies. Each is measured as a loader alone and with a
 network that is trained on its batches by this project's trainer, on the same cores. What each has to prepare
 beforehand, and what it keeps on the disk, stands beside it. benchmarks/README.md describes the method.
 

@@ -27,7 +27,7 @@ class Way(NamedTuple):
 
 TSAM = "TSAM's way: JPEG + wav"
 JPEG_OURS = "JPEG frames, ours"
-TORCHCODEC, DECORD = "videos, torchcodec", "videos, decord"
+TORCHCODEC, DECORD = "videos, torchcodec", "videos, decord2"
 VIDEOS_OURS, COPIES_OURS = "videos, ours", "training copies, ours"
 NETWORK = "the network alone"
 LONGEST = 100  # epochs of a training
@@ -45,7 +45,7 @@ WAYS: Mapping[str, Way] = {
     TSAM: Way(tsam, "frames", made=(JPEGS, WAVS), kept=(JPEGS, WAVS)),
     JPEG_OURS: _JPEGS,
     TORCHCODEC: Way(partial(peer, decoder="torchcodec, approximate"), made=(MELS,), kept=(VIDEOS, MELS)),
-    DECORD: Way(partial(peer, decoder="decord"), made=(MELS,), kept=(VIDEOS, MELS)),
+    DECORD: Way(partial(peer, decoder="decord2"), made=(MELS,), kept=(VIDEOS, MELS)),
     VIDEOS_OURS: _VIDEOS,
     COPIES_OURS: _COPIES,
     "JPEG frames, ours, nvJPEG": _on_gpu("gpu", _JPEGS),

@@ -139,7 +139,7 @@ def test_tables_of_made_up_figures():
     assert "| JPEG frames, ours | 0.7 | 3 000 | 101 | 27 | 70 | 4 |" in written
     assert "| training copies, ours | 3.2 | 900 | 1 | 27 | 74 | 20 |" in written
     trained = end_to_end(lambda _: {"figures": [*MADE_UP, way(VIDEOS_OURS) | {"segments": 16}]})
-    assert "decord" not in trained
+    assert "decord2" not in trained
     assert "| 8 | videos, ours | 50 | 11 | 180 | 11 | 50% |" in trained
     assert "| 16 | videos, ours | 50 | 10 | 100 | 10 | 50% |" in trained
     with pytest.raises(ValueError, match="training copies, ours: loading takes no less CPU time"):
