@@ -12,13 +12,13 @@ from pathlib import Path
 import av
 import numpy as np
 from av.container import InputContainer
-from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from pipelines.audio.decode import AudioError, audio_stream
 from pipelines.decode.container import VideoError
 from pipelines.decode.demux import Demuxed
-from pipelines.decode.orientation import levelled, orientation, pixel_aspect
+from pipelines.decode.orientation import orientation, pixel_aspect
 from pipelines.decode.reader import VideoReader, wanted_frames
+from pipelines.decode.rgb import RGBConverter
 from pipelines.sampling.plan import Crop
 
 
@@ -97,8 +97,7 @@ def _to_rgb(
             sizes = f"{shown_size(frame)}, but {tuple(size)} is expected"
             message = f"{path}: has a frame of size {sizes}; index the videos again, or make a training copy of it"
             raise VideoError("changes_size", message)
-        part = to_rgb(frame)[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width]
-        video[[i for i, wish in enumerate(wanted) if wish == number]] = part
+        video[[i for i, wish in enumerate(wanted) if wish == number]] = to_rgb(frame, crop)
     return video
 
 
@@ -156,34 +155,6 @@ def _first_and_count(video: VideoReader) -> tuple[av.VideoFrame, int]:
     if first is None:
         raise VideoError("no_video", f"{video.path}: its video stream holds no frame; leave it out of the list")
     return first, 1 + sum(1 for _ in frames)
-
-
-class RGBConverter:
-    """Decoded frame -> RGB as shown, uint8 (H, W, 3)."""
-
-    def __init__(self):
-        self.reformatter = VideoReformatter()
-
-    def __call__(self, frame: av.VideoFrame) -> np.ndarray:
-        rgb = self.reformatter.reformat(
-            levelled(frame),
-            format="rgb24",
-            src_colorspace=Colorspace.ITU601,
-            dst_colorspace=Colorspace.ITU601,
-            src_color_range=color_range(frame),
-            dst_color_range=ColorRange.JPEG,
-            threads=1,
-        )
-        plane = rgb.planes[0]
-        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(rgb.height, plane.line_size)  # rows are padded
-        pixels = rows[:, : 3 * rgb.width].reshape(rgb.height, rgb.width, 3)
-        return orientation(frame).shown(pixels)
-
-
-def color_range(frame: av.VideoFrame) -> ColorRange:
-    """Full range if the stream says so, else limited range."""
-    full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
-    return ColorRange.JPEG if full else ColorRange.MPEG
 
 
 def shown_size(frame: av.VideoFrame) -> tuple[int, int]:

@@ -16,8 +16,9 @@ from av.container import InputContainer
 from pipelines.audio.clock import Tape
 from pipelines.audio.decode import Converter, audio_stream
 from pipelines.decode.container import VideoError, damaged, decodable, open_video, video_stream
-from pipelines.decode.frames import RGBConverter, shown_size
+from pipelines.decode.frames import shown_size
 from pipelines.decode.orientation import LastingMatrix, orientation, pixel_aspect
+from pipelines.decode.rgb import RGBConverter
 from pipelines.sampling.plan import centre_crop, displayed_size, undisplayed
 
 log = logging.getLogger(__name__)

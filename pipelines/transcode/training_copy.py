@@ -20,9 +20,10 @@ from av.video.stream import VideoStream
 from pipelines.audio.decode import AudioError
 from pipelines.decode.bitstream.mp4 import COPY_MARK
 from pipelines.decode.container import VideoError, open_video
-from pipelines.decode.frames import color_range, shown_size
+from pipelines.decode.frames import shown_size
 from pipelines.decode.orientation import Orientation, levelled, orientation, pixel_aspect
 from pipelines.decode.reader import VideoReader
+from pipelines.decode.rgb import color_range
 from pipelines.files.atomic import temporary_path
 from pipelines.sampling.plan import displayed_size
 from pipelines.transcode.audio_track import AudioTrack, audio_start, decoding_time
