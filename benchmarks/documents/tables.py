@@ -35,6 +35,8 @@ from tsam_dali.cli.common import parser
 DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md")
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 SHORT, LONG = 8, 16  # frames of a clip
+FILES = {"raw": "video", "copies": "training copy"}
+TSAM_LOADER, RATE = "TSAM's way", "clips_per_second"
 STORE, TSAM_AUDIO = "log-mel store", "TSAM's way, on the fly"
 STREAMS = {STREAM: "video alone", WINDOW: "the whole window again"}
 
@@ -64,14 +66,16 @@ def pays_after(videos: Figure, prepared: Figure) -> int:
 def summary(load: Load) -> str:
     """The README's table."""
     of, kills = ways(load, SHORT), grouped(load("faults"), "kind")["kills"]
-    rate = {name: shown(median(way, "loader_clips_per_second")) for name, way in of.items()}
+    rate = medians({name.removeprefix("ours, "): f for name, f in named(load("loader"), "loader").items()}, RATE)
+    cost = {name: shown(median(way, "loader_cpu_ms_per_clip")) for name, way in of.items()}
     audio = {name: shown(cost) for name, cost in medians(named(load("audio"), "way"), "cpu_ms_per_clip").items()}
     step = list(medians(named(load("step"), "variant"), "wall_seconds").values())
-    clip = f"{SHORT} frames + audio, clips/s"
-    peers = f"TSAM {rate[TSAM]}, torchcodec {rate[TORCHCODEC]}, decord2 {rate[DECORD]}"
+    clip = f"{SHORT} frames + audio"
+    peers = f"torchcodec {cost[TORCHCODEC]}, decord2 {cost[DECORD]}"
     rows = [
-        (f"load training copies, {clip}", rate[COPIES_OURS], f"TSAM {rate[TSAM]}"),
-        (f"load videos as they are, {clip}", rate[VIDEOS_OURS], peers),
+        (f"load training copies, {clip}, clips/s", rate["training copies"], f"TSAM {shown(rate[TSAM_LOADER])}"),
+        (f"load training copies, {clip}, CPU ms", cost[COPIES_OURS], f"TSAM {cost[TSAM]}"),
+        (f"load videos as they are, {clip}, CPU ms", cost[VIDEOS_OURS], peers),
         *(
             (f"decode {frames} frames, {kind}, CPU ms", ours, f"{name} {shown(best)}")
             for kind, frames, ours, best, name, _ in decoders(load)
@@ -89,15 +93,15 @@ def verdict(load: Load) -> str:
     of, rows = ways(load, SHORT), []
     kept = ("preparation_cpu_seconds_per_clip", "kilobytes_per_clip", "files_per_clip")
     for name in (TSAM, JPEG_OURS, VIDEOS_OURS, COPIES_OURS):
-        numbers = [median(of[name], key) for key in (*kept, "loader_cpu_ms_per_clip", "loader_clips_per_second")]
+        numbers = [median(of[name], key) for key in (*kept, "loader_cpu_ms_per_clip")]
         rows.append((name, *numbers, None if name == VIDEOS_OURS else pays_after(of[VIDEOS_OURS], of[name])))
-    headings = "way | prepare, CPU s | disk, kB | files | load, CPU ms | clips/s | pays off after epochs"
+    headings = "way | prepare, CPU s | disk, kB | files | load, CPU ms | pays off after epochs"
     return table(headings, rows)
 
 
 def end_to_end(load: Load) -> str:
     """A training on every way of reading."""
-    keys = ("loader_clips_per_second", "loader_cpu_ms_per_clip", "training_clips_per_second")
+    keys = ("loader_cpu_ms_per_clip", "training_cpu_ms_per_clip")
     rows = []
     for segments in (SHORT, LONG):
         for name, way in ways(load, segments).items():
@@ -105,7 +109,7 @@ def end_to_end(load: Load) -> str:
             rows.append(
                 (str(segments), name, decoded, *(median(way, key) for key in keys), f"{median(way, 'data_wait'):.0%}")
             )
-    headings = "frames | way | frames decoded | loader, clips/s | loader, CPU ms | training, clips/s | data wait"
+    headings = "frames | way | frames decoded | loader, CPU ms | training, CPU ms | data wait"
     return table(headings, rows)
 
 
@@ -118,14 +122,27 @@ def decoders(load: Load) -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = []
     found: defaultdict[tuple[str, str], dict[str, Figure]] = defaultdict(dict)
     for figure in grouped(load("decode"), "rule")["validation"]:
-        kind = {"raw": "video", "copies": "training copy"}[figure["clips"]]
-        found[kind, str(figure["segments"])][figure["decoder"]] = figure
+        found[FILES[figure["clips"]], str(figure["segments"])][figure["decoder"]] = figure
     for key, by_name in found.items():
         ours = by_name.pop(OURS)
         best = min(by_name.values(), key=lambda figure: median(figure, "cpu_relative_to_ours"))
         costs = (median(ours, "cpu_ms_per_clip"), median(best, "cpu_ms_per_clip"))
         rows.append((*key, *costs, best["decoder"], median(best, "cpu_relative_to_ours")))
     return rows
+
+
+def several_cores(load: Load) -> str:
+    """Decoding on several cores: ours, and of each way to use the cores the fastest other decoder."""
+    found: defaultdict[tuple[str, int, int], list[Figure]] = defaultdict(list)
+    for figure in grouped(load("decode"), "kind")["several cores"]:
+        ours = figure["decoder"] == OURS
+        found[FILES[figure["clips"]], figure["processes"], 0 if ours else figure["threads"]].append(figure)
+    rows = []
+    for (file, processes, _), figures in found.items():
+        best = max(figures, key=lambda figure: median(figure, "clips_per_second"))
+        numbers = (median(best, key) for key in ("clips_per_second", "speed_relative_to_ours"))
+        rows.append((file, best["decoder"], str(processes), str(best["threads"]), *numbers))
+    return table("file | decoder | processes | threads of each | clips/s | ours = 1", rows)
 
 
 def copies(load: Load) -> str:
