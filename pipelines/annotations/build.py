@@ -8,7 +8,7 @@ from pipelines.annotations.classes import ClassTable, labels_in_order
 from pipelines.annotations.media import MediaFolder
 from pipelines.annotations.rows import Listing, Row
 from pipelines.annotations.split import TSAM_SPLITS, ListedClip, draw_validation
-from pipelines.dataset.list_file import id_problem
+from pipelines.dataset.list_line import id_problem
 from pipelines.files.errors import ListError
 from pipelines.files.unicode_names import locale_hint
 from pipelines.files.words import counted

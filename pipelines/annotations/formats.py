@@ -17,9 +17,9 @@ from pipelines.annotations.published import (
     read_ucf101,
 )
 from pipelines.annotations.rows import Listing
-from pipelines.dataset.list_file import NOT_UTF8, text_lines
 from pipelines.files.errors import ListError
 from pipelines.files.formats import ENDING_PATTERN
+from pipelines.files.text import NOT_UTF8, text_lines
 
 
 class Source(NamedTuple):

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.annotations.rows import SPLITS, Listing, Row, without_ending
-from pipelines.dataset.list_file import read_text
 from pipelines.files.errors import ListError
+from pipelines.files.text import read_text
 
 KINETICS_COLUMNS = ("label", "youtube_id", "time_start", "time_end")
 UCF101_CLASSES = "classInd.txt"

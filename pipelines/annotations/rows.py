@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from pipelines.dataset.list_file import NOT_UTF8, text_lines
 from pipelines.files.formats import demuxer_of
+from pipelines.files.text import NOT_UTF8, text_lines
 from pipelines.files.unicode_names import same_form
 
 SPLITS = {

@@ -11,6 +11,7 @@ from pipelines.annotations.build import Lists
 from pipelines.annotations.media import MediaFolder
 from pipelines.annotations.rows import Row
 from pipelines.dataset.clips import Dataset
+from pipelines.dataset.list_line import list_header
 from pipelines.files.atomic import temporary_path
 from pipelines.files.errors import ListError
 
@@ -58,7 +59,8 @@ def _write_all(out: Path, texts: Mapping[str, str]) -> None:
 
 
 def _list_text(lists: Lists, split: str) -> str:
-    return "".join(f"{clip.id} {clip.label}\n" for clip in lists.clips[split])
+    text = [f"{clip.id} {clip.label}" for clip in lists.clips[split]]
+    return list_header(text) + "".join(f"{line}\n" for line in text)
 
 
 def _missing_line(row: Row) -> str:

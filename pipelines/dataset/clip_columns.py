@@ -16,6 +16,8 @@ _NUMBERS = np.dtype(
     [("label", "i4"), ("frames", "i4"), ("height", "i4"), ("width", "i4"), ("pixel_aspect", "f8"), ("end", "i8")]
 )
 """What is kept of each clip beside its texts; `end`: where these end, counted from the first clip's."""
+_PIECES = np.dtype([("first", "i4"), ("start", "f8"), ("end", "f8")])
+"""What is kept of each piece of a file beside that."""
 _AT_ONCE = 1000  # clips
 
 
@@ -23,8 +25,9 @@ class Clips(Sequence[Clip]):
     """Many clips; each is made when it is asked for.
 
     Pickled they are a name, however many they are: they lie in a file without a place on a disk, which this process and
-    all that it tells the name map into their memory, for as long as this one lives. Content: the number of clips, their
-    numbers, their texts (id, path, name of the audio, each with a zero behind it).
+    all that it tells the name map into their memory, for as long as this one lives. Content: the number of clips; that
+    of pieces of files among them, all or none; their numbers; of pieces the places in the files; their texts (id, path,
+    name of the audio, each with a zero behind it).
     """
 
     def __init__(self, name: str):
@@ -32,12 +35,18 @@ class Clips(Sequence[Clip]):
         self._name = name
 
     @classmethod
-    def of(cls, texts: Iterable[tuple[str, str, str]], numbers: Mapping[str, Any]) -> Self:
-        """Clips with these ids, paths and audios, and an array for each of the numbers."""
+    def of(
+        cls, texts: Iterable[tuple[str, str, str]], numbers: Mapping[str, Any], pieces: Mapping[str, Any] | None = None
+    ) -> Self:
+        """Clips with these ids, paths and audios, and an array for each of the numbers; pieces: first, start and end of
+        each, in a list of such."""
         rows = np.zeros(len(numbers["label"]), _NUMBERS)
+        places = np.zeros(len(rows) if pieces else 0, _PIECES)
+        for name, values in (pieces or {}).items():
+            places[name] = values
         ends, end = array("q"), 0
         with new_file() as file:
-            file.seek(_COUNT.itemsize + rows.nbytes)
+            file.seek(2 * _COUNT.itemsize + rows.nbytes + places.nbytes)
             for text in texts:
                 end += file.write(("\0".join(text) + "\0").encode(errors="surrogateescape"))
                 ends.append(end)
@@ -45,8 +54,9 @@ class Clips(Sequence[Clip]):
                 rows[name] = values
             rows["end"] = ends
             file.seek(0)
-            file.write(np.array(len(rows), _COUNT).tobytes())
+            file.write(np.array([len(rows), len(places)], _COUNT).tobytes())
             file.write(rows.data)
+            file.write(places.data)
             file.flush()
             return cls.in_file(file)
 
@@ -82,10 +92,11 @@ class Clips(Sequence[Clip]):
         rows = self._rows[start:stop].tolist()
         begin = self._texts + (int(self._rows["end"][start - 1]) if start else 0)
         texts = self.content[begin : self._texts + rows[-1][-1]].decode(errors="surrogateescape").split("\0")
+        places = self._places[start:stop].tolist() or [()] * len(rows)
         return [
-            Clip(clip_id, label, path, frames, height, width, audio, pixel_aspect)
-            for (label, frames, height, width, pixel_aspect, _), clip_id, path, audio in zip(
-                rows, texts[0:-1:3], texts[1::3], texts[2::3], strict=True
+            Clip(clip_id, label, path, frames, height, width, audio, pixel_aspect, *place)
+            for (label, frames, height, width, pixel_aspect, _), place, clip_id, path, audio in zip(
+                rows, places, texts[0:-1:3], texts[1::3], texts[2::3], strict=True
             )
         ]
 
@@ -99,14 +110,21 @@ class Clips(Sequence[Clip]):
         return mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
 
     @cached_property
+    def _counts(self) -> list[int]:
+        return np.frombuffer(self.content, _COUNT, 2).tolist()
+
+    @cached_property
     def _rows(self) -> np.ndarray:
-        count = np.frombuffer(self.content, _COUNT, 1)[0]
-        return np.frombuffer(self.content, _NUMBERS, count, _COUNT.itemsize)
+        return np.frombuffer(self.content, _NUMBERS, self._counts[0], 2 * _COUNT.itemsize)
+
+    @cached_property
+    def _places(self) -> np.ndarray:
+        return np.frombuffer(self.content, _PIECES, self._counts[1], 2 * _COUNT.itemsize + self._rows.nbytes)
 
     @property
     def _texts(self) -> int:
         """Where the texts begin."""
-        return _COUNT.itemsize + self._rows.nbytes
+        return 2 * _COUNT.itemsize + self._rows.nbytes + self._places.nbytes
 
 
 def new_file() -> Any:

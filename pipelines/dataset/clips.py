@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from pipelines.dataset.list_line import WHOLE, file_of
 from pipelines.files.storage import is_remote
 
 
@@ -24,7 +25,7 @@ class Dataset:
     dir_mels: str = "mels"
     """Folder of the precomputed log-mel store, inside data_dir."""
     file_train_list: str = "training.txt"
-    """List of the training clips, inside data_dir: one `ID label` a line."""
+    """List of the training clips, inside data_dir: one `ID label` or `ID START END label` (seconds) a line."""
     file_val_list: str = "validation.txt"
     """List of the validation clips, inside data_dir."""
     frames_tmpl: str = "{:05d}.jpg"
@@ -61,11 +62,19 @@ class Dataset:
 class Clip(NamedTuple):
     """One clip that can be read: a line of a list and what the index knows of its file."""
 
-    id: str
+    id: str  # that of its file; of a piece also its times, such as `abc 12.5 22.5`
     label: int
     path: str
-    frames: int  # that a full decode yields
+    frames: int  # that a full decode yields; of a piece
     height: int  # pixels, as shown (turned)
     width: int
     audio: str  # name of its audio in the log-mel store; "": it has none
     pixel_aspect: float = 1.0  # width of a pixel over its height, as shown
+    first: int = 0  # number of its first frame in the file
+    start: float = 0.0  # seconds on the clock of the file
+    end: float = WHOLE
+
+    @property
+    def file(self) -> str:
+        """Id of the file."""
+        return file_of(self.id, self.end)

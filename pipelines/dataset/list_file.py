@@ -1,41 +1,41 @@
-"""List files: one `ID label` a line."""
+"""List files: one `ID label` a line, or one `ID START END label` for each piece of a file."""
 
 import logging
-import posixpath
 import re
-import unicodedata
 from array import array
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Literal, NamedTuple, overload
+from typing import Any, Literal, NamedTuple, overload
 
 from pipelines.dataset.clips import Dataset
+from pipelines.dataset.list_line import WHOLE, Form, file_of, id_problem
 from pipelines.files.errors import ListError
-from pipelines.files.unicode_names import name_hint
+from pipelines.files.text import NOT_UTF8, text_lines
 from pipelines.files.words import counted
 
 log = logging.getLogger(__name__)
 
 Split = Literal["training", "validation"]
 SPLITS: tuple[Split, Split] = ("training", "validation")
-NOT_UTF8 = (
-    "not UTF-8 text, but perhaps Latin-1, Windows-1252 or UTF-16; save the file as UTF-8, for example with "
-    "iconv -f WINDOWS-1252 -t UTF-8"
-)
-
-
 _PART = "[A-Za-z0-9_-][A-Za-z0-9_.-]*"
 _PLAIN = re.compile(rf"{_PART}(?:/{_PART})*[ \t]+[0-9]{{1,9}}")
-"""A line with nothing wrong, as most are; `_line_problem` takes three times as long."""
+"""A line with nothing wrong, as most are; to look at it in detail takes three times as long."""
 
 
 class Entry(NamedTuple):
     """One line of a list file."""
 
-    id: str
+    id: str  # of the clip: that of its file, and for a piece its times
     label: int
     line: int
+    start: float = 0.0  # seconds on the clock of the file
+    end: float = WHOLE
+
+    @property
+    def file(self) -> str:
+        """Id of the file."""
+        return file_of(self.id, self.end)
 
 
 class Entries(Sequence[Entry]):
@@ -44,11 +44,20 @@ class Entries(Sequence[Entry]):
     def __init__(self) -> None:
         self.ids: list[str] = []
         self.labels, self.lines = array("i"), array("i")
+        self.starts, self.ends = array("d"), array("d")  # of pieces; of whole files there are none
 
-    def append(self, clip_id: str, label: int, line: int) -> None:
-        self.ids.append(clip_id)
-        self.labels.append(label)
-        self.lines.append(line)
+    def append(self, entry: Entry) -> None:
+        self.ids.append(entry.id)
+        self.labels.append(entry.label)
+        self.lines.append(entry.line)
+        if entry.end != WHOLE:
+            self.starts.append(entry.start)
+            self.ends.append(entry.end)
+
+    @property
+    def files(self) -> list[str]:
+        """Id of each entry's file."""
+        return [file_of(*both) for both in zip(self.ids, self.ends, strict=True)] if self.ends else self.ids
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -59,11 +68,15 @@ class Entries(Sequence[Entry]):
     def __getitem__(self, row: slice) -> list[Entry]: ...
     def __getitem__(self, row: int | slice) -> Entry | list[Entry]:
         if isinstance(row, slice):
-            return list(map(Entry, self.ids[row], self.labels[row], self.lines[row]))
-        return Entry(self.ids[row], self.labels[row], self.lines[row])
+            return list(map(Entry, *(column[row] for column in self._columns)))
+        return Entry(*(column[row] for column in self._columns))
 
     def __iter__(self) -> Iterator[Entry]:
-        return map(Entry, self.ids, self.labels, self.lines)
+        return map(Entry, *self._columns)
+
+    @property
+    def _columns(self) -> tuple[Sequence[Any], ...]:
+        return self.ids, self.labels, self.lines, *((self.starts, self.ends) if self.ends else ())
 
 
 def read_lists(dataset: Dataset, splits: Sequence[str] = SPLITS) -> dict[str, Entries]:
@@ -84,8 +97,8 @@ def read_lists(dataset: Dataset, splits: Sequence[str] = SPLITS) -> dict[str, En
 
 
 def listed_ids(dataset: Dataset) -> list[str]:
-    """The ids of all clips, each once, in the order of the lists; errors as in `read_lists`."""
-    return list(dict.fromkeys(clip_id for entries in read_lists(dataset).values() for clip_id in entries.ids))
+    """The ids of all files, each once, in the order of the lists; errors as in `read_lists`."""
+    return list(dict.fromkeys(file for entries in read_lists(dataset).values() for file in entries.files))
 
 
 def read_list(path: str | Path) -> list[Entry]:
@@ -94,15 +107,16 @@ def read_list(path: str | Path) -> list[Entry]:
 
 
 def read_entries(path: str | Path) -> Entries:
-    """Read a list file: one `ID label` a line; blank lines, `#` comments, CRLF and a byte order mark are fine.
+    """Read a list file: one `ID label` or `ID START END label` a line; blank lines, `#` comments, CRLF and a byte order
+    mark are fine.
 
-    An id may hold spaces (the label is what follows the last one). A line that repeats an id with the same label is
-    left out with a warning.
+    A header, `id label` or `id start end label`, says which; without one, the first line does. An id may hold spaces
+    (the label is what follows the last one). A line that repeats a clip with the same label is left out with a warning.
 
     Raises:
         ListError: with every problem of the file, each as `file:line: what is wrong`.
     """
-    entries = Entries()
+    entries, form = Entries(), Form()
     problems: list[str] = []
     row_of: dict[str, int] = {}
     repeated: list[int] = []
@@ -112,17 +126,19 @@ def read_entries(path: str | Path) -> Entries:
             continue
         if not text or text.startswith("#"):
             continue
-        problem = None if _PLAIN.fullmatch(text) else _line_problem(text)
-        if problem:
-            problems.append(f"{path}:{number}: {problem}")
+        try:
+            entry = None if form.is_header(text, number) else _entry(form, text, number)
+        except ValueError as error:
+            problems.append(f"{path}:{number}: {error}")
             continue
-        clip_id, label = text.rsplit(None, 1)
-        row = row_of.setdefault(clip_id, len(entries))
+        if entry is None:
+            continue
+        row = row_of.setdefault(entry.id, len(entries))
         if row == len(entries):
-            entries.append(clip_id, int(label), number)
-        elif (first := entries[row]).label != int(label):
+            entries.append(entry)
+        elif (first := entries[row]).label != entry.label:
             problems.append(
-                f"{path}:{number}: {clip_id!r} has label {label}, but line {first.line} gives it {first.label}"
+                f"{path}:{number}: {entry.id!r} has label {entry.label}, but line {first.line} gives it {first.label}"
             )
         else:
             repeated.append(number)
@@ -133,70 +149,40 @@ def read_entries(path: str | Path) -> Entries:
     if repeated:
         lines = counted(len(repeated), "line repeats a clip and is", "lines repeat a clip and are")
         log.warning("%s: %s left out, the first is line %d", path, lines, repeated[0])
+    if overlaps := _overlaps(entries):
+        pairs = counted(len(overlaps), "pair of pieces overlaps", "pairs of pieces overlap")
+        log.warning("%s: %s with other labels, the first in lines %d and %d", path, pairs, *overlaps[0])
     return entries
 
 
-def text_lines(path: str | Path) -> Iterator[tuple[int, str | None]]:
-    """The lines of a text file: (line number from 1, stripped text or None where the bytes are not UTF-8).
-
-    Raises:
-        ListError: the file cannot be read, or is UTF-16.
-    """
-    for number, raw in enumerate(_content(path).splitlines(), 1):
-        try:
-            yield number, raw.decode("utf-8").strip()
-        except UnicodeDecodeError:
-            yield number, None
-
-
-def read_text(path: str | Path) -> str:
-    """All of a UTF-8 text file, whatever the locale, without a byte order mark.
-
-    Raises:
-        ListError: the file cannot be read, or is no UTF-8 text.
-    """
-    data = _content(path)
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ListError([f"{path}:{line}: {NOT_UTF8}"]) from error
+def _entry(form: Form, text: str, number: int) -> Entry:
+    """What a line says; raises ValueError with what is wrong with it."""
+    if not form.timed and _PLAIN.fullmatch(text):
+        clip_id, label = text.rsplit(None, 1)
+        return Entry(clip_id, int(label), number)
+    line = form.split(text)
+    if not (line.target.isascii() and line.target.isdecimal() and len(line.target) <= 9):
+        raise ValueError(f"the label must be a whole number from 0, got {line.target!r}")
+    if problem := id_problem(line.file):
+        raise ValueError(problem)
+    return Entry(line.id, int(line.target), number, line.start, line.end)
 
 
-def _content(path: str | Path) -> bytes:
-    """The bytes of a text file without a byte order mark; raises ListError."""
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise ListError([f"{path}: cannot be read ({error.strerror}){name_hint(path)}"]) from error
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff") or (len(data) > 3 and not (any(data[:8:2]) and any(data[1:8:2]))):
-        raise ListError([f"{path}:1: UTF-16 text; save it as UTF-8"])  # every other byte of ASCII letters is 0
-    return data.removeprefix(b"\xef\xbb\xbf")
-
-
-def _line_problem(text: str) -> str | None:
-    """What is wrong with one line of a list, or None."""
-    parts = text.rsplit(None, 1)
-    if len(parts) != 2:
-        return f"expected `ID label`, got {text!r}"
-    clip_id, label = parts
-    if not (label.isascii() and label.isdecimal() and len(label) <= 9):
-        return f"the label must be a whole number from 0, got {label!r}"
-    return id_problem(clip_id)
-
-
-def id_problem(clip_id: str) -> str | None:
-    """Why an id cannot stand in a list, or None."""
-    if not clip_id.isprintable():
-        control = any(unicodedata.category(character) == "Cc" for character in clip_id)
-        return f"the id holds {'control characters' if control else 'invisible characters or odd spaces'}: {clip_id!r}"
-    if not clip_id or clip_id != clip_id.strip() or clip_id.startswith("#"):
-        return f"an id must not be empty, begin with # or begin or end with a space: {clip_id!r}"
-    if clip_id.startswith(("/", "~")) or ".." in clip_id.split("/"):
-        return f"the id leaves the data folder: {clip_id!r}"
-    if not {"", "."}.isdisjoint(clip_id.split("/")):  # two names of one file would count as two clips
-        return f"the id holds an empty part or '.': {clip_id!r}; write {posixpath.normpath(clip_id)!r}"
-    return None
+def _overlaps(entries: Entries) -> list[tuple[int, int]]:
+    """The lines of pieces that share a part of a file but not the label: of each, one that begins before it."""
+    found: list[tuple[int, int]] = []
+    last: dict[tuple[str, int], Entry] = {}  # that ends last, of a file and label
+    labels_of: dict[str, set[int]] = {}
+    for entry in sorted(entries, key=lambda entry: entry.start) if entries.ends else ():
+        labels = labels_of.setdefault(entry.file, set())
+        for label in labels - {entry.label}:
+            if (other := last[entry.file, label]).end > entry.start:
+                found.append((min(other.line, entry.line), max(other.line, entry.line)))
+                break
+        labels.add(entry.label)
+        if (known := last.get((entry.file, entry.label))) is None or known.end < entry.end:
+            last[entry.file, entry.label] = entry
+    return sorted(found)
 
 
 def columns_hint(clip_id: str) -> str:

@@ -17,7 +17,7 @@ import tsam_dali
 from pipelines.audio.mel_file import columns_path
 from pipelines.audio.read import read_audio
 from pipelines.dataset.clips import Dataset
-from pipelines.dataset.list_file import id_problem
+from pipelines.dataset.list_line import id_problem
 from tests.helpers.media import write_video
 from tests.helpers.processes import ROOT
 

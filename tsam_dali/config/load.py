@@ -12,8 +12,8 @@ from annotated_types import Ge
 
 from pipelines.dataset.clips import Dataset
 from pipelines.dataset.config import DataAugmentation, PipelineOptions
-from pipelines.dataset.list_file import read_text
 from pipelines.files.errors import InputError, ListError
+from pipelines.files.text import read_text
 from tsam_dali.config.sections import Model, OptimizerParam, ShiftTemporal, TrainingParam
 from tsam_dali.config.timm_names import network_problem, optimizer_problem
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.dataset.list_file import text_lines
 from pipelines.files.errors import InputError, ListError
 from pipelines.files.formats import DEMUXERS
+from pipelines.files.text import text_lines
 from pipelines.files.unicode_names import name_hint
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,8 @@ from pipelines.annotations.rows import Listing, Row, without_ending
 from pipelines.annotations.split import ListedClip, draw_validation
 from pipelines.annotations.write import write_lists
 from pipelines.dataset.clips import Dataset
-from pipelines.dataset.list_file import check_labels, id_problem, listed_ids, read_list
+from pipelines.dataset.list_file import check_labels, listed_ids, read_list
+from pipelines.dataset.list_line import id_problem
 from pipelines.files.errors import ListError
 
 # The characters that matter to a reader of lists, and any others that can be printed.

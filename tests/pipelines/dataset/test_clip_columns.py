@@ -46,6 +46,15 @@ def test_clips_are_those_that_were_given(count):
         clips[count]
 
 
+def test_pieces_keep_their_places():
+    texts = [("a 0 2.5", "a.mp4", "a"), ("a 2.5 4", "a.mp4", "a")]
+    numbers = {"label": [0, 1], "frames": [25, 15], "height": [8, 8], "width": [9, 9], "pixel_aspect": [1.0, 1.0]}
+    clips = Clips.of(iter(texts), numbers, {"first": [0, 25], "start": [0.0, 2.5], "end": [2.5, 4.0]})
+    assert list(pickle.loads(pickle.dumps(clips))) == [clips[0], clips[1]]
+    assert clips[1] == Clip("a 2.5 4", 1, "a.mp4", 15, 8, 9, "a", 1.0, 25, 2.5, 4.0)
+    assert clips[1].file == "a"
+
+
 def test_another_process_maps_what_it_is_told_the_name_of():
     clips = columns(20_000)
     told = pickle.dumps(pickle.loads(pickle.dumps(clips)))  # also by one that has not opened them

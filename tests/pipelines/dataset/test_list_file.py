@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.dataset.clips import Dataset
-from pipelines.dataset.list_file import NOT_UTF8, Entry, check_labels, id_problem, read_list
+from pipelines.dataset.list_file import Entry, check_labels, read_list
+from pipelines.dataset.list_line import Form, id_problem
 from pipelines.dataset.media_files import find_video
 from pipelines.files.errors import ListError
+from pipelines.files.text import NOT_UTF8
 
 
 @pytest.fixture
@@ -90,11 +92,18 @@ def test_any_bytes_give_entries_or_a_list_error(content):
             assert all(problem.startswith(name) for problem in error.problems)
         else:
             assert len({entry.id for entry in entries}) == len(entries) > 0
-            assert all(id_problem(entry.id) is None and entry.label >= 0 for entry in entries)
+            assert all(id_problem(entry.file) is None and entry.label >= 0 for entry in entries)
+            assert all(0 <= entry.start < entry.end for entry in entries)
+
+
+def looks_like_a_piece(clip_id: str) -> bool:
+    form = Form()
+    form.is_header(f"{clip_id} 0", 1)
+    return bool(form.timed)
 
 
 IDS = st.text(st.sampled_from("ab4mp /.-_#~") | st.characters(), min_size=1, max_size=15).filter(
-    lambda clip_id: id_problem(clip_id) is None
+    lambda clip_id: id_problem(clip_id) is None and not looks_like_a_piece(clip_id)
 )
 GAPS = st.text(" \t", min_size=1, max_size=3)
 FILLERS = st.sampled_from(["", " ", "# a comment 3", "  # x"])
