@@ -5,13 +5,12 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
 import torch
 
-from tests.helpers.processes import ROOT, TORCHRUN, called, left_in_shared_memory, run
+from tests.helpers.processes import TORCHRUN, called, left_in_shared_memory, run, start
 from tsam_dali.train import main
 from tsam_dali.weights.checkpoint import load_checkpoint
 
@@ -59,7 +58,7 @@ def interrupt(words, folder, step, number, meanwhile=None):
     """Send a signal to a run once it has kept `step` steps; returns its exit code. `meanwhile` is called before, while
     the run stands still."""
     (folder / "status.json").unlink(missing_ok=True)
-    process = subprocess.Popen([sys.executable, *map(str, words)], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    process = start(*words, stderr=subprocess.PIPE, text=True)
     ends = time.monotonic() + 120
     while status(folder)["step"] < step and process.poll() is None and time.monotonic() < ends:
         time.sleep(0.005)
@@ -116,8 +115,7 @@ def test_stopped_twice_in_one_epoch(command, whole):
 
 def test_stopped_before_anything_is_imported(command):
     """PyTorch is imported for seconds; a signal waits until the run can say what became of it."""
-    words = [sys.executable, *map(str, command("early"))]
-    process = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    process = start(*command("early"), fresh=True, stderr=subprocess.PIPE, text=True)
     ends = time.monotonic() + 60
     while not holds(process.pid, signal.SIGTERM) and time.monotonic() < ends:
         time.sleep(0.005)
@@ -190,8 +188,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(command, whole):
 
 def test_stopped_while_it_starts(command):
     folder = command.results / "start"
-    words = [sys.executable, *map(str, command("start"))]
-    process = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    process = start(*command("start"), fresh=True, stderr=subprocess.PIPE, text=True)
     for line in process.stderr:
         if "training clips" in line:
             process.send_signal(signal.SIGTERM)
@@ -210,12 +207,8 @@ def test_two_ranks_one_killed_one_stopped(command):
     folder = command.results / "pair_stopped"
     interrupt(command("pair_stopped", ranks=2), folder, 5, signal.SIGTERM)
     assert status(folder)["state"] == "preempted"
-    process = subprocess.Popen(
-        [sys.executable, *map(str, command("pair_stopped", "--resume", "auto", ranks=2))],
-        cwd=ROOT,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    options = {"fresh": True, "stderr": subprocess.DEVNULL, "start_new_session": True}  # pgrep looks for their words
+    process = start(*command("pair_stopped", "--resume", "auto", ranks=2), **options)
     while status(folder)["step"] < 9 and process.poll() is None:
         time.sleep(0.01)
     found = subprocess.run(["pgrep", "-f", "run_id pair_stopped"], capture_output=True, text=True, check=False)
