@@ -186,11 +186,21 @@ def same_buffers(network: torch.nn.Module) -> None:
 
 def totals(*numbers: int) -> list[int]:
     """The sum of each number over all ranks, which call it together. Never waits for a GPU."""
+    return start_totals(*numbers)()
+
+
+def start_totals(*numbers: int) -> Callable[[], list[int]]:
+    """As `totals`, but to be called for the sums, which may be later: until then no rank waits for another."""
     if not dist.is_initialized():
-        return list(numbers)
+        return lambda: list(numbers)
     sums = torch.tensor(numbers)  # in the CPU's memory, so gloo adds it up also in a job on GPUs
-    dist.all_reduce(sums)
-    return sums.tolist()
+    work = dist.all_reduce(sums, async_op=True)
+
+    def result() -> list[int]:
+        work.wait()
+        return sums.tolist()
+
+    return result
 
 
 def on_any_rank(flag: bool) -> bool:

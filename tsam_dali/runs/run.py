@@ -1,7 +1,7 @@
 """A run in progress: its position, history and best scores, and how they are saved."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from pipelines.dataset.clips import Clip
 from pipelines.files.words import counted, first_of
 from pipelines.loader import Loader
-from tsam_dali.distributed import merged_over_ranks, on_rank_0, same_buffers, totals
+from tsam_dali.distributed import merged_over_ranks, on_rank_0, same_buffers, start_totals
 from tsam_dali.report.plots import plot_curves
 from tsam_dali.report.sections import InputClip
 from tsam_dali.runs.folder import RunFolder
@@ -95,20 +95,27 @@ class Run:
             self.folder.write_status("running")
             self.folder.checkpoints.keep_as(self.train_state.step, also)
 
-    def agree(self, loader: Loader, due: bool = False) -> tuple[bool, bool]:
-        """Whether any rank was asked to stop, and whether `due` is set on any; every rank calls it at the same point.
+    def ask(self, loader: Loader, due: bool = False) -> Callable[[], tuple[bool, bool]]:
+        """To be called for the answer: whether any rank was asked to stop, and whether `due` is set on any.
+
+        Every rank asks, and takes the answer, at the same point.
 
         Raises:
-            LoaderError: all ranks together could not read too many clips of `loader`.
+            LoaderError: when answered; all ranks together could not read too many clips of `loader`.
         """
-        stop, any_due, bad = totals(bool(self.stop.by), due, len(loader.bad))
-        if bad > loader.most_bad:  # several ranks may have met the same ones, in different epochs
-            loader.check(merged_over_ranks(loader.bad))
-        return stop > 0, any_due > 0
+        sums = start_totals(bool(self.stop.by), due, len(loader.bad))
+
+        def answer() -> tuple[bool, bool]:
+            stop, any_due, bad = sums()
+            if bad > loader.most_bad:  # several ranks may have met the same ones, in different epochs
+                loader.check(merged_over_ranks(loader.bad))
+            return stop > 0, any_due > 0
+
+        return answer
 
     def stop_if_asked(self, loader: Loader) -> None:
-        """Save and raise `Interrupted` if any rank was asked to stop; otherwise as `agree`."""
-        stop, _ = self.agree(loader)
+        """Save and raise `Interrupted` if any rank was asked to stop; otherwise as `ask`."""
+        stop, _ = self.ask(loader)()
         if stop:
             self.save_and_stop()
 

@@ -2,6 +2,7 @@
 
 import resource
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,6 +14,13 @@ from tsam_dali.training.engine import Step
 from tsam_dali.training.progress import Progress
 from tsam_dali.training.state import TrainState
 
+Answer = Callable[[], tuple[bool, bool]]
+"""See `Run.ask`."""
+
+
+def _not_asked() -> tuple[bool, bool]:
+    return False, False
+
 
 class StepHook:
     """The `after_step` of `tsam_dali.training.engine.train_one_epoch`, for one epoch."""
@@ -20,6 +28,8 @@ class StepHook:
     def __init__(self, run: Run, training: Loader, progress: Progress, epoch: int):
         self._run, self._training, self._progress, self._epoch = run, training, progress, epoch
         self._averages = StepAverages(run.train_state, progress)
+        self._late = run.train_state.job.device.type == "cuda"
+        self._asked = _not_asked
 
     def __call__(self, step: Step) -> bool:
         run, train_state = self._run, self._run.train_state
@@ -28,10 +38,20 @@ class StepHook:
         if train_state.step % train_state.config.training_param.log_steps == 0:
             self.record()
         due = train_state.job.is_main and run.folder.checkpoints.due(train_state.step)
-        stop, due = run.agree(self._training, due)
+        stop, due = self._answer(run.ask(self._training, due))
         if due and not stop:
             run.save()
+            self._asked = _not_asked  # it was due then, too
         return stop
+
+    def _answer(self, asked: Answer) -> tuple[bool, bool]:
+        """The answer; beside a GPU that of the step before, which has come meanwhile. At the end of an epoch the run
+        asks once more.
+        """
+        if not self._late:
+            return asked()
+        before, self._asked = self._asked, asked
+        return before()
 
     def record(self) -> None:
         """Log the figures of the steps since the last record, if there are any; every rank must call it."""

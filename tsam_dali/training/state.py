@@ -50,7 +50,8 @@ class TrainState:
     def __post_init__(self) -> None:
         on_gpu, compiled = self.job.device.type == "cuda", self.config.training_param.compile
         self.compiled = (None if on_gpu else False) if compiled == "auto" else compiled
-        self.nan_guard = NanGuard(allowed=MOST_SKIPPED if self.scaler.is_enabled() else 0)
+        allowed = MOST_SKIPPED if self.scaler.is_enabled() else 0
+        self.nan_guard = NanGuard(allowed, late=2 if on_gpu else 1)
         self.start_epoch(0)
 
     def start_epoch(self, epoch: int) -> None:

@@ -12,7 +12,7 @@ from tsam_dali.distributed import Job
 from tsam_dali.runs.step_hook import StepHook
 from tsam_dali.training.engine import train_one_epoch
 from tsam_dali.training.loss import class_weights
-from tsam_dali.training.nan_guard import MOST_SKIPPED, NonFiniteError
+from tsam_dali.training.nan_guard import MOST_SKIPPED, NanGuard, NonFiniteError
 from tsam_dali.training.progress import Progress
 from tsam_dali.training.state import build_train_state
 
@@ -152,6 +152,41 @@ def test_a_loss_that_is_not_finite_names_its_clips(value):
     assert train_state.step == 3
 
 
+def test_beside_a_gpu_a_loss_that_is_not_finite_is_found_a_step_later():
+    spoiled = batch()
+    spoiled.video[3] = float("nan")
+    train_state = train_state_of(settings())
+    train_state.nan_guard = NanGuard(late=2)
+    with pytest.raises(NonFiniteError, match="the loss of step 1 is not finite$") as caught:
+        train(train_state, [batch(), spoiled, *[batch()] * 4], watched(train_state))
+    assert caught.value.rows == [3]
+    assert train_state.step == 4
+    train_state = train_state_of(settings())
+    train_state.nan_guard = NanGuard(late=2)
+    train(train_state, [batch(), spoiled, batch()], watched(train_state))
+    with pytest.raises(NonFiniteError, match="the loss of step 1 is not finite$"):  # before anything is saved
+        train_state.nan_guard.flush()
+
+
+def test_beside_a_gpu_a_step_is_told_what_the_ranks_said_at_the_one_before():
+    """Nothing is saved twice for it, and nothing is lost."""
+    train_state = train_state_of(settings())
+    hook = watched(train_state)
+    saved = [-1]
+    hook._late = True
+    hook._run.folder.checkpoints.due = lambda step: step >= saved[-1] + 3
+    hook._run.save = lambda: saved.append(train_state.step)
+
+    def ask(_loader, due):
+        answer = train_state.step == 8, due
+        return lambda: answer
+
+    hook._run.ask = ask
+    assert not train(train_state, [batch()] * 12, hook)
+    assert saved == [-1, 3, 7]
+    assert train_state.step == 9
+
+
 def test_fp16_steps_like_float32():
     expected, _ = weights_after([batch()] * 3, settings())
     found, _ = weights_after([batch()] * 3, settings(amp="fp16"))
@@ -163,7 +198,7 @@ def watched(train_state):
     """The trainer's `after_step`, of a run that is never stopped or saved."""
     folder = SimpleNamespace(checkpoints=SimpleNamespace(due=lambda step: False))
     run = SimpleNamespace(
-        train_state=train_state, folder=folder, agree=lambda loader, due: (False, due), log_steps=lambda figures: None
+        train_state=train_state, folder=folder, ask=lambda loader, due: lambda: (False, due), log_steps=lambda _: None
     )
     return StepHook(run, None, Progress([], "", clips_per_step=6, show=False), epoch=0)
 

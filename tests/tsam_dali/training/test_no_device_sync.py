@@ -2,6 +2,7 @@
 
 import ast
 from collections import Counter
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.training.overhead import bare_steps
 from benchmarks.training.trainer import Network, make_train_state, synthetic_batch
+from pipelines.dali.color_jitter import change_look
 from tests.helpers.networks import one_thread, settings
 from tests.helpers.processes import ROOT
 from tsam_dali.runs.folder import RunFolder
@@ -32,9 +34,9 @@ WAITING = {"item", "tolist", "cpu", "numpy", "nonzero", "synchronize"}
 ALLOWED = {
     "tsam_dali/training/compiled.py": {"_wait"},  # twice, with the first batch
     "tsam_dali/training/metrics.py": {"result", "accuracies"},  # once an epoch
-    "tsam_dali/training/nan_guard.py": {"flush"},  # for the step before; and where a step is not finite
+    "tsam_dali/training/nan_guard.py": {"_check"},  # for the step before the last; and where a step is not finite
     "tsam_dali/runs/step_hook.py": {"record"},  # every log_steps
-    "tsam_dali/distributed.py": {"totals", "on_every_machine"},  # of numbers on the host, by gloo
+    "tsam_dali/distributed.py": {"start_totals", "result", "on_every_machine"},  # of numbers on the host, by gloo
     "pipelines/loader.py": {"_to_batch"},  # of what the graph leaves on the host
     "pipelines/dali/color_jitter.py": {"change_look", "change_colors_on_cpu", "change_colors_on_gpu"},  # as well
 }
@@ -157,8 +159,25 @@ def test_no_step_waits_for_the_gpu(tmp_path, options):
     """CUDA itself says so: what would make the host wait is an error."""
     trainer = Trainer(tmp_path, "cuda:0", **options)
     trainer.steps(LOG_STEPS)
+    with no_waiting():
+        trainer.steps(LOG_STEPS - 1)
+
+
+@pytest.mark.gpu
+def test_no_change_of_colors_waits_for_the_gpu():
+    video = torch.rand(3, 2, 3, 32, 32, device="cuda:0")
+    look = torch.tensor(
+        [[*(1.1, 0.9, 1.2, 18, grey), *(3, 1, 0, 2), sigma] for grey, sigma in ((0, 0), (0, 1), (1, 2))]
+    )
+    change_look(video, look)
+    with no_waiting():
+        change_look(video, look)
+
+
+@contextmanager
+def no_waiting():
     torch.cuda.set_sync_debug_mode("error")
     try:
-        trainer.steps(LOG_STEPS - 1)
+        yield
     finally:
         torch.cuda.set_sync_debug_mode("default")
