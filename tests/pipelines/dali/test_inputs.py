@@ -5,12 +5,14 @@ import pytest
 
 from pipelines.dali.inputs import check_whole, choose_input
 from pipelines.dataset.clips import Clip
+from pipelines.decode import decode_frames
 from pipelines.decode.container import VideoError
 from pipelines.decode.frames import probe
 from pipelines.sampling.plan import Crop, Plan
+from tests.helpers.decoding import rewrite, x264, x265
 from tests.helpers.loading import make_clip, settings
 from tests.helpers.media import ffmpeg, write_alt_ref_video, write_video
-from tests.pipelines.decode.test_remux import CLOSED, OPEN
+from tests.pipelines.decode.test_remux import CLOSED, OPEN, read_all
 
 
 def clip_of(path) -> Clip:
@@ -78,3 +80,36 @@ def test_what_does_not_belong_on_nvdec(tmp_path, decode):
             on_nvdec.read(clip, plan)
         assert error.value.status == "not_for_nvdec"
     on_nvdec.read(make_clip(tmp_path, 2, (96, 128)), plan)
+
+
+OPTIONS = {
+    "h264": x264("keyint=20:scenecut=0:b-adapt=0:bframes=3:b-pyramid=none"),
+    "hevc": x265("keyint=20:bframes=0"),
+}
+
+
+@pytest.mark.parametrize("decode", ["gpu", "gpu_whole"])
+@pytest.mark.parametrize(("codec", "lost"), [("h264", 1), ("h264", 5), ("h264", 20), ("hevc", 1), ("hevc", 19)])
+def test_a_file_without_a_packet_that_others_need_never_gets_to_nvdec(tmp_path, codec, lost, decode):
+    """Where a parser leaves out a picture, DALI gives whatever its memory held, without an error."""
+    with pytest.raises(VideoError, match="training copy") as error:
+        _read_without(lost, tmp_path, codec, decode)
+    assert error.value.status in ("not_prunable", "not_whole")
+
+
+@pytest.mark.parametrize("decode", ["gpu", "gpu_whole"])
+def test_a_packet_that_no_other_needs_may_be_missing(tmp_path, decode):
+    """The file is a shorter video, whose packets and frames are the same."""
+    path, frames, (video, numbers) = _read_without(2, tmp_path, "h264", decode)
+    pictures, claimed = read_all(path.read_bytes() if decode == "gpu_whole" else video.tobytes())
+    assert len(pictures) == claimed
+    np.testing.assert_array_equal(pictures[numbers], decode_frames(path, frames))
+
+
+def _read_without(lost, folder, codec, decode):
+    whole = write_video(folder / "whole.mp4", codec=codec, options=OPTIONS[codec])
+    path = rewrite(folder / "v.mp4", [whole], lambda _, i, packet: None if i == lost else (bytes(packet), packet.pts))
+    frames = np.array([0, 7, 20, 30, 38])
+    nvdec = choose_input(settings(pipeline={"decode": decode}), [], on_gpu=True)
+    clip = Clip("clip", 0, str(path), 39, 96, 128, audio="")
+    return path, frames, nvdec.read(clip, Plan(frames, Crop(0, 0, 1, 1)))
