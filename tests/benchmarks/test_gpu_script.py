@@ -61,7 +61,6 @@ def test_stage_b_needs_no_packages_of_other_tests(tmp_path):
     for name in ("test_the_ways_in_agree", "test_on_a_gpu", "test_no_step_waits_for_the_gpu"):
         assert name in found
     assert "h264" in found
-    assert "av1" not in found
 
 
 @pytest.mark.slow
@@ -79,7 +78,7 @@ def test_stage_c_loads_and_trains(tmp_path):
 def test_without_a_gpu_it_says_so(tmp_path):
     limits = [int(line.split(" run ")[1].split()[1]) for line in SCRIPT.read_text().splitlines() if ") run " in line]
     assert len(limits) == 3
-    assert sum(limits) < 300  # five minutes
+    assert sum(limits) + 3 < 300  # five minutes; a stage that does not end gets a second more
     write_programs(tmp_path, {"nvidia-smi": "exit 9"})
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "OUT": str(tmp_path / "out")}
     done = subprocess.run(["bash", SCRIPT], env=environment, capture_output=True, text=True)
