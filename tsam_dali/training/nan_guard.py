@@ -44,7 +44,7 @@ class NanGuard:
         self._kept: deque[_Kept] = deque()
 
     def add(self, step: int, norm: torch.Tensor, losses: torch.Tensor, rows: torch.Tensor) -> None:
-        """Check the step `late` steps before, then keep this one: norm (), losses (B,), rows (B,) of this rank's part."""
+        """Check the step `late` steps before, then keep this one: norm (), losses (B,), rows (B,) of this rank."""
         if len(self._kept) == self._late:
             self._check(self._kept.popleft())
         copied = torch.cuda.Event() if norm.device.type == "cuda" else None
