@@ -1,11 +1,17 @@
 """What a rank uses of its machine: decode processes, threads of DALI, a GPU."""
 
+import logging
 import os
+from dataclasses import replace
+from typing import Any, TypeVar, cast
 
 import torch
 
 from pipelines.dali.inputs import NVDEC_INPUTS, VideoInput
 from pipelines.dataset.config import LoaderConfig
+
+Settings = TypeVar("Settings", bound=LoaderConfig)
+log = logging.getLogger(__name__)
 
 
 def decode_workers(config: LoaderConfig, local_world: int) -> int:
@@ -29,3 +35,12 @@ def gpu_number(device: torch.device) -> int | None:
     if device.type != "cuda":
         return None
     return torch.cuda.current_device() if device.index is None else device.index
+
+
+def without_a_gpu(config: Settings, device: torch.device) -> Settings:
+    """The settings, but on a CPU without NVDEC: DALI's own decoder there takes neither H.264 nor HEVC."""
+    pipeline = config.pipeline
+    if device.type == "cuda" or pipeline.source == "frames" or pipeline.decode not in ("gpu", "gpu_whole"):
+        return config
+    log.warning("the settings say pipeline.decode %s; without a GPU it is cpu", pipeline.decode)
+    return replace(cast(Any, config), pipeline=replace(pipeline, decode="cpu"))

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import torch
 
+from pipelines.dali.resources import without_a_gpu
 from pipelines.dataset.list_file import Entries
 from pipelines.dataset.load import Loaded
 from pipelines.files.words import counted
@@ -111,9 +112,8 @@ def evaluate_videos(
     silence = math.log(config.data_augmentation.audio_image_param.eps)
     after: list[dict[str, Any]] = []
     worst = WorstMistakes(SHOWN_MISTAKES)
-    with build_loader(
-        every_video(config), SPLIT, clips, views=views, rank_batch=batch_size, once=True, **job.place
-    ) as loader:
+    loading = without_a_gpu(every_video(config), job.device)
+    with build_loader(loading, SPLIT, clips, views=views, rank_batch=batch_size, once=True, **job.place) as loader:
         for clip in range(views.clips):
             for crop in range(views.crops):
                 title = f"clip {clip + 1} of {views.clips}" + (f", crop {crop + 1}" if views.crops > 1 else "")

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
+from pipelines.dali.resources import without_a_gpu
 from pipelines.dataset.clips import Clip
 from tsam_dali.config.load import Config
 from tsam_dali.distributed import Job, on_rank_0
@@ -35,7 +36,7 @@ def choose_decode(
     if job.device.type != "cuda":
         if asked == "auto" and kept and kept["decode"] != "cpu":
             log.warning("the run has decoded with %s; without a GPU it goes on with cpu", kept["decode"])
-        return config, kept if asked == "auto" else None
+        return without_a_gpu(config, job.device), kept if asked == "auto" else None
 
     from tsam_dali.runs import gpu_check
 

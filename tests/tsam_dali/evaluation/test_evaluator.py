@@ -74,8 +74,8 @@ def evaluated(monkeypatch):
     def evaluated(labels, audios, readable, changes=(), report=lambda line: None, **options):
         loader = Passes(labels, audios, readable)
 
-        def build(*_, rank_batch, **__):
-            loader.rank_batch = rank_batch
+        def build(config, *_, rank_batch, **__):
+            loader.rank_batch, loader.decode = rank_batch, config.pipeline.decode
             return nullcontext(loader)
 
         monkeypatch.setattr(module, "build_loader", build)
@@ -93,6 +93,12 @@ def evaluated(monkeypatch):
 def test_batches_are_no_larger_than_the_list(evaluated):
     assert evaluated([0, 1], [SILENCE, LOUD], [[True, True]]).loader.rank_batch == 2
     assert evaluated([0, 1], [SILENCE, LOUD], [[True, True]], batch_size=1).loader.rank_batch == 1
+
+
+def test_without_a_gpu_the_cpu_decodes(evaluated):
+    """Whatever the settings of the run say that trained the network."""
+    found = evaluated([0, 1], [SILENCE, LOUD], [[True, True]], changes=["pipeline.decode=gpu"])
+    assert found.loader.decode == "cpu"
 
 
 def test_videos_that_are_read_in_part_are_scored_and_named(evaluated):

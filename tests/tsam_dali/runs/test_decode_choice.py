@@ -64,10 +64,16 @@ def chosen(job, decode="auto", state=None, clips=None, folder="none", **pipeline
 
 def test_without_a_gpu_nothing_happens(checked):
     assert chosen(CPU) == ("auto", None)  # for the loader: cpu
-    assert chosen(CPU, "gpu") == ("gpu", None)
     assert checked == []
     modules = "import sys, tsam_dali.runs.epochs; print([name for name in sys.modules if '_gpu' in name])"
     assert run("-c", modules).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("decode", ["gpu", "gpu_whole"])
+def test_without_a_gpu_the_cpu_decodes_whatever_the_settings_say(caplog, decode):
+    assert chosen(CPU, decode) == ("cpu", None)
+    assert caplog.messages == [f"the settings say pipeline.decode {decode}; without a GPU it is cpu"]
+    assert chosen(CPU, "gpu", source="frames") == ("gpu", None)  # libjpeg in place of nvJPEG
 
 
 def test_what_needs_no_check(checked):
