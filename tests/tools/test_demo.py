@@ -25,7 +25,7 @@ def test_a_demo_that_is_not_learnt_is_an_error_in_one_sentence(one_epoch):
 
 
 def test_mistakes_of_the_training_are_those_of_the_demo():
-    done = run("tools/demo.py", "--set", "training_param.epochs=0")
+    done = run("tools/demo.py", "--set", "training_param.epochs=0", fresh=True)
     assert done.returncode == 2
     assert "training_param.epochs" in done.stderr
 

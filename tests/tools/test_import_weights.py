@@ -23,7 +23,7 @@ from tsam_dali.weights.trained import build_trained
 ARCH = ("--set", "model.arch=resnet18")
 
 
-def test_a_tsm_file_becomes_a_checkpoint(tmp_path):
+def test_a_tsm_file_becomes_a_checkpoint(tmp_path, example):
     source, target = tmp_path / "tsm.pth", tmp_path / "own"
     tsm_file(source)
     done = called(main, source, target, *ARCH)
@@ -45,7 +45,8 @@ def test_a_tsm_file_becomes_a_checkpoint(tmp_path):
     assert again.returncode == 2
     assert "replace it with --force" in again.stderr
     assert called(main, source, target, *ARCH, "--force").returncode == 0
-    trained = called(train.main, "--resume", target, *ARCH, "--set", f"results_folder={tmp_path}")
+    changes = (*ARCH, "--set", "model.audio_segments=0", "--set", f"results_folder={tmp_path}")
+    trained = called(train.main, "--resume", target, "--data", example / "data.json", *changes)
     assert trained.returncode == 2
     assert "holds weights, not the state of a run; start from them with --fine_tune" in trained.stderr
 

@@ -170,7 +170,7 @@ def test_the_command_as_a_process(own_folder):
     write("all.csv", KINETICS)
     put(*(f"v/{name}.mp4" for name in ("zbcdefghij4_000371_000381", "ybcdefghijk_000000_000010")))
     command = (ROOT / "tools/make_lists.py", "all.csv", "--videos", "v", "--out", "out")
-    done = run(*command, cwd=own_folder)
+    done = run(*command, cwd=own_folder, fresh=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
         "out/data.json: 1 class",

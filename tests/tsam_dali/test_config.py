@@ -208,7 +208,7 @@ def test_every_setting_is_documented():
 
 
 def test_the_page_of_settings_is_up_to_date():
-    page = run("tools/list_settings.py")
+    page = run("tools/list_settings.py", fresh=True)
     assert page.returncode == 0, page.stderr
     assert (CONFIG.parent / "docs/settings.md").read_text() == page.stdout
     assert re.findall(r"`(\w+)` \| text \| required", page.stdout) == ["data_dir"]

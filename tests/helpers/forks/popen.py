@@ -13,7 +13,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.helpers.forks.server import Request
+from tests.helpers.forks.server import MAX_BYTES, Request
 
 ROOT = Path(__file__).resolve().parents[3]
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
@@ -28,28 +28,34 @@ READ_LATE |= {"TORCH_NCCL_ASYNC_ERROR_HANDLING"}
 class Server:
     """The other end of the socket that a fork server reads from."""
 
-    def __init__(self, connection: socket.socket):
+    def __init__(self, connection: socket.socket, *environments: Mapping[str, str]):
         self.connection = connection
         self.owner = os.getpid()
-        self._environment = dict(os.environ)
+        self._environments = environments  # before its imports and after them: some of these set variables
         self._lock = threading.Lock()
 
     @classmethod
     def started(cls) -> "Server":
         ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
+        before = dict(os.environ)
         words = [sys.executable, "-m", "tests.helpers.forks.server", str(theirs.fileno())]
         nothing = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
         process = subprocess.Popen(words, cwd=ROOT, pass_fds=[theirs.fileno()], **nothing)
         theirs.close()
         atexit.register(lambda: (ours.close(), process.wait()))
-        if not ours.recv(100):
+        after = ours.recv(MAX_BYTES)
+        if not after:
             raise RuntimeError(f"a fork server ended with {process.wait()} while it started")
-        return cls(ours)
+        return cls(ours, before, pickle.loads(after))
 
     def suits(self, environment: Mapping[str, str]) -> bool:
         """Whether a process with these variables would import the same as the server has."""
-        different = dict(environment.items() ^ self._environment.items())
-        return all(name in READ_LATE or name.startswith("TORCHELASTIC_") for name in different)
+        names = {name for known in (environment, *self._environments) for name in known} - READ_LATE
+        return all(
+            environment.get(name) in [known.get(name) for known in self._environments]
+            for name in names
+            if not name.startswith("TORCHELASTIC_")
+        )
 
     def fork(self, request: Request, files: Sequence[int]) -> int:
         """Start a child of this process; its number."""

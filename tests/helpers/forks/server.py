@@ -123,7 +123,7 @@ def fork_ranks() -> Request | None:
             os.dup2(nowhere, number)
         return serve(theirs)
     theirs.close()
-    Forked.server = Server(ours)
+    Forked.server = Server(ours, dict(os.environ))
     handler = importlib.import_module("torch.distributed.elastic.multiprocessing.subprocess_handler.subprocess_handler")
     handler.Popen = Forked
     return None
@@ -177,7 +177,7 @@ if __name__ == "__main__":
     import_all()
     gc.freeze()
     connection = socket.socket(fileno=int(sys.argv[1]))
-    connection.send(b"ready")
+    connection.send(pickle.dumps(dict(os.environ)))
     request = serve(connection)
     if request.words[:2] == ["-m", "torch.distributed.run"]:
         request = fork_ranks() or request

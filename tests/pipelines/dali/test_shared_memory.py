@@ -1,10 +1,7 @@
 """/dev/shm that is too small, as in a container: real commands in a mount namespace with a small one of its own."""
 
 import json
-import os
-import shutil
-import subprocess
-import sys
+from functools import partial
 
 import pytest
 
@@ -13,23 +10,32 @@ from pipelines.loader import build_loader
 from tests.helpers.checkpoints import TINY, checkpoint
 from tests.helpers.loading import SEGMENTS, SIDE, make_clip, settings
 from tests.helpers.media import write_video
-from tests.helpers.processes import ROOT
+from tests.helpers.processes import run
 
-SMALL = 'mount -t tmpfs -o size={} tmpfs /dev/shm && exec "$@"'
+SMALL = """
+import ctypes, os, runpy, subprocess, sys
+if ctypes.CDLL(None, use_errno=True).unshare(0x20000):  # CLONE_NEWNS of linux/sched.h: mounts of its own
+    sys.exit(os.strerror(ctypes.get_errno()))
+subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={sys.argv[1]}", "tmpfs", "/dev/shm"], check=True)
+sys.argv = sys.argv[2:]
+if sys.argv:
+    sys.path[0] = os.getcwd()
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
 REMEDIES = ("/dev/shm", "--shm-size", "pipeline.workers=0")
 WORKERS = ("pipeline.workers=2", "model.audio_segments=0")
 
 
-def run_with(size, *command):
-    """Run `python ...` with a /dev/shm of that size."""
-    words = ["unshare", "-m", "bash", "-c", SMALL.format(size), "bash", sys.executable, *map(str, command)]
-    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _allowed():
-    if os.getuid() or not shutil.which("unshare") or run_with("1M", "-c", "").returncode:
+@pytest.fixture(scope="module")
+def run_with(tmp_path_factory):
+    """Run `python -m ...` with a /dev/shm of that size."""
+    script = tmp_path_factory.mktemp("script") / "small.py"
+    script.write_text(SMALL)
+    run_with = partial(run, script)
+    if run_with("1M").returncode:
         pytest.skip("mounting a /dev/shm of one's own is not permitted here")
+    return run_with
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +65,10 @@ def assert_told(done, *words):
     assert done.returncode == 2
 
 
-def test_a_training_whose_batches_cannot_fit_does_not_start(data, tmp_path):
+def test_a_training_whose_batches_cannot_fit_does_not_start(run_with, data, tmp_path):
     changes = (*TINY, *WORKERS, "training_param.batch_size=4", f"results_folder={tmp_path}")
     words = ("--data", data / "data.json", *(word for change in changes for word in ("--set", change)))
-    done = run_with("4M", "-m", "tsam_dali.train", *words, "--run_id", "run")
+    done = run_with("4M", "tsam_dali.train", *words, "--run_id", "run")
     assert_told(done, "has 4 MB free", "need at least")
     assert not (tmp_path / "run").exists()
 
@@ -70,14 +76,14 @@ def test_a_training_whose_batches_cannot_fit_does_not_start(data, tmp_path):
 @pytest.mark.parametrize(
     ("size", "words"), [("1M", ["has 1 MB free", "need at least 3 MB"]), ("6M", ["SIGBUS", "of 6 MB"])]
 )
-def test_an_evaluation_ends_before_the_start_or_where_it_grows_too_large(file, size, words):
-    done = run_with(size, "-m", "tsam_dali.evaluate", "--checkpoint", file, "--protocol", "centre", "--batch_size", 1)
+def test_an_evaluation_ends_before_the_start_or_where_it_grows_too_large(run_with, file, size, words):
+    done = run_with(size, "tsam_dali.evaluate", "--checkpoint", file, "--protocol", "centre", "--batch_size", 1)
     assert_told(done, *words)
 
 
-def test_predictions_do_without_workers(data, file):
+def test_predictions_do_without_workers(run_with, data, file):
     videos = [data / f"videos/{i}.mp4" for i in range(12)]
-    done = run_with("1M", "-m", "tsam_dali.predict", "--checkpoint", file, *videos)
+    done = run_with("1M", "tsam_dali.predict", "--checkpoint", file, *videos)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 12
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("WARNING: ")]

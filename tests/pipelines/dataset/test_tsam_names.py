@@ -35,8 +35,8 @@ def problems(folder, **sections) -> str:
     return str(caught.value)
 
 
-def rename(folder, *more):
-    return run("tools/rename_tsam_folders.py", "--data", folder / "data.json", *more)
+def rename(folder, *more, fresh=False):
+    return run("tools/rename_tsam_folders.py", "--data", folder / "data.json", *more, fresh=fresh)
 
 
 def test_folders_are_explained_and_renamed(tmp_path):
@@ -50,7 +50,7 @@ def test_folders_are_explained_and_renamed(tmp_path):
     before = sorted((tmp_path / "frames").rglob("*"))
     assert "2 to rename" in rename(tmp_path, "--dry_run").stdout
     assert sorted((tmp_path / "frames").rglob("*")) == before
-    done = rename(tmp_path)
+    done = rename(tmp_path, fresh=True)
     assert done.returncode == 0, done.stderr
     clips = load_clips(frame_settings(tmp_path, batch_size=1))["training"]
     assert [clip.path.rpartition("frames/")[2] for clip in clips] == ["x_000044", "sub/y_4p", "z_01"]

@@ -56,9 +56,9 @@ def test_runs_that_begin_in_the_same_second_have_folders_of_their_own(config, tm
 
 START = """
 import sys
-from tests.helpers.networks import settings
+from tsam_dali.config import load_config
 from tsam_dali.runs.folder import RunFolder
-config = settings(f"results_folder={sys.argv[1]}")
+config = load_config("config/example_data.json", "config/example_config.json", [f"results_folder={sys.argv[1]}"])
 sys.stdin.readline()
 with RunFolder(config, None) as folder:
     folder.create(config, None)

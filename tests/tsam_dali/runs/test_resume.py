@@ -163,20 +163,19 @@ def test_a_damaged_checkpoint_is_passed_over(command, whole):
     assert_same(load_checkpoint(newest), whole)
 
 
-def test_a_full_disk_leaves_the_checkpoint_before(command, whole):
+def test_a_full_disk_leaves_the_checkpoint_before(command, whole, tmp_path):
     """The file size limit makes a save fail half way, as a full disk does."""
     folder = command.results / "full"
     shutil.copytree(command.results / "whole", folder, symlinks=True)
     (folder / "checkpoints/step_00000012").unlink()
-    limit = (
+    (tmp_path / "limited.py").write_text(
         "import resource, runpy, signal, sys\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, 3_000_000))\n"
-        "sys.argv = sys.argv[1:]\n"
         "runpy.run_module('tsam_dali.train', run_name='__main__')\n"
     )
     words = command("full", "--resume", "auto")
-    done = run("-c", limit, "tsam_dali.train", *words[2:])
+    done = run(tmp_path / "limited.py", *words[2:])
     assert done.returncode == 2, done.stderr
     assert "the checkpoint of step 12 cannot be written" in done.stderr
     assert "MB free" in done.stderr
