@@ -13,7 +13,7 @@ import time
 import pytest
 
 from tests.helpers.networks import settings
-from tests.helpers.processes import ROOT
+from tests.helpers.processes import ROOT, start
 from tsam_dali.config.load import ConfigError
 from tsam_dali.runs.folder import RunFolder
 from tsam_dali.runs.signals import Interrupted
@@ -68,15 +68,16 @@ with RunFolder(config, None) as folder:
 
 
 def test_processes_that_start_at_once_have_folders_of_their_own(tmp_path):
-    words, pipes = [sys.executable, "-c", START, tmp_path], {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    processes = [subprocess.Popen(words, cwd=ROOT, text=True, **pipes) for _ in range(3)]
+    (tmp_path / "start.py").write_text(START)
+    results, pipes = tmp_path / "results", {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    processes = [start(tmp_path / "start.py", results, **pipes) for _ in range(3)]
     for _ in range(2):
         for process in processes:
             process.stdin.write("\n")
             process.stdin.flush()
     names = [process.communicate()[0].strip() for process in processes]
     assert all(process.returncode == 0 for process in processes)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+    assert sorted(path.name for path in results.iterdir()) == sorted(names)
     assert len(set(names)) == 3
 
 
