@@ -74,7 +74,6 @@ def summary(load: Load) -> str:
     peers = f"torchcodec {cost[TORCHCODEC]}, decord2 {cost[DECORD]}"
     rows = [
         (f"load training copies, {clip}, clips/s", rate["training copies"], f"TSAM {shown(rate[TSAM_LOADER])}"),
-        (f"load training copies, {clip}, CPU ms", cost[COPIES_OURS], f"TSAM {cost[TSAM]}"),
         (f"load videos as they are, {clip}, CPU ms", cost[VIDEOS_OURS], peers),
         *(
             (f"decode {frames} frames, {kind}, CPU ms", ours, f"{name} {shown(best)}")
