@@ -25,7 +25,7 @@ from pipelines.dataset.load import load_clips
 from pipelines.files.words import counted
 from pipelines.parallel.malloc import return_freed_memory
 from pipelines.parallel.processes import STOPPING, block_signals, no_main_module
-from pipelines.sampling.batch_order import EvaluationOrder, Order, TrainingOrder
+from pipelines.sampling.batch_order import EvaluationOrder, Order, TrainingOrder, classes_of
 from pipelines.sampling.views import Views
 
 log = logging.getLogger(__name__)
@@ -81,12 +81,12 @@ def build_loader(
         raise ValueError(f"split {split!r}: expected one of {', '.join(SPLITS)}")
     if clips is None:
         clips = load_clips(config)[split]
-    views = views or Views()
-    settings = config.training_param
+    settings, views = config.training_param, views or Views()
     batch_size, seed, repeats = settings.batch_size, settings.seed, settings.repeats
     place = {"num_clips": len(clips), "rank": rank, "world": world}
     if split == "training":
-        order: Order = TrainingOrder(batch_size=batch_size, seed=seed, repeats=repeats, **place)
+        classes = classes_of((clip.label for clip in clips), settings.sampling)
+        order: Order = TrainingOrder(batch_size=batch_size, seed=seed, repeats=repeats, classes=classes, **place)
     else:
         size = rank_batch or max(1, batch_size // world)
         order = EvaluationOrder(rank_batch=size, views=len(views), once=once, **place)

@@ -106,7 +106,8 @@ class ClipSource:
         """The frames that all samples want of the video at this position, if there are several."""
         if not self.training or self.repeats == 1:
             return frozenset()
-        plans = (self.plan(position._replace(repeat=repeat)) for repeat in range(self.repeats))
+        first = position.repeat - position.repeat % self.repeats
+        plans = (self.plan(position._replace(repeat=first + i)) for i in range(self.repeats))
         return frozenset(frame for plan in plans for frame in plan.frames.tolist())
 
     def _audio(self, clip: Clip, plan: sampling.Plan) -> np.ndarray:

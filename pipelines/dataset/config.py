@@ -7,6 +7,7 @@ from annotated_types import Ge, Interval
 
 from pipelines.audio.log_mel import AudioImage
 from pipelines.dataset.clips import Dataset
+from pipelines.sampling.batch_order import Sampling
 from pipelines.sampling.plan import AudioAugmentation, VideoAugmentation, VideoImage
 
 
@@ -62,6 +63,8 @@ class TrainingConfig(Protocol):
     def repeats(self) -> int: ...
     @property
     def num_workers(self) -> int: ...
+    @property
+    def sampling(self) -> Sampling: ...
     @property
     def seed(self) -> int: ...
 

@@ -4,13 +4,17 @@ A step takes one global batch, the same whatever the number of ranks; each rank 
 over the epochs, so a position in training is one integer.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
 from pipelines.sampling.plan import epoch_order
+
+Sampling = Literal["all", "balanced", "square_root"]
+"""Which clips make up an epoch: see `training_param.sampling`."""
 
 
 class Position(NamedTuple):
@@ -19,7 +23,7 @@ class Position(NamedTuple):
     row: int  # line of the clip list; -1: padding
     epoch: int = 0
     view: int = 0  # in a multi-clip evaluation, see `pipelines.sampling.views`
-    repeat: int = 0  # number of the sample among those of its video in a training batch
+    repeat: int = 0  # number of the sample among those of its video in an epoch
 
 
 class Order(Protocol):
@@ -37,6 +41,8 @@ class TrainingOrder:
     """Shuffled epochs of full batches; the clips beyond the last full batch of an epoch wait for another epoch.
 
     The samples of a video stand side by side, so that one worker makes them one after another.
+
+    With `classes`, clips are drawn by their class instead: see `drawn_by_class`. An epoch has as many steps as without.
     """
 
     num_clips: int
@@ -45,6 +51,7 @@ class TrainingOrder:
     rank: int = 0
     world: int = 1
     repeats: int = 1  # samples of each clip in its batch
+    classes: "Classes | None" = None
 
     def __post_init__(self):
         most = self.num_clips * self.repeats
@@ -64,10 +71,21 @@ class TrainingOrder:
 
     def position(self, step: int, place: int) -> Position:
         epoch, step_in_epoch = divmod(step, len(self))
-        order = _epoch_order(self.num_clips, self.seed, epoch)
         sample = step_in_epoch * self.batch_size + self.rank * self.rank_batch + place
-        clip, repeat = divmod(sample, self.repeats)
-        return Position(int(order[clip]), epoch, repeat=repeat)
+        place_of_clip, repeat = divmod(sample, self.repeats)
+        if self.classes is None:
+            return Position(int(_epoch_order(self.num_clips, self.seed, epoch)[place_of_clip]), epoch, repeat=repeat)
+        clips = len(self) * self.batch_size // self.repeats
+        row, time = _drawn_by_class(self.classes, clips, self.seed, epoch)[place_of_clip].tolist()
+        return Position(row, epoch, repeat=time * self.repeats + repeat)
+
+
+@dataclass(frozen=True, eq=False)
+class Classes:
+    """How often the clips of each class are to be seen."""
+
+    labels: np.ndarray  # the class of each clip, int32 (clips,)
+    sampling: Sampling  # not "all"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +115,47 @@ class EvaluationOrder:
         return Position(row, view=number % self.views)
 
 
+def classes_of(labels: Iterable[int], sampling: Sampling) -> Classes | None:
+    """The classes for an order; None where each clip is to come once."""
+    return None if sampling == "all" else Classes(np.fromiter(labels, np.int32), sampling)
+
+
+def drawn_by_class(labels: np.ndarray, sampling: Sampling, clips: int, seed: int, epoch: int) -> np.ndarray:
+    """The clips of an epoch in order, int64 (clips, 2): row, and how often that row stood there before.
+
+    Each class has its share of the epoch: the same for all (`balanced`), or in proportion to the square root of its
+    number of clips. What is left when shares are rounded down goes to classes that are drawn anew for each epoch. A
+    class with fewer clips than its share has each of them equally often, to within one; of a larger one the clips are
+    drawn anew for each epoch, none twice. Example: `balanced`, 100 clips of a class and 3 of another, 103 clips: 51 or
+    52 of the 100, and each of the 3 clips 17 times, or one of them 18 times.
+    """
+    rng = np.random.default_rng((seed, epoch))
+    present, counts = np.unique(labels, return_counts=True)
+    weights = np.ones(len(present)) if sampling == "balanced" else np.sqrt(counts)
+    shares = clips * weights / weights.sum()
+    sizes = shares.astype(np.int64)
+    left, rest = clips - sizes.sum(), shares - sizes
+    if left:
+        sizes[rng.choice(len(present), left, replace=False, p=rest / rest.sum())] += 1
+    rows = np.argsort(labels, kind="stable")
+    drawn = [
+        _each_as_often(rng.permutation(members), size)
+        for members, size in zip(np.split(rows, counts.cumsum()[:-1]), sizes, strict=True)
+    ]
+    return rng.permutation(np.concatenate(drawn))
+
+
+def _each_as_often(rows: np.ndarray, size: int) -> np.ndarray:
+    """The rows over and over until there are `size`: int64 (size, 2), as in `drawn_by_class`."""
+    times, places = np.divmod(np.arange(size), len(rows))
+    return np.stack((rows[places], times), 1)
+
+
 @lru_cache(maxsize=2)
 def _epoch_order(num_clips: int, seed: int, epoch: int) -> np.ndarray:
     return epoch_order(num_clips, seed, epoch)
+
+
+@lru_cache(maxsize=2)
+def _drawn_by_class(classes: Classes, clips: int, seed: int, epoch: int) -> np.ndarray:
+    return drawn_by_class(classes.labels, classes.sampling, clips, seed, epoch)

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Interval
 
+from pipelines.sampling.batch_order import Sampling
+
 PUBLISHED = {  # as in TSAM's code, https://github.com/aav-antonov/TSAM; no checksums are published
     "miil_21k": "resnet50_miil_21k.pth",
     "kinetics400": "resnet50_kinetics400.ckpt.pth.tar",
@@ -71,6 +73,11 @@ class TrainingParam:
     augmentation): for raw clips on a CPU, 2 give nearly twice as many samples per second. A step then has batch_size /
     repeats videos, an epoch `repeats` times as many steps. NVDEC (`gpu`, `gpu_whole`) and `frames` decode each sample
     separately."""
+    sampling: Sampling = "all"
+    """The clips of an epoch: `all` once each, as far as they fill batches; `balanced`: every class as often; or
+    `square_root`: in proportion to the square root of its number of clips. An epoch has as many steps in each case:
+    clips of rare classes come several times, each time with other frames, crop and colors, and of common classes other
+    clips in each epoch. Choose it or `class_weights`: both together favour rare classes twice."""
     num_workers: Annotated[int, Ge(0)] = 8
     """Decode processes of the whole machine, shared by its ranks; at most one per core. Training and validation each
     have as many, and use them in turn. 0: decode in the training processes."""

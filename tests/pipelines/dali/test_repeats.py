@@ -94,6 +94,19 @@ def test_each_video_is_decoded_once(clips, monkeypatch):
     assert read == [clips[sample.meta[1]].path for sample in samples[::3]]
 
 
+def test_a_rare_class_has_other_samples_each_time_and_pixels_of_its_own(clips):
+    """Six clips of class 0, two of class 2: of the 7 videos in a batch, with 2 samples each, 3 or 4 are of class 2."""
+    config = settings(look=LOOK, training_param={"batch_size": 14, "seed": 3, "repeats": 2, "sampling": "balanced"})
+    with build_loader(config, "training", [clips[0], *clips[2:4], clips[6]] * 2) as loader:
+        source = loader.source
+        (batch,) = loader
+    plans = [source.plan(source.order.position(0, place)) for place in range(14)]
+    assert sorted(batch.label.tolist().count(label) for label in (0, 2)) == [6, 8]
+    assert len({(row, str(plan)) for row, plan in zip(batch.row.tolist(), plans, strict=True)}) == 14
+    for video, row, plan in zip(batch.video.numpy(), batch.row.tolist(), plans, strict=True):
+        assert resized_as_pillow(np.abs(video * 255 - expected_video(source.clips[row], plan)))
+
+
 def test_without_repeats_no_frame_is_kept(clips):
     decode._kept_frames.cache_clear()
     batches(settings(), "training", clips)
