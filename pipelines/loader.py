@@ -20,6 +20,7 @@ from pipelines.dali.source import ClipSource
 from pipelines.dali.spot_check import spot_check_of, without_nvdec
 from pipelines.dataset.clips import Clip
 from pipelines.dataset.config import LoaderConfig
+from pipelines.dataset.flip_labels import flipped_labels
 from pipelines.dataset.list_file import SPLITS, Split
 from pipelines.dataset.load import load_clips
 from pipelines.files.words import counted
@@ -104,6 +105,7 @@ def build_loader(
         audio_segments=config.model.audio_segments,
         mels=mels or MelStore(config.dataset.mels, images.audio_image_param),
         views=views,
+        flipped=flipped_labels(config.dataset),
     )
     tail = Tail(images.video_image_param.output_size, look=source.training and source.video.changes_look)
     device, workers = torch.device(device), decode_workers(config, local_world or world)
@@ -133,9 +135,7 @@ class Loader:
         self.bad: dict[int, str] = {}  # row -> reason, of the clips that this rank could not read
         self._tail = tail
         self._device_id = gpu_number(device)
-        self._workers = workers
-        self._threads = threads
-        self._prefetch = prefetch
+        self._workers, self._threads, self._prefetch = workers, threads, prefetch
         self.most_bad = max_bad_fraction * len(source.clips)  # clips that may be bad, over all ranks
         self.spot_check = spot_check_of(source, tail, device)
         self._batches: Iterator[dict[str, torch.Tensor]] | None = None

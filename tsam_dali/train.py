@@ -26,6 +26,7 @@ from functools import partial
 from typing import Any
 
 from pipelines.dataset.clip_columns import Clips
+from pipelines.dataset.flip_labels import warn_of_sides
 from pipelines.dataset.list_file import SPLITS
 from pipelines.dataset.load import load_data
 from pipelines.files.words import counted
@@ -101,6 +102,8 @@ def prepare_data(args: argparse.Namespace, config: Config) -> tuple[dict[str, Cl
     prepare_example(args, config)
     data = load_data(config, SPLITS)
     log.info("%s", ", ".join(counted(len(members), f"{split} clip") for split, members in data.clips.items()))
+    if config.data_augmentation.video_augmentation.RandomHorizontalFlip:
+        warn_of_sides(config.dataset)
     options = config.training_param
     TrainingOrder(  # raises ValueError where the batch is too large
         num_clips=len(data.clips["training"]),

@@ -54,6 +54,7 @@ class ClipSource:
     audio_segments: int
     mels: MelStore | FileAudio
     views: Views = field(default_factory=Views)  # of an evaluation
+    flipped: Mapping[int, int] = field(default_factory=dict)  # label -> that of a mirrored clip, where it is another
     first_step: int = 0  # at which the pipeline starts
     bad: Mapping[int, str] = field(default_factory=dict)  # rows that are not to be read -> why
     fields: tuple[str, ...] = Sample._fields  # what the graph uses of a sample
@@ -100,7 +101,8 @@ class ClipSource:
     def _read(self, position: Position) -> Sample:
         clip, plan = self.clips[position.row], self.plan(position)
         video, frames = self.video_input.read(clip, plan, self._together(position))
-        return _sample(video, frames, plan, self._audio(clip, plan), (clip.label, position.row, 1), "")
+        label = self.flipped.get(clip.label, clip.label) if plan.flip else clip.label
+        return _sample(video, frames, plan, self._audio(clip, plan), (label, position.row, 1), "")
 
     def _together(self, position: Position) -> frozenset[int]:
         """The frames that all samples want of the video at this position, if there are several."""

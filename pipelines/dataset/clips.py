@@ -32,6 +32,9 @@ class Dataset:
     """Name of extracted frame number i, counted from 1."""
     class_names: tuple[str, ...] = ()
     """Name of each class, in the order of the labels; empty: the labels themselves are the names."""
+    flip_labels: tuple[tuple[str | int, str | int], ...] = ()
+    """Pairs of classes, as names or numbers, that change places when a training clip is mirrored
+    (`RandomHorizontalFlip`), e.g. [["swipe left", "swipe right"]]."""
 
     @property
     def root(self) -> Path:

@@ -13,6 +13,7 @@ from pipelines.dataset.audio_files import audio_states
 from pipelines.dataset.clip_columns import Clips
 from pipelines.dataset.clips import Dataset
 from pipelines.dataset.config import LoaderConfig
+from pipelines.dataset.flip_labels import flipped_labels
 from pipelines.dataset.frame_index import frame_facts
 from pipelines.dataset.index_file import Facts
 from pipelines.dataset.list_file import SPLITS, Entries, check_labels, read_lists
@@ -75,6 +76,10 @@ def load_data(config: LoaderConfig, splits: Sequence[str]) -> Loaded:
         raise DataError(error.problems) from None
     if len(lists) == len(SPLITS):
         problems += check_labels(lists["training"], lists["validation"], dataset.class_names)
+        try:
+            flipped_labels(dataset, max(lists["training"].labels) + 1)
+        except ListError as error:
+            problems += error.problems
         _warn_of_leaks(lists)
     row_of: dict[str, int] = {}  # of all clips, each once
     rows = {

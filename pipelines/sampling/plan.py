@@ -37,7 +37,7 @@ class VideoAugmentation:
     """How training frames are varied; one draw for all frames of a clip."""
 
     RandomHorizontalFlip: bool = True
-    """Mirror half of the clips. Switch it off where left and right matter."""
+    """Mirror half of the clips. Where left and right matter, give `dataset.flip_labels`, or switch it off."""
     scales: Annotated[tuple[Annotated[float, Interval(gt=0, le=1)], ...], MinLen(1)] = (1, 0.875, 0.75, 0.66)
     """Sides of the random crop as parts of the short side; height and width are at most one position apart."""
     ColorJitter: bool = True

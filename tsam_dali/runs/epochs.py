@@ -1,13 +1,14 @@
 """A run: epochs of training and validation; or the evaluation of a checkpoint alone."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
 
 from pipelines.dali.shared_memory import check_shared_memory
 from pipelines.dataset.clips import Clip
+from pipelines.dataset.flip_labels import flipped_labels, seen_labels
 from pipelines.files.words import counted
 from pipelines.loader import Batch, Loader, build_loader
 from tsam_dali import distributed
@@ -55,7 +56,10 @@ def train(
     check_shared_memory([training.shared_bytes, validation.shared_bytes], job.local_world)
     if state:
         state = fit_epochs(state, len(training))
-    per_class = class_weights((clip.label for clip in clips["training"]), num_class, options.class_weights)
+    labels: Iterable[int] = (clip.label for clip in clips["training"])
+    if config.data_augmentation.video_augmentation.RandomHorizontalFlip:
+        labels = seen_labels(labels, flipped_labels(config.dataset))
+    per_class = class_weights(labels, num_class, options.class_weights)
     train_state = build_train_state(network, config, job, len(training), state, per_class)
     distributed.on_rank_0(lambda: folder.create(config, state, args.dry_run, num_class, choice))
     run = Run(train_state, folder, clips, stop, state, choice)

@@ -30,22 +30,22 @@ def keep_inputs(run: Run, training: Loader, step: int, batch: Batch) -> None:
     the report; later batches are ignored. A failure is a warning."""
     if run.inputs:
         return
-    clips, names = run.clips["training"], run.class_names
-    shown = [clips[row] for row in batch.row[:SHOWN_CLIPS].tolist()]
+    rows, labels = (of_clips[:SHOWN_CLIPS].tolist() for of_clips in (batch.row, batch.label))
+    shown = [(run.clips["training"][row], run.class_names[label]) for row, label in zip(rows, labels, strict=True)]
     frames = thumbnails(batch.video[:SHOWN_CLIPS]).cpu().numpy()
     audio = None if batch.audio is None else batch.audio[:SHOWN_CLIPS]
     spectrograms = None if audio is None else thumbnails(stretched(audio)).cpu().numpy()
     source = training.source
     run.inputs = [
         InputClip(
-            f"{clip.id} ({names[clip.label]})",
+            f"{clip.id} ({name})",
             frames[place],
             None if spectrograms is None else spectrograms[place],
             source.plan(source.order.position(step, place)),
         )
-        for place, clip in enumerate(shown)
+        for place, (clip, name) in enumerate(shown)
     ]
-    titles = [f"{names[clip.label]}\n{clip.id}" for clip in shown]
+    titles = [f"{name}\n{clip.id}" for clip, name in shown]
     video = batch.video[:SHOWN_CLIPS].cpu().numpy()
     try:
         plot_contact_sheet(video, None if audio is None else audio.cpu().numpy(), titles, run.folder.inputs)

@@ -185,3 +185,19 @@ def test_workers_do_not_import_torch(tmp_path):
     maps = [text for text in maps if "libdali" in text]
     assert len(maps) == 2
     assert not any("libtorch" in text for text in maps)
+
+
+def test_a_mirrored_clip_has_the_label_of_what_it_shows(clips):
+    """Labels are 0, 1 and 2; 0 and 2 change places where the plan mirrors, and nowhere else."""
+    dataset = {"data_dir": ".", "flip_labels": [[2, 0]]}
+    config = settings(look={"RandomHorizontalFlip": True}, dataset=dataset)
+    with build_loader(config, "training", clips) as loader:
+        found = set()
+        for step, batch in enumerate([*loader, *loader]):
+            for place, (row, label) in enumerate(zip(batch.row.tolist(), batch.label.tolist(), strict=True)):
+                flip = loader.source.plan(loader.source.order.position(step, place)).flip
+                assert label == ({0: 2, 1: 1, 2: 0}[clips[row].label] if flip else clips[row].label)
+                found.add((clips[row].label, flip))
+        assert len(found) > 4
+    for batch in batches(config, "validation", clips):
+        assert [clips[row].label for row in batch.row[batch.ok].tolist()] == batch.label[batch.ok].tolist()
