@@ -13,15 +13,18 @@ Formats (--format; recognised where it is clear what a list is):
 
 Kinetics, Something-Something, UCF101 and HMDB51 name each clip once: its file may lie in any folder below --videos, and
 its id includes the folders. The paths of the other formats are relative to --videos (--strip cuts what comes before).
-Without a validation list, one is drawn from the training clips, in proportion from each class. A test split is left
-out. Clips without a file are left out and named in missing.txt. Classes without a training clip are left out, as labels
-must be 0, 1, 2, ... without gaps. A clip with two classes is an error. One in both lists is a warning, as some
-published lists have such clips. The clips themselves are not opened. After an error nothing is written and the exit
-status is 2; it is 1 if files were left out whose names no list can hold, such as those with a line feed.
+Without a validation list, one is drawn from the training clips, in proportion from each class. With --folds all clips
+for training and validation are split anew, into lists and a data.json for each fold; python -m tsam_dali.folds trains
+them. A test split is left out. Clips without a file are left out and named in missing.txt. Classes without a training
+clip are left out, as labels must be 0, 1, 2, ... without gaps. A clip with two classes is an error. One in both lists
+is a warning, as some published lists have such clips. The clips themselves are not opened. After an error nothing is
+written and the exit status is 2; it is 1 if files were left out whose names no list can hold, such as those with a line
+feed.
 """
 
 import argparse
 import logging
+import re
 import sys
 from collections import Counter
 from pathlib import Path
@@ -32,7 +35,7 @@ from pipelines.annotations.formats import FORMATS, Format, Source, recognise
 from pipelines.annotations.media import MediaFolder
 from pipelines.annotations.paths import PathOptions
 from pipelines.annotations.rows import Listing
-from pipelines.annotations.split import TSAM_SPLITS
+from pipelines.annotations.split import TSAM_SPLITS, Folds
 from pipelines.annotations.write import DATA_FILE, MISSING_FILE, write_lists
 from pipelines.files.errors import ListError
 from pipelines.files.words import counted, first_of
@@ -55,6 +58,7 @@ EXAMPLES = """examples:
   python tools/make_lists.py train_videofolder.txt val_videofolder.txt --format tsm --classes category.txt \\
       --videos data/my/videos --out data/my
   python tools/make_lists.py data/my/videos --fraction 0.1 --seed 3 --out data/my
+  python tools/make_lists.py data/my/videos --folds 5 --group 'speaker[0-9]+' --out data/my
 """
 
 
@@ -68,6 +72,12 @@ def main() -> None:
         command.error(f"--fraction: expected a share above 0 and at most 0.5, got {args.fraction:g}")
     if args.seed < 0:
         command.error(f"--seed: expected a whole number from 0, got {args.seed}")
+    if args.group and not args.folds:
+        command.error("--group is for --folds, which is missing")
+    try:
+        re.compile(args.group)
+    except re.error as error:
+        command.error(f"--group: {args.group!r} is no regular expression: {error}")
     try:
         lists, media = _make(args)
     except ListError as error:
@@ -114,12 +124,29 @@ def _add_arguments(command: argparse.ArgumentParser) -> None:
         "(default: %(default)s)"
     )
     add("--fraction", type=float, default=0.2, help=fraction)
-    seed = "seed of that draw: the same seed and clips give the same lists (default: %(default)s)"
+    folds = (
+        "split all clips into N folds, from 2, in place of training and validation clips: each fold validates on its "
+        "own clips and trains on the others, with lists in DIR/fold_1, DIR/fold_2, ..."
+    )
+    add("--folds", metavar="N", type=_folds, help=folds)
+    group = (
+        "what the clips of a person or recording share: a regular expression that is looked for in each id; clips with "
+        "the same find, or the same find in its first brackets, are in one fold (default: clips have nothing in common)"
+    )
+    add("--group", metavar="REGEX", default="", help=group)
+    seed = "seed of a draw: the same seed and clips give the same lists (default: %(default)s)"
     add("--seed", type=int, default=0, help=seed)
     keep = "also list clips without a file, for example before they are copied (ids as in SOURCE)"
     add("--keep_missing", action="store_true", help=keep)
     add("--name", help="name of the data set in data.json (default: that of the folder --out)")
     add("--force", action="store_true", help="replace existing lists and data.json")
+
+
+def _folds(text: str) -> int:
+    number = int(text)
+    if number < 2:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 2, got {text}")
+    return number
 
 
 def _make(args: argparse.Namespace) -> tuple[Lists, MediaFolder]:
@@ -144,6 +171,7 @@ def _make(args: argparse.Namespace) -> tuple[Lists, MediaFolder]:
         keep_missing=args.keep_missing,
         fraction=args.fraction,
         seed=args.seed,
+        folds=Folds(args.folds, args.group) if args.folds else None,
     )
     return lists, media
 
@@ -174,15 +202,16 @@ def _report(args: argparse.Namespace, lists: Lists, media: MediaFolder) -> None:
         have = counted(len(media.in_capitals), "video has", "videos have")
         message = "%s an ending in capitals, which is not recognised, for example %s: rename them"
         log.warning(message, have, media.in_capitals[0])
-    print(f"{args.out / DATA_FILE}: {counted(len(lists.classes), 'class', 'classes')}")
-    for split in TSAM_SPLITS:
-        sizes = Counter(dict.fromkeys(range(len(lists.classes)), 0))
-        sizes.update(clip.label for clip in lists.clips[split])
-        fewest, most = min(sizes, key=sizes.__getitem__), max(sizes, key=sizes.__getitem__)
-        per_class = f"{sizes[fewest]} ({lists.classes[fewest]}) to {sizes[most]} ({lists.classes[most]})"
-        if sizes[fewest] == sizes[most]:
-            per_class = str(sizes[most])
-        print(f"{split}: {counted(sizes.total(), 'clip')}, {per_class} per class")
+    for folder, clips in lists.clips.items():
+        print(f"{args.out / folder / DATA_FILE}: {counted(len(lists.classes), 'class', 'classes')}")
+        for split in TSAM_SPLITS:
+            sizes = Counter(dict.fromkeys(range(len(lists.classes)), 0))
+            sizes.update(clip.label for clip in clips[split])
+            fewest, most = min(sizes, key=sizes.__getitem__), max(sizes, key=sizes.__getitem__)
+            per_class = f"{sizes[fewest]} ({lists.classes[fewest]}) to {sizes[most]} ({lists.classes[most]})"
+            if sizes[fewest] == sizes[most]:
+                per_class = str(sizes[most])
+            print(f"{split}: {counted(sizes.total(), 'clip')}, {per_class} per class")
     if lists.missing:
         done = "kept in the lists" if args.keep_missing else "left out"
         print(f"missing: {counted(len(lists.missing), 'clip')} without a file, {done}; see {args.out / MISSING_FILE}")

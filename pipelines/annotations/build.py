@@ -7,19 +7,22 @@ from dataclasses import dataclass
 from pipelines.annotations.classes import ClassTable, labels_in_order
 from pipelines.annotations.media import MediaFolder
 from pipelines.annotations.rows import Listing, Row
-from pipelines.annotations.split import TSAM_SPLITS, ListedClip, draw_validation
+from pipelines.annotations.split import TSAM_SPLITS, Folds, ListedClip, draw_folds, draw_validation
 from pipelines.dataset.list_line import id_problem
 from pipelines.files.errors import ListError
 from pipelines.files.unicode_names import locale_hint
 from pipelines.files.words import counted
 
+FOLD = "fold_"
+"""What the name of a fold's folder begins with; its number from 1 follows."""
+
 
 @dataclass
 class Lists:
-    """The two lists and what to report about them."""
+    """The two lists, or those of each fold, and what to report about them."""
 
-    clips: dict[str, list[ListedClip]]
-    """Those of "training" and "validation"."""
+    clips: dict[str, dict[str, list[ListedClip]]]
+    """Those of "training" and "validation", by the folder of the two lists: "" or, with folds, "fold_1", ..."""
     classes: list[str]
     """Name of each class, in the order of the labels."""
     missing: list[Row]
@@ -39,6 +42,7 @@ def build_lists(
     keep_missing: bool = False,
     fraction: float = 0.2,
     seed: int = 0,
+    folds: Folds | None = None,
 ) -> Lists:
     """TSAM's lists of what was read.
 
@@ -49,6 +53,7 @@ def build_lists(
         classes: names in the order of the labels; empty: the order of the labels themselves.
         keep_missing: list clips without a file, too, under the name that the row gives.
         fraction, seed: see `draw_validation`, which is used where no row is for validation.
+        folds: split all rows for training and validation anew; see `draw_folds`.
 
     Raises:
         ListError: with every problem of the listing and of its rows.
@@ -56,6 +61,8 @@ def build_lists(
     problems = list(listing.problems)
     warnings: list[str] = []
     rows = _used(listing.rows, warnings)
+    if folds:
+        rows = [row._replace(split="training") for row in rows]
     names = list(classes or listing.classes or labels_in_order((row.label for row in rows), numbered=numbered))
     table = ClassTable(names, by_number=numbered and bool(classes))
     found: list[ListedClip] = []
@@ -88,9 +95,14 @@ def build_lists(
         problems += _empty_lists(rows, clips, media)
     if problems:
         raise ListError(problems)
-    if not clips["validation"]:
+    if not (clips["validation"] or folds):
         clips = draw_validation(clips["training"], fraction, seed, warnings)
-    return Lists(*_without_gaps(clips, names, warnings), missing, unusable, warnings)
+    clips, names = _without_gaps(clips, names, warnings)
+    parts = {"": clips}
+    if folds:
+        drawn = draw_folds(clips["training"], names, folds, seed, warnings)
+        parts = {f"{FOLD}{number}": part for number, part in enumerate(drawn, 1)}
+    return Lists(parts, names, missing, unusable, warnings)
 
 
 def _used(rows: list[Row], warnings: list[str]) -> list[Row]:
@@ -179,6 +191,6 @@ def _without_gaps(
         split: [clip._replace(label=number[clip.label]) for clip in clips[split] if clip.label in number]
         for split in TSAM_SPLITS
     }
-    if not renumbered["validation"]:
+    if clips["validation"] and not renumbered["validation"]:
         raise ListError(["no validation clip is of a class that has a training clip"])
     return renumbered, [names[label] for label in kept]

@@ -58,7 +58,7 @@ def test_what_is_written_can_be_read_and_says_the_same(nothing, listing):
     assert lists.classes == sorted(lists.classes)
     given_rows = {(row.name, row.label) for row in listing.rows if row.split != "test"}
     for split, entries in read.items():
-        assert [(entry.id, entry.label) for entry in entries] == [clip[:2] for clip in lists.clips[split]]
+        assert [(entry.id, entry.label) for entry in entries] == [clip[:2] for clip in lists.clips[""][split]]
         assert {(entry.id, lists.classes[entry.label]) for entry in entries} <= given_rows
     training = {row.name for row in listing.rows if row.split in ("", "training")}
     both = {entry.id for split in read.values() for entry in split}

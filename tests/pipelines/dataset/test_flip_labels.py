@@ -25,12 +25,12 @@ def test_names_and_numbers():
 @pytest.mark.parametrize(
     ("pairs", "names", "problem"),
     [
-        ([["swipe left", "swipe"]], NAMES, "[\"swipe left\", \"swipe\"]: there is no class 'swipe'; expected a name of"),
+        ([["swipe left", "swipe"]], NAMES, '["swipe left", "swipe"]: there is no class \'swipe\'; expected a name of'),
         ([["a", 1]], ("a", "a", "b", "c", "d"), "[\"a\", 1]: there is no class 'a'"),  # two have this name
         ([["0", "1"]], (), "there is no class '0'; expected a number, as there are no class_names"),
         ([[0, 5]], NAMES, "there is no class 5; expected a name of dataset.class_names, or a number below 5"),
         ([[-1, 0]], NAMES, "there is no class -1"),
-        ([[0, 1], ["swipe right", 2]], NAMES, '["swipe right", 2]: \'swipe right\' is in another pair, too'),
+        ([[0, 1], ["swipe right", 2]], NAMES, "[\"swipe right\", 2]: 'swipe right' is in another pair, too"),
         ([[0, 1], [1, 0]], NAMES, "[1, 0]: 1 is in another pair, too"),
         ([["wave", 2]], NAMES, "a class cannot change places with itself"),
     ],
