@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.helpers.processes import called
-from tsam_dali import evaluate, export, predict, train
+from tsam_dali import evaluate, export, folds, predict, train
 from tsam_dali.model import __main__ as model
 
 
@@ -15,6 +15,7 @@ from tsam_dali.model import __main__ as model
         (train, "--data --config --run_id --resume --fine_tune --validate --device --dry_run --check_gpu"),
         (evaluate, "--checkpoint --data --protocol --clips --crops --average --no_audio --output --set --batch_size"),
         (predict, "--checkpoint --topk --output --pictures --window --stride --explain --live --device"),
+        (folds, "--data --config --set --run_id --nproc_per_node"),
         (export, "--checkpoint --safetensors"),
         (model, "--data --config --set --num_class"),
     ],

@@ -28,8 +28,14 @@ def parser(program: str, description: str | None) -> argparse.ArgumentParser:
 
 def add_config_arguments(command: argparse.ArgumentParser) -> None:
     """--data, --config and --set, for `tsam_dali.config.load_config`."""
+    data = "JSON file of the data set (default: %(default)s)"
+    command.add_argument("--data", metavar="FILE", default=EXAMPLE_DATA, help=data)
+    add_settings_arguments(command)
+
+
+def add_settings_arguments(command: argparse.ArgumentParser) -> None:
+    """--config and --set."""
     add = command.add_argument
-    add("--data", metavar="FILE", default=EXAMPLE_DATA, help="JSON file of the data set (default: %(default)s)")
     add("--config", metavar="FILE", default=EXAMPLE_CONFIG, help="JSON file of the settings (default: %(default)s)")
     change = "change a setting, e.g. model.video_segments=16; may be repeated"
     add("--set", metavar="SECTION.KEY=VALUE", action="append", default=[], help=change)
