@@ -1,0 +1,52 @@
+"""Folds of any clips: each clip validated on once, groups whole, every class in every training list, or a refusal."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipelines.annotations.rows import Row
+from pipelines.annotations.split import Folds, ListedClip, draw_folds
+from pipelines.files.errors import ListError
+
+CLIPS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3)), min_size=1, max_size=40)  # group and label of each
+
+
+@settings(max_examples=200, deadline=None)
+@given(CLIPS, st.integers(2, 6), st.integers(0, 3))
+def test_any_groups_and_labels(clips, number, seed):
+    listed = [
+        ListedClip(f"g{group}_{i}", label, Row(f"list:{i + 1}", "", "")) for i, (group, label) in enumerate(clips)
+    ]
+    warnings: list[str] = []
+    try:
+        folds = draw_folds(listed, "abcd", Folds(number, "g[0-9]"), seed, warnings)
+    except ListError as error:
+        assert all(problem.startswith(("--folds", "fold ")) for problem in error.problems)
+        return
+    validated = Counter(clip.id for fold in folds for clip in fold["validation"])
+    assert len(folds) == number
+    assert validated == Counter(clip.id for clip in listed)
+    for place, fold in enumerate(folds, 1):
+        assert sorted(fold["training"] + fold["validation"]) == sorted(listed)
+        assert not {clip.id[:2] for clip in fold["training"]} & {clip.id[:2] for clip in fold["validation"]}
+        assert {clip.label for clip in fold["training"]} == {clip.label for clip in listed}
+        lacking = {clip.label for clip in listed} - {clip.label for clip in fold["validation"]}
+        told = [said for said in warnings if said.startswith(f"fold {place} validates without {len(lacking)} class")]
+        assert len(told) == (len(lacking) > 0)
+
+
+@pytest.mark.parametrize(
+    ("group", "clip", "found"),
+    [
+        ("speaker[0-9]+", "a/speaker12_take3", "speaker12"),
+        ("speaker([0-9]+)_(take)", "speaker12_take3", "12"),
+        ("^[^/]+", "session 1/clip", "session 1"),
+        ("(a)|b", "b", ""),  # brackets that find nothing
+        ("c", "b", ""),
+        ("", "a/b", "a/b"),
+    ],
+)
+def test_what_a_group_is(group, clip, found):
+    assert Folds(2, group).group_of(ListedClip(clip, 0, Row("", "", ""))) == found
