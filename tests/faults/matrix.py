@@ -130,6 +130,12 @@ thousands, generated: entries inside the folder, or an error of this file
     faults/test_lists.py::test_no_list_leads_out_of_the_folder
 thousands, generated: every broken line is named and no other
     pipelines/dataset/test_list_file.py::test_every_broken_line_is_named_and_no_other
+a fold without a class: an error where it could not be learned, before anything is written
+    tools/test_make_folds.py::test_a_fold_that_lacks_a_class
+a fold without a class: all folds are checked before the first is trained
+    tsam_dali/runs/test_folds.py::test_problems_of_all_folds_are_named_before_the_first_is_trained
+classes that change places: an error for unknown ones and those in two pairs
+    pipelines/dataset/test_flip_labels.py::test_pairs_that_are_none
 several at once: all of both lists are named together
     pipelines/dataset/test_load.py::test_mistakes_of_both_lists_are_named_together
 """,

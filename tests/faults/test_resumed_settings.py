@@ -67,6 +67,19 @@ def test_every_setting_that_decides_what_is_learned_is_compared():
         assert said == "" if is_free(name) else f"  {name}: " in said and "--force" in said, name
 
 
+def test_a_setting_that_an_earlier_version_did_not_have_is_at_its_default():
+    config = settings("training_param.freeze={}")
+    before = config.to_dict()
+    del before["training_param"]["sampling"], before["dataset"]["flip_labels"], before["pipeline"]
+    before["training_param"]["freeze"] = {"layer1": 5}
+    state = {"config": before, "lists": fingerprints(CLIPS)}
+    frozen = 'training_param.freeze={"layer1": 5}'
+    check_resume(state, settings(frozen), CLIPS)
+    for change in ("training_param.sampling=balanced", "dataset.flip_labels=[[0, 1]]", "pipeline.source=frames"):
+        with pytest.raises(ResumeError, match=rf"\n  {change.partition('=')[0]}: .* -> .*\nrestore them"):
+            check_resume(state, settings(frozen, change), CLIPS)
+
+
 def test_the_number_of_epochs_is_free_where_no_rate_depends_on_it(caplog):
     caplog.set_level(logging.INFO)
     for schedule, said in (

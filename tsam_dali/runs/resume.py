@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from pipelines.dataset.clips import Clip
+from pipelines.dataset.clips import Clip, Dataset
 from pipelines.files.words import counted
 from tsam_dali.config.load import Config
 from tsam_dali.distributed import of_all_ranks
@@ -44,7 +44,7 @@ def _fingerprint(clips: Sequence[Clip]) -> str:
 
 def check_resume(state: dict[str, Any], config: Config, clips: Mapping[str, Sequence[Clip]]) -> None:
     """Raise ResumeError with every setting and list that differs from those of the checkpoint `state`."""
-    before, now = state["config"], config.to_dict()
+    before, now = _completed(state["config"], Config(dataset=Dataset(data_dir="")).to_dict()), config.to_dict()
     changes = dict(_differences(before, now))
     if EPOCHS in changes and now["optimizer_param"]["schedule"] == "step":
         log.info("%s: %s; everything else is unchanged", EPOCHS, changes.pop(EPOCHS))
@@ -106,6 +106,14 @@ def _identity(state: dict[str, Any]) -> str:
     for tensor in state["model"].values():
         digest.update(tensor.contiguous().numpy())
     return f"step {state.get('step')}, SHA-256 of the weights {digest.hexdigest()[:16]}"
+
+
+def _completed(settings: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """Settings of an earlier version, with defaults for those that it did not have."""
+    return {
+        key: _completed(value, defaults[key]) if isinstance(value, dict) and key in defaults else value
+        for key, value in (defaults | settings).items()
+    }
 
 
 def _differences(before: Any, now: Any, name: str = "") -> Iterator[tuple[str, str]]:
