@@ -86,7 +86,7 @@ def build_loader(
     batch_size, seed, repeats = settings.batch_size, settings.seed, settings.repeats
     place = {"num_clips": len(clips), "rank": rank, "world": world}
     if split == "training":
-        classes = classes_of((clip.label for clip in clips), settings.sampling)
+        classes = classes_of(((clip.label,) for clip in clips), settings.sampling)
         order: Order = TrainingOrder(batch_size=batch_size, seed=seed, repeats=repeats, classes=classes, **place)
     else:
         size = rank_batch or max(1, batch_size // world)

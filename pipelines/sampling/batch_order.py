@@ -4,7 +4,7 @@ A step takes one global batch, the same whatever the number of ranks; each rank 
 over the epochs, so a position in training is one integer.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, NamedTuple, Protocol
@@ -82,9 +82,10 @@ class TrainingOrder:
 
 @dataclass(frozen=True, eq=False)
 class Classes:
-    """How often the clips of each class are to be seen."""
+    """The clips of each class, and how often they are to be seen. A clip with several labels is in several classes."""
 
-    labels: np.ndarray  # the class of each clip, int32 (clips,)
+    rows: np.ndarray  # of the clips, int32 (N,); N >= number of clips
+    labels: np.ndarray  # class of each of these, int32 (N,)
     sampling: Sampling  # not "all"
 
 
@@ -115,40 +116,45 @@ class EvaluationOrder:
         return Position(row, view=number % self.views)
 
 
-def classes_of(labels: Iterable[int], sampling: Sampling) -> Classes | None:
-    """The classes for an order; None where each clip is to come once."""
-    return None if sampling == "all" else Classes(np.fromiter(labels, np.int32), sampling)
+def classes_of(labels: Iterable[Sequence[int]], sampling: Sampling) -> Classes | None:
+    """The classes of all clips, each with one label or several, as one without would never be seen; None for "all"."""
+    if sampling == "all":
+        return None
+    pairs = ((row, label) for row, of_clip in enumerate(labels) for label in of_clip)
+    rows, classes = np.fromiter(pairs, np.dtype((np.int32, 2))).T
+    return Classes(rows, classes, sampling)
 
 
-def drawn_by_class(labels: np.ndarray, sampling: Sampling, clips: int, seed: int, epoch: int) -> np.ndarray:
+def drawn_by_class(classes: Classes, clips: int, seed: int, epoch: int) -> np.ndarray:
     """The clips of an epoch in order, int64 (clips, 2): row, and how often that row stood there before.
 
     Each class has its share of the epoch: the same for all (`balanced`), or in proportion to the square root of its
     number of clips. What is left when shares are rounded down goes to classes that are drawn anew for each epoch. A
     class with fewer clips than its share has each of them equally often, to within one; of a larger one the clips are
     drawn anew for each epoch, none twice. Example: `balanced`, 100 clips of a class and 3 of another, 103 clips: 51 or
-    52 of the 100, and each of the 3 clips 17 times, or one of them 18 times.
+    52 of the 100, and each of the 3 clips 17 times, or one of them 18 times. A clip with several labels can be drawn
+    for each of them.
     """
     rng = np.random.default_rng((seed, epoch))
-    present, counts = np.unique(labels, return_counts=True)
-    weights = np.ones(len(present)) if sampling == "balanced" else np.sqrt(counts)
+    _, counts = np.unique(classes.labels, return_counts=True)
+    weights = np.ones(len(counts)) if classes.sampling == "balanced" else np.sqrt(counts)
     shares = clips * weights / weights.sum()
     sizes = shares.astype(np.int64)
     left, rest = clips - sizes.sum(), shares - sizes
     if left:
-        sizes[rng.choice(len(present), left, replace=False, p=rest / rest.sum())] += 1
-    rows = np.argsort(labels, kind="stable")
-    drawn = [
-        _each_as_often(rng.permutation(members), size)
-        for members, size in zip(np.split(rows, counts.cumsum()[:-1]), sizes, strict=True)
-    ]
-    return rng.permutation(np.concatenate(drawn))
+        sizes[rng.choice(len(counts), left, replace=False, p=rest / rest.sum())] += 1
+    members = np.split(classes.rows[np.argsort(classes.labels, kind="stable")], counts.cumsum()[:-1])
+    drawn = [np.resize(rng.permutation(rows), size) for rows, size in zip(members, sizes, strict=True)]
+    order = rng.permutation(np.concatenate(drawn))
+    return np.stack((order, _times_before(order)), 1)
 
 
-def _each_as_often(rows: np.ndarray, size: int) -> np.ndarray:
-    """The rows over and over until there are `size`: int64 (size, 2), as in `drawn_by_class`."""
-    times, places = np.divmod(np.arange(size), len(rows))
-    return np.stack((rows[places], times), 1)
+def _times_before(values: np.ndarray) -> np.ndarray:
+    """How often each value stands before: 5 3 5 5 gives 0 0 1 2."""
+    by_value = np.argsort(values, kind="stable")
+    times = np.empty_like(by_value)
+    times[by_value] = np.arange(len(values)) - np.searchsorted(values[by_value], values[by_value])
+    return times
 
 
 @lru_cache(maxsize=2)
@@ -158,4 +164,4 @@ def _epoch_order(num_clips: int, seed: int, epoch: int) -> np.ndarray:
 
 @lru_cache(maxsize=2)
 def _drawn_by_class(classes: Classes, clips: int, seed: int, epoch: int) -> np.ndarray:
-    return drawn_by_class(classes.labels, classes.sampling, clips, seed, epoch)
+    return drawn_by_class(classes, clips, seed, epoch)

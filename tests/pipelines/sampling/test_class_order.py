@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.sampling.batch_order import Classes, TrainingOrder, drawn_by_class
+from pipelines.sampling.batch_order import TrainingOrder, classes_of, drawn_by_class
 
 SIZES = {0: 200, 1: 30, 2: 7, 3: 1}  # clips of each class
 LABELS = np.random.default_rng(5).permutation(np.repeat(list(SIZES), list(SIZES.values()))).astype(np.int32)
 
 
 def order(sampling="balanced", **options):
-    classes = Classes(LABELS, sampling)
+    classes = classes_of(((label,) for label in LABELS), sampling)
     return TrainingOrder(num_clips=len(LABELS), batch_size=12, seed=7, classes=classes, **options)
 
 
@@ -87,8 +87,8 @@ def test_epochs_differ_and_show_all_clips_in_time():
 )
 def test_any_labels(labels, sampling, clips, epoch):
     """Shares are exact to within one clip, also of classes without a clip, or more classes than clips are drawn."""
-    labels = np.array(labels, np.int32)
-    drawn = drawn_by_class(labels, sampling, clips, 3, epoch)
+    drawn = drawn_by_class(classes_of(((label,) for label in labels), sampling), clips, 3, epoch)
+    labels = np.array(labels)
     assert drawn.shape == (clips, 2)
     sizes, found = Counter(labels.tolist()), Counter(labels[drawn[:, 0]].tolist())
     weights = {label: 1 if sampling == "balanced" else size**0.5 for label, size in sizes.items()}
@@ -99,3 +99,14 @@ def test_any_labels(labels, sampling, clips, epoch):
         of_class = [times[row] for row in np.flatnonzero(labels == label).tolist()]
         assert max(of_class) - min(of_class) <= 1
     assert len(np.unique(drawn, axis=0)) == clips
+
+
+def test_each_of_several_labels():
+    """30 clips are drawn for each label; the one clip with both can be drawn for either."""
+    labels = [[0]] * 50 + [[0, 1]] + [[1]] * 4
+    drawn = drawn_by_class(classes_of(labels, "balanced"), 60, 3, 0)
+    times = Counter(drawn[:, 0].tolist())
+    assert {times[row] for row in range(51, 55)} == {6}
+    assert times[50] in (6, 7)
+    assert sum(times[row] for row in range(50)) == 60 - 24 - times[50]
+    assert len(np.unique(drawn, axis=0)) == 60
