@@ -1,12 +1,17 @@
 """dataset.flip_labels: which classes change places in a mirrored clip, what is refused, and when it is asked for."""
 
+import argparse
+
 import pytest
 
 from pipelines.dataset.flip_labels import flipped_labels, seen_labels, warn_of_sides
 from pipelines.dataset.load import DataError, load_data
 from pipelines.files.errors import ListError
 from tests.helpers.media import write_video
-from tsam_dali.config.load import ConfigError, config_from_dict
+from tests.helpers.processes import ROOT
+from tsam_dali.cli.common import EXAMPLE_CONFIG
+from tsam_dali.config.load import ConfigError, config_from_dict, load_config
+from tsam_dali.train import prepare_data
 
 NAMES = ("swipe left", "swipe right", "wave", "push, left to right", "push, right to left")
 
@@ -93,3 +98,18 @@ def test_other_names_do_not_ask(caplog):
     warn_of_sides(dataset([], ("bright light", "eating leftovers", "copyright", "outright", "cleft")))
     warn_of_sides(dataset([], ()))
     assert not caplog.messages
+
+
+def test_a_training_that_mirrors_asks_for_it(example, caplog):
+    for flip, flip_labels, asks in ((True, "[]", True), (True, "[[0, 2], [1, 3]]", False), (False, "[]", False)):
+        name = "data_augmentation.video_augmentation.RandomHorizontalFlip"
+        config = load_config(
+            example / "data.json",
+            ROOT / EXAMPLE_CONFIG,
+            [f"{name}={str(flip).lower()}", f"dataset.flip_labels={flip_labels}", "model.audio_segments=0"],
+        )
+        caplog.clear()
+        prepare_data(argparse.Namespace(), config)
+        asked = [said for said in caplog.messages if "left or right" in said]
+        assert len(asked) == asks
+        assert not asks or '[["left high", "right high"], ["left low", "right low"]]' in asked[0]
