@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 
-from pipelines.dataset.list_file import listed_ids
+from pipelines.dataset.list_file import listed_ids, read_lists
 from pipelines.dataset.media_files import find_videos, video_ids
 from pipelines.dataset.video_index import INDEX_NAME, index_videos
 from pipelines.decode.nvdec import why_not_nvdec
@@ -57,6 +57,7 @@ def main() -> None:
             list(files),
             args.workers,
             checked="decoded" if args.decode else "demuxed",
+            clock=not args.all and any(entries.ends for entries in read_lists(dataset).values()),
             limits=Limits(args.timeout, args.memory),
             again=("unreadable", *FAULTS),
             shard=args.shard,

@@ -2,6 +2,10 @@
 
 Formats (--format; recognised where it is clear what a list is):
   kinetics      csv with label,youtube_id,time_start,time_end,split; clips are called {id}_{start:06d}_{end:06d}
+  kinetics_uncut  the same, but the videos are whole: youtube_id.mp4
+  vggsound      csv of youtube_id,start,label,train or test: ten seconds each; test is for validation
+  activitynet   json with a database of videos, v_ID.mp4 or ID.mp4, and their segments
+  charades      csv whose column actions holds `c092 11.90 21.20;...`
   something_v1  csv of id;label
   something_v2  json of {id, template}; the brackets of a template are dropped
   ucf101        Class/v_x.avi 1: a list beside classInd.txt, or the folder of the lists (--fold)
@@ -11,6 +15,7 @@ Formats (--format; recognised where it is clear what a list is):
   tsm           path n_frames label, as in TSM; with --frames, or videos of the same names
   folder        a folder <class>/*.mp4, or train/<class>/*.mp4 and val/<class>/*.mp4
 
+Lists of uncut Kinetics, VGGSound, ActivityNet and Charades give pieces of files: ID START END label, in seconds.
 Kinetics, Something-Something, UCF101 and HMDB51 name each clip once: its file may lie in any folder below --videos, and
 its id includes the folders. The paths of the other formats are relative to --videos (--strip cuts what comes before).
 Without a validation list, one is drawn from the training clips, in proportion from each class. With --folds all clips
@@ -51,6 +56,10 @@ EXAMPLES = """examples:
       --frames data/sth_v1/frames --out data/sth_v1
   python tools/make_lists.py train.json validation.json --classes labels.json \\
       --videos data/sth_v2/videos --out data/sth_v2
+  python tools/make_lists.py vggsound.csv --videos data/vggsound/videos --out data/vggsound
+  python tools/make_lists.py activity_net.v1-3.min.json --videos data/anet/videos --out data/anet
+  python tools/make_lists.py Charades_v1_train.csv Charades_v1_test.csv \\
+      --videos data/charades/videos --out data/charades
   python tools/make_lists.py ucfTrainTestlist --fold 1 --videos data/UCF-101 --out data/ucf101
   python tools/make_lists.py testTrainMulti_7030_splits --fold 1 --videos data/hmdb51/videos --out data/hmdb51
   python tools/make_lists.py train.csv val.csv --format paths --delimiter , --strip /datasets/k400 \\
@@ -131,7 +140,7 @@ def _add_arguments(command: argparse.ArgumentParser) -> None:
     add("--folds", metavar="N", type=_folds, help=folds)
     group = (
         "what the clips of a person or recording share: a regular expression that is looked for in each id; clips with "
-        "the same find, or the same find in its first brackets, are in one fold (default: clips have nothing in common)"
+        "the same find, or the same find in its first brackets, are in one fold (default: pieces of a file share it)"
     )
     add("--group", metavar="REGEX", default="", help=group)
     seed = "seed of a draw: the same seed and clips give the same lists (default: %(default)s)"

@@ -8,7 +8,8 @@ from pipelines.annotations.classes import ClassTable, labels_in_order
 from pipelines.annotations.media import MediaFolder
 from pipelines.annotations.rows import Listing, Row
 from pipelines.annotations.split import TSAM_SPLITS, Folds, ListedClip, draw_folds, draw_validation
-from pipelines.dataset.list_line import id_problem
+from pipelines.dataset.list_line import WHOLE, id_problem
+from pipelines.dataset.list_line import clip_id as clip_id_of
 from pipelines.files.errors import ListError
 from pipelines.files.unicode_names import locale_hint
 from pipelines.files.words import counted
@@ -85,7 +86,7 @@ def build_lists(
         if clip_id is None:
             missing.append(row)
         if clip_id or keep_missing:
-            found.append(ListedClip(name, label, row))
+            found.append(ListedClip(clip_id_of(name, row.start, row.end), label, row))
     odd = [clip.id for clip in found if locale_hint(clip.id)]
     if odd:
         hold = counted(len(odd), "name holds", "names hold")
@@ -96,6 +97,8 @@ def build_lists(
     if problems:
         raise ListError(problems)
     if not (clips["validation"] or folds):
+        if any(clip.row.end != WHOLE for clip in clips["training"]):
+            warnings.append("pieces of one file may be drawn for both lists: validation scores may be too high")
         clips = draw_validation(clips["training"], fraction, seed, warnings)
     clips, names = _without_gaps(clips, names, warnings)
     parts = {"": clips}

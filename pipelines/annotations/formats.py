@@ -11,12 +11,20 @@ from pipelines.annotations.published import (
     KINETICS_COLUMNS,
     UCF101_CLASSES,
     read_hmdb51,
+    read_json,
     read_kinetics,
     read_something_v1,
     read_something_v2,
     read_ucf101,
 )
 from pipelines.annotations.rows import Listing
+from pipelines.annotations.timed import (
+    CHARADES_COLUMNS,
+    read_activitynet,
+    read_charades,
+    read_uncut_kinetics,
+    read_vggsound,
+)
 from pipelines.files.errors import ListError
 from pipelines.files.formats import ENDING_PATTERN
 from pipelines.files.text import NOT_UTF8, text_lines
@@ -41,6 +49,10 @@ class Format(NamedTuple):
 
 FORMATS = {
     "kinetics": Format(lambda source: read_kinetics(source.path), by_name=True),
+    "kinetics_uncut": Format(lambda source: read_uncut_kinetics(source.path), by_name=True),
+    "vggsound": Format(lambda source: read_vggsound(source.path), by_name=True),
+    "activitynet": Format(lambda source: read_activitynet(source.path, source.media), by_name=True),
+    "charades": Format(lambda source: read_charades(source.path), by_name=True),
     "something_v1": Format(lambda source: read_something_v1(source.path), by_name=True),
     "something_v2": Format(lambda source: read_something_v2(source.path), by_name=True),
     "ucf101": Format(lambda source: read_ucf101(source.path, source.fold), by_name=True),
@@ -63,7 +75,8 @@ def recognise(path: Path, class_names: Sequence[str] = ()) -> str:
             return "ucf101"
         return "hmdb51" if any(path.glob("*_test_split?.txt")) else "folder"
     if path.suffix.lower() == ".json":
-        return "something_v2"
+        content = read_json(path)
+        return "activitynet" if isinstance(content, dict) and "database" in content else "something_v2"
     texts = list(text_lines(path))
     lines = [text for _, text in texts if text and not text.startswith("#")][:100]
     if not lines:
@@ -71,6 +84,10 @@ def recognise(path: Path, class_names: Sequence[str] = ()) -> str:
         raise ListError(bad or [f"{path}: the list is empty"])
     if set(KINETICS_COLUMNS[1:]) <= {cell.strip(' "').lower() for cell in lines[0].split(",")}:
         return "kinetics"
+    if set(CHARADES_COLUMNS) <= {cell.strip(' "').lower() for cell in lines[0].split(",")}:
+        return "charades"
+    if all(re.fullmatch(r"[\w-]{11},\d+,.+,(train|test)", line, re.ASCII) for line in lines):
+        return "vggsound"
     if path.with_name(UCF101_CLASSES).exists():
         return "ucf101"
     if is_header(lines[0], class_names):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from pipelines.dataset.list_line import WHOLE
 from pipelines.files.formats import demuxer_of
 from pipelines.files.text import NOT_UTF8, text_lines
 from pipelines.files.unicode_names import same_form
@@ -26,6 +27,8 @@ class Row(NamedTuple):
     name: str  # file or folder name, perhaps with folders, without a known video ending
     label: str  # name or number of its class
     split: str = ""  # "training", "validation", another one that stays out, or "" where the list does not say
+    start: float = 0.0  # seconds, of a piece of a file
+    end: float = WHOLE
 
 
 @dataclass

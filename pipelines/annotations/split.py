@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from pipelines.annotations.rows import Row
+from pipelines.dataset.list_line import file_of
 from pipelines.files.errors import ListError
 from pipelines.files.words import counted, first_of
 
@@ -25,11 +26,13 @@ class Folds(NamedTuple):
     """How clips are split for a cross-validation."""
 
     number: int
-    group: str = ""  # expression that finds in an id what its clip shares with others; "": clips share nothing
+    group: str = ""  # expression that finds in an id what its clip shares with others; "": the pieces of a file
 
     def group_of(self, clip: ListedClip) -> str:
         """What the first brackets of the expression find, or all of it if it has none; "" where it finds nothing."""
-        found = re.search(self.group or ".*", clip.id)
+        if not self.group:
+            return file_of(clip.id, clip.row.end)
+        found = re.search(self.group, clip.id)
         return (found[min(1, found.re.groups)] or "") if found else ""
 
 

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from pipelines.annotations.media import MediaFolder
 from pipelines.annotations.rows import Row
 from pipelines.annotations.split import ListedClip
 from pipelines.dataset.clips import Dataset
-from pipelines.dataset.list_line import list_header
+from pipelines.dataset.list_line import WHOLE, list_header
 from pipelines.files.atomic import temporary_path
 from pipelines.files.errors import ListError
 
@@ -70,9 +70,10 @@ def _write_all(out: Path, texts: Mapping[str, str]) -> None:
             os.replace(path, out / file)
 
 
-def _list_text(clips: Iterable[ListedClip]) -> str:
+def _list_text(clips: Sequence[ListedClip]) -> str:
     text = [f"{clip.id} {clip.label}" for clip in clips]
-    return list_header(text) + "".join(f"{line}\n" for line in text)
+    header = list_header(text, pieces=any(clip.row.end != WHOLE for clip in clips))
+    return header + "".join(f"{line}\n" for line in text)
 
 
 def _missing_line(row: Row) -> str:

@@ -1,6 +1,8 @@
 """An audio track on the clock of its file: every sample at its time, and silence where nothing was recorded."""
 
+import re
 from collections import deque
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -12,6 +14,16 @@ drift. What comes so early or late still follows what was before."""
 RESTART = 1.0
 """Seconds. Audio that is said to begin so long before the end of what has come is no overlap, but a clock that was
 reset: the rest is joined."""
+
+
+BEGINS = "begins at {} s of the original"
+"""Description in the file of a training copy whose clock begins later than that of its original."""
+
+
+def copy_start(metadata: Mapping[str, str]) -> float:
+    """When a file begins on the clock of its original, in seconds; 0 where it is no copy of one that begins later."""
+    found = re.fullmatch(BEGINS.format(r"(-?[0-9.]+)"), metadata.get("description", ""))
+    return float(found[1]) if found else 0.0
 
 
 class Tape:
@@ -51,10 +63,26 @@ class Tape:
 
     def cut(self, start: float, end: float) -> np.ndarray:
         """What is played from `start` to `end`, as far as it is not forgotten: float32 (channels, samples)."""
-        first, stop = round(start * self.rate), round(end * self.rate)
+        return self._cut(round(start * self.rate), round(end * self.rate))
+
+    def _cut(self, first: int, stop: int) -> np.ndarray:
+        """The samples with these numbers from time 0."""
         played = np.zeros((self._channels, max(0, stop - first)), np.float32)
         for at, samples in self._pieces:
             begin, finish = max(at, first), min(at + samples.shape[1], stop)
             if begin < finish:
                 played[:, begin - first : finish - first] = samples[:, begin - at : finish - at]
         return played
+
+    def recorded(self, start: float, end: float) -> np.ndarray:
+        """The same, but without less than TOLERANCE of silence at an end where nothing was recorded; no samples where
+        there is nothing but such silence."""
+        first, stop = round(start * self.rate), round(end * self.rate)
+        inside = [(at, at + samples.shape[1]) for at, samples in self._pieces]
+        inside = [(at, to) for at, to in inside if at < stop and to > first]
+        if not inside:
+            return np.empty((self._channels, 0), np.float32)
+        begin, finish = max(inside[0][0], first), min(inside[-1][1], stop)
+        short = TOLERANCE * self.rate
+        begin, finish = begin if begin - first < short else first, finish if stop - finish < short else stop
+        return self._cut(begin, finish)

@@ -21,18 +21,24 @@ class FileAudio:
 
     options: AudioImage
 
-    def spectrogram(self, path: str, audio_segments: int, cut: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
+    def spectrogram(
+        self,
+        path: str,
+        audio_segments: int,
+        cut: tuple[float, float] = (0.0, 0.0),
+        part: tuple[float, float] | None = None,
+    ) -> np.ndarray:
         """The spectrograms of a video's own audio, float32 (A, 3, H, W); silence where it has none.
 
         Args:
             path: the file.
             audio_segments: 1 for the first channel, 2 for left and right.
-            cut: of training; of a file all audio is used.
+            cut, part: of training, and of a piece; of a file all audio is used.
 
         Raises:
             pipelines.audio.read.AudioError: the audio cannot be read.
         """
-        if cut != (0.0, 0.0):
+        if cut != (0.0, 0.0) or part:
             raise ValueError(f"cut {cut}: expected none, as all audio of a file is used")
         with long_audio(audio_pieces(path), audio_segments) as audio:
             if audio is None:

@@ -107,7 +107,7 @@ def load_columns(path: Path, settings: str, channels: int = CHANNELS) -> Columns
             if any((channel.get_dtype(), len(channel.get_shape())) != ("U8", 1) for channel in slices):
                 raise PackingError("holds arrays that are no log-mel columns")
             packed = [channel[:] for channel in slices]
-        return Columns(_unpacked(packed, lengths, settings), rate, samples)
+        return Columns(unpacked_columns(packed, lengths, settings), rate, samples)
     except MelError:
         raise
     except FileNotFoundError as error:
@@ -118,7 +118,7 @@ def load_columns(path: Path, settings: str, channels: int = CHANNELS) -> Columns
         raise MelError(f"{path}: is damaged or cannot be read ({error}); delete it and {remedy}") from error
 
 
-def _unpacked(packed: Sequence[np.ndarray], lengths: Sequence[int], settings: str) -> list[np.ndarray]:
+def unpacked_columns(packed: Sequence[np.ndarray], lengths: Sequence[int], settings: str) -> list[np.ndarray]:
     """Of each window float32 (channels, n_mels, columns)."""
     n_mels, number = int(settings.partition(" mels,")[0].split()[-1]), sum(lengths)
     if not packed or len(lengths) != 3 or min(lengths) < 1:

@@ -1,7 +1,7 @@
 """The log-mel store as training uses it: checked once at the start, then read clip by clip."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +10,7 @@ import numpy as np
 
 from pipelines.audio.log_mel import AudioImage, silent_spectrogram, spectrogram
 from pipelines.audio.mel_file import columns_path, fingerprint, load_columns
+from pipelines.audio.mel_pieces import Part, Wanted, load_piece, pieces_name, pieces_state, read_pieces, silent_parts
 from pipelines.audio.mel_records import Record, read_summary, state
 from pipelines.files.storage import State
 from pipelines.files.words import counted, first_of
@@ -49,7 +50,9 @@ class MelStore:
     folder: Path
     options: AudioImage
 
-    def spectrogram(self, name: str, audio_segments: int, cut: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
+    def spectrogram(
+        self, name: str, audio_segments: int, cut: tuple[float, float] = (0.0, 0.0), part: Part | None = None
+    ) -> np.ndarray:
         """The spectrograms of a clip, float32 (A, 3, H, W), as `log_mel.spectrogram` makes them; those of silence for a
         silent clip.
 
@@ -57,11 +60,16 @@ class MelStore:
             name: of its audio in the store, see `check`.
             audio_segments: 1 for the first channel, 2 for left and right.
             cut: seconds left out at the start and at the end.
+            part: of a piece of a file; `name` is then of all pieces of the file.
 
         Raises:
             pipelines.audio.mel_file.MelError: the file is missing, damaged or made with other settings.
         """
-        columns = load_columns(columns_path(self.folder, name), fingerprint(self.options), audio_segments)
+        path, settings = columns_path(self.folder, name), fingerprint(self.options)
+        if part:
+            columns = load_piece(path, settings, part, audio_segments)
+        else:
+            columns = load_columns(path, settings, audio_segments)
         if columns is None:
             return silent_spectrogram(self.options, audio_segments)
         return spectrogram(columns, self.options, audio_segments, cut)
@@ -82,13 +90,39 @@ class MelStore:
             if record:
                 deciding[clip_id] = record
 
-        problems = []
-        for kind, (one, several, text) in _PROBLEMS.items():
-            if ids := clips[kind]:
-                if kind == "other settings":
-                    text = text.format(found=deciding[ids[0]].fingerprint, settings=settings)
-                these = counted(len(ids), f"clip {one}", f"clips {several}")
-                problems.append(f"{self.folder}: {these} {text} (clips: {', '.join(first_of(ids, 5))})")
+        problems = self._problems(clips, {clip_id: record.fingerprint for clip_id, record in deciding.items()})
         failed = {clip_id: deciding[clip_id].reason for clip_id in clips["failed"]}
         stored = {clip_id: deciding[clip_id].name for clip_id in clips["ok"]} | dict.fromkeys(clips["silent"], "")
         return Findings(problems, stored, failed)
+
+    def check_pieces(self, states: Mapping[str, Sequence[State]], wanted: Wanted, audio_segments: int = 1) -> Findings:
+        """The same of pieces of files; `stored` holds the names in the store of the files, `failed` files.
+
+        Args:
+            states, audio_segments: as for `check`, of the files.
+            wanted: the pieces of each file that will be asked for.
+        """
+        records, settings = read_pieces(self.folder), fingerprint(self.options)
+        files: dict[str, list[str]] = defaultdict(list)
+        for file_id, found in states.items():
+            kind = pieces_state(records.get(file_id), found, self.folder, settings, audio_segments, wanted[file_id])
+            files[kind].append(file_id)
+        problems = self._problems(files, {file_id: record.fingerprint for file_id, record in records.items()})
+        failed = {file_id: records[file_id].reason for file_id in files["failed"]}
+        return Findings(problems, {file_id: pieces_name(file_id) for file_id in files["ok"]}, failed)
+
+    def silent(self, file_ids: Collection[str]) -> dict[str, set[Part]]:
+        """The pieces of some files in which nothing was recorded."""
+        records = read_pieces(self.folder)
+        return {file_id: silent_parts(records[file_id]) for file_id in file_ids}
+
+    def _problems(self, clips: Mapping[str, Sequence[str]], made_with: Mapping[str, str]) -> list[str]:
+        """A line of text for each kind of state that needs a remedy."""
+        problems = []
+        for kind, (one, several, text) in _PROBLEMS.items():
+            if ids := clips.get(kind):
+                if kind == "other settings":
+                    text = text.format(found=made_with[ids[0]], settings=fingerprint(self.options))
+                these = counted(len(ids), f"clip {one}", f"clips {several}")
+                problems.append(f"{self.folder}: {these} {text} (clips: {', '.join(first_of(ids, 5))})")
+        return problems

@@ -10,6 +10,7 @@ import av
 import numpy as np
 import soundfile
 
+from pipelines.audio.clock import copy_start
 from pipelines.audio.decode import AudioError, Piece, audio_stream, decoded_pieces
 from pipelines.files.formats import ENDINGS, demuxer_of
 from pipelines.files.storage import is_remote, open_remote
@@ -48,9 +49,9 @@ def read_audio(path: str | Path) -> tuple[np.ndarray, int]:
     return audio, rate
 
 
-def audio_pieces(path: str | Path) -> Iterator[Piece]:
+def audio_pieces(path: str | Path, of_original: bool = False) -> Iterator[Piece]:
     """The audio of a video as `read_audio` gives it, piece by piece, with the times at which it is played; none where
-    there is no audio.
+    there is no audio. With `of_original` the times in a training copy are those of its original.
 
     Raises:
         AudioError: naming the file and the reason.
@@ -58,8 +59,9 @@ def audio_pieces(path: str | Path) -> Iterator[Piece]:
     try:
         with _open(path) as container:
             stream = audio_stream(path, container)
-            if stream is not None:
-                yield from decoded_pieces(container, stream)
+            later = copy_start(container.metadata) if of_original else 0.0
+            for piece in decoded_pieces(container, stream) if stream is not None else ():
+                yield piece if piece.time is None else piece._replace(time=piece.time + later)
     except av.FFmpegError as error:
         raise AudioError(f"{path}: the audio cannot be read ({_reason(error)})") from error
 

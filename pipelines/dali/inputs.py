@@ -12,6 +12,8 @@ import numpy as np
 
 from pipelines.dataset.clips import Clip
 from pipelines.dataset.config import LoaderConfig
+from pipelines.dataset.list_line import WHOLE
+from pipelines.dataset.video_index import packet_tables
 from pipelines.decode.container import VideoError, damaged
 from pipelines.decode.demux import check_range
 from pipelines.decode.frame_folder import read_frames
@@ -19,6 +21,7 @@ from pipelines.decode.frames import decode_crop, shown_size
 from pipelines.decode.jpeg import black_jpeg
 from pipelines.decode.nvdec import check_for_nvdec
 from pipelines.decode.orientation import Orientation, orientation
+from pipelines.decode.packet_table import Tables
 from pipelines.decode.reader import VideoReader
 from pipelines.decode.remux import black_file, black_video, remux
 from pipelines.sampling.plan import Plan
@@ -31,10 +34,12 @@ class DecodedVideo:
     """Frames uint8 (S, H, W, 3), decoded and cropped by the worker; their numbers."""
 
     one_file: bool = False  # all clips are parts of one file, as the windows of a long video: its packets are read once
+    tables: Tables | None = None  # where the packets of files with pieces lie
 
     def read(self, clip: Clip, plan: Plan, together: Collection[int] = ()) -> Arrays:
         size = clip.height, clip.width
-        return decode_crop(clip.path, plan.frames, size, plan.crop, together, self.one_file), plan.frames
+        table = self.tables.of(clip.path) if self.tables and clip.end != WHOLE else ""
+        return decode_crop(clip.path, plan.frames, size, plan.crop, together, self.one_file, table), plan.frames
 
     def black(self, num_segments: int) -> Arrays:
         return np.zeros((num_segments, 1, 1, 3), np.uint8), np.zeros(num_segments, np.int32)
@@ -94,7 +99,8 @@ def choose_input(config: LoaderConfig, clips: Sequence[Clip], on_gpu: bool) -> V
     if config.pipeline.source == "frames":
         return JpegFrames(config.dataset.frames_tmpl, nvjpeg=decode == "gpu")
     if decode in ("cpu", "auto"):  # the latter, where nobody has chosen
-        return DecodedVideo(one_file=len(clips) > 1 and all(clip.path == clips[0].path for clip in clips))
+        one_file = len(clips) > 1 and all(clip.path == clips[0].path for clip in clips)
+        return DecodedVideo(one_file, packet_tables(config.dataset))
     return PrunedVideo(on_gpu) if decode == "gpu" else WholeVideo(black_file(), on_gpu)
 
 

@@ -14,6 +14,7 @@ from pipelines.audio.log_mel import silent_spectrogram
 from pipelines.audio.mel_store import MelStore
 from pipelines.dali.inputs import VideoInput
 from pipelines.dataset.clips import Clip
+from pipelines.dataset.list_line import WHOLE
 from pipelines.parallel.processes import serve_parent
 from pipelines.sampling import plan as sampling
 from pipelines.sampling.batch_order import Order, Position
@@ -96,7 +97,8 @@ class ClipSource:
             plan = sampling.training_plan(*shape, self.video, self.audio, **draws)
         else:
             plan = self.views.plan(*shape, seed=self.seed, row=position.row, view=position.view)
-        return plan._replace(crop=sampling.undisplayed(plan.crop, displayed, size))
+        crop = sampling.undisplayed(plan.crop, displayed, size)
+        return plan._replace(frames=clip.first + plan.frames, crop=crop)
 
     def _read(self, position: Position) -> Sample:
         clip, plan = self.clips[position.row], self.plan(position)
@@ -115,7 +117,8 @@ class ClipSource:
     def _audio(self, clip: Clip, plan: sampling.Plan) -> np.ndarray:
         if not clip.audio or not self.audio_segments:
             return silent_spectrogram(self.mels.options, self.audio_segments)
-        return self.mels.spectrogram(clip.audio, self.audio_segments, plan.audio_cut)
+        part = None if clip.end == WHOLE else (clip.start, clip.end)
+        return self.mels.spectrogram(clip.audio, self.audio_segments, plan.audio_cut, part)
 
     def _black(self, position: Position, reason: str) -> Sample:
         video, frames = self.video_input.black(self.num_segments)

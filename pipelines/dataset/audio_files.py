@@ -1,9 +1,12 @@
 """Where the audio of each clip comes from."""
 
 import os
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from pipelines.audio.mel_pieces import Part
+from pipelines.audio.mel_store import Findings, MelStore
 from pipelines.dataset.clips import Dataset
 from pipelines.dataset.media_files import find_video
 from pipelines.files import storage
@@ -72,3 +75,44 @@ def audio_states(
         except ListError as error:
             missing[clip_id] = str(error)
     return source_states(dataset, sources), missing
+
+
+def stored_audio(
+    dataset: Dataset,
+    store: MelStore,
+    videos: Mapping[str, str | Path | None],
+    clips: Iterable[tuple[str, str, Part | None]],
+    audio_segments: int,
+) -> Findings:
+    """What the log-mel store has of some clips, by their ids; see `MelStore.check`.
+
+    Args:
+        dataset: where the files lie.
+        store: that of the data set.
+        videos: the video of each file's id; see `audio_states`.
+        clips: of each its id, that of its file, and the piece of the file that it is.
+        audio_segments: how many channels will be asked for.
+    """
+    states, missing = audio_states(dataset, videos)
+    failed: dict[str, str] = {}
+    wholes, pieces, wanted = {}, [], defaultdict(list)
+    for clip_id, file, part in clips:
+        if file in missing:
+            failed[clip_id] = missing[file]
+        elif part:
+            pieces.append((clip_id, file, part))
+            wanted[file].append(part)
+        else:
+            wholes[clip_id] = states[file]
+    problems, stored, reasons = store.check(wholes, audio_segments)
+    failed = reasons | failed
+    if pieces:
+        found = store.check_pieces({file: states[file] for file in wanted}, wanted, audio_segments)
+        silent = store.silent(found.stored)
+        problems = problems + found.problems
+        for clip_id, file, part in pieces:
+            if file in found.stored:
+                stored[clip_id] = "" if part in silent[file] else found.stored[file]
+            elif file in found.failed:
+                failed[clip_id] = found.failed[file]
+    return Findings(problems, stored, failed)

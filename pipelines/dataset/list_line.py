@@ -39,8 +39,10 @@ def file_of(clip: str, end: float) -> str:
     return clip if end == WHOLE else clip.rsplit(" ", 2)[0]
 
 
-def list_header(lines: Iterable[str]) -> str:
-    """The line that a list of whole files must begin with, where ids end in numbers; empty elsewhere."""
+def list_header(lines: Iterable[str], pieces: bool) -> str:
+    """The line that a list begins with: of pieces, or of whole files where ids end in numbers; empty elsewhere."""
+    if pieces:
+        return "id start end label\n"
     return "id label\n" if any(map(_LIKE_PIECE.fullmatch, lines)) else ""
 
 

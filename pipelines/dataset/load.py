@@ -9,16 +9,16 @@ from typing import NamedTuple
 import numpy as np
 
 from pipelines.audio.mel_store import MelStore
-from pipelines.dataset.audio_files import audio_states
+from pipelines.dataset.audio_files import stored_audio
 from pipelines.dataset.clip_columns import Clips
 from pipelines.dataset.clips import Dataset
 from pipelines.dataset.config import LoaderConfig
 from pipelines.dataset.flip_labels import flipped_labels
 from pipelines.dataset.frame_index import frame_facts
-from pipelines.dataset.index_file import Facts
-from pipelines.dataset.list_file import SPLITS, Entries, check_labels, read_lists
+from pipelines.dataset.index_file import Facts, PieceFacts
+from pipelines.dataset.list_file import SPLITS, Entries, Entry, check_labels, read_lists
 from pipelines.dataset.tsam_names import explain_cut_names
-from pipelines.dataset.video_index import video_facts
+from pipelines.dataset.video_index import piece_facts, video_facts
 from pipelines.files.errors import InputError, ListError
 from pipelines.files.storage import is_remote, location
 from pipelines.files.unicode_names import name_hint
@@ -89,7 +89,7 @@ def load_data(config: LoaderConfig, splits: Sequence[str]) -> Loaded:
     ids = list(row_of)
     del row_of
     try:
-        facts = INDEXES[source](dataset, ids, workers=len(os.sched_getaffinity(0)))
+        files, facts = _facts(config, ids, lists)
     except InputError as error:
         raise DataError([*problems, *first_of(error.problems, MOST_SHOWN)]) from None
     for split in splits:
@@ -99,7 +99,7 @@ def load_data(config: LoaderConfig, splits: Sequence[str]) -> Loaded:
     reasons = {ids[row]: record["reason"] for row, record in facts.faulty.items()}
     audio: dict[str, str] = {}
     if config.model.audio_segments:
-        found, audio, without_audio = _choose_audio(config, ids, facts, kept)
+        found, audio, without_audio = _choose_audio(config, ids, files, facts, kept)
         problems, reasons = problems + found, reasons | without_audio
     if problems:
         raise DataError(problems)
@@ -115,10 +115,39 @@ def load_data(config: LoaderConfig, splits: Sequence[str]) -> Loaded:
         labels[rows[split]] = lists[split].labels
         _warn_of_lost_classes(split, lists[split].labels, labels[kept[split]], dataset.class_names)
         texts = (
-            (ids[row], begin + ids[row] + facts.endings[row], audio.get(ids[row], "")) for row in kept[split].tolist()
+            (ids[row], begin + files[row] + facts.endings[row], audio.get(ids[row], "")) for row in kept[split].tolist()
         )
-        clips[split] = Clips.of(texts, {"label": labels[kept[split]], **facts.numbers(kept[split])})
+        places = facts.places(kept[split]) if isinstance(facts, PieceFacts) else None
+        clips[split] = Clips.of(texts, {"label": labels[kept[split]], **facts.numbers(kept[split])}, places)
     return Loaded(clips, lists, left_out)
+
+
+def _facts(config: LoaderConfig, ids: Sequence[str], lists: dict[str, Entries]) -> tuple[Sequence[str], Facts]:
+    """The id of each clip's file, and what the index knows of each clip.
+
+    Raises:
+        InputError: as of the indexes; pieces of frame folders.
+    """
+    source, workers = config.pipeline.source, len(os.sched_getaffinity(0))
+    if not any(entries.ends for entries in lists.values()):
+        return ids, INDEXES[source](config.dataset, ids, workers)
+    if source != "video":
+        raise ListError(
+            ["pieces of files (`ID START END label`) need pipeline.source video: JPEG frames have no times"]
+        )
+    entry_of: dict[str, tuple[str, Entry]] = {}  # of each clip, in their order
+    for split, entries in lists.items():
+        for entry in entries:
+            entry_of.setdefault(entry.id, (f"{config.dataset.list_file(split)}:{entry.line}: {entry.file}", entry))
+    places, pieces = zip(*entry_of.values(), strict=True)
+    facts = piece_facts(config.dataset, pieces, places, workers)
+    if facts.beyond:
+        log.warning(
+            "%s behind their files; they are what is there", counted(len(facts.beyond), "piece ends", "pieces end")
+        )
+        for line in first_of(list(facts.beyond.values()), MOST_SHOWN):
+            log.warning("%s", line)
+    return [piece.file for piece in pieces], facts
 
 
 def _folder_problems(dataset: Dataset, source: str, splits: Sequence[str]) -> list[str]:
@@ -179,7 +208,7 @@ def _leave_out(what: str, reasons: list[str], total: int, max_fraction: float) -
 
 
 def _choose_audio(
-    config: LoaderConfig, ids: Sequence[str], facts: Facts, kept: dict[str, np.ndarray]
+    config: LoaderConfig, ids: Sequence[str], files: Sequence[str], facts: Facts, kept: dict[str, np.ndarray]
 ) -> tuple[list[str], dict[str, str], dict[str, str]]:
     """Look for the audio of the clips, `kept` rows of each split, in the log-mel store, and leave out what has to be;
     in place.
@@ -190,10 +219,10 @@ def _choose_audio(
     from_video = config.pipeline.source == "video"
     rows = dict.fromkeys(row for members in kept.values() for row in members.tolist())
     begin = location(config.dataset.data_dir, facts.prefix)
-    videos = {ids[row]: begin + ids[row] + facts.endings[row] if from_video else None for row in rows}
-    states, without_file = audio_states(config.dataset, videos)
-    problems, stored, failed = store.check(states, config.model.audio_segments)
-    failed |= without_file
+    paths = {files[row]: begin + files[row] + facts.endings[row] if from_video else None for row in rows}
+    clips = [(ids[row], files[row], facts.part(row)) for row in rows]
+    problems, stored, failed = stored_audio(config.dataset, store, paths, clips, config.model.audio_segments)
+    videos = {ids[row]: paths[files[row]] for row in rows}
     silent = [clip_id for clip_id in videos if stored.get(clip_id) == ""]  # in the order of the lists
     if not from_video:
         problems += explain_cut_names(config.dataset.audios, ".wav", silent, videos)[0]

@@ -14,8 +14,10 @@ from typing import Any
 from tqdm import tqdm
 
 from pipelines.dataset.clips import Dataset
-from pipelines.dataset.index_file import Facts, index_writer
+from pipelines.dataset.index_file import Facts, PieceFacts, index_writer
+from pipelines.dataset.list_file import Entry
 from pipelines.dataset.media_files import file_prefix, video_endings
+from pipelines.decode.packet_table import Tables
 from pipelines.decode.probe import Checked, probe_video
 from pipelines.files.errors import ListError
 from pipelines.files.records import Record, compact_records, each_record, is_whole, merge_parts
@@ -24,7 +26,7 @@ from pipelines.files.storage import each_state, is_remote, location
 from pipelines.parallel.pool import map_limited_on_dask
 from pipelines.parallel.sandbox import FAULTS, Fault, Limits, map_limited
 
-INDEX_NAME = "index.jsonl"
+INDEX_NAME, TABLES_NAME = "index.jsonl", "index.packets"
 _KEY = ("file",)
 VERSION = 3
 """Of the content of a record. Records of another version are not used."""
@@ -45,12 +47,28 @@ def index_videos(dataset: Dataset, clip_ids: Sequence[str], workers: int, **opti
     return {clip_id: records[row] for row, clip_id in enumerate(clip_ids)}
 
 
-def video_facts(dataset: Dataset, clip_ids: Sequence[str], workers: int) -> Facts:
-    """What clips are made from, of the records of the given clips; see `video_records`."""
-    facts = Facts(len(clip_ids), file_prefix(dataset), _endings(dataset, clip_ids))
-    for row, record in video_records(dataset, clip_ids, facts.endings, workers):
+def video_facts(dataset: Dataset, clip_ids: Sequence[str], workers: int, clock: bool = False) -> Facts:
+    """What clips are made from, of the records of the given files; see `video_records`."""
+    facts = Facts(len(clip_ids), file_prefix(dataset), _endings(dataset, clip_ids), timed=clock)
+    for row, record in video_records(dataset, clip_ids, facts.endings, workers, clock=clock):
         facts.add(row, record)
     return facts
+
+
+def piece_facts(dataset: Dataset, pieces: Sequence[Entry], places: Sequence[str], workers: int) -> PieceFacts:
+    """What clips are made from, of pieces of files, or whole ones among them; each file is indexed once.
+
+    places: where each piece is listed, for messages.
+    """
+    row_of: dict[str, int] = {}
+    rows = [row_of.setdefault(piece.file, len(row_of)) for piece in pieces]
+    files = video_facts(dataset, list(row_of), workers, clock=True)
+    return PieceFacts(files, rows, [(piece.start, piece.end) for piece in pieces], places)
+
+
+def packet_tables(dataset: Dataset) -> Tables:
+    """Where the tables of files with pieces are kept: beside the index."""
+    return Tables(location(dataset.data_dir, file_prefix(dataset)), str(dataset.root / TABLES_NAME))
 
 
 def _endings(dataset: Dataset, clip_ids: Sequence[str]) -> list[str]:
@@ -72,6 +90,7 @@ def video_records(
     workers: int,
     *,
     checked: Checked = "demuxed",
+    clock: bool = False,
     limits: Limits = Limits(),  # noqa: B008, it is frozen
     again: Collection[str] = ("unreadable",),
     probe: Callable[..., dict[str, Any]] = probe_video,
@@ -92,6 +111,7 @@ def video_records(
         endings: of their files.
         workers: child processes.
         checked: how far to check; what was checked further counts, too.
+        clock: records must tell when each frame is shown.
         limits: of each file.
         again: statuses whose files are probed again, as they may depend on more than the file.
         probe: `probe_video`, or another function of a path and `checked`.
@@ -125,6 +145,7 @@ def video_records(
             and record.get("version") == VERSION
             and _checked_enough(record, checked)
             and record["status"] not in again
+            and (not clock or record["status"] != "ok" or "clock" in record)
         )
         if known[row]:
             yield row, record
@@ -132,7 +153,7 @@ def video_records(
     if not todo:
         return
     own = shard.part(path) if shard else path
-    function = partial(probe, checked=checked)
+    function = partial(probe, checked=checked, **({"tables": packet_tables(dataset)} if clock else {}))
     if dask:
         results = map_limited_on_dask(function, list(todo), limits, dask)
     else:

@@ -17,6 +17,7 @@ from pipelines.audio.decode import AudioError, audio_stream
 from pipelines.decode.container import VideoError
 from pipelines.decode.demux import Demuxed
 from pipelines.decode.orientation import orientation, pixel_aspect
+from pipelines.decode.packet_table import table_frames
 from pipelines.decode.reader import VideoReader, wanted_frames
 from pipelines.decode.rgb import RGBConverter
 from pipelines.sampling.plan import Crop
@@ -62,6 +63,7 @@ def decode_crop(
     crop: Crop,
     together: Collection[int] = (),
     once: bool = False,
+    table: str = "",
 ) -> np.ndarray:
     """The same part of all wanted frames, as `decode_frames` gives them: uint8 (S, crop.height, crop.width, 3).
 
@@ -73,18 +75,24 @@ def decode_crop(
         together: `frames` and others that are wanted of the file next. All are decoded at once and
             kept until others are asked for together.
         once: as for `wanted_frames`.
+        table: where the packets lie, see `pipelines.decode.packet_table`; used if there is one.
 
     Raises:
         VideoError: as `decode_frames`, also for frames of `together`.
     """
     wanted = [int(frame) for frame in frames]
-    decoded = _kept_frames(path, frozenset(together)) if together else wanted_frames(path, set(wanted), once)
+    decoded = _kept_frames(path, frozenset(together), table) if together else _frames(path, set(wanted), table, once)
     return _to_rgb(path, wanted, {number: decoded[number] for number in wanted}, size, crop)
 
 
 @lru_cache(maxsize=1)
-def _kept_frames(path: str | Path, wanted: frozenset[int]) -> dict[int, av.VideoFrame]:
-    return wanted_frames(path, wanted)
+def _kept_frames(path: str | Path, wanted: frozenset[int], table: str) -> dict[int, av.VideoFrame]:
+    return _frames(path, wanted, table)
+
+
+def _frames(path: str | Path, wanted: Collection[int], table: str, once: bool = False) -> dict[int, av.VideoFrame]:
+    frames = table_frames(path, table, wanted) if table else None
+    return wanted_frames(path, wanted, once) if frames is None else frames
 
 
 def _to_rgb(

@@ -17,6 +17,7 @@ from av.video.frame import PictureType
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
+from pipelines.audio.clock import BEGINS
 from pipelines.audio.decode import AudioError
 from pipelines.decode.bitstream.mp4 import COPY_MARK
 from pipelines.decode.container import VideoError, open_video
@@ -50,7 +51,8 @@ def write_copy(source: str | Path, target: str | Path, options: CopyOptions) -> 
 
     Frame i of the copy is frame i of the original (`pipelines.decode.frames` says how frames are counted). With `fps`,
     those are kept that are, for some whole j, the first one shown j / fps seconds after the first frame or later; none
-    twice. Times stay as they are, but begin at 0. The audio is kept; what MP4 cannot hold becomes FLAC.
+    twice. Times stay as they are, but begin at 0; where those of the original begin later is noted. The audio is kept;
+    what MP4 cannot hold becomes FLAC.
 
     Raises:
         CopyError: the original is damaged, or the copy is not as it should be.
@@ -90,7 +92,10 @@ def _write(source: str | Path, temporary: Path, options: CopyOptions) -> tuple[l
                 first = (ticks if timed else stream.start_time or 0) * video.tick
                 ahead = (first - _start(source, first)) / tick  # from what becomes 0 to the first frame
                 before = round(ahead) if timed else math.ceil(ahead)  # the latter are long
-                audio, zero = AudioTrack(source, audio_source, output, first - before * tick), ticks - before
+                begins, zero = first - before * tick, ticks - before
+                if begins:
+                    output.metadata["description"] = BEGINS.format(f"{float(begins):.9f}")
+                audio = AudioTrack(source, audio_source, output, begins)
             if shown_size(frame) != size:
                 raise CopyError(f"{source}: its frames change their size; cut it into files of one size each")
             small = _small(frame, track.height, track.width, reformatter)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.dataset.list_line import WHOLE
 from pipelines.files.atomic import replacing
 from pipelines.files.words import counted
 from tsam_dali.evaluation.evaluator import SPLIT, Evaluation
@@ -123,12 +124,15 @@ def accuracies(evaluation: Evaluation) -> list[str]:
 
 
 def prediction_lines(evaluation: Evaluation, names: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """A record for each video of the list, in its order; those that cannot be read say why, and have no prediction."""
+    """A record for each video of the list, in its order; those that cannot be read say why, and have no prediction.
+    A piece of a file has its times, in seconds, beside the id of the file."""
     rows = {clip.id: row for row, clip in enumerate(evaluation.data.clips[SPLIT])}
     best = top(evaluation.found.probabilities, TOP)
     these = f"top{TOP}" if len(names) > TOP else "classes"
     for entry in evaluation.entries:
         record = {"id": entry.id, "label": entry.label, "name": names[entry.label], "audio": evaluation.audio}
+        if entry.end != WHOLE:
+            record |= {"file": entry.file, "start": entry.start, "end": entry.end}
         if entry.id in evaluation.unreadable:
             yield record | {"prediction": None, "unreadable": evaluation.unreadable[entry.id]}
             continue

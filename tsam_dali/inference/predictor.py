@@ -15,8 +15,7 @@ import torch
 from torch import Tensor
 
 from pipelines.audio.read import AudioError
-from pipelines.decode.probe import probe_video
-from pipelines.decode.timestamps import probe_times
+from pipelines.decode.probe import probe_times, probe_video
 from tsam_dali.config.load import change_config
 from tsam_dali.inference.file_clips import classify_clips, file_clip, probe_files
 from tsam_dali.inference.live import follow

@@ -46,7 +46,7 @@ def make_timeline(
         network, config, device: as for `tsam_dali.inference.file_clips.classify_clips`.
         names: of the C classes.
         path: the video.
-        record: what `pipelines.decode.timestamps.probe_times` found.
+        record: what `pipelines.decode.probe.probe_times` found.
         window, stride: seconds; see `pipelines.sampling.windows.window_spans`.
         topk: classes of each window.
 

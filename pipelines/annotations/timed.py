@@ -1,0 +1,105 @@
+"""Lists of pieces of long files, each with its times in seconds: VGGSound, ActivityNet, Charades, uncut Kinetics."""
+
+import csv
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipelines.annotations.media import MediaFolder
+from pipelines.annotations.published import KINETICS_COLUMNS, read_json
+from pipelines.annotations.rows import SPLITS, Listing, Row
+from pipelines.files.errors import ListError
+
+VGGSOUND_SECONDS = 10.0
+CHARADES_COLUMNS = ("id", "actions")
+_SECONDS = re.compile(r"\d{1,9}(\.\d*)?", re.ASCII)
+
+
+def read_vggsound(path: Path) -> Listing:
+    """`youtube_id,start,label,train|test` without a header: ten seconds each; what is for `test` is for validation."""
+    listing = Listing()
+    for where, cells in _cells(listing, path):
+        if len(cells) != 4 or not _SECONDS.fullmatch(cells[1]) or not cells[2]:
+            listing.problems.append(f"{where}: expected `youtube_id,start,label,train` or `test`, got {cells}")
+            continue
+        clip, start, label, split = cells
+        split = "validation" if split == "test" else SPLITS.get(split, split)
+        listing.rows.append(Row(where, clip, label, split, float(start), float(start) + VGGSOUND_SECONDS))
+    return listing
+
+
+def read_uncut_kinetics(path: Path) -> Listing:
+    """The csv of Kinetics, where the videos are whole: `youtube_id.mp4`."""
+    listing = Listing()
+    for where, cells in _named(listing, path, KINETICS_COLUMNS):
+        label, clip, *times = (cells.get(column, "") for column in KINETICS_COLUMNS)
+        split = cells.get("split", "").lower()
+        _add(listing, Row(where, clip, label, SPLITS.get(split, split)), *times)
+    return listing
+
+
+def read_activitynet(path: Path, media: MediaFolder) -> Listing:
+    """A JSON object whose `database` has subset and annotations (`segment`, `label`) of each video, which lies in
+    `v_ID.mp4` or `ID.mp4`."""
+    listing, content = Listing(), read_json(path)
+    database = content.get("database") if isinstance(content, dict) else None
+    if not isinstance(database, dict):
+        raise ListError([f"{path}: expected an object with a database of videos"])
+    for video, about in database.items():
+        where = f"{path}: {video!r}"
+        try:
+            split = SPLITS.get(about["subset"], about["subset"])
+            name = f"v_{video}" if media.find(Row(where, f"v_{video}", ""), by_name=True) else video
+            for annotation in about["annotations"]:
+                start, end = annotation["segment"]
+                _add(listing, Row(where, name, str(annotation["label"]), split), str(start), str(end))
+        except (KeyError, TypeError, ValueError):
+            listing.problems.append(f"{where}: expected subset and annotations, each with segment and label")
+    return listing
+
+
+def read_charades(path: Path) -> Listing:
+    """A csv whose column `actions` holds `c092 11.90 21.20;c147 0.00 12.60`."""
+    listing = Listing()
+    for where, cells in _named(listing, path, CHARADES_COLUMNS):
+        for action in filter(None, cells["actions"].split(";")):
+            label, *times = action.split() or [""]
+            if len(times) == 2:
+                _add(listing, Row(where, cells["id"], label), *times)
+            else:
+                listing.problems.append(f"{where}: expected actions as `c092 11.90 21.20;...`, got {action!r}")
+    return listing
+
+
+def _add(listing: Listing, row: Row, start: str, end: str) -> None:
+    if not (row.name and row.label and _SECONDS.fullmatch(start) and _SECONDS.fullmatch(end)):
+        listing.problems.append(
+            f"{row.where}: expected an id, a label and two times in seconds, got {start!r}, {end!r}"
+        )
+    elif float(start) >= float(end):
+        listing.problems.append(f"{row.where}: the end, {end} s, must lie behind the start, {start} s")
+    else:
+        listing.rows.append(row._replace(start=float(start), end=float(end)))
+
+
+def _named(listing: Listing, path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
+    """The lines behind the first, which names the columns, each as {column: content}."""
+    header: list[str] = []
+    for where, cells in _cells(listing, path):
+        if header:
+            yield where, dict.fromkeys(columns, "") | dict(zip(header, cells, strict=False))
+            continue
+        header = [cell.lower() for cell in cells]
+        if absent := [column for column in columns if column not in header]:
+            listing.problems.append(f"{where}: no column {', '.join(absent)}; the first line must name the columns")
+            return
+
+
+def _cells(listing: Listing, path: Path) -> Iterator[tuple[str, list[str]]]:
+    for where, text in listing.lines(path):
+        try:
+            (cells,) = csv.reader([text], strict=True, skipinitialspace=True)
+        except (csv.Error, ValueError) as error:
+            listing.problems.append(f"{where}: not a line of a csv file ({error})")
+            continue
+        yield where, [cell.strip() for cell in cells]
