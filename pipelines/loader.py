@@ -42,7 +42,7 @@ class Batch(NamedTuple):
 
     video: torch.Tensor  # float32 (B, S, 3, H, W), 0..1
     audio: torch.Tensor | None  # float32 (B, A, 3, H, W), log-mel spectrograms
-    label: torch.Tensor  # int64 (B,)
+    label: torch.Tensor  # int64 (B,); of the tasks labels (0 or 1) and numbers float32 (B, K)
     row: torch.Tensor  # int64 (B,), line of the clip list; -1: padding
     ok: torch.Tensor  # bool (B,), False: padding, or a clip that could not be read (black and silent)
 
@@ -86,7 +86,7 @@ def build_loader(
     batch_size, seed, repeats = settings.batch_size, settings.seed, settings.repeats
     place = {"num_clips": len(clips), "rank": rank, "world": world}
     if split == "training":
-        classes = classes_of(((clip.label,) for clip in clips), settings.sampling)
+        classes = classes_of(map(config.dataset.targets.labels, clips), settings.sampling)
         order: Order = TrainingOrder(batch_size=batch_size, seed=seed, repeats=repeats, classes=classes, **place)
     else:
         size = rank_batch or max(1, batch_size // world)
@@ -104,6 +104,7 @@ def build_loader(
         audio=images.audio_augmentation,
         audio_segments=config.model.audio_segments,
         mels=mels or MelStore(config.dataset.mels, images.audio_image_param),
+        targets=config.dataset.targets,
         views=views,
         flipped=flipped_labels(config.dataset),
     )
@@ -229,6 +230,7 @@ class Loader:
             self.spot_check.start(self.step, video, ok)
         if self._tail.look:
             change_look(video, outputs["look"])
+        label = outputs["target"].clone() if "target" in outputs else label
         label, row, ok = (part.to(self.device, non_blocking=True) for part in (label, row, ok.bool()))
         return Batch(video, outputs.get("audio"), label, row, ok)
 

@@ -22,6 +22,9 @@ results:
                      versions
   classes.csv        videos expected and scored, recall, precision and F1 of each class
   confusion.png, report.html
+  labels.csv         in place of these two where labels were learnt: average precision, AUROC and F1 of each; F1 and
+                     predictions at the thresholds that the validation of the training chose
+  numbers.csv        where numbers were learnt: MAE, R squared, Spearman and CCC of each, and the plot numbers.png
 Each of them says whether audio was used. With more than five classes there is also a top-5 accuracy. Unreadable videos
 are left out of the scores and listed, however many there are.
 """
@@ -37,7 +40,7 @@ from tsam_dali.cli.common import add_device_argument, check_checkpoint, friendly
 from tsam_dali.cli.dataclass_options import add_option_arguments, options_of
 from tsam_dali.config.load import change_config, check_changes
 from tsam_dali.evaluation.options import EvaluationOptions
-from tsam_dali.weights.class_names import check_class_names
+from tsam_dali.weights.class_names import check_targets
 
 VIEWS = get_type_hints(Views)
 
@@ -59,16 +62,20 @@ def main() -> None:
         from tsam_dali import distributed
         from tsam_dali.evaluation.evaluator import choose_views
         from tsam_dali.evaluation.runner import default_folder, report_evaluation
+        from tsam_dali.training.tasks import task_of, thresholds_of
         from tsam_dali.weights.trained import network_of, read_trained
 
     trained = read_trained(args.checkpoint)
     config = change_config(trained.config, args.data, args.set)
-    check_class_names(trained.config.dataset.class_names, config.dataset.class_names)
+    check_targets(trained.config.dataset, config.dataset)
     job = distributed.start(args.device)
     network = network_of(dataclasses.replace(trained, config=config), args.checkpoint, job.device)
+    thresholds = thresholds_of(trained.history)
+    outputs = len(trained.class_names)
+    task = task_of(config.dataset, config.training_param, outputs, thresholds=thresholds, device=job.device)
     folder = Path(args.output) if args.output else default_folder(args.checkpoint)
     views = choose_views(args.protocol, config, args.clips, args.crops)
-    report_evaluation(network, config, job, views, folder, trained.class_names, args.checkpoint, options)
+    report_evaluation(network, config, job, views, folder, task, args.checkpoint, options)
     distributed.stop()
 
 

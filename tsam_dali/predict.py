@@ -16,8 +16,9 @@ examples:
   ffmpeg -i rtsp://ADDRESS -f matroska - | python -m tsam_dali.predict --checkpoint CKPT --live -
       the same for a stream that another program reads
 
-Settings and class names are those of the checkpoint. Unreadable videos are listed at the end; the exit status is 1 only
-if no video could be read, or if a PNG could not be drawn.
+Settings and class names are those of the checkpoint. Of a network for labels, each has a probability of its own; one
+for numbers gives them with their units, and --topk has no meaning. Unreadable videos are listed at the end; the exit
+status is 1 only if no video could be read, or if a PNG could not be drawn.
 
 videos:
   Their names end in .mp4 .m4v .mov .mkv .webm .avi .3gp .3g2 .flv .wmv .asf .ogv .ts .mts .m2ts .mpg .mpeg; other files
@@ -63,12 +64,13 @@ from tsam_dali.cli.common import (
     printable,
 )
 from tsam_dali.inference.inputs import find_inputs
-from tsam_dali.inference.outputs import FILE, MOMENT, TIMELINE, Csv, JsonLines
+from tsam_dali.inference.outputs import FILE, MOMENT, TIMELINE, Csv, JsonLines, columns_of
 from tsam_dali.inference.results import Unreadable
 
 if TYPE_CHECKING:
     from tsam_dali.inference.predictor import PredictedClip, Predictor
     from tsam_dali.inference.timeline import PredictedTimeline
+    from tsam_dali.training.tasks import AnyTask
 
 LONGEST_NAME = 240  # bytes; file systems take 255
 WRITERS: dict[str, type[JsonLines] | type[Csv]] = {".jsonl": JsonLines, ".csv": Csv}
@@ -96,7 +98,7 @@ def main() -> None:
     found_all: Iterator[PredictedClip | PredictedTimeline | Unreadable] = predictor.predict_all(paths, args.topk)
     if args.window:
         found_all = predictor.timeline_all(paths, args.window, args.stride or args.window / 2, args.topk)
-    with open_output(args.output, TIMELINE if args.window else FILE) as output:
+    with open_output(args.output, TIMELINE if args.window else FILE, predictor.task) as output:
         for number, found in enumerate(found_all, 1):
             if isinstance(found, Unreadable):
                 unreadable.append(found)
@@ -172,11 +174,12 @@ def parse_arguments() -> argparse.Namespace:
 
 
 @contextlib.contextmanager
-def open_output(path: Path | None, columns: tuple[str, ...]) -> Iterator[JsonLines | Csv]:
+def open_output(path: Path | None, columns: tuple[str, ...], task: AnyTask) -> Iterator[JsonLines | Csv]:
     """The writer of the predictions; None: JSON lines on the terminal."""
+    columns = columns_of(task, columns)
     if path is None:
         try:
-            yield JsonLines(sys.stdout, columns)
+            yield JsonLines(sys.stdout, columns, task.plural)
         except BrokenPipeError:  # the reader has ended, such as `head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
             sys.exit(128 + signal.SIGPIPE)
@@ -187,7 +190,7 @@ def open_output(path: Path | None, columns: tuple[str, ...]) -> Iterator[JsonLin
     except OSError as error:
         raise ValueError(f"{path}: cannot be written ({error.strerror}); choose another --output") from error
     with file:
-        yield WRITERS[path.suffix](file, columns)
+        yield WRITERS[path.suffix](file, columns, task.plural)
 
 
 def draw(predictor: Predictor, found: PredictedClip | PredictedTimeline, args: argparse.Namespace, name: str) -> None:
@@ -198,12 +201,12 @@ def draw(predictor: Predictor, found: PredictedClip | PredictedTimeline, args: a
         if args.pictures:
             from tsam_dali.inference.plots import draw_timeline
 
-            draw_timeline(found, predictor.class_names, args.pictures / name)
+            draw_timeline(found, predictor.class_names, args.pictures / name, predictor.task)
         return
     if args.pictures:
         from tsam_dali.inference.plots import draw_prediction
 
-        draw_prediction(found, args.pictures / name)
+        draw_prediction(found, args.pictures / name, predictor.task)
     if args.explain:
         from tsam_dali.inference.plots import draw_explanation
 
@@ -212,12 +215,12 @@ def draw(predictor: Predictor, found: PredictedClip | PredictedTimeline, args: a
             label = predictor.class_names[explanation.label]
             said = f"{found.prediction.path}: no evidence for {label!r}, its map is empty"
             print(printable(said), file=sys.stderr)
-        draw_explanation(found, explanation, predictor.class_names, args.explain / name)
+        draw_explanation(found, explanation, predictor.class_names, args.explain / name, predictor.task)
 
 
 def follow_live(predictor: Predictor, args: argparse.Namespace) -> None:
     """A line after each frame of a stream, until it ends or Ctrl-C."""
-    with open_output(args.output, MOMENT) as output, contextlib.suppress(KeyboardInterrupt):
+    with open_output(args.output, MOMENT, predictor.task) as output, contextlib.suppress(KeyboardInterrupt):
         for moment in predictor.live(args.live, args.fps, args.topk):
             output.write(moment)
 

@@ -27,6 +27,7 @@ _INPUTS = {
     "look": (DALIDataType.FLOAT, 1, ""),
     "audio": (DALIDataType.FLOAT, 4, ""),
     "meta": (DALIDataType.INT64, 1, ""),
+    "target": (DALIDataType.FLOAT, 1, ""),
     "reason": (DALIDataType.UINT8, 1, ""),
 }
 
@@ -57,7 +58,7 @@ def build_pipeline(
     Outputs: if `device_id` is given, video float32 (B, S, 3, size, size), 0..1, on the GPU; else video, the crops of
     B clips, uint8 (S, height, width, 3) each, and flip int32 (B,), for `pipelines.dali.resize`. With audio segments
     audio float32 (B, A, 3, H, W), where the video is; on the CPU meta int64 (B, 3), reason uint8 (B, REASON_BYTES)
-    and, if plans change colors or blur, look float32 (B, 10).
+    and, if plans change colors or blur, look float32 (B, 10); of other tasks than classes target float32 (B, K).
     """
     pipeline = Pipeline(
         batch_size=batch_size,
@@ -91,7 +92,7 @@ def build_pipeline(
             outputs = {"video": video, "flip": sample["flip"]}
         if "audio" in sample:
             outputs["audio"] = sample["audio"].gpu() if on_gpu else sample["audio"]
-        outputs |= {name: sample[name] for name in ("look", "meta", "reason") if name in sample}
+        outputs |= {name: sample[name] for name in ("look", "meta", "target", "reason") if name in sample}
         pipeline.set_outputs(*outputs.values())
     return pipeline, list(outputs)
 
@@ -106,6 +107,7 @@ def _unused(source: ClipSource, tail: Tail) -> set[str]:
         "crop_shape": decoded,
         "look": not tail.look,
         "audio": source.audio_segments == 0,
+        "target": source.targets.size == 0,
     }
     return {name for name, is_unneeded in unneeded.items() if is_unneeded}
 

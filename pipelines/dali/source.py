@@ -15,6 +15,7 @@ from pipelines.audio.mel_store import MelStore
 from pipelines.dali.inputs import VideoInput
 from pipelines.dataset.clips import Clip
 from pipelines.dataset.list_line import WHOLE
+from pipelines.dataset.targets import AnyTargets, Classes
 from pipelines.parallel.processes import serve_parent
 from pipelines.sampling import plan as sampling
 from pipelines.sampling.batch_order import Order, Position
@@ -36,6 +37,7 @@ class Sample(NamedTuple):
     look: np.ndarray  # changes of color, and blur, float32 (10,); see `sampling.Plan.look`
     audio: np.ndarray  # log-mel spectrograms, float32 (A, 3, H, W)
     meta: np.ndarray  # label, row, ok, int64 (3,)
+    target: np.ndarray  # labels or numbers, float32 (K,); of classes, none
     reason: np.ndarray  # why ok is 0: UTF-8 text filled up with zeros, uint8 (REASON_BYTES,)
 
 
@@ -54,6 +56,7 @@ class ClipSource:
     audio: sampling.AudioAugmentation
     audio_segments: int
     mels: MelStore | FileAudio
+    targets: AnyTargets = field(default_factory=Classes)
     views: Views = field(default_factory=Views)  # of an evaluation
     flipped: Mapping[int, int] = field(default_factory=dict)  # label -> that of a mirrored clip, where it is another
     first_step: int = 0  # at which the pipeline starts
@@ -104,7 +107,8 @@ class ClipSource:
         clip, plan = self.clips[position.row], self.plan(position)
         video, frames = self.video_input.read(clip, plan, self._together(position))
         label = self.flipped.get(clip.label, clip.label) if plan.flip else clip.label
-        return _sample(video, frames, plan, self._audio(clip, plan), (label, position.row, 1), "")
+        meta = label, position.row, 1
+        return _sample(video, frames, plan, self._audio(clip, plan), meta, self._target(clip, plan.flip), "")
 
     def _together(self, position: Position) -> frozenset[int]:
         """The frames that all samples want of the video at this position, if there are several."""
@@ -123,12 +127,20 @@ class ClipSource:
     def _black(self, position: Position, reason: str) -> Sample:
         video, frames = self.video_input.black(self.num_segments)
         plan = sampling.Plan(frames=frames, crop=sampling.Crop(0, 0, 1, 1))
-        label = self.clips[position.row].label if position.row >= 0 else 0
+        clip = self.clips[position.row] if position.row >= 0 else None
+        meta = clip.label if clip else 0, position.row, 0
         silence = silent_spectrogram(self.mels.options, self.audio_segments)
-        return _sample(video, frames, plan, silence, (label, position.row, 0), reason)
+        return _sample(video, frames, plan, silence, meta, self._target(clip), reason)
+
+    def _target(self, clip: Clip | None, flip: bool = False) -> np.ndarray:
+        """Of no clip, zeros; a clip of a file that is in no list has no target either."""
+        if not (clip and clip.target):
+            return np.zeros(self.targets.size)
+        target = self.targets.vector(clip.target)
+        return target[[self.flipped.get(label, label) for label in range(len(target))]] if flip else target
 
 
-def _sample(video, frames, plan: sampling.Plan, audio, meta: tuple[int, int, int], reason: str) -> Sample:
+def _sample(video, frames, plan: sampling.Plan, audio, meta: tuple[int, int, int], target, reason: str) -> Sample:
     text = reason.encode(errors="backslashreplace")[:REASON_BYTES].ljust(REASON_BYTES, b"\0")
     frames, places = np.unique(frames, return_inverse=True)
     return Sample(
@@ -141,5 +153,6 @@ def _sample(video, frames, plan: sampling.Plan, audio, meta: tuple[int, int, int
         look=plan.look,
         audio=audio,
         meta=np.array(meta, np.int64),
+        target=target.astype(np.float32),
         reason=np.frombuffer(text, np.uint8),
     )

@@ -27,7 +27,7 @@ class Clips(Sequence[Clip]):
     Pickled they are a name, however many they are: they lie in a file without a place on a disk, which this process and
     all that it tells the name map into their memory, for as long as this one lives. Content: the number of clips; that
     of pieces of files among them, all or none; their numbers; of pieces the places in the files; their texts (id, path,
-    name of the audio, each with a zero behind it).
+    name of the audio, target, each with a zero behind it).
     """
 
     def __init__(self, name: str):
@@ -36,10 +36,13 @@ class Clips(Sequence[Clip]):
 
     @classmethod
     def of(
-        cls, texts: Iterable[tuple[str, str, str]], numbers: Mapping[str, Any], pieces: Mapping[str, Any] | None = None
+        cls,
+        texts: Iterable[tuple[str, str, str, str]],
+        numbers: Mapping[str, Any],
+        pieces: Mapping[str, Any] | None = None,
     ) -> Self:
-        """Clips with these ids, paths and audios, and an array for each of the numbers; pieces: first, start and end of
-        each, in a list of such."""
+        """Clips with these ids, paths, audios and targets, and an array for each of the numbers; pieces: first, start
+        and end of each, in a list of such."""
         rows = np.zeros(len(numbers["label"]), _NUMBERS)
         places = np.zeros(len(rows) if pieces else 0, _PIECES)
         for name, values in (pieces or {}).items():
@@ -94,9 +97,9 @@ class Clips(Sequence[Clip]):
         texts = self.content[begin : self._texts + rows[-1][-1]].decode(errors="surrogateescape").split("\0")
         places = self._places[start:stop].tolist() or [()] * len(rows)
         return [
-            Clip(clip_id, label, path, frames, height, width, audio, pixel_aspect, *place)
-            for (label, frames, height, width, pixel_aspect, _), place, clip_id, path, audio in zip(
-                rows, places, texts[0:-1:3], texts[1::3], texts[2::3], strict=True
+            Clip(clip_id, label, path, frames, height, width, audio, pixel_aspect, *place, target=target)  # type: ignore[misc]
+            for (label, frames, height, width, pixel_aspect, _), place, clip_id, path, audio, target in zip(
+                rows, places, texts[0:-1:4], texts[1::4], texts[2::4], texts[3::4], strict=True
             )
         ]
 

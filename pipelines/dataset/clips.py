@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipelines.dataset.list_line import WHOLE, file_of
+from pipelines.dataset.targets import AnyTargets, Number, TaskName, targets_of
 from pipelines.files.storage import is_remote
 
 
@@ -30,11 +31,21 @@ class Dataset:
     """List of the validation clips, inside data_dir."""
     frames_tmpl: str = "{:05d}.jpg"
     """Name of extracted frame number i, counted from 1."""
+    task: TaskName = "classes"
+    """What is learnt, and what lists hold behind the id: `classes`, one of each clip (`ID 3`); `labels`, any of each
+    clip (`ID 3,17`, none as `-`); `numbers` (`ID 0.73,-0.2`)."""
     class_names: tuple[str, ...] = ()
-    """Name of each class, in the order of the labels; empty: the labels themselves are the names."""
+    """Name of each class or label, in the order of their numbers; empty: the numbers of the classes are their names."""
     flip_labels: tuple[tuple[str | int, str | int], ...] = ()
-    """Pairs of classes, as names or numbers, that change places when a training clip is mirrored
+    """Pairs of classes or labels, as names or numbers, that change places when a training clip is mirrored
     (`RandomHorizontalFlip`), e.g. [["swipe left", "swipe right"]]."""
+    numbers: tuple[Number, ...] = ()
+    """Of the task `numbers`, in the order of the lists: `{"name": "speed", "range": [0, 90], "unit": "pixels/s"}`."""
+
+    @property
+    def targets(self) -> AnyTargets:
+        """How the lists write what is learnt."""
+        return targets_of(self.task, self.class_names, self.numbers)
 
     @property
     def root(self) -> Path:
@@ -66,7 +77,7 @@ class Clip(NamedTuple):
     """One clip that can be read: a line of a list and what the index knows of its file."""
 
     id: str  # that of its file; of a piece also its times, such as `abc 12.5 22.5`
-    label: int
+    label: int  # its class; -1 in other tasks
     path: str
     frames: int  # that a full decode yields; of a piece
     height: int  # pixels, as shown (turned)
@@ -76,6 +87,7 @@ class Clip(NamedTuple):
     first: int = 0  # number of its first frame in the file
     start: float = 0.0  # seconds on the clock of the file
     end: float = WHOLE
+    target: str = ""  # what is learnt where that is no class, see `pipelines.dataset.targets`
 
     @property
     def file(self) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple, overload
 
 from pipelines.dataset.clips import Dataset
 from pipelines.dataset.list_line import WHOLE, Form, file_of, id_problem
+from pipelines.dataset.targets import AnyTargets, Classes
 from pipelines.files.errors import ListError
 from pipelines.files.text import NOT_UTF8, text_lines
 from pipelines.files.words import counted
@@ -18,6 +19,7 @@ log = logging.getLogger(__name__)
 
 Split = Literal["training", "validation"]
 SPLITS: tuple[Split, Split] = ("training", "validation")
+CLASSES = Classes()
 _PART = "[A-Za-z0-9_-][A-Za-z0-9_.-]*"
 _PLAIN = re.compile(rf"{_PART}(?:/{_PART})*[ \t]+[0-9]{{1,9}}")
 """A line with nothing wrong, as most are; to look at it in detail takes three times as long."""
@@ -27,10 +29,16 @@ class Entry(NamedTuple):
     """One line of a list file."""
 
     id: str  # of the clip: that of its file, and for a piece its times
-    label: int
+    label: int  # its class; -1 in other tasks
     line: int
     start: float = 0.0  # seconds on the clock of the file
     end: float = WHOLE
+    target: str = ""  # of other tasks, see `pipelines.dataset.targets`
+
+    @property
+    def learnt(self) -> int | str:
+        """Its class, or its target."""
+        return self.target or self.label
 
     @property
     def file(self) -> str:
@@ -45,6 +53,7 @@ class Entries(Sequence[Entry]):
         self.ids: list[str] = []
         self.labels, self.lines = array("i"), array("i")
         self.starts, self.ends = array("d"), array("d")  # of pieces; of whole files there are none
+        self.targets: list[str] = []  # of classes there are none
 
     def append(self, entry: Entry) -> None:
         self.ids.append(entry.id)
@@ -53,6 +62,8 @@ class Entries(Sequence[Entry]):
         if entry.end != WHOLE:
             self.starts.append(entry.start)
             self.ends.append(entry.end)
+        if entry.target:
+            self.targets.append(entry.target)
 
     @property
     def files(self) -> list[str]:
@@ -68,11 +79,12 @@ class Entries(Sequence[Entry]):
     def __getitem__(self, row: slice) -> list[Entry]: ...
     def __getitem__(self, row: int | slice) -> Entry | list[Entry]:
         if isinstance(row, slice):
-            return list(map(Entry, *(column[row] for column in self._columns)))
-        return Entry(*(column[row] for column in self._columns))
+            return [self[i] for i in range(*row.indices(len(self)))]
+        entry = Entry(*(column[row] for column in self._columns))
+        return entry._replace(target=self.targets[row]) if self.targets else entry
 
     def __iter__(self) -> Iterator[Entry]:
-        return map(Entry, *self._columns)
+        return map(self.__getitem__, range(len(self))) if self.targets else map(Entry, *self._columns)
 
     @property
     def _columns(self) -> tuple[Sequence[Any], ...]:
@@ -88,7 +100,7 @@ def read_lists(dataset: Dataset, splits: Sequence[str] = SPLITS) -> dict[str, En
     lists, problems = {}, []
     for split in splits:
         try:
-            lists[split] = read_entries(dataset.list_file(split))
+            lists[split] = read_entries(dataset.list_file(split), dataset.targets)
         except ListError as error:
             problems += error.problems
     if problems:
@@ -106,12 +118,13 @@ def read_list(path: str | Path) -> list[Entry]:
     return list(read_entries(path))
 
 
-def read_entries(path: str | Path) -> Entries:
+def read_entries(path: str | Path, targets: AnyTargets = CLASSES) -> Entries:
     """Read a list file: one `ID label` or `ID START END label` a line; blank lines, `#` comments, CRLF and a byte order
     mark are fine.
 
     A header, `id label` or `id start end label`, says which; without one, the first line does. An id may hold spaces
     (the label is what follows the last one). A line that repeats a clip with the same label is left out with a warning.
+    In the place of the label stands what `targets` describes.
 
     Raises:
         ListError: with every problem of the file, each as `file:line: what is wrong`.
@@ -127,7 +140,7 @@ def read_entries(path: str | Path) -> Entries:
         if not text or text.startswith("#"):
             continue
         try:
-            entry = None if form.is_header(text, number) else _entry(form, text, number)
+            entry = None if form.is_header(text, number) else _entry(form, targets, text, number)
         except ValueError as error:
             problems.append(f"{path}:{number}: {error}")
             continue
@@ -136,10 +149,9 @@ def read_entries(path: str | Path) -> Entries:
         row = row_of.setdefault(entry.id, len(entries))
         if row == len(entries):
             entries.append(entry)
-        elif (first := entries[row]).label != entry.label:
-            problems.append(
-                f"{path}:{number}: {entry.id!r} has label {entry.label}, but line {first.line} gives it {first.label}"
-            )
+        elif (first := entries[row]).learnt != entry.learnt:
+            what = f"{'label ' if entry.target == '' else ''}{entry.learnt}"
+            problems.append(f"{path}:{number}: {entry.id!r} has {what}, but line {first.line} gives it {first.learnt}")
         else:
             repeated.append(number)
     if not entries and not problems:
@@ -155,33 +167,34 @@ def read_entries(path: str | Path) -> Entries:
     return entries
 
 
-def _entry(form: Form, text: str, number: int) -> Entry:
+def _entry(form: Form, targets: AnyTargets, text: str, number: int) -> Entry:
     """What a line says; raises ValueError with what is wrong with it."""
-    if not form.timed and _PLAIN.fullmatch(text):
+    if not form.timed and not targets.size and _PLAIN.fullmatch(text):
         clip_id, label = text.rsplit(None, 1)
         return Entry(clip_id, int(label), number)
     line = form.split(text)
-    if not (line.target.isascii() and line.target.isdecimal() and len(line.target) <= 9):
-        raise ValueError(f"the label must be a whole number from 0, got {line.target!r}")
-    if problem := id_problem(line.file):
+    if problem := targets.problem(line.target) or id_problem(line.file):
         raise ValueError(problem)
-    return Entry(line.id, int(line.target), number, line.start, line.end)
+    if targets.size and line.file.endswith(","):
+        raise ValueError(f"no spaces may stand between {type(targets).__name__.lower()}, got {text!r}")
+    known = -1 if targets.size else int(line.target)
+    return Entry(line.id, known, number, line.start, line.end, targets.same_form(line.target))
 
 
 def _overlaps(entries: Entries) -> list[tuple[int, int]]:
     """The lines of pieces that share a part of a file but not the label: of each, one that begins before it."""
     found: list[tuple[int, int]] = []
-    last: dict[tuple[str, int], Entry] = {}  # that ends last, of a file and label
-    labels_of: dict[str, set[int]] = {}
+    last: dict[tuple[str, int | str], Entry] = {}  # that ends last, of a file and label
+    labels_of: dict[str, set[int | str]] = {}
     for entry in sorted(entries, key=lambda entry: entry.start) if entries.ends else ():
         labels = labels_of.setdefault(entry.file, set())
-        for label in labels - {entry.label}:
+        for label in labels - {entry.learnt}:
             if (other := last[entry.file, label]).end > entry.start:
                 found.append((min(other.line, entry.line), max(other.line, entry.line)))
                 break
-        labels.add(entry.label)
-        if (known := last.get((entry.file, entry.label))) is None or known.end < entry.end:
-            last[entry.file, entry.label] = entry
+        labels.add(entry.learnt)
+        if (known := last.get((entry.file, entry.learnt))) is None or known.end < entry.end:
+            last[entry.file, entry.learnt] = entry
     return sorted(found)
 
 
@@ -193,7 +206,7 @@ def columns_hint(clip_id: str) -> str:
 
 
 def check_labels(training: Sequence[Entry], validation: Sequence[Entry], class_names: Sequence[str] = ()) -> list[str]:
-    """Problems of the labels of two lists (empty: none): labels are 0..k-1 without gaps, k from the training list."""
+    """Problems of the classes of two lists (empty: none): labels are 0..k-1 without gaps, k from the training list."""
     present = {entry.label for entry in training}
     last = max(training, key=lambda entry: entry.label)
     num_class = last.label + 1

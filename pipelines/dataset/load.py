@@ -17,6 +17,7 @@ from pipelines.dataset.flip_labels import flipped_labels
 from pipelines.dataset.frame_index import frame_facts
 from pipelines.dataset.index_file import Facts, PieceFacts
 from pipelines.dataset.list_file import SPLITS, Entries, Entry, check_labels, read_lists
+from pipelines.dataset.targets import AnyTargets, Classes
 from pipelines.dataset.tsam_names import explain_cut_names
 from pipelines.dataset.video_index import piece_facts, video_facts
 from pipelines.files.errors import InputError, ListError
@@ -41,11 +42,12 @@ class Loaded(NamedTuple):
     clips: dict[str, Clips]  # in the order of the list
     entries: dict[str, Entries]  # all lines of the list
     left_out: dict[str, dict[str, str]]  # id -> why it is no clip
+    targets: AnyTargets = Classes()
 
     @property
     def num_class(self) -> int:
-        """Number of classes: of the training list, whatever is left out of it."""
-        return max(self.entries["training"].labels) + 1
+        """Number of classes, of the training list, whatever is left out of it; or of labels or numbers."""
+        return self.targets.outputs(self.entries["training"].labels)
 
 
 def load_clips(config: LoaderConfig) -> dict[str, Clips]:
@@ -75,9 +77,10 @@ def load_data(config: LoaderConfig, splits: Sequence[str]) -> Loaded:
     except ListError as error:
         raise DataError(error.problems) from None
     if len(lists) == len(SPLITS):
-        problems += check_labels(lists["training"], lists["validation"], dataset.class_names)
+        if dataset.task == "classes":
+            problems += check_labels(lists["training"], lists["validation"], dataset.class_names)
         try:
-            flipped_labels(dataset, max(lists["training"].labels) + 1)
+            flipped_labels(dataset, dataset.targets.outputs(lists["training"].labels))
         except ListError as error:
             problems += error.problems
         _warn_of_leaks(lists)
@@ -107,19 +110,25 @@ def load_data(config: LoaderConfig, splits: Sequence[str]) -> Loaded:
         split: {clip_id: reasons[clip_id] for clip_id in lists[split].ids if clip_id in reasons} if reasons else {}
         for split in splits
     }
-    if set(lists["training"].labels if "training" in lists else ()) == {0}:
-        log.warning("all clips of the training list are of one class: there is nothing to learn")
+    if "training" in lists:
+        if set(lists["training"].labels) == {0}:
+            log.warning("all clips of the training list are of one class: there is nothing to learn")
+        for weak_point in dataset.targets.weak_points(lists["training"].targets):
+            log.warning("%s: there is nothing to learn", weak_point)
     clips, begin = {}, location(dataset.data_dir, facts.prefix)
     for split in splits:
         labels = np.zeros(len(ids), np.int32)
         labels[rows[split]] = lists[split].labels
-        _warn_of_lost_classes(split, lists[split].labels, labels[kept[split]], dataset.class_names)
+        if dataset.task == "classes":
+            _warn_of_lost_classes(split, lists[split].labels, labels[kept[split]], dataset.class_names)
+        targets = dict(zip(rows[split].tolist(), lists[split].targets, strict=False))  # of classes none
         texts = (
-            (ids[row], begin + files[row] + facts.endings[row], audio.get(ids[row], "")) for row in kept[split].tolist()
+            (ids[row], begin + files[row] + facts.endings[row], audio.get(ids[row], ""), targets.get(row, ""))
+            for row in kept[split].tolist()
         )
         places = facts.places(kept[split]) if isinstance(facts, PieceFacts) else None
         clips[split] = Clips.of(texts, {"label": labels[kept[split]], **facts.numbers(kept[split])}, places)
-    return Loaded(clips, lists, left_out)
+    return Loaded(clips, lists, left_out, dataset.targets)
 
 
 def _facts(config: LoaderConfig, ids: Sequence[str], lists: dict[str, Entries]) -> tuple[Sequence[str], Facts]:

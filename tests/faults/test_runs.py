@@ -98,7 +98,7 @@ NO_OTHER_SAVES = (  # but those at the end of an epoch of four steps; and a reco
 
 PHASES = {  # function and call of it in which the signal comes -> steps done then, and epochs
     "building the network": ("tsam_dali.model.build_model", 1, 0, 0),
-    "training": ("tsam_dali.training.engine.clip_losses", 6, 6, 1),
+    "training": ("tsam_dali.training.engine.mix", 6, 6, 1),
     "saving": ("tsam_dali.weights.checkpoint_folder.save_checkpoint", 2, 9, 2),
     "validation": ("tsam_dali.training.engine.evaluate", 2, 8, 1),
     "the report": ("tsam_dali.runs.report.write_run_report", 1, 5, 1),

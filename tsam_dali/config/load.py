@@ -15,6 +15,7 @@ from pipelines.dataset.config import DataAugmentation, PipelineOptions
 from pipelines.files.errors import InputError, ListError
 from pipelines.files.text import read_text
 from tsam_dali.config.sections import Model, OptimizerParam, ShiftTemporal, TrainingParam
+from tsam_dali.config.task_settings import task_problems
 from tsam_dali.config.timm_names import network_problem, optimizer_problem
 
 
@@ -215,6 +216,7 @@ def _explain(error: Any) -> str:
 def _contradictions(config: Config) -> Iterator[str]:
     """Names that timm does not know, and settings that are valid alone, but not together."""
     yield from filter(None, (network_problem(config.model), optimizer_problem(config.optimizer_param.name)))
+    yield from task_problems(config.dataset, config.training_param)
     images = config.data_augmentation
     spec, size = images.audio_image_param.spec_size, images.video_image_param.output_size
     if config.model.audio_segments and spec != (3, size, size):

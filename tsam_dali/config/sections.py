@@ -95,12 +95,23 @@ class TrainingParam:
     seed: Annotated[int, Ge(0)] = 0
     """Seed of all random numbers."""
     label_smoothing: Annotated[float, Interval(ge=0, lt=1)] = 0.0
-    """Share of the target that is distributed over all classes."""
+    """Share of the target that is distributed over all classes; labels: between having one and not. Not for numbers."""
+    loss: Literal["auto", "cross_entropy", "bce", "focal", "mse", "huber", "ccc"] = "auto"
+    """`auto`: the first one of the task. Classes: `cross_entropy`. Labels: `bce` (binary cross-entropy) or `focal`.
+    Numbers, with their ranges as -1..1: `mse`, `huber` (a line from a tenth of the range on) or `ccc` (1 - concordance
+    correlation of the clips of a step; with `accumulate`, of a part)."""
+    focal_gamma: Annotated[float, Gt(0)] = 2.0
+    """Of the loss `focal`: how much less labels count that are right already."""
+    best_scores: tuple[str, ...] = ()
+    """Validation scores, e.g. `loss`, `f1` or `mae`, of which the best checkpoint is kept as SCORE_best, beside those
+    of the task: balanced_best and unbalanced_best, mAP_best, or ccc_best."""
     class_weights: Literal["none", "balanced"] = "none"
-    """`balanced`: clips of rare classes count more in the loss, by clips / (classes * clips of the class)."""
+    """`balanced`: clips of rare classes count more in the loss, by clips / (classes * clips of the class); with labels,
+    the clips that have a label by clips without it / clips with it."""
     mixup: Annotated[float, Ge(0)] = 0.0
-    """Blend pairs of clips (frames, audio and labels); alpha of the Beta distribution of the share. 0: no mixup. Pairs
-    are made within a rank's part of the batch: they change with the number of ranks, and need two clips per rank."""
+    """Blend pairs of clips (frames, audio, and what is learnt); alpha of the Beta distribution of the share. 0: no
+    mixup. Pairs are made within a rank's part of the batch: they change with the number of ranks, and need two clips
+    per rank."""
     ema_decay: Annotated[float, Interval(ge=0, lt=1)] = 0.0
     """Decay per step of a moving average of the weights, e.g. 0.9998, which is validated and saved as well. 0: none."""
     batch_norm: Literal["train", "partial", "frozen", "sync"] = "train"

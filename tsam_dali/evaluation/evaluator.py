@@ -16,6 +16,7 @@ import torch
 from pipelines.dali.resources import without_a_gpu
 from pipelines.dataset.list_file import Entries
 from pipelines.dataset.load import Loaded
+from pipelines.dataset.targets import target_table
 from pipelines.files.words import counted
 from pipelines.loader import Batch, build_loader
 from pipelines.sampling.views import Protocol, Views
@@ -27,10 +28,12 @@ from tsam_dali.evaluation.view_average import VideoProbabilities, VideoScores
 from tsam_dali.model.tsam import TSAM
 from tsam_dali.report.mistakes import SHOWN_MISTAKES, Mistake, WorstMistakes
 from tsam_dali.training.engine import evaluate
-from tsam_dali.training.loss import clip_losses
 from tsam_dali.training.progress import Progress
+from tsam_dali.training.task import ClassTask, Task
+from tsam_dali.training.tasks import AnyTask, task_of
 
 SPLIT: Final = "validation"
+CLASSES = ClassTask()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +41,9 @@ class Evaluation:
     """What an evaluation found. Rows are those of `data.clips`."""
 
     data: Loaded
+    task: AnyTask = CLASSES
     audio: bool  # whether the network was given the audio of the videos, or silence
-    label: np.ndarray  # int (N,)
+    label: np.ndarray  # int (N,); of labels or numbers float64 (N, K)
     unreadable: dict[str, str]  # id -> why, of the videos without a score, in the order of the list
     partly_unreadable: dict[str, str]  # the same of those that are scored from some of their views only
     found: VideoProbabilities
@@ -57,7 +61,7 @@ class Evaluation:
         return audio_used(self.audio)
 
     def scored_videos(self) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities (n, C) and labels (n,) of the videos with a score."""
+        """Probabilities, or numbers, (n, C) and labels (n,) or (n, K) of the videos with a score."""
         return _scored(self.found, self.label)
 
     @property
@@ -89,6 +93,7 @@ def evaluate_videos(
     views: Views,
     options: EvaluationOptions,
     *,
+    task: AnyTask | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> Evaluation:
     """Score all videos of the validation list, on all ranks together; every rank must call it.
@@ -97,21 +102,24 @@ def evaluate_videos(
         network: on the job's device.
         data: what `pipelines.dataset.load.load_data` found; videos that turn out unreadable now are listed as well.
         options: silence is log(eps) everywhere, as for a clip without audio.
+        task: what is scored; default: that of the settings.
         report: called on rank 0 with a line of text after each clip.
 
     Raises:
         ValueError: a label that the network does not have, `no_audio` without audio input, or no readable video.
     """
     num_class, no_audio = network.head.out_features, options.no_audio
+    task = task or task_of(config.dataset, config.training_param, num_class, device=job.device)
     _check(config, data, num_class, no_audio)
     clips, expected = data.clips[SPLIT], len(data.entries[SPLIT])
     batch_size = min(options.batch_size, len(clips))
-    label = np.array([clip.label for clip in clips])
-    sums = [VideoScores(len(clips), num_class, options.average, job.device) for _ in range(1 + no_audio)]
+    targets = config.dataset.targets
+    label = target_table(targets, clips) if targets.size else np.array([clip.label for clip in clips])
+    sums = [VideoScores(len(clips), num_class, options.average, job.device, task) for _ in range(1 + no_audio)]
     audio = bool(config.model.audio_segments) and not no_audio
     silence = math.log(config.data_augmentation.audio_image_param.eps)
     after: list[dict[str, Any]] = []
-    worst = WorstMistakes(SHOWN_MISTAKES)
+    worst = WorstMistakes(SHOWN_MISTAKES, task)
     loading = without_a_gpu(every_video(config), job.device)
     with build_loader(loading, SPLIT, clips, views=views, rank_batch=batch_size, once=True, **job.place) as loader:
         for clip in range(views.clips):
@@ -120,35 +128,36 @@ def evaluate_videos(
                 progress = Progress(loader, title, clips_per_step=batch_size * job.world, show=job.is_main)
                 batches = _without_then_with_audio(progress, silence) if no_audio else progress
                 is_last = (clip + 1, crop + 1) == (views.clips, views.crops)
-                evaluate(network, batches, config, job, _adder(sums, worst if is_last else None))
+                evaluate(network, batches, config, job, _adder(sums, task, worst if is_last else None))
             found, *other = [videos.result() for videos in sums]
-            after.append(_scores(found, label, expected, audio))
+            after.append(_scores(found, label, expected, audio, task))
             if job.is_main:
-                report(f"{counted(clip + 1, 'clip')}, {audio_used(audio)}: {describe(after[-1])}")
+                report(f"{counted(clip + 1, 'clip')}, {audio_used(audio)}: {describe(after[-1], task)}")
         bad = merged_over_ranks(loader.bad)
     reasons = {clips[row].id: bad[row] for row in sorted(bad)}
     scored = {clip.id for clip, views_read in zip(clips, found.views, strict=True) if views_read}
     lost = data.left_out[SPLIT] | {clip_id: reason for clip_id, reason in reasons.items() if clip_id not in scored}
     return Evaluation(
         data=data,
+        task=task,
         audio=audio,
         label=label,
         unreadable={entry.id: lost[entry.id] for entry in data.entries[SPLIT] if entry.id in lost},
         partly_unreadable={clip_id: reason for clip_id, reason in reasons.items() if clip_id in scored},
         found=found,
         after=after,
-        with_audio=_scores(other[0], label, expected, audio=True) if no_audio else None,
+        with_audio=_scores(other[0], label, expected, True, task) if no_audio else None,
         mistakes=worst.gather(),
     )
 
 
-def describe(scores: dict[str, Any]) -> str:
-    """Accuracies and the number of videos, in words."""
+def describe(scores: dict[str, Any], task: AnyTask = CLASSES) -> str:
+    """The main scores and the number of videos, in words."""
+    videos = f"on {scores['scored']} of {counted(scores['expected'], 'video')}"
+    if not isinstance(task, ClassTask):
+        return ", ".join(f"{title} {task.text(key, scores[key])}" for key, title in task.shown.items()) + f" {videos}"
     best = f", top-{TOP} {scores[f'top{TOP}']:.2%}" if f"top{TOP}" in scores else ""
-    return (
-        f"accuracy {scores['accuracy']:.2%}, balanced {scores['balanced_accuracy']:.2%}{best} "
-        f"on {scores['scored']} of {counted(scores['expected'], 'video')}"
-    )
+    return f"accuracy {scores['accuracy']:.2%}, balanced {scores['balanced_accuracy']:.2%}{best} {videos}"
 
 
 def _check(config: Config, data: Loaded, num_class: int, no_audio: bool) -> None:
@@ -170,7 +179,7 @@ def _without_then_with_audio(batches: Iterable[Batch], silence: float) -> Iterat
         yield batch
 
 
-def _adder(sums: list[VideoScores], worst: WorstMistakes | None) -> Callable[[torch.Tensor, Batch], None]:
+def _adder(sums: list[VideoScores], task: Task, worst: WorstMistakes | None) -> Callable[[torch.Tensor, Batch], None]:
     """Adds the logits of a view to each of the sums in turn. With `worst` it is the last view: what the first sums then
     get wrong is kept there."""
     turn = itertools.cycle(sums)
@@ -180,7 +189,7 @@ def _adder(sums: list[VideoScores], worst: WorstMistakes | None) -> Callable[[to
         videos.add(logits, batch)
         if worst and videos is sums[0]:
             whole, ok = videos.so_far(batch)
-            worst.add(whole, clip_losses(whole, batch.label), batch._replace(ok=ok))
+            worst.add(whole, task.plain_losses(whole, batch.label), batch._replace(ok=ok))
 
     return add
 
@@ -190,7 +199,10 @@ def _scored(found: VideoProbabilities, label: np.ndarray) -> tuple[np.ndarray, n
     return found.probabilities[found.views > 0], label[found.views > 0]
 
 
-def _scores(found: VideoProbabilities, label: np.ndarray, expected: int, audio: bool) -> dict[str, Any]:
+def _scores(found: VideoProbabilities, label: np.ndarray, expected: int, audio: bool, task: AnyTask) -> dict[str, Any]:
     if not found.views.any():
         raise ValueError(f"none of the {expected} videos of the validation list can be read")
-    return score(*_scored(found, label), expected) | {"audio": audio}
+    outputs, truth = _scored(found, label)
+    if isinstance(task, ClassTask):
+        return score(outputs, truth, expected) | {"audio": audio}
+    return task.evaluate(truth, outputs) | {"scored": len(truth), "expected": expected, "audio": audio}

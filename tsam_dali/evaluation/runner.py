@@ -1,7 +1,6 @@
 """What `tsam_dali.evaluate` and `train --validate` share: score a network, write the files, print a summary."""
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 
 from pipelines.dataset.load import load_data
@@ -16,6 +15,8 @@ from tsam_dali.evaluation.evaluator import SPLIT, Evaluation, describe, evaluate
 from tsam_dali.evaluation.options import EvaluationOptions
 from tsam_dali.evaluation.outputs import write_evaluation
 from tsam_dali.model.tsam import TSAM
+from tsam_dali.training.task import ClassTask
+from tsam_dali.training.tasks import AnyTask
 
 PARTS = 3
 """Names at the end of a checkpoint's path that a title shows: RUN/checkpoints/NAME."""
@@ -32,7 +33,7 @@ def report_evaluation(
     job: Job,
     views: Views,
     folder: Path,
-    class_names: Sequence[str],
+    task: AnyTask,
     checkpoint: str | Path,
     options: EvaluationOptions,
 ) -> None:
@@ -46,12 +47,12 @@ def report_evaluation(
     distributed.on_rank_0(lambda: make_folder(folder))  # before the work, not after it
     data = distributed.on_rank_0(lambda: load_data(every_video(config), [SPLIT]))
     data = data._replace(clips={SPLIT: distributed.on_every_machine(data.clips[SPLIT])})
-    evaluation = evaluate_videos(network, config, job, data, views, options, report=print)
+    evaluation = evaluate_videos(network, config, job, data, views, options, task=task, report=print)
     if job.is_main:
         title = f"Evaluation of {_short(checkpoint)} {_protocol(config, views, evaluation)}"
         about = {"title": title, "views": dataclasses.asdict(views), **dataclasses.asdict(options)}
         about |= {"config": config.to_dict()}
-        write_evaluation(folder, evaluation, class_names, about | provenance(), title)
+        write_evaluation(folder, evaluation, task.names, about | provenance(), title)
         _summarize(evaluation, folder)
 
 
@@ -70,13 +71,19 @@ def _protocol(config: Config, views: Views, evaluation: Evaluation) -> str:
 def _summarize(evaluation: Evaluation, folder: Path) -> None:
     """Print the scores and where the files are."""
     scores = evaluation.scores
-    print(
-        f"{evaluation.audio_used}: {describe(scores)}\nmean class accuracy {scores['mean_class_accuracy']:.2%}, "
-        f"calibration error (ECE) {scores['calibration_error']:.2%}, on the same videos {evaluation.audio_used}"
-    )
+    task, first = evaluation.task, next(iter(evaluation.task.shown))
+    print(f"{evaluation.audio_used}: {describe(scores, task)}")
+    if isinstance(task, ClassTask):
+        print(
+            f"mean class accuracy {scores['mean_class_accuracy']:.2%}, "
+            f"calibration error (ECE) {scores['calibration_error']:.2%}, on the same videos {evaluation.audio_used}"
+        )
     if evaluation.with_audio:
-        gain = evaluation.with_audio["accuracy"] - scores["accuracy"]
-        print(f"with audio: {describe(evaluation.with_audio)}; the audio contributes {100 * gain:+.2f} points")
+        described = describe(evaluation.with_audio, task)
+        if isinstance(task, ClassTask):
+            gain = evaluation.with_audio[first] - scores[first]
+            described += f"; the audio contributes {100 * gain:+.2f} points"
+        print(f"with audio: {described}")
     for clip_id, reason in evaluation.unreadable.items():
         print(f"not scored: {clip_id}: {reason}")
     for clip_id, reason in evaluation.partly_unreadable.items():

@@ -8,12 +8,13 @@ import torch
 from pipelines.loader import Batch
 from tsam_dali.distributed import sum_over_ranks
 from tsam_dali.evaluation.options import Average
+from tsam_dali.training.task import ClassTask, Task
 
 
 class VideoProbabilities(NamedTuple):
-    """Letters: N videos, C classes."""
+    """Letters: N videos, C classes, labels or numbers."""
 
-    probabilities: np.ndarray  # float64 (N, C); zeros for a video without a readable view
+    probabilities: np.ndarray  # float64 (N, C), of numbers the values; zeros for a video without a readable view
     views: np.ndarray  # readable views, int64 (N,)
 
 
@@ -24,8 +25,10 @@ class VideoScores:
     ranks, to the last bit.
     """
 
-    def __init__(self, num_videos: int, num_class: int, average: Average, device: torch.device):
-        self._average = average
+    def __init__(
+        self, num_videos: int, num_class: int, average: Average, device: torch.device, task: Task | None = None
+    ):
+        self._average, self._task = average, task or ClassTask()
         self._sums = torch.zeros(num_videos, num_class, dtype=torch.float64, device=device)
         self._views = torch.zeros(num_videos, dtype=torch.int64, device=device)
 
@@ -33,7 +36,7 @@ class VideoScores:
         """logits (B, C); padding and unreadable clips add nothing."""
         row, values = batch.row.clamp(min=0), logits.double()
         if self._average == "probabilities":
-            values = values.softmax(1)
+            values = self._task.outputs(values)
         self._sums.index_add_(0, row, torch.where(batch.ok[:, None], values, 0))
         self._views.index_add_(0, row, batch.ok.long())
 
@@ -43,11 +46,12 @@ class VideoScores:
         return VideoProbabilities(self._probabilities(sums, views).cpu().numpy(), views.cpu().numpy())
 
     def so_far(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """Log-probabilities (B, C) of a batch's videos, from this rank's views, and whether one was readable (B,)."""
+        """Logits (B, C) of a batch's videos that give their averages over this rank's views, of classes the
+        log-probabilities; and whether one was readable (B,)."""
         row = batch.row.clamp(min=0)
         views = self._views[row]
-        return self._probabilities(self._sums[row], views).log(), (views > 0) & (batch.row >= 0)
+        return self._task.logits(self._probabilities(self._sums[row], views)), (views > 0) & (batch.row >= 0)
 
     def _probabilities(self, sums: torch.Tensor, views: torch.Tensor) -> torch.Tensor:
         means = sums / views.clamp(min=1)[:, None]
-        return torch.where(views[:, None] > 0, means.softmax(1), 0) if self._average == "logits" else means
+        return torch.where(views[:, None] > 0, self._task.outputs(means), 0) if self._average == "logits" else means

@@ -31,7 +31,7 @@ BATCH_SIZE = 8
 class ClipOutput(NamedTuple):
     """Input and output of the network for one clip; `error` says why the clip could not be read."""
 
-    probabilities: Tensor  # float32 (C,)
+    probabilities: Tensor  # float32 (C,); of numbers their values
     video: Tensor
     audio: Tensor | None
     error: str
@@ -71,6 +71,7 @@ def classify_clips(
     config: Config,
     device: torch.device,
     clips: list[Clip],
+    outputs: Callable[[Tensor], Tensor],
     views: Views | None = None,
     spectrograms: Iterator[np.ndarray] | None = None,
 ) -> Iterator[ClipOutput]:
@@ -81,6 +82,7 @@ def classify_clips(
         config: its settings, with which videos are read.
         device: of the network.
         clips: their ids are the paths of their files.
+        outputs: logits (B, C) -> probabilities, or numbers in their units.
         views: frames and crop of each; default: the middle frames and the center crop.
         spectrograms: in place of those of the files' own audio, one array (A, 3, H, W) for each clip.
     """
@@ -102,7 +104,7 @@ def classify_clips(
                 audio = torch.from_numpy(np.stack([next(spectrograms) for _ in rows])).to(device)
             with autocast(config.training_param, device):
                 logits = network(video, audio)
-            found = logits.float().softmax(1).cpu()
+            found = outputs(logits.float()).float().cpu()
             for place, row in enumerate(rows):
                 own = None if audio is None else audio[place].cpu()
                 yield ClipOutput(found[place], video[place].cpu(), own, loader.bad.get(row, ""))

@@ -1,6 +1,6 @@
 """Predictions of a causal network on a stream as it arrives. S video segments, A audio segments."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +14,9 @@ from tsam_dali.config.load import Config
 from tsam_dali.model.precision import autocast
 from tsam_dali.model.streaming import Stream
 from tsam_dali.model.tsam import TSAM
+from tsam_dali.training.task import ClassTask
 
+CLASSES = ClassTask()
 CLIP_SECONDS = 10.0
 """What S frames span where no frame rate is given: the length of a Kinetics clip."""
 AUDIO_SECONDS = 0.5
@@ -25,13 +27,18 @@ class FrameOutput(NamedTuple):
     """Output of the network after a frame."""
 
     time: float  # seconds from the first frame of the stream
-    probabilities: Tensor  # float32 (C,)
+    probabilities: Tensor  # float32 (C,); of numbers their values
 
 
 def follow(
-    network: TSAM, config: Config, device: torch.device, source: str, fps: float | None = None
+    network: TSAM,
+    config: Config,
+    device: torch.device,
+    source: str,
+    fps: float | None = None,
+    outputs: Callable[[Tensor], Tensor] = CLASSES.outputs,
 ) -> Iterator[FrameOutput]:
-    """Probabilities after each frame that is used; see `pipelines.decode.stream.read_stream`.
+    """Probabilities, or numbers, after each frame that is used; see `pipelines.decode.stream.read_stream`.
 
     A network with audio gets the audio that S frames span, as far as it has arrived, with the first frame that is
     AUDIO_SECONDS or more after the last refresh; silence if the source has no audio.
@@ -42,6 +49,7 @@ def follow(
         device: where it runs.
         source: a video file, a pipe or a camera.
         fps: frames per second that are used; default: S / CLIP_SECONDS.
+        outputs: as for `tsam_dali.inference.file_clips.classify_clips`.
 
     Raises:
         tsam_dali.model.backbone.ModelError: the network needs later frames.
@@ -59,7 +67,7 @@ def follow(
                 stream.set_audio(spectrograms(frame))
                 due = frame.time + AUDIO_SECONDS
             logits = stream.push(prepare(frame.image, size).to(device))
-        yield FrameOutput(frame.time, logits.float().softmax(0).cpu())
+        yield FrameOutput(frame.time, outputs(logits.float()).float().cpu())
 
 
 def prepare(frame: np.ndarray, size: int) -> Tensor:

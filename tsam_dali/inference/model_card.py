@@ -4,8 +4,15 @@ import json
 from typing import Any
 
 from pipelines.files.words import counted
+from tsam_dali.training.tasks import AnyTask, LabelTask, NumberTask, task_of, thresholds_of
 from tsam_dali.weights.export_folder import without_places
 from tsam_dali.weights.trained import Trained
+
+PURPOSE = {
+    "class": "video classification",
+    "label": "video classification with several labels",
+    "number": "numbers of videos",
+}
 
 
 def model_card(trained: Trained, about: dict[str, Any]) -> str:
@@ -19,19 +26,21 @@ def model_card(trained: Trained, about: dict[str, Any]) -> str:
     frames = counted(model.video_segments, "frame")
     lists = "".join(f"- List of {split}: {text}\n" for split, text in trained.lists.items())
     training = {name: settings[name] for name in ("optimizer_param", "training_param")}
-    classes = "\n".join(f"{label}. {name}" for label, name in enumerate(trained.class_names))
-    return f"""# {model.arch} with temporal shift, {counted(len(trained.class_names), "class", "classes")}
+    task = task_of(trained.config.dataset, trained.config.training_param, len(trained.class_names))
+    classes = "\n".join(f"{number}. {text}" for number, text in enumerate(_described(trained, task)))
+    kind = task.plural.capitalize()
+    return f"""# {model.arch} with temporal shift, {counted(len(trained.class_names), task.kind, task.plural)}
 
-A network for video classification (TSAM), trained with tsam_dali. Its input: {frames}{audio}.
+A network for {PURPOSE[task.kind]} (TSAM), trained with tsam_dali. Its input: {frames}{audio}.
 
 ## Data
 
 - Data set: {trained.config.dataset.name or "its settings give it no name (dataset.name)"}
-- Classes: {len(trained.class_names)}
+- {kind}: {len(trained.class_names)}
 {lists}
 ## Scores
 
-{_scores(trained)}
+{_scores(trained, task)}
 
 ## Licence
 
@@ -66,13 +75,26 @@ tsam_dali.train take the folder as well.
 
 config.json holds all settings.
 
-## Classes
+## {kind}
 
 {classes}
 """
 
 
-def _scores(trained: Trained) -> str:
+def _described(trained: Trained, task: AnyTask) -> list[str]:
+    """Each class, or label with its threshold, or number with its range and unit."""
+    if isinstance(task, NumberTask):
+        return [
+            f"{number.name}, {number.range[0]:g} to {number.range[1]:g} {number.unit}".rstrip()
+            for number in task.targets.numbers
+        ]
+    thresholds = thresholds_of(trained.history) if isinstance(task, LabelTask) else None
+    if not thresholds:
+        return list(task.names)
+    return [f"{name}, found from {threshold:.3f} on" for name, threshold in zip(task.names, thresholds, strict=True)]
+
+
+def _scores(trained: Trained, task: AnyTask) -> str:
     """Of the last epoch of the checkpoint."""
     if not trained.history:
         return "Not validated."
@@ -80,7 +102,7 @@ def _scores(trained: Trained) -> str:
     scores = last["validation"]
     return (
         f"After {counted(last['epoch'] + 1, 'epoch')}, on {counted(scores['samples'], 'validation video')}: "
-        f"accuracy {scores['accuracy']:.1%}, balanced accuracy {scores['balanced_accuracy']:.1%}. "
+        f"{', '.join(f'{title} {task.text(score, scores[score])}' for score, title in task.shown.items())}. "
         "Unreadable videos do not count."
     )
 

@@ -19,9 +19,18 @@ from pipelines.decode.probe import probe_times, probe_video
 from tsam_dali.config.load import change_config
 from tsam_dali.inference.file_clips import classify_clips, file_clip, probe_files
 from tsam_dali.inference.live import follow
-from tsam_dali.inference.results import Moment, Prediction, PredictionError, Timeline, Unreadable, best_classes
+from tsam_dali.inference.results import (
+    ClassProbability,
+    Moment,
+    Prediction,
+    PredictionError,
+    Timeline,
+    Unreadable,
+    best_classes,
+)
 from tsam_dali.inference.timeline import PredictedTimeline, make_timeline
-from tsam_dali.weights.trained import build_trained
+from tsam_dali.training.tasks import task_of, thresholds_of
+from tsam_dali.weights.trained import network_of, read_trained
 
 if TYPE_CHECKING:
     from tsam_dali.inference.grad_cam import Explanation
@@ -35,19 +44,23 @@ class PredictedClip(NamedTuple):
     prediction: Prediction
     video: Tensor  # float32 (S, 3, H, W), 0..1
     audio: Tensor | None  # float32 (A, 3, H, W), log-mel spectrograms
-    probabilities: Tensor  # float32 (C,)
+    probabilities: Tensor  # float32 (C,); of numbers their values
 
 
 class Predictor:
     """See `tsam_dali.load`."""
 
     def __init__(self, path: str | Path, device: str | torch.device = "cpu") -> None:
-        self.network, config, self.class_names = build_trained(path, device)
-        self.config = change_config(config, overrides=SETTINGS)
-        self.device = torch.device(device)
+        trained = read_trained(path)
+        self.network = network_of(trained, path, device)
+        self.config = change_config(trained.config, overrides=SETTINGS)
+        self.class_names, self.device = trained.class_names, torch.device(device)
+        thresholds = thresholds_of(trained.history)
+        settings = self.config.dataset, self.config.training_param, len(self.class_names)
+        self.task = task_of(*settings, thresholds=thresholds, device=device)
 
     def predict(self, path: str | Path, topk: int = 5) -> Prediction:
-        """The `topk` most probable classes of a video (all of them, if there are fewer).
+        """The `topk` most probable classes or labels of a video (all of them, if there are fewer), or its numbers.
 
         Raises:
             PredictionError: the file is missing or cannot be read.
@@ -62,7 +75,8 @@ class Predictor:
         names = list(dict.fromkeys(map(str, paths)))
         records, errors = probe_files(probe_video, names)
         clips = [file_clip(name, record) for name, record in records.items()]
-        outputs = zip(clips, classify_clips(self.network, self.config, self.device, clips), strict=True)
+        answers = classify_clips(self.network, self.config, self.device, clips, self.task.outputs)
+        outputs = zip(clips, answers, strict=True)
         for name in names:
             if name in errors:
                 yield Unreadable(path=name, error=errors[name])
@@ -71,7 +85,7 @@ class Predictor:
             if output.error:
                 yield Unreadable(path=name, error=output.error)
                 continue
-            classes = best_classes(output.probabilities, self.class_names, topk)
+            classes = best_classes(output.probabilities, self.task, topk)
             prediction = Prediction(path=name, classes=classes, has_audio=bool(clip.audio))
             yield PredictedClip(prediction, output.video, output.audio, output.probabilities)
 
@@ -101,7 +115,7 @@ class Predictor:
             raise ValueError(f"window {window} and stride {stride}: expected seconds above 0")
         names = list(dict.fromkeys(map(str, paths)))
         records, errors = probe_files(probe_times, names)
-        own = self.network, self.config, self.class_names, self.device
+        own = self.network, self.config, self.task, self.device
         for name in names:
             if name in errors:
                 yield Unreadable(path=name, error=errors[name])
@@ -125,19 +139,22 @@ class Predictor:
             tsam_dali.model.backbone.ModelError: the network needs later frames.
             pipelines.decode.container.VideoError: the source cannot be read.
         """
-        outputs = follow(self.network, self.config, self.device, str(source), fps)
+        outputs = follow(self.network, self.config, self.device, str(source), fps, self.task.outputs)
         for frame, (time, probabilities) in enumerate(outputs, 1):
-            yield Moment(time=round(time, 3), frame=frame, classes=best_classes(probabilities, self.class_names, topk))
+            yield Moment(time=round(time, 3), frame=frame, classes=best_classes(probabilities, self.task, topk))
 
     def explain(self, predicted: PredictedClip, label: int | None = None) -> "Explanation":
-        """Where in the frames and spectrograms of a prediction a class (default: the first one) was found.
+        """Where in the frames and spectrograms of a prediction a class or label (default: the first one) was
+        found; of a number (default: number 0), what raises it.
 
         Raises:
             ValueError: there is no such class.
         """
         from tsam_dali.inference.grad_cam import explain  # captum takes seconds
 
-        chosen = predicted.prediction.classes[0].label if label is None else label
+        first = predicted.prediction.classes[0]
+        likeliest = first.label if isinstance(first, ClassProbability) else 0
+        chosen = likeliest if label is None else label
         if not 0 <= chosen < len(self.class_names):
             raise ValueError(f"label {chosen}: expected 0 to {len(self.class_names) - 1}")
         return explain(self.network, predicted.video, predicted.audio, chosen)

@@ -5,10 +5,12 @@ from typing import Any
 
 from pipelines.audio.log_mel import N_FFT
 from tsam_dali.model.tsam import TSAM
+from tsam_dali.training.tasks import thresholds_of
 from tsam_dali.weights.trained import Trained
 
 FRAMES = "the middle of each of S equal parts: frame int(n / S / 2 + n / S * s) of n, counted from 0, s = 0..S-1"
 CROP = "the square in the middle with the frame's short side as its side"
+VALUES = "low + (high - low) * (logit + 1) / 2, with low and high the range of the number, kept within this range"
 RESIZE = "to H x W, bilinear with antialias"
 AUDIO = (
     "power of Hann windows (periodic, centred in n_fft samples or their own length if longer, audio reflected at both "
@@ -43,10 +45,20 @@ def preprocessing(trained: Trained, network: TSAM) -> dict[str, Any]:
     return {
         "video": video,
         "audio": audio,
-        "output": {"name": "logits", "shape": ["batch", len(trained.class_names)], "probabilities": "softmax"},
+        "output": {"name": "logits", "shape": ["batch", len(trained.class_names)], **_answers(trained)},
         "class_names": list(trained.class_names),
         "shift_temporal": dataclasses.asdict(config.shift_temporal),
     }
+
+
+def _answers(trained: Trained) -> dict[str, Any]:
+    """What the logits mean."""
+    dataset = trained.config.dataset
+    if dataset.task == "numbers":
+        return {"numbers": [_lists(dataclasses.asdict(number)) for number in dataset.numbers], "values": VALUES}
+    if dataset.task == "labels":
+        return {"probabilities": "sigmoid", "thresholds": thresholds_of(trained.history)}
+    return {"probabilities": "softmax"}
 
 
 def _lists(values: dict[str, Any]) -> dict[str, Any]:

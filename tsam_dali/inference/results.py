@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from tsam_dali.training.tasks import AnyTask
 
 
 class PredictionError(ValueError):
@@ -25,8 +26,18 @@ class ClassProbability:
     """0..1."""
 
 
-Classes = tuple[ClassProbability, ...]
-"""The most probable ones, the best first."""
+@dataclass(frozen=True, kw_only=True)
+class NumberValue:
+    """One number for one file, or for a piece of it."""
+
+    name: str
+    value: float
+    unit: str
+    """As in the data file of the training; may be empty."""
+
+
+Classes = tuple[ClassProbability | NumberValue, ...]
+"""The most probable classes or labels, the best first; of a network for numbers, all of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,8 +99,20 @@ class Unreadable:
     """Why."""
 
 
-def best_classes(probabilities: Tensor, names: Sequence[str], topk: int) -> Classes:
-    """The `topk` most probable classes (all, if there are fewer) of probabilities (C,) and C names."""
+def probability_of(one: ClassProbability | NumberValue) -> float:
+    """Of a class or label."""
+    assert isinstance(one, ClassProbability)
+    return one.probability
+
+
+def best_classes(probabilities: Tensor, task: AnyTask, topk: int) -> Classes:
+    """The `topk` most probable classes or labels (all, if there are fewer) of probabilities (C,), or all numbers."""
+    from tsam_dali.training.tasks import NumberTask  # takes seconds, by PyTorch
+
+    if isinstance(task, NumberTask):
+        values = zip(task.names, probabilities.tolist(), task.units, strict=True)
+        return tuple(NumberValue(name=name, value=value, unit=unit) for name, value, unit in values)
+    names = task.names
     best = probabilities.topk(min(topk, len(names)))
     return tuple(
         ClassProbability(label=label, name=names[label], probability=probability)

@@ -1,6 +1,6 @@
 """The timeline of a long video: a prediction for each window of it. C classes, W windows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from tsam_dali.config.load import Config
 from tsam_dali.inference.file_clips import classify_clips, file_clip
 from tsam_dali.inference.results import PredictionError, Timeline, Window, best_classes
 from tsam_dali.model.tsam import TSAM
+from tsam_dali.training.tasks import AnyTask
 
 STILLS = 10
 """Windows of a timeline of which a frame is kept, for its plot."""
@@ -24,14 +25,14 @@ class PredictedTimeline(NamedTuple):
     """A timeline, and what its plot shows as well."""
 
     timeline: Timeline
-    probabilities: np.ndarray  # float32 (W, C); NaN in windows that cannot be read
+    probabilities: np.ndarray  # float32 (W, C), of numbers their values; NaN in windows that cannot be read
     stills: dict[int, Tensor]  # number of a window -> its middle frame (3, H, W), 0..1
 
 
 def make_timeline(
     network: TSAM,
     config: Config,
-    names: Sequence[str],
+    task: AnyTask,
     device: torch.device,
     path: str,
     record: dict[str, Any],
@@ -44,7 +45,7 @@ def make_timeline(
 
     Args:
         network, config, device: as for `tsam_dali.inference.file_clips.classify_clips`.
-        names: of the C classes.
+        task: what is predicted.
         path: the video.
         record: what `pipelines.decode.probe.probe_times` found.
         window, stride: seconds; see `pipelines.sampling.windows.window_spans`.
@@ -58,12 +59,12 @@ def make_timeline(
     spans = window_spans(_duration(times, record["fps"]), window, stride)
     views = WindowViews(frames=tuple(span_frames(times, span) for span in spans))
     kept = set(np.linspace(0, len(spans) - 1, min(STILLS, len(spans))).round().astype(int).tolist())
-    probabilities = np.full((len(spans), len(names)), np.nan, np.float32)
+    probabilities = np.full((len(spans), len(task.names)), np.nan, np.float32)
     windows, stills = [], {}
     spectrograms = _spectrograms(config, path, record, spans)
-    outputs = classify_clips(network, config, device, [clip] * len(spans), views, spectrograms)
+    outputs = classify_clips(network, config, device, [clip] * len(spans), task.outputs, views, spectrograms)
     for number, (span, output) in enumerate(zip(spans, outputs, strict=True)):
-        classes = () if output.error else best_classes(output.probabilities, names, topk)
+        classes = () if output.error else best_classes(output.probabilities, task, topk)
         start, end = round(span.start, 3), round(span.end, 3)
         windows.append(Window(start=start, end=end, classes=classes, error=output.error))
         if output.error:

@@ -1,6 +1,8 @@
-"""The wrongly classified clips with the largest loss, kept on the device during a pass. B, S, A as in `Batch`."""
+"""The clips with the largest loss, kept on the device during a pass: of classes, those that are wrong. B, S, A as in
+`Batch`.
+"""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -9,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pipelines.loader import Batch
+from tsam_dali.training.task import ClassTask, Task
 
 SHOWN_MISTAKES = 12
 """In a report."""
@@ -17,13 +20,13 @@ THUMBNAIL = 104
 
 
 class Mistake(NamedTuple):
-    """A clip that was classified wrongly."""
+    """A clip with a large loss; of classes one that was classified wrongly."""
 
     loss: float
     row: int  # row of the clip list
-    label: int
-    prediction: int
-    probability: float  # of the prediction, 0..1
+    label: Any  # of a class int; of labels or numbers the list of K
+    prediction: Any  # the same
+    probability: float  # of a predicted class, 0..1
     frames: np.ndarray  # uint8 (S, 3, h, w)
     spectrograms: np.ndarray | None  # uint8 (A, 3, h, w), lowest band in row 0
 
@@ -31,22 +34,25 @@ class Mistake(NamedTuple):
 class WorstMistakes:
     """Collects over the batches of a pass; shapes are fixed, so nothing is read from the device before `gather`."""
 
-    def __init__(self, k: int):
-        self._k = k
+    def __init__(self, k: int, task: Task | None = None):
+        self._k, self._task = k, task or ClassTask()
         self._kept: dict[str, torch.Tensor] = {}
 
     @torch.no_grad()
     def add(self, logits: torch.Tensor, losses: torch.Tensor, batch: Batch) -> None:
         """logits (B, C), losses (B,); padding and unreadable clips are ignored."""
-        probability, prediction = logits.float().softmax(1).max(1)
-        wrong = batch.ok & (prediction != batch.label)
+        wrong, found = batch.ok, {}
+        if self._task.kind == "class":
+            found["probability"], found["prediction"] = logits.float().softmax(1).max(1)
+            wrong = wrong & (found["prediction"] != batch.label)
+        else:
+            found["prediction"] = self._task.outputs(logits.double())
         loss, worst = torch.where(wrong, losses.float(), -torch.inf).topk(min(self._k, len(losses)))
         new = {
             "loss": loss,
             "row": batch.row[worst],
             "label": batch.label[worst],
-            "prediction": prediction[worst],
-            "probability": probability[worst],
+            **{name: tensor[worst] for name, tensor in found.items()},
             "frames": thumbnails(batch.video[worst]),
         }
         if batch.audio is not None:
@@ -64,9 +70,9 @@ class WorstMistakes:
             Mistake(
                 loss=float(kept["loss"][i]),
                 row=int(kept["row"][i]),
-                label=int(kept["label"][i]),
-                prediction=int(kept["prediction"][i]),
-                probability=float(kept["probability"][i]),
+                label=kept["label"][i].tolist(),
+                prediction=kept["prediction"][i].tolist(),
+                probability=float(kept["probability"][i]) if "probability" in kept else np.nan,
                 frames=kept["frames"][i],
                 spectrograms=kept["spectrograms"][i] if "spectrograms" in kept else None,
             )

@@ -14,6 +14,7 @@ import numpy as np
 
 from pipelines.files.words import counted
 from tsam_dali.report.mistakes import stretched
+from tsam_dali.training.task import ClassTask, Task
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,40 +26,51 @@ CELL_NUMBERS_UP_TO = 12  # classes; with more, the counts of a confusion matrix 
 CLASS_NAMES_UP_TO = 40  # classes; with more, the names along its sides overlap
 
 
-def plot_curves(history: Sequence[dict[str, Any]], path: str | Path | BinaryIO, smooth_epochs: float = 0) -> Figure:
-    """Draw loss, accuracy and learning rate of every epoch as a PNG.
+def plot_curves(
+    history: Sequence[dict[str, Any]], path: str | Path | BinaryIO, smooth_epochs: float = 0, task: Task | None = None
+) -> Figure:
+    """Draw loss, scores and learning rate of every epoch as a PNG.
 
     Args:
         history: the records of kind epoch of metrics.jsonl: "epoch" (counted from 0), "training" and, where the epoch
             was validated, "validation" with "loss", "accuracy" and "balanced_accuracy" (0..1), and "lr".
         path: PNG file to write.
         smooth_epochs: of OptimizerParam; from then on the rate falls in steps.
+        task: default: classes, whose scores are the two accuracies.
     """
     from matplotlib.figure import Figure
 
+    task = task or ClassTask()
     figure = Figure(figsize=(13, 4), layout="constrained")
     loss, accuracy, rate = figure.subplots(1, 3)
     for split, color in COLORS.items():
         records = [record for record in history if record.get(split)]
         epochs = [record["epoch"] for record in records]
-        for axes, key, label, style, factor in (
-            (loss, "loss", split, "o-", 1),
-            (accuracy, "accuracy", split, "o-", 100),
-            (accuracy, "balanced_accuracy", f"{split}, balanced", "o:", 100),
-        ):
-            values = [factor * record[split][key] for record in records]
-            axes.plot(epochs, values, style, color=color, label=label, markersize=3, clip_on=False)
+        curves: list[tuple[Axes, str, str, str, float]] = [(loss, "loss", split, "o-", 1)]
+        if task.kind == "class":
+            curves += [(accuracy, "accuracy", split, "o-", 100)]
+            curves += [(accuracy, "balanced_accuracy", f"{split}, balanced", "o:", 100)]
+        elif split == "validation":
+            curves += [(accuracy, key, title, "o-", 1) for key, title in task.shown.items() if key != "mae"]
+        for axes, key, label, style, factor in curves:
+            values = [factor * _defined(record[split][key]) for record in records]
+            own: dict[str, Any] = {"color": color} if axes is loss or task.kind == "class" else {}
+            axes.plot(epochs, values, style, label=label, markersize=3, clip_on=task.kind != "class", **own)
     rates = [record["lr"] for record in history]
     epochs = [record["epoch"] for record in history]
     rate.plot(epochs, rates, "o", color="tab:green", markersize=3, clip_on=False)
     middles = [epoch - 0.5 for epoch in epochs]  # between two points
     rate.plot(*_rate_line(epochs, rates, middles, epochs, smooth_epochs), "-", color="tab:green")
 
-    _label(loss, "Loss", "cross-entropy (nats)")
-    _label(accuracy, "Accuracy", "clips classified correctly (%)")
+    _label(loss, "Loss", task.loss_name)
+    if task.kind == "class":
+        _label(accuracy, "Accuracy", "clips classified correctly (%)")
+        accuracy.set_ylim(0, 100)
+    else:
+        _label(accuracy, "Validation scores", "score (0 to 1)" if task.kind == "label" else "score (at most 1)")
+        accuracy.set_ylim(0 if task.kind == "label" else None, 1.02)
     _label(rate, "Learning rate", "learning rate at the end of the epoch")
     loss.set_ylim(bottom=0)
-    accuracy.set_ylim(0, 100)
     if max(rates) / 1000 < min(rates) < max(rates) / 20:  # steps; a cosine that ends near zero reads better linearly
         rate.set_yscale("log")
     else:
@@ -67,6 +79,10 @@ def plot_curves(history: Sequence[dict[str, Any]], path: str | Path | BinaryIO, 
     accuracy.legend(fontsize="small")
     figure.savefig(path, dpi=DPI)
     return figure
+
+
+def _defined(score: float | None) -> float:
+    return float("nan") if score is None else score
 
 
 def _rate_line(
@@ -102,13 +118,16 @@ def _label(axes: Axes, title: str, unit: str, along: str = "epoch") -> None:
     axes.grid(alpha=0.3)
 
 
-def plot_steps(records: Sequence[dict[str, Any]], path: str | Path | BinaryIO, smooth_epochs: float = 0) -> Figure:
+def plot_steps(
+    records: Sequence[dict[str, Any]], path: str | Path | BinaryIO, smooth_epochs: float = 0, task: Task | None = None
+) -> Figure:
     """Draw the figures of windows of training steps as a PNG.
 
     Args:
         records: the records of kind steps of metrics.jsonl; a figure that is None leaves a gap.
         path: PNG file to write.
         smooth_epochs: of OptimizerParam; from then on the rate falls in steps.
+        task: default: classes.
     """
     from matplotlib.figure import Figure
 
@@ -120,7 +139,7 @@ def plot_steps(records: Sequence[dict[str, Any]], path: str | Path | BinaryIO, s
             ("clips_per_second", "Throughput", "clips/s", 1),
             ("data_wait", "Data wait", "share of the time (%)", 100),
             ("memory_mb", "Memory", "MB", 1),
-            ("loss", "Training loss", "cross-entropy (nats)", 1),
+            ("loss", "Training loss", (task or ClassTask()).loss_name, 1),
             ("lr", "Learning rate", "learning rate", 1),
             ("gradient_norm", "Gradient", "norm", 1),
         ),

@@ -8,8 +8,11 @@ import numpy as np
 
 from pipelines.sampling.plan import Plan
 from tsam_dali.report.mistakes import Mistake
+from tsam_dali.report.number_plot import plot_numbers
 from tsam_dali.report.parts import Section, fill, image_source, plot_source
 from tsam_dali.report.plots import plot_confusion, plot_curves, plot_steps
+from tsam_dali.training.task import ClassTask, Task
+from tsam_dali.training.tasks import AnyTask, LabelTask, NumberTask
 
 
 class InputClip(NamedTuple):
@@ -26,15 +29,15 @@ def numbers_section(title: str, numbers: Sequence[tuple[str, str]], note: str = 
     return Section(title, fill("numbers.html", numbers=numbers), note)
 
 
-def curves_section(epochs: Sequence[dict[str, Any]], smooth_epochs: float = 0) -> Section:
-    """Loss, accuracy and learning rate over the records of kind epoch; `smooth_epochs` as of OptimizerParam."""
-    source = plot_source(lambda file: plot_curves(epochs, file, smooth_epochs))
-    return Section("Curves", fill("plot.html", source=source, alt="loss, accuracy and learning rate by epoch"))
+def curves_section(epochs: Sequence[dict[str, Any]], smooth_epochs: float = 0, task: Task | None = None) -> Section:
+    """Loss, scores and learning rate over the records of kind epoch; `smooth_epochs` as of OptimizerParam."""
+    source = plot_source(lambda file: plot_curves(epochs, file, smooth_epochs, task))
+    return Section("Curves", fill("plot.html", source=source, alt="loss, scores and learning rate by epoch"))
 
 
-def steps_section(steps: Sequence[dict[str, Any]], smooth_epochs: float = 0) -> Section:
+def steps_section(steps: Sequence[dict[str, Any]], smooth_epochs: float = 0, task: Task | None = None) -> Section:
     """Throughput, data wait, memory, loss, rate and gradient norm over the records of kind steps."""
-    source = plot_source(lambda file: plot_steps(steps, file, smooth_epochs))
+    source = plot_source(lambda file: plot_steps(steps, file, smooth_epochs, task))
     return Section("Throughput", fill("plot.html", source=source, alt="windows of training steps"))
 
 
@@ -76,19 +79,45 @@ def inputs_section(clips: Sequence[InputClip]) -> Section:
     return Section("Network inputs", fill("clips.html", clips=shown), "spectrograms: low frequencies at the bottom")
 
 
-def mistakes_section(mistakes: Sequence[Mistake], class_names: Sequence[str], ids: Sequence[str]) -> Section:
-    """The wrong clips with the largest loss; `ids` of the rows."""
+def mistakes_section(
+    mistakes: Sequence[Mistake], class_names: Sequence[str], ids: Sequence[str], task: AnyTask | None = None
+) -> Section:
+    """The wrong clips with the largest loss; `ids` of the rows. Of a task for labels or numbers, any clips."""
+
+    def compared(mistake: Mistake) -> str:
+        if task and not isinstance(task, ClassTask):
+            return task.comparison(mistake.label, mistake.prediction)
+        label, prediction = class_names[mistake.label], class_names[mistake.prediction]
+        return f"{label}, predicted {prediction} ({mistake.probability:.0%})"
+
     shown = [
-        _shown(
-            ids[mistake.row],
-            f"{class_names[mistake.label]}, predicted {class_names[mistake.prediction]} "
-            f"({mistake.probability:.0%}), loss {mistake.loss:.2f}",
-            mistake.frames,
-            mistake.spectrograms,
-        )
+        _shown(ids[mistake.row], f"{compared(mistake)}, loss {mistake.loss:.2f}", mistake.frames, mistake.spectrograms)
         for mistake in mistakes
     ]
-    return Section("Worst mistakes", fill("clips.html", clips=shown), "wrong validation clips, largest loss first")
+    which = "wrong validation clips" if task is None or isinstance(task, ClassTask) else "validation clips"
+    return Section("Worst mistakes", fill("clips.html", clips=shown), f"{which}, largest loss first")
+
+
+def outputs_section(
+    task: LabelTask | NumberTask,
+    target: np.ndarray,
+    output: np.ndarray,
+    of: str = "",
+    thresholds: Sequence[float] | None = None,
+) -> Section:
+    """A table of the scores of each label or number; of numbers also a plot.
+
+    Args:
+        target, output: float64 (n, K), n > 0.
+        of: what the title of the plot says of the predictions.
+        thresholds: of the labels; default: those of the task.
+    """
+    rows = task.table(target, output, thresholds)
+    table = fill("outputs.html", columns=list(rows[0]), rows=rows)
+    if isinstance(task, NumberTask):
+        source = plot_source(lambda file: plot_numbers(target, output, task, file, of))
+        table += fill("plot.html", source=source, alt="predicted numbers over those of the list")
+    return Section(task.plural.capitalize(), table, f"scores of each {task.kind}")
 
 
 def reasons_section(title: str, reasons: Mapping[str, str], note: str) -> Section:

@@ -1,14 +1,14 @@
 """A run: epochs of training and validation; or the evaluation of a checkpoint alone."""
 
 import argparse
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from pipelines.dali.shared_memory import check_shared_memory
 from pipelines.dataset.clips import Clip
-from pipelines.dataset.flip_labels import flipped_labels, seen_labels
 from pipelines.files.words import counted
 from pipelines.loader import Batch, Loader, build_loader
 from tsam_dali import distributed
@@ -27,11 +27,12 @@ from tsam_dali.runs.run import Run
 from tsam_dali.runs.signals import StopRequest
 from tsam_dali.runs.step_hook import StepHook
 from tsam_dali.training.engine import evaluate, train_one_epoch
-from tsam_dali.training.loss import class_weights, clip_losses
-from tsam_dali.training.metrics import Metrics
+from tsam_dali.training.metrics import Sums
 from tsam_dali.training.mixup import warn_if_alone
 from tsam_dali.training.progress import Progress
 from tsam_dali.training.state import build_train_state
+from tsam_dali.training.tasks import loss_weights, task_of, thresholds_of
+from tsam_dali.weights.export_folder import read_state
 
 
 def train(
@@ -56,11 +57,8 @@ def train(
     check_shared_memory([training.shared_bytes, validation.shared_bytes], job.local_world)
     if state:
         state = fit_epochs(state, len(training))
-    labels: Iterable[int] = (clip.label for clip in clips["training"])
-    if config.data_augmentation.video_augmentation.RandomHorizontalFlip:
-        labels = seen_labels(labels, flipped_labels(config.dataset))
-    per_class = class_weights(labels, num_class, options.class_weights)
-    train_state = build_train_state(network, config, job, len(training), state, per_class)
+    of_outputs = loss_weights(config, clips["training"], num_class)
+    train_state = build_train_state(network, config, job, len(training), state, of_outputs)
     distributed.on_rank_0(lambda: folder.create(config, state, args.dry_run, num_class, choice))
     run = Run(train_state, folder, clips, stop, state, choice)
 
@@ -99,17 +97,18 @@ def train_epoch(run: Run, training: Loader, epoch: int, steps: int | None) -> di
     return result | {"clips_per_second": progress.clips_per_second, "data_wait": progress.data_wait}
 
 
-def validate_epoch(run: Run, validation: Loader, epoch: int, steps: int | None) -> tuple[Metrics, list[Mistake]]:
+def validate_epoch(run: Run, validation: Loader, epoch: int, steps: int | None) -> tuple[Sums, list[Mistake]]:
     """Sums over all ranks of one pass over the validation clips, and its worst mistakes."""
-    train_state = run.train_state
+    train_state, task = run.train_state, run.train_state.task
     network = train_state.averaged_network
     distributed.same_buffers(network)
     progress = progress_bar(validation, f"epoch {epoch} validation", train_state.config, train_state.job, steps)
-    metrics, mistakes = Metrics(network.head.out_features, train_state.job.device), WorstMistakes(SHOWN_MISTAKES)
+    metrics = task.validation_sums(run.clips["validation"], train_state.job.device)
+    mistakes = WorstMistakes(SHOWN_MISTAKES, task)
 
     def use(logits: Tensor, batch: Batch) -> None:
-        losses = clip_losses(logits, batch.label)
-        metrics.add(losses, logits, batch.label, batch.ok)
+        losses = task.plain_losses(logits, batch.label)
+        metrics.add(losses, logits, batch)
         mistakes.add(logits, losses, batch)
         run.stop_if_asked(validation)
 
@@ -129,7 +128,9 @@ def summarize(run: Run, dry_run: bool) -> None:
         return
     last, expected = history[-1]["validation"], len(run.clips["validation"])
     clips = f"on {last['samples']} of {counted(expected, 'clip')}"
-    print(f"validation accuracy {last['accuracy']:.1%} {clips}, best {run.best['unbalanced']:.1%}")
+    name, score = list(run.scores.items())[-1]
+    task = run.train_state.task
+    print(f"validation {score} {task.text(score, last[score])} {clips}, best {task.text(score, run.best.get(name))}")
     print(f"report: {folder.report}\ncurves: {folder.curves}\nnetwork inputs: {folder.inputs}")
     print(f"checkpoints: {folder.checkpoints.path}")
 
@@ -139,6 +140,9 @@ def validate(args: argparse.Namespace, config: Config, job: Job, folder: RunFold
     weights = distributed.on_rank_0(lambda: weight_file(args, config, folder))
     assert weights is not None  # args.validate names them
     network = scored_network(weights, config, job)
-    names = config.dataset.class_names or [str(number) for number in range(network.head.out_features)]
     views, folder_of_results = choose_views("tsam", config), default_folder(weights)
-    report_evaluation(network, config, job, views, folder_of_results, names, weights, EvaluationOptions())
+    thresholds = thresholds_of(read_state(Path(weights))["history"]) if config.dataset.task == "labels" else None
+    task = task_of(
+        config.dataset, config.training_param, network.head.out_features, thresholds=thresholds, device=job.device
+    )
+    report_evaluation(network, config, job, views, folder_of_results, task, weights, EvaluationOptions())

@@ -6,7 +6,7 @@ import os
 import platform
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from logging.handlers import MemoryHandler
 from pathlib import Path
@@ -167,11 +167,21 @@ class RunFolder:
         except OSError as error:  # such as a full disk; it must not end the run
             log.warning("%s cannot be written: %s", self.path / "status.json", error)
 
-    def write_results(self, history: list[dict[str, Any]], best: dict[str, float], class_names: Sequence[str]) -> None:
-        """TSAM's result.json (scores 0..1, `unbalanced` is plain accuracy) and the names of the classes."""
+    def write_results(
+        self,
+        history: list[dict[str, Any]],
+        best: dict[str, float],
+        class_names: Sequence[str],
+        scores_of: Mapping[str, str],
+    ) -> None:
+        """TSAM's result.json (scores 0..1, `unbalanced` is plain accuracy) and the names of the classes.
+
+        `scores_of` are the names of the scores there and their keys in the records; a training for labels or numbers
+        has none.
+        """
         scores = {
             record["epoch"]: {
-                name: {"balanced": record[part]["balanced_accuracy"], "unbalanced": record[part]["accuracy"]}
+                name: {key: record[part][score] for key, score in scores_of.items() if score in record[part]}
                 for name, part in (("training", "training"), ("valid", "validation"))
             }
             for record in history

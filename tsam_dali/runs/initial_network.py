@@ -23,7 +23,7 @@ from tsam_dali.runs.folder import RunFolder
 from tsam_dali.runs.resume import check_resume, check_same, check_shapes
 from tsam_dali.training.optim import explain_rate
 from tsam_dali.weights.checkpoint import CheckpointError
-from tsam_dali.weights.class_names import check_class_names
+from tsam_dali.weights.class_names import check_class_names, meanings
 from tsam_dali.weights.export_folder import read_state
 from tsam_dali.weights.formats import WeightsError, read_weights
 from tsam_dali.weights.load import LoadReport, load_pretrained, load_weights
@@ -78,7 +78,7 @@ def scored_network(path: str, config: Config, job: Job) -> TSAM:
             not fit.
         ValueError: its classes have other names.
     """
-    file, names = read_weights(Path(path), "fc"), config.dataset.class_names
+    file, names = read_weights(Path(path), "fc"), meanings(config.to_dict()["dataset"])
     if not file.head:
         raise WeightsError(f"{path}: --validate needs a checkpoint with a last layer for clips")
     num_class = file.classes
@@ -102,7 +102,7 @@ def initial_network(
         check_shapes(network.state_dict(), state["model"])
         network.load_state_dict(state["model"])
     elif weights:
-        _log_report(load_weights(network, weights, class_names=config.dataset.class_names))
+        _log_report(load_weights(network, weights, class_names=meanings(config.to_dict()["dataset"])))
     elif config.model.pretrain != "none":
         _log_report(load_pretrained(network, config))
     network = shared_batch_norm(network, config.training_param, job)

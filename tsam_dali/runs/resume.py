@@ -19,6 +19,7 @@ FREE = (  # settings that do not change the training; `decode` and `compile` onl
     *("dataset.file_train_list", "dataset.file_val_list", "dataset.class_names", "results_folder"),
     *("save_epoch", "model_validation", "training_param.num_workers", "training_param.save_every_steps"),
     *("training_param.save_every_minutes", "training_param.keep_checkpoints", "training_param.log_steps"),
+    "training_param.best_scores",
     *("training_param.trackers", "training_param.compile", "model.weights", "model.pretrain"),
     *("pipeline.decode", "pipeline.workers", "pipeline.threads", "pipeline.prefetch"),
 )
@@ -38,7 +39,7 @@ def fingerprints(clips: Mapping[str, Sequence[Clip]]) -> dict[str, str]:
 def _fingerprint(clips: Sequence[Clip]) -> str:
     digest = hashlib.sha256()
     for clip in clips:
-        digest.update(f"{clip.id} {clip.label}\n".encode())
+        digest.update(f"{clip.id} {clip.target or clip.label}\n".encode())
     return f"{counted(len(clips), 'clip')}, SHA-256 {digest.hexdigest()[:16]}"
 
 

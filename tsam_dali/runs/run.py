@@ -9,6 +9,7 @@ from typing import Any
 from pipelines.dataset.clips import Clip
 from pipelines.files.words import counted, first_of
 from pipelines.loader import Loader
+from tsam_dali.config.task_settings import LOWER_IS_BETTER
 from tsam_dali.distributed import merged_over_ranks, on_rank_0, same_buffers, start_totals
 from tsam_dali.report.plots import plot_curves
 from tsam_dali.report.sections import InputClip
@@ -20,10 +21,6 @@ from tsam_dali.training.nan_guard import NonFiniteError
 from tsam_dali.training.state import TrainState
 
 log = logging.getLogger(__name__)
-SCORES = {
-    "balanced": "balanced_accuracy",
-    "unbalanced": "accuracy",
-}  # best scores, and their keys in a record
 NAMED_CLIPS = 16  # in an error; a batch may have hundreds
 
 
@@ -47,7 +44,10 @@ class Run:
         self.train_state, self.folder, self.clips, self.stop = train_state, folder, clips, stop
         self._choice = {"decode": choice} if choice else {}
         self.history: list[dict[str, Any]] = state["history"] if state else []  # a record per epoch
-        self.best: dict[str, float] = state["best"] if state else {"balanced": 0.0, "unbalanced": 0.0}
+        chosen = {score: score for score in train_state.config.training_param.best_scores}
+        self.scores = chosen | train_state.task.best  # names of best checkpoints -> keys in a record
+        of_classes = {"balanced": 0.0, "unbalanced": 0.0} if train_state.task.kind == "class" else {}
+        self.best: dict[str, float] = state["best"] if state else of_classes
         self.inputs: list[InputClip] = []  # the first inputs of the network, for the report
         self._lists = fingerprints(clips) if train_state.job.is_main else {}
         folder.step = train_state.step
@@ -126,9 +126,8 @@ class Run:
 
     @property
     def class_names(self) -> list[str]:
-        """Of all classes; without names their numbers."""
-        names = self.train_state.config.dataset.class_names
-        return list(names) or [str(number) for number in range(self.train_state.network.head.out_features)]
+        """Of all outputs; of classes without names their numbers."""
+        return list(self.train_state.task.names)
 
     def show(self, name: str, path: Path) -> None:
         """Send an image to the trackers; rank 0 only."""
@@ -138,7 +137,10 @@ class Run:
     def end_epoch(self, record: dict[str, Any], last: bool) -> None:
         """Add an epoch's record to the history and save a checkpoint, under the names of best scores as well."""
         record |= {"step": self.train_state.step}
-        self.best = {kind: max(self.best[kind], record["validation"][score]) for kind, score in SCORES.items()}
+        for name, score in self.scores.items():
+            value = record["validation"][score]
+            if is_better(score, value, [self.best.get(name)]):
+                self.best = self.best | {name: value}
         self.history = [*self.history, record]
         self.train_state.metrics.reset()
         self.save(self._names(), last)
@@ -147,9 +149,12 @@ class Run:
         self._log.epoch(record)
         self._write_results()
         self._log.image("curves", self.folder.curves)
+        task = self.train_state.task
         for split in ("training", "validation"):
             scores = record[split]
-            figures = f"loss {scores['loss']:.3f}, accuracy {scores['accuracy']:.1%}"
+            score, title = next(iter(task.shown.items()))
+            figures = f"loss {scores['loss']:.3f}"
+            figures += f", {title} {task.text(score, scores[score])}" if score in scores else ""
             count = f"{scores['samples']} of {counted(len(self.clips[split]), 'clip')}"
             log.info("epoch %d: %s %s on %s", record["epoch"], split, figures, count)
 
@@ -187,15 +192,21 @@ class Run:
         *before, last = self.history
         done = len(self.history)
         names = [f"epoch_{done}"] if done in self.train_state.config.save_epoch else []
-        for kind, score in SCORES.items():
-            if all(last["validation"][score] > record["validation"][score] for record in before):
-                names.append(f"{kind}_best")
+        for name, score in self.scores.items():
+            if is_better(score, last["validation"][score], [record["validation"].get(score) for record in before]):
+                names.append(f"{name}_best")
         return names
 
     def _write_results(self) -> None:
         try:
-            self.folder.write_results(self.history, self.best, self.class_names)
+            self.folder.write_results(self.history, self.best, self.class_names, self.train_state.task.best)
             smooth = self.train_state.config.optimizer_param.smooth_epochs
-            plot_curves(self.history, self.folder.curves, smooth)
+            plot_curves(self.history, self.folder.curves, smooth, self.train_state.task)
         except OSError as error:  # such as a full disk; it must not end the run
             log.warning("results and curves could not be written: %s", error)
+
+
+def is_better(score: str, value: float | None, others: Sequence[float | None]) -> bool:
+    """Whether a value of a score is better than all others; one that is undefined (None) is worse than any."""
+    sign = -1 if score in LOWER_IS_BETTER else 1
+    return value is not None and all(other is None or sign * value > sign * other for other in others)

@@ -13,7 +13,6 @@ from pipelines.loader import Batch
 from tsam_dali.config.sections import TrainingParam
 from tsam_dali.distributed import Job, of_all_ranks
 from tsam_dali.model.precision import autocast
-from tsam_dali.training.loss import clip_losses
 
 log = logging.getLogger(__name__)
 WORTH_SECONDS = 600
@@ -30,7 +29,7 @@ def compiling_pays(network: nn.Module, batch: Batch, options: TrainingParam, job
         return False  # its layers would wait for a rank whose compiler fails
     parts = options.accumulate
     audio = None if batch.audio is None else batch.audio.chunk(parts)[0]
-    part = batch._replace(video=batch.video.chunk(parts)[0], audio=audio, label=batch.label.chunk(parts)[0])
+    part = batch._replace(video=batch.video.chunk(parts)[0], audio=audio)
     eager = _seconds_of_slowest(network, part, options, job, compiled=False)
     if not math.isfinite(eager) or eager * parts * steps_left < WORTH_SECONDS:
         return False
@@ -67,7 +66,7 @@ def _seconds_of_slowest(network: nn.Module, batch: Batch, options: TrainingParam
 def _pass(model: nn.Module, batch: Batch, options: TrainingParam, device: torch.device) -> None:
     with autocast(options, device):
         logits = model(batch.video, batch.audio)
-    clip_losses(logits, batch.label).sum().backward()
+    logits.float().square().sum().backward()  # the loss itself takes no time that would count
     model.zero_grad(set_to_none=True)
 
 

@@ -12,7 +12,7 @@ from pipelines.loader import Batch
 from tsam_dali.config.load import Config
 from tsam_dali.distributed import Job, sum_over_ranks
 from tsam_dali.model.precision import autocast
-from tsam_dali.training.loss import Targets, clip_losses, clip_weights
+from tsam_dali.training.loss import Targets
 from tsam_dali.training.mixup import mix
 from tsam_dali.training.state import TrainState
 
@@ -32,23 +32,23 @@ def train_one_epoch(train_state: TrainState, batches: Iterable[Batch], after_ste
 
     `after_step` is called with every step and ends the loop by returning True.
     """
-    options, job = train_state.config.training_param, train_state.job
+    options, job, task = train_state.config.training_param, train_state.job, train_state.task
     for batch in batches:
         train_state.choose_compiled(batch)
         train_state.seed_step()
         mixed, targets = mix(batch, options.mixup, options.seed, train_state.step)
         # The mean is over all readable clips of the global batch. DDP averages gradients over the ranks, hence `world`.
-        count = torch.where(batch.ok, clip_weights(targets, train_state.class_weights), 0).sum()
+        count = torch.where(batch.ok, task.clip_weights(targets), 0).sum()
         share = job.world / sum_over_ranks(count).clamp(min=1e-9)
         losses = []
         for part, wanted, synchronize in _parts(train_state.model, mixed, targets, options.accumulate):
             with synchronize:
                 with autocast(options, job.device):
                     logits = train_state.model(part.video, part.audio)
-                losses.append(clip_losses(logits, wanted, train_state.class_weights, options.label_smoothing))
+                losses.append(task.losses(logits, wanted, part.ok))
                 train_state.scaler.scale(torch.where(part.ok, losses[-1], 0).sum() * share).backward()
             losses[-1] = losses[-1].detach()
-            train_state.metrics.add(losses[-1], logits.detach(), part.label, part.ok)
+            train_state.metrics.add(losses[-1], logits.detach(), part)
         norm = train_state.update()
         if after_step(Step(norm, torch.cat(losses), batch)):
             return False

@@ -36,7 +36,7 @@ def mix(batch: Batch, alpha: float, seed: int, step: int) -> tuple[Batch, Target
         be read stays as it is.
     """
     if not alpha:
-        return batch, Targets(batch.label, batch.label, torch.ones_like(batch.label, dtype=torch.float32))
+        return batch, Targets(batch.label, batch.label, torch.ones_like(batch.row, dtype=torch.float32))
     drawn = float(np.random.default_rng([seed, step]).beta(alpha, alpha))
     drawn = max(drawn, 1 - drawn)  # the first clip is the one that metrics count
     share = torch.where(batch.ok & batch.ok.flip(0), drawn, 1.0)  # (B,)

@@ -16,9 +16,10 @@ from tsam_dali.model.freeze import set_training
 from tsam_dali.model.precision import tune_gpu
 from tsam_dali.model.tsam import TSAM
 from tsam_dali.training.compiled import compiling_pays
-from tsam_dali.training.metrics import Metrics
+from tsam_dali.training.metrics import Sums
 from tsam_dali.training.nan_guard import MOST_SKIPPED, NanGuard
 from tsam_dali.training.optim import build_optimizer, build_schedule, load_optimizer
+from tsam_dali.training.tasks import AnyTask, task_of
 
 _SETTING = "forward_sync_buffers"
 if _SETTING not in inspect.signature(DistributedDataParallel).parameters:  # before PyTorch 2.13
@@ -41,8 +42,8 @@ class TrainState:
     steps_per_epoch: int
     step: int  # steps done since training began: the position in training
     rate: float  # learning rate of the last one
-    metrics: Metrics  # sums over the epoch so far
-    class_weights: torch.Tensor | None = None  # float32 (C,)
+    metrics: Sums  # over the epoch so far
+    task: AnyTask
     model: nn.Module = field(init=False)  # the network compiled and wrapped: what a step calls
     nan_guard: NanGuard = field(init=False)
     compiled: bool | None = field(init=False)  # None: the first step will show whether it pays
@@ -150,7 +151,9 @@ def build_train_state(
     optimizer = build_optimizer(network, options, training.batch_size)
     scaler = torch.amp.GradScaler(job.device.type, enabled=training.amp == "fp16")
     ema = ModelEmaV3(network, decay=training.ema_decay) if training.ema_decay else None
-    metrics = Metrics(network.head.out_features, job.device)
+    outputs = network.head.out_features
+    task = task_of(config.dataset, training, outputs, weights=class_weights, device=job.device)
+    metrics = task.training_sums(job.device)
     step = state["step"] if state else 0
     if state:
         load_optimizer(optimizer, options, state)
@@ -172,5 +175,5 @@ def build_train_state(
         step=step,
         rate=state["rate"] if state else 0.0,
         metrics=metrics,
-        class_weights=None if class_weights is None else class_weights.to(job.device),
+        task=task,
     )

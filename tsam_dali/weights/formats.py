@@ -19,6 +19,7 @@ from typing import Any
 
 from torch import Tensor
 
+from tsam_dali.weights.class_names import meanings
 from tsam_dali.weights.read import WeightsError, read_content
 
 STATES = ("ema", "state_dict_ema", "model_ema", "model", "state_dict", "model_state_dict", "net")
@@ -146,7 +147,7 @@ def _unwrap(state: dict[str, Tensor], wrapped: str) -> tuple[dict[str, Tensor], 
 
 
 def _own(state: dict[str, Tensor], config: dict[str, Any]) -> WeightFile:
-    shift, names = _section(config, "shift_temporal"), _section(config, "dataset").get("class_names")
+    shift = _section(config, "shift_temporal")
     return WeightFile(
         format="tsam_dali",
         backbone=_part(state, "backbone."),
@@ -154,7 +155,7 @@ def _own(state: dict[str, Tensor], config: dict[str, Any]) -> WeightFile:
         ignored=_others(state, "backbone.", "head."),
         shift={"causal": False, **shift} if shift else {},  # files that do not name it are older than the setting
         normalize=_section(config, "model").get("normalize"),
-        class_names=tuple(names) if isinstance(names, list | tuple) else (),
+        class_names=meanings(_section(config, "dataset")),
     )
 
 

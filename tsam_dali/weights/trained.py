@@ -31,11 +31,11 @@ class Trained:
     """The weights that were validated (their moving average, where the run kept one), for `load_state_dict` of the
     network that `build_model` makes from `config`."""
     class_names: tuple[str, ...]
-    """A name for each class, in the order of the logits: "0", "1", ... where the data set names none."""
+    """A name for each class, label or number, in the order of the logits: "0", "1", ... where the data set has none."""
     history: list[dict[str, Any]]
     """A record of each whole epoch so far: `epoch` (counted from 0), scores of `training` and `validation`."""
     best: dict[str, float]
-    """Best validation scores (0..1) of the run so far: `balanced` and `unbalanced` accuracy."""
+    """Best validation scores of the run so far: of classes `balanced` and `unbalanced` accuracy (0..1)."""
     lists: dict[str, str]
     """What each split's list was, see `tsam_dali.runs.resume.fingerprints`; empty for weights of other projects."""
 
@@ -56,7 +56,7 @@ def read_trained(path: str | Path) -> Trained:
     if "head.weight" not in weights:
         raise CheckpointError(f"{path}: has no tensor head.weight, expected the last layer of a trained network")
     num_class = len(weights["head.weight"])
-    names = config.dataset.class_names or tuple(map(str, range(num_class)))
+    names = config.dataset.targets.names or tuple(map(str, range(num_class)))
     if len(names) != num_class:
         raise CheckpointError(
             f"{path}: got {counted(len(names), 'class name')}, expected {num_class}, one for each class"

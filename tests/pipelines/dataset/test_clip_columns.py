@@ -20,7 +20,11 @@ from tests.helpers.processes import ROOT
 from tsam_dali.config.load import config_from_dict
 from tsam_dali.runs.resume import fingerprints
 
-TEXTS = [("a", "videos/a.mp4", ""), ("sub/é", "videos/sub/é.mp4", "sub/é"), ("c d", "s3://x/c d.mkv", "c d.0123")]
+TEXTS = [
+    ("a", "videos/a.mp4", "", ""),
+    ("sub/é", "videos/sub/é.mp4", "sub/é", "3,17"),
+    ("c d", "s3://x/c d.mkv", "c d.0123", "-"),
+]
 
 
 def columns(count: int = len(TEXTS)) -> Clips:
@@ -34,8 +38,8 @@ def test_clips_are_those_that_were_given(count):
     clips = columns(count)
     expected = []
     for i in range(count):
-        clip_id, path, audio = TEXTS[i % 3]
-        expected.append(Clip(clip_id, i, path, 300 + i, 240, 2**16, audio, 16 / 15))
+        clip_id, path, audio, target = TEXTS[i % 3]
+        expected.append(Clip(clip_id, i, path, 300 + i, 240, 2**16, audio, 16 / 15, target=target))
     assert len(clips) == count
     assert list(clips) == [clips[i] for i in range(count)] == clips[:] == expected
     assert list(pickle.loads(pickle.dumps(clips))) == expected
@@ -47,11 +51,11 @@ def test_clips_are_those_that_were_given(count):
 
 
 def test_pieces_keep_their_places():
-    texts = [("a 0 2.5", "a.mp4", "a"), ("a 2.5 4", "a.mp4", "a")]
+    texts = [("a 0 2.5", "a.mp4", "a", "0,1"), ("a 2.5 4", "a.mp4", "a", "-")]
     numbers = {"label": [0, 1], "frames": [25, 15], "height": [8, 8], "width": [9, 9], "pixel_aspect": [1.0, 1.0]}
     clips = Clips.of(iter(texts), numbers, {"first": [0, 25], "start": [0.0, 2.5], "end": [2.5, 4.0]})
     assert list(pickle.loads(pickle.dumps(clips))) == [clips[0], clips[1]]
-    assert clips[1] == Clip("a 2.5 4", 1, "a.mp4", 15, 8, 9, "a", 1.0, 25, 2.5, 4.0)
+    assert clips[1] == Clip("a 2.5 4", 1, "a.mp4", 15, 8, 9, "a", 1.0, 25, 2.5, 4.0, "-")
     assert clips[1].file == "a"
 
 

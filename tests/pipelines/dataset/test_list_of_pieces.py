@@ -33,7 +33,7 @@ REFUSED = {
 def test_pieces_are_read(header):
     with list_file(header + b"a 0 10 0\nsub/b c 10.50 20 1\na 10 12 0\n") as name:
         entries = read_entries(name)
-    assert [entry[:2] + entry[3:] for entry in entries] == [
+    assert [entry[:2] + entry[3:5] for entry in entries] == [
         ("a 0 10", 0, 0.0, 10.0),
         ("sub/b c 10.5 20", 1, 10.5, 20.0),
         ("a 10 12", 0, 10.0, 12.0),

@@ -19,6 +19,7 @@ from tsam_dali.runs.report import keep_inputs
 from tsam_dali.runs.run import Run
 from tsam_dali.runs.signals import Interrupted, StopRequest
 from tsam_dali.training.nan_guard import NonFiniteError
+from tsam_dali.training.task import ClassTask
 from tsam_dali.weights.checkpoint import load_checkpoint
 
 
@@ -68,6 +69,7 @@ def begin(tmp_path, monkeypatch):
             network=network,
             metrics=sums,
             nan_guard=SimpleNamespace(flush=lambda: None),
+            task=ClassTask(config.dataset.class_names),
         )
         train_state.state_dict = lambda: {"step": train_state.step}
         return Run(train_state, folder, {"training": [], "validation": []}, StopRequest(), state)
@@ -194,7 +196,8 @@ def test_bad_clips_of_all_ranks_count_together_and_once(tmp_path):
 def test_a_picture_that_cannot_be_written_does_not_end_a_run(tmp_path, caplog):
     clip = SimpleNamespace(id="a", label=0)
     folder = SimpleNamespace(inputs=tmp_path / "nowhere" / "inputs.png")
-    run = SimpleNamespace(inputs=[], clips={"training": [clip]}, class_names=["cat"], folder=folder)
+    train_state = SimpleNamespace(task=ClassTask(["cat"]))
+    run = SimpleNamespace(inputs=[], clips={"training": [clip]}, train_state=train_state, folder=folder)
     source = SimpleNamespace(plan=lambda position: None, order=SimpleNamespace(position=lambda step, place: None))
     batch = Batch(torch.zeros(1, 2, 3, 8, 8), None, torch.zeros(1), torch.zeros(1, dtype=torch.int64), torch.ones(1))
     keep_inputs(run, SimpleNamespace(source=source), 0, batch)

@@ -5,6 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix
 
+from pipelines.loader import Batch
 from tsam_dali.training.metrics import Metrics
 
 
@@ -23,7 +24,8 @@ def test_metrics_agree_with_scikit_learn(batch):
     losses, logits, label, ok = batch
     metrics = Metrics(5, torch.device("cpu"))
     for part in zip(*(tensor.chunk(3) for tensor in batch), strict=True):
-        metrics.add(*part)
+        losses_of_part, logits_of_part, label_of_part, ok_of_part = part
+        metrics.add(losses_of_part, logits_of_part, Batch(ok_of_part, None, label_of_part, label_of_part, ok_of_part))
     result = metrics.reduced().result()
     truth, prediction = label[ok].numpy(), logits.argmax(1)[ok].numpy()
     assert result["samples"] == int(ok.sum())

@@ -1,0 +1,47 @@
+"""Run under torchrun by test_task_sums.py: scores of numbers and a gradient of 1 - CCC; writes what each rank found.
+
+usage: torchrun -m tests.ranks.task_sums OUT_FOLDER
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+
+from pipelines.dataset.clips import Clip
+from pipelines.dataset.targets import Number, Numbers
+from pipelines.loader import Batch
+from tsam_dali import distributed
+from tsam_dali.distributed import Job
+from tsam_dali.training.loss import ccc_losses
+from tsam_dali.training.tasks import NumberTask
+
+CLIPS, BAD = 12, (2, 7)
+NUMBERS = Numbers((Number(name="v", range=(-1, 1)), Number(name="s", range=(0, 90))))
+
+
+def found(job: Job) -> tuple[dict, torch.Tensor]:
+    """Scores of all clips, and the gradient of this rank's."""
+    draws = torch.Generator().manual_seed(0)
+    logits, target = torch.randn(CLIPS, 2, generator=draws), torch.rand(CLIPS, 2, generator=draws)
+    clips = [Clip(str(i), -1, "", 1, 1, 1, "", target=f"{v!r},{s!r}") for i, (v, s) in enumerate(target.tolist())]
+    row = torch.arange(CLIPS).chunk(job.world)[job.rank]
+    ok = torch.tensor([int(r) not in BAD for r in row])
+    task = NumberTask(NUMBERS, "ccc")
+    sums = task.validation_sums(clips, job.device)
+    sums.add(task.plain_losses(logits[row], target[row]), logits[row], Batch(logits[row], None, target[row], row, ok))
+    values = logits[row].requires_grad_()
+    losses = ccc_losses(values, target[row], ok)
+    (torch.where(ok, losses, 0).sum() / (CLIPS - len(BAD))).backward()
+    assert values.grad is not None
+    return sums.reduced().result(), values.grad
+
+
+def main() -> None:
+    job = distributed.start("cpu")
+    torch.save(found(job), Path(sys.argv[1]) / str(job.rank))
+    distributed.stop()
+
+
+if __name__ == "__main__":
+    main()
