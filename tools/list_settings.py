@@ -68,6 +68,8 @@ def _values(kind: Any, many: bool = False) -> str:
             return f"{count}: {_values(parts[0], many=True)}"
         case builtins.dict:
             return f"object of {_values(parts[1], many=True)}"
+    if dataclasses.is_dataclass(kind):
+        return "objects"
     name = {bool: "`true`, `false`", int: "whole number", float: "number", str: "text", type(None): "`null`"}[kind]
     return f"{name}s" if many else name
 

@@ -4,6 +4,9 @@ A bright square moves left or right over a low or a high tone: four classes. No 
 the frames show nothing of the tone: a network that ignores the order of the frames, or the audio, gets about half of
 the clips right.
 
+With --task labels the lists hold both cues as labels of their own, and with --task numbers the speed of the square,
+from which it moves left or right at random.
+
 With --realistic it makes clips for benchmarks instead, which take as long to decode as clips from the web; their labels
 mean nothing. See tools/synthetic/realistic.py.
 
@@ -39,15 +42,17 @@ class ExampleError(ValueError):
     """OUT or an argument cannot be used."""
 
 
-def make_clip(folder, seed, split, i, seconds=None):
+def make_clip(folder, seed, split, i, task="classes", seconds=None):
     """Writes clip i of a split to folder; what it shows depends on nothing but the arguments.
 
     Args:
+        task: of clips with a square: numbers have a speed of their own.
         seconds: length of a realistic clip; None: a clip with a square.
     """
     path, number = Path(folder) / f"{clip_id(split, i)}.mp4", (SPLITS.index(split), i)
     if seconds is None:
-        squares.make_clip(path, seed, number, label=i % len(squares.CLASS_NAMES))
+        speed = squares.speed_of(seed, number) if task == "numbers" else None
+        squares.make_clip(path, seed, number, i % len(squares.CLASS_NAMES), speed)
     else:
         realistic.make_clip(path, seed, number, seconds)
 
@@ -56,7 +61,16 @@ def clip_id(split, i):
     return f"{split}_{i:04d}"
 
 
-def make_example(out, *, training=320, validation=192, seed=0, workers=None, seconds=None):
+def target(task, seed, split, i, num_class):
+    """What stands in a list behind the id of a clip."""
+    if task == "numbers":
+        return str(squares.speed_of(seed, (SPLITS.index(split), i)))
+    if task == "labels":
+        return ("-", "1", "0", "0,1")[i % num_class]
+    return str(i % num_class)
+
+
+def make_example(out, *, training=320, validation=192, seed=0, workers=None, task="classes", seconds=None):
     """Makes the example data set in the folder `out`.
 
     All is written into a temporary folder beside `out` and then renamed: `out` is complete or not there.
@@ -66,6 +80,7 @@ def make_example(out, *, training=320, validation=192, seed=0, workers=None, sec
         training, validation: number of clips, at least one of each class for training.
         seed: the same seed gives the same files, byte by byte, with the same encoders.
         workers: processes; None for one per core.
+        task: classes, labels or numbers.
         seconds: length of realistic clips, to measure with; None: the example.
 
     Returns:
@@ -86,6 +101,8 @@ def make_example(out, *, training=320, validation=192, seed=0, workers=None, sec
     if seconds is not None and seconds <= 0:
         raise ExampleError(f"got clips of {seconds:g} seconds; expected more than 0")
     made_with = {"recipe": RECIPE, **counts, "seed": seed}
+    if task != "classes":
+        made_with["task"] = task
     if seconds is not None:
         made_with |= {"recipe": realistic.RECIPE, "realistic_seconds": seconds}
     if _check_free(out, made_with):
@@ -99,14 +116,14 @@ def make_example(out, *, training=320, validation=192, seed=0, workers=None, sec
                 f"cannot make a folder in {out.parent}: {error.strerror}; choose an OUT that you can write to"
             ) from error
         clips = [(split, i) for split, count in counts.items() for i in range(count)]
-        jobs = (joblib.delayed(make_clip)(folder / "videos", seed, split, i, seconds) for split, i in clips)
+        jobs = (joblib.delayed(make_clip)(folder / "videos", seed, split, i, task, seconds) for split, i in clips)
         done = joblib.Parallel(n_jobs=workers, return_as="generator")(jobs)
         for _ in tqdm(done, total=len(clips), desc=f"making {out}", unit="clip"):
             pass
         for split, count in counts.items():
-            lines = (f"{clip_id(split, i)} {i % len(class_names)}\n" for i in range(count))
+            lines = (f"{clip_id(split, i)} {target(task, seed, split, i, len(class_names))}\n" for i in range(count))
             (folder / f"{split}.txt").write_text("".join(lines))
-        _write_json(folder / "data.json", {"dataset": _dataset(out, class_names)})
+        _write_json(folder / "data.json", {"dataset": _dataset(out, class_names, task)})
         _write_json(folder / "made_with.json", made_with)
         os.rename(folder, out)
     return True
@@ -133,7 +150,13 @@ def _check_free(out, made_with):
     return True
 
 
-def _dataset(out, class_names):
+def _dataset(out, class_names, task):
+    speed = {"name": "speed", "range": [-squares.FASTEST, squares.FASTEST], "unit": "short sides/s"}
+    targets = {
+        "classes": {"class_names": list(class_names)},
+        "labels": {"task": "labels", "class_names": list(squares.LABEL_NAMES)},
+        "numbers": {"task": "numbers", "numbers": [speed]},
+    }
     return {
         "name": "example",
         "data_dir": str(out),
@@ -144,7 +167,7 @@ def _dataset(out, class_names):
         "file_train_list": "training.txt",
         "file_val_list": "validation.txt",
         "frames_tmpl": "{:05d}.jpg",
-        "class_names": list(class_names),
+        **targets[task],
     }
 
 
@@ -164,10 +187,14 @@ def main(arguments=None):
     parser.add_argument("--validation", type=int, default=192, help="number of validation clips (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the random clips (default %(default)s)")
     parser.add_argument("--workers", type=int, help="number of processes (default: one per core)")
+    what = "what the lists hold behind the ids (default %(default)s)"
+    parser.add_argument("--task", choices=("classes", "labels", "numbers"), default="classes", help=what)
     parser.add_argument("--realistic", action="store_true", help="make clips like those from the web, for benchmarks")
     parser.add_argument("--seconds", type=float, help="length of realistic clips (default: 10)")
     options = vars(parser.parse_args(arguments))
     if options.pop("realistic"):
+        if options["task"] != "classes":
+            parser.error("--realistic makes classes without a meaning: leave out --task")
         options["seconds"] = options["seconds"] or realistic.SECONDS
     elif options["seconds"] is not None:
         parser.error("--seconds needs --realistic")

@@ -16,32 +16,46 @@ SIZES = ((96, 128), (128, 96), (112, 112), (120, 160), (144, 176), (176, 144))  
 FRAME_RATES = (Fraction(10), Fraction(25, 2), Fraction(15), Fraction(25), Fraction(30))  # frames per second
 SAMPLE_RATES = (16000, 22050, 44100, 48000)  # Hz
 TONES = (300.0, 1800.0)  # Hz; low, high
+LABEL_NAMES = ("moves right", "high tone")  # two labels that are independent of each other: the bits of the class
+FASTEST = 0.3  # short sides of the frame per second, of clips whose speed is learnt; to the left it is negative
+SECONDS = 2.0  # length of these: frames do not show how much time passes between them
 
 
-def make_clip(path, seed, number, label):
-    """Writes a clip of the class `label`; what it shows depends on nothing but (seed, number, label).
+def speed_of(seed, number):
+    """The speed of the square in a clip, -FASTEST..FASTEST."""
+    return round(np.random.default_rng([seed, *number, 1]).uniform(-FASTEST, FASTEST), 4)
+
+
+def make_clip(path, seed, number, label, speed=None):
+    """Writes a clip of the class `label`; what it shows depends on nothing but the arguments.
 
     Args:
         path: the MP4 file.
         seed, number: a whole number and a sequence of them, which seed the draws together.
         label: 0..3, see CLASS_NAMES.
+        speed: of the square, in short sides per second, which then decides where it moves.
     """
     rng = np.random.default_rng([seed, *number])
     moves_right, high_tone = divmod(label, 2)
-    frames, frame_rate = draw_frames(rng, moves_right)
+    if speed is not None:
+        moves_right = speed > 0
+    frames, frame_rate = draw_frames(rng, moves_right, speed)
     audio, sample_rate = draw_audio(rng, high_tone, len(frames) / frame_rate)
     encode(Path(path), frames, frame_rate, audio, sample_rate)
 
 
-def draw_frames(rng, moves_right):
+def draw_frames(rng, moves_right, speed=None):
     """Draws the frames of a clip -> (uint8 array (N, H, W, 3) in RGB, frames per second as a Fraction).
 
     The square travels along a stretch that lies inside the frame, from its left end to its right end or back. The
-    places that it passes are the same for both directions, so nothing but their order shows the motion.
+    places that it passes are the same for both directions, so nothing but their order shows the motion. With a `speed`
+    the clip lasts SECONDS, and the stretch lies in the square in the middle that a validation sees.
     """
     height, width = SIZES[rng.integers(len(SIZES))]
     rate = FRAME_RATES[rng.integers(len(FRAME_RATES))]
     n = round(rng.uniform(1.5, 2.5) * rate)
+    if speed is not None:
+        n = round(SECONDS * rate)
 
     # Background: a dark color with a few faint plane waves, the same in all frames of the clip.
     y, x = np.mgrid[:height, :width].astype(np.float32)
@@ -55,6 +69,10 @@ def draw_frames(rng, moves_right):
     top = rng.uniform(0.35, 0.65) * height - side / 2
     travel = min(rng.uniform(0.35, 0.7) * width, width - side)
     start = rng.uniform(0, width - side - travel)
+    if speed is not None:
+        short = min(height, width)
+        travel = abs(speed) * short * float((n - 1) / rate)
+        start = (width - short) / 2 + rng.uniform(0, short - side - travel)
     left = start + travel * np.linspace(0, 1, n)[:: 1 if moves_right else -1]  # (N,)
     rows, columns = _covered(height, top, side), _covered(width, left[:, None], side)  # (H,), (N, W)
     cover = (columns[:, None, :] * rows[:, None])[..., None].astype(np.float32)  # (N, H, W, 1)
