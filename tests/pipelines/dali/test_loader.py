@@ -201,3 +201,16 @@ def test_a_mirrored_clip_has_the_label_of_what_it_shows(clips):
         assert len(found) > 4
     for batch in batches(config, "validation", clips):
         assert [clips[row].label for row in batch.row[batch.ok].tolist()] == batch.label[batch.ok].tolist()
+
+
+def test_a_mirrored_clip_has_the_labels_of_what_it_shows(clips):
+    """Labels 0 and 2 change places, where a clip has one of them; a clip may have none."""
+    texts, mirrored = ("0,1", "2", "-"), {"0,1": [0, 1, 1], "2": [1, 0, 0], "-": [0, 0, 0]}
+    dataset = {"data_dir": ".", "task": "labels", "class_names": ["to the left", "up", "to the right"]}
+    config = settings(look={"RandomHorizontalFlip": True}, dataset=dataset | {"flip_labels": [[2, 0]]})
+    labelled = [clip._replace(label=-1, target=texts[row % 3]) for row, clip in enumerate(clips)]
+    with build_loader(config, "training", labelled) as loader:
+        for step, batch in enumerate([*loader, *loader]):
+            for place, (row, label) in enumerate(zip(batch.row.tolist(), batch.label.tolist(), strict=True)):
+                text, flip = texts[row % 3], loader.source.plan(loader.source.order.position(step, place)).flip
+                assert label == (mirrored[text] if flip else config.dataset.targets.vector(text).tolist())

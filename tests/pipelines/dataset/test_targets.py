@@ -126,6 +126,16 @@ WRONG = {
         {"label_smoothing": 0.1},
         "training_param.label_smoothing: has no meaning",
     ),
+    "balanced numbers": (
+        {"task": "numbers", "numbers": [{"name": "a", "range": [0, 1]}]},
+        {"sampling": "balanced"},
+        "training_param.sampling: balanced has no meaning",
+    ),
+    "mirrored numbers": (
+        {"task": "numbers", "numbers": [{"name": "a", "range": [0, 1]}], "flip_labels": [[0, 1]]},
+        {},
+        "dataset.flip_labels: has no meaning",
+    ),
 }
 
 
