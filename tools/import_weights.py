@@ -44,9 +44,10 @@ def main() -> None:
         from tsam_dali.weights.checkpoint import save_checkpoint
         from tsam_dali.weights.formats import read_weights
         from tsam_dali.weights.load import check_fit
+        from tsam_dali.weights.positions import resized
 
-    backbone = create_backbone(config.model)
-    file = read_weights(args.source, backbone.pretrained_cfg["classifier"])
+    backbone = create_backbone(config.model, config.data_augmentation.video_image_param.output_size)
+    file, _ = resized(read_weights(args.source, backbone.pretrained_cfg["classifier"]), backbone)
     check_fit(backbone, file, str(args.source))
     shift = shift_of(file, backbone, config.shift_temporal)
     network = build_model(config, file.classes or 1)

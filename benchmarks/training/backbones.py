@@ -28,6 +28,7 @@ from tsam_dali.model.summary import cost
 ARCHS = [
     *("resnet18", "resnet50", "resnext50_32x4d", "seresnet50", "regnety_016", "mobilenetv2_100"),
     *("mobilenetv3_large_100", "efficientnet_b0", "convnext_tiny"),
+    *("vit_tiny_patch16_224", "deit_small_patch16_224", "vit_small_patch16_dinov3"),
 ]
 MANNER = "float32-channels_last-eager-1"
 METHOD = {
@@ -71,7 +72,7 @@ def _figure(size: Size) -> dict[str, Any]:
     parameters, multiply_adds = cost(network, size.pixels)
     return {
         "arch": size.arch,
-        "shifted_blocks": len(shifts(network.get_submodule("backbone"))),
+        "shifted_blocks": len({name for name, _ in shifts(network.get_submodule("backbone"))}),
         "million_parameters": round(parameters / 1e6, 2),
         "gflops": round(multiply_adds / 1e9, 2),
     }

@@ -36,6 +36,9 @@ class Model:
     deviation, as most of timm's weights expect. A normalisation that does not match the weights is a warning."""
     dropout: Annotated[float, Interval(ge=0, lt=1)] = 0.5
     """Dropout of each segment's features, before they are averaged."""
+    drop_path: Annotated[float, Interval(ge=0, lt=1)] = 0.0
+    """Stochastic depth: residual branches are left out at random, of each segment separately; the probability rises
+    from 0 in the first block to this value in the last."""
     missing_audio: Literal["silence", "error", "drop"] = "silence"
     """Clips without audio: used with silence, an error at the start, or left out."""
 
@@ -58,6 +61,10 @@ class ShiftTemporal:
     """Where the other frame does not exist: `keep` the frame's own values (TSAM) or `zero` (TSM)."""
     causal: bool = False
     """Take channels from earlier frames only; those that would come from later frames are not shifted."""
+    tokens: Literal["class", "all"] = "class"
+    """Transformers: the tokens whose channels are shifted, the `class` token alone or `all` except register tokens.
+    Networks without a class token, such as SigLIP's, need `all`. TokShift is `class` with shift_depth 1, n_insert 1,
+    edge `zero`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from tsam_dali.config.sections import PUBLISHED, Model
 
-FAMILIES = ("resnet", "resnetv2", "regnet", "efficientnet", "mobilenetv3", "convnext")
+TRANSFORMERS = ("vision_transformer", "deit", "eva")
+FAMILIES = ("resnet", "resnetv2", "regnet", "efficientnet", "mobilenetv3", "convnext", *TRANSFORMERS)
 """Modules of timm whose networks take the shift."""
 FAMILY_NAMES = (
-    "ResNet (also -D, ResNeXt, wide, SE, ECA), ResNetV2, RegNet, MobileNet V2 to V4, EfficientNet V1 and V2, ConvNeXt"
+    "ResNet (also -D, ResNeXt, wide, SE, ECA), ResNetV2, RegNet, MobileNet V2 to V4, EfficientNet V1 and V2, ConvNeXt, "
+    "ViT (also DINOv2, CLIP, SigLIP), DeiT, EVA (also EVA-02, DINOv3)"
 )
 
 
@@ -31,7 +33,8 @@ def network_problem(options: Model) -> str:
         near = difflib.get_close_matches(arch, names, 3)
         hint = f"did you mean {', '.join(near)}? " if near else ""
         return f"model.arch: {arch!r} is not a known network that takes the shift; {hint}Known: {FAMILY_NAMES}"
-    tags = [found for family in FAMILIES for found in re.findall(rf"['\"]{arch}\.(\w+)['\"]:", _source(family))]
+    listed = arch.replace("_clip_quickgelu_", "_clip_")  # with weights that timm lists under this name
+    tags = [found for family in FAMILIES for found in re.findall(rf"['\"]{listed}\.(\w+)['\"]:", _source(family))]
     if tag and tag not in tags:
         known = ", ".join(["none", *(["imagenet", *tags] if tags else []), *PUBLISHED])
         return f"timm has no weights {tag!r} for {arch}; model.pretrain can be: {known}"

@@ -7,6 +7,7 @@ from torch.utils.hooks import RemovableHandle
 
 from pipelines.files.words import counted
 from tsam_dali.model.backbone import shift_places, shifts
+from tsam_dali.model.token_shift import TokenShift
 from tsam_dali.model.tsam import TSAM
 
 
@@ -19,7 +20,7 @@ def describe(network: TSAM, size: int) -> str:
     """
     names = _parts(network.backbone)
     shapes: dict[str, tuple[int, ...]] = {}
-    hooks = [_note_shape(network.backbone.get_submodule(name), name, shapes) for name in names]
+    hooks = [_note_shape(_last(network.backbone.get_submodule(name)), name, shapes) for name in names]
     parameters, multiply_adds = cost(network, size)
     for hook in hooks:
         hook.remove()
@@ -29,11 +30,8 @@ def describe(network: TSAM, size: int) -> str:
         f"{'part':{width}}  {'output for a clip':20}  blocks with shift: channels moved at each distance / channels"
     ]
     lines += [f"{name:{width}}  {shapes[name]!s:20}  {_shifted(network.backbone, name)}".rstrip() for name in shapes]
-    shift = network.shift_temporal
     lines += [
-        f"shift: distances 1 to {shift.shift_depth}, edge {shift.edge}{', causal' if shift.causal else ''}"
-        if shift.status
-        else "shift: none",
+        _shift(network),
         f"{parameters / 1e6:.1f} million parameters, {counted(network.head.out_features, 'class', 'classes')}",
         f"a clip: {counted(network.video_segments, 'frame')} + {counted(network.audio_segments, 'spectrogram')}, "
         f"{size} x {size}, {multiply_adds / 1e9:.1f} GFLOPs (a multiply-add counts as one)",
@@ -45,7 +43,7 @@ def cost(network: TSAM, size: int) -> tuple[int, float]:
     """Parameters, and multiply-adds of one clip; arguments as for `describe`."""
     video = torch.empty(1, network.video_segments, 3, size, size, device="meta")
     audio = torch.empty(1, network.audio_segments, 3, size, size, device="meta") if network.audio_segments else None
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    with torch.enable_grad(), FlopCounterMode(display=False) as counter:  # its hooks look for gradients
         network.eval()(video, audio)
     parameters = sum(parameter.numel() for parameter in network.parameters())
     return parameters, counter.get_total_flops() / 2  # the counter takes a multiplication and an addition as two
@@ -75,10 +73,27 @@ def _note_shape(module: nn.Module, name: str, shapes: dict[str, tuple[int, ...]]
     return module.register_forward_hook(note)
 
 
+def _last(stage: nn.Module) -> nn.Module:
+    """The module whose output is that of a stage; a list of blocks is not called itself."""
+    return stage[-1] if isinstance(stage, nn.ModuleList) else stage
+
+
+def _shift(network: TSAM) -> str:
+    """The settings of the shift."""
+    shift = network.shift_temporal
+    if not shift.status:
+        return "shift: none"
+    parts = [f"distances 1 to {shift.shift_depth}", f"edge {shift.edge}", *(["causal"] if shift.causal else [])]
+    if any(isinstance(module, TokenShift) for _, module in shifts(network.backbone)):
+        parts.append(f"tokens {shift.tokens}")
+    return f"shift: {', '.join(parts)}"
+
+
 def _shifted(backbone: nn.Module, stage: str) -> str:
     """Which blocks of a stage are shifted, and how many channels move."""
-    return ", ".join(
-        f"{name.removeprefix(f'{stage}.')}: {shift.channels_per_distance}/{shift.channels}"
+    moved = {  # a transformer's block is shifted twice
+        name.removeprefix(f"{stage}."): f"{shift.channels_per_distance}/{shift.channels}"
         for name, shift in shifts(backbone)
         if name.startswith(f"{stage}.")
-    )
+    }
+    return ", ".join(f"{name}: {channels}" for name, channels in moved.items())

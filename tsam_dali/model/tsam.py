@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from pipelines.files.words import counted
 from tsam_dali.config.load import Config
-from tsam_dali.model.backbone import ModelError, create_backbone, insert_shift
+from tsam_dali.model.backbone import ModelError, check_patches, create_backbone, insert_shift
 
 
 class TSAM(nn.Module):
@@ -23,7 +23,7 @@ class TSAM(nn.Module):
         self.audio_segments = config.num_spectrograms
         self.normalize = config.model.normalize
         self.shift_temporal = config.shift_temporal
-        self.backbone = create_backbone(config.model)
+        self.backbone = create_backbone(config.model, config.data_augmentation.video_image_param.output_size)
         if self.shift_temporal.status:
             segments = self.video_segments + self.audio_segments
             insert_shift(self.backbone, self.shift_temporal, segments, self.video_segments)
@@ -49,6 +49,7 @@ class TSAM(nn.Module):
             raise ModelError(f"video: got shape {tuple(video.shape)}, expected {expected}")
         if not video.is_floating_point():
             raise ModelError(f"video: got {video.dtype}, expected floating point values 0..1")
+        check_patches(self.backbone, video.shape[3], video.shape[4], "video")
         if (audio is not None) != (self.audio_segments > 0):
             got = "none" if audio is None else f"shape {tuple(audio.shape)}"
             raise ModelError(

@@ -59,12 +59,12 @@ class WeightFile:
         return len(weight) if weight is not None and weight.ndim else 0
 
 
-def read_weights(path: Path, classifier: str) -> WeightFile:
+def read_weights(path: Path, classifier: str | tuple[str, ...]) -> WeightFile:
     """Read a weight file of any known format.
 
     Args:
         path: a file written by `torch.save`, or safetensors; or a folder that `tsam_dali.export` wrote.
-        classifier: name of the layer that classifies images in plain weights, "fc" for a ResNet.
+        classifier: name of the layer that classifies images in plain weights, "fc" for a ResNet, or names.
 
     Raises:
         WeightsError: no such file, damaged, holds anything but tensors and plain values, or no known format.
@@ -77,7 +77,7 @@ def read_weights(path: Path, classifier: str) -> WeightFile:
     raise WeightsError(f"{path}: found {found or 'nothing'}, expected a checkpoint or a state dict of tensors")
 
 
-def _recognise(content: dict[str, Any], classifier: str) -> WeightFile | None:
+def _recognise(content: dict[str, Any], classifier: str | tuple[str, ...]) -> WeightFile | None:
     """The weights among the content; None if there are none."""
     parts = _section(content, "model_state")
     if "nn_backbone" in parts:
@@ -214,8 +214,9 @@ def _mmaction(state: dict[str, Tensor]) -> WeightFile:
     )
 
 
-def _plain(state: dict[str, Tensor], classifier: str) -> WeightFile:
-    ignored = tuple(key for key in state if key.startswith(f"{classifier}."))
+def _plain(state: dict[str, Tensor], classifier: str | tuple[str, ...]) -> WeightFile:
+    layers = (classifier,) if isinstance(classifier, str) else classifier
+    ignored = tuple(key for key in state if key.startswith(tuple(f"{layer}." for layer in layers)))
     backbone = {key: value for key, value in state.items() if key not in ignored}
     rows = next((len(state[key]) for key in ignored if state[key].ndim), 0)
     return WeightFile(format="timm or torchvision", backbone=backbone, ignored=ignored, normalize=PIXELS.get(rows))

@@ -11,17 +11,19 @@ from torch import Tensor, nn
 from pipelines.files.words import counted, first_of
 from tsam_dali.config.load import Config
 from tsam_dali.config.timm_names import timm_name
-from tsam_dali.model.backbone import Backbone, shifts
+from tsam_dali.model.backbone import Backbone, is_transformer, shifts, timm_arguments
 from tsam_dali.model.tsam import TSAM
 from tsam_dali.weights.class_names import other_meaning
 from tsam_dali.weights.formats import WeightFile, read_weights
+from tsam_dali.weights.positions import resized
 from tsam_dali.weights.read import WeightsError
 from tsam_dali.weights.timm_zoo import timm_file
 
 COMMON = (  # architectures that weight files are compared with, to name the right one in an error
     *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet10t", "resnet50d", "seresnet50"),
     *("resnext50_32x4d", "wide_resnet50_2", "mobilenetv2_100", "mobilenetv3_large_100", "efficientnet_b0"),
-    *("resnetv2_50", "regnety_016", "convnext_tiny"),
+    *("resnetv2_50", "regnety_016", "convnext_tiny", "vit_tiny_patch16_224", "vit_small_patch16_224"),
+    *("vit_base_patch16_224", "vit_base_patch32_224", "vit_small_patch16_dinov3", "vit_base_patch16_dinov3"),
 )
 SHOWN = 6  # names of a kind in an error; files of another architecture differ in hundreds
 
@@ -71,6 +73,7 @@ def load_weights(model: TSAM, path: str | Path, head: bool = True, class_names: 
             shape, or holds no finite numbers; the network is as before.
     """
     file = read_weights(Path(path), model.backbone.pretrained_cfg["classifier"])
+    file, resizing = resized(file, model.backbone)
     check_fit(model.backbone, file, str(path), head)
     state = {f"backbone.{name}": tensor for name, tensor in file.backbone.items()}
     reason = _no_head(model.head, file, class_names) if head else "left unchanged, as requested"
@@ -78,7 +81,7 @@ def load_weights(model: TSAM, path: str | Path, head: bool = True, class_names: 
         state |= {f"head.{name}": tensor for name, tensor in file.head.items()}
     model.load_state_dict(state, strict=False)  # old files lack num_batches_tracked, nothing else
     new = [f"head.{name}" for name in model.head.state_dict()] if reason else []
-    notes = [f"head: {reason}"] if reason else []
+    notes = [*([f"head: {reason}"] if reason else []), *resizing]
     differences = list(_differences(model, file))
     classes = counted(model.head.out_features, "class", "classes")
     compared = "of the same names" if file.class_names and class_names else "(names are not known, and not compared)"
@@ -102,9 +105,10 @@ def load_pretrained(model: TSAM, config: Config) -> LoadReport:
     """
     name = timm_name(config.model)
     path = timm_file(name)
-    source = {"file": path, "custom_load": False}
+    size, source = config.data_augmentation.video_image_param.output_size, {"file": path, "custom_load": False}
     try:
-        weights = timm.create_model(name, pretrained=True, num_classes=0, pretrained_cfg_overlay=source).state_dict()
+        arguments = timm_arguments(config.model, size)
+        weights = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=source, **arguments).state_dict()
     except Exception as error:  # damaged bytes can fail in any way
         reason = str(error).splitlines()[0]
         raise WeightsError(f"{path}: damaged ({reason}); delete it and fetch it again with --download") from error
@@ -199,6 +203,8 @@ def _differences(model: TSAM, file: WeightFile) -> Iterator[str]:
     if not (shifted and model.shift_temporal.status):
         return
     for key, value in file.shift.items():
+        if key == "tokens" and not is_transformer(model.backbone):  # means nothing here
+            continue
         if not hasattr(model.shift_temporal, key):
             yield f"shift_temporal.{key} is unknown here, the file was trained with {value!r}"
         elif (here := getattr(model.shift_temporal, key)) != value:

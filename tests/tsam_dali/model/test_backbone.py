@@ -73,7 +73,7 @@ def test_every_family_sees_the_order_of_frames(arch):
     ("override", "message"),
     [
         ("model.arch=resnte50", "did you mean resnet50, "),
-        ("model.arch=vit_base_patch16_224", "Known: ResNet"),
+        ("model.arch=swin_tiny_patch4_window7_224", "Known: ResNet"),
         ("model.arch=hf_hub:someone/model", "Known: ResNet"),
         ("model.pretrain=nonsense", "model.pretrain can be: none, imagenet, "),
         ("model.arch=lcnet_035", "the shift moves no channel"),
