@@ -127,6 +127,12 @@ class TrainingParam:
     freeze: dict[str, Annotated[int, Ge(0)]] = field(default_factory=dict)
     """Parts that are frozen until an epoch, e.g. {"layer1": 5}: names of the backbone, as `python -m tsam_dali.model`
     prints them, or `head`."""
+    trained: Literal["all", "norms", "head"] = "all"
+    """Weights that are trained: `all`; `norms`: those of the norms and the head, on a frozen backbone; `head`: the head
+    alone, on features that stay the same."""
+    grad_checkpointing: bool = False
+    """Compute the activations of each block again for the gradient instead of keeping them: about a third more
+    computing, and much less memory for transformers. For networks whose BatchNorm is not trained."""
     save_every_steps: Annotated[int, Ge(0)] = 0
     """Steps between checkpoints within an epoch; 0: by time only."""
     save_every_minutes: Annotated[float, Ge(0)] = 10.0
@@ -164,6 +170,9 @@ class OptimizerParam:
     """Batch size that lr was chosen for; the rate is scaled linearly to another one. 0: lr is not scaled."""
     decay_norm_bias: bool = True
     """Weight decay also for norms and biases, as in TSAM."""
+    layer_decay: Annotated[float, Interval(gt=0, le=1)] = 1.0
+    """Layer-wise decay of the rate: each layer of the backbone, by timm's grouping, has this part of the rate of the
+    layer after it, and the head the full rate; for fine-tuning transformers e.g. 0.75. 1: all the same."""
     multipliers: Literal["none", "tsm"] = "none"
     """`tsm`: 2 times the rate for biases, 5 times for the last layer, 10 times for its bias; no weight decay for biases
     and norms."""

@@ -20,7 +20,13 @@ FREE = (  # settings that do not change the training; `decode` and `compile` onl
     *("save_epoch", "model_validation", "training_param.num_workers", "training_param.save_every_steps"),
     *("training_param.save_every_minutes", "training_param.keep_checkpoints", "training_param.log_steps"),
     "training_param.best_scores",
-    *("training_param.trackers", "training_param.compile", "model.weights", "model.pretrain"),
+    *(
+        "training_param.trackers",
+        "training_param.compile",
+        "training_param.grad_checkpointing",
+        "model.weights",
+        "model.pretrain",
+    ),
     *("pipeline.decode", "pipeline.workers", "pipeline.threads", "pipeline.prefetch"),
 )
 

@@ -2,16 +2,18 @@
 
 import logging
 import math
-from typing import Any
+from typing import Any, cast
 
 import timm.optim
 import torch
+from timm.models._manipulate import group_with_matcher
 from torch import nn
 
 from pipelines.files.words import counted
 from tsam_dali.config.load import ConfigError
 from tsam_dali.config.sections import OptimizerParam
 from tsam_dali.config.timm_names import optimizer_problem
+from tsam_dali.model.backbone import Backbone
 
 log = logging.getLogger(__name__)
 
@@ -73,18 +75,35 @@ def explain_rate(options: OptimizerParam, batch_size: int) -> str:
 def _groups(model: nn.Module, options: OptimizerParam) -> dict[tuple[float, float], list[nn.Parameter]]:
     """(multiple of the rate, weight decay) -> parameters.
 
+    The first group has the rate that the log shows: with `layer_decay`, the head's.
+
     Source of the multiples: TSM's `get_optim_policies`, https://github.com/mit-han-lab/temporal-shift-module
     """
     tsm = options.multipliers == "tsm"
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
+    scales = _layer_scales(model, options.layer_decay) if options.layer_decay < 1 else {}
+    parameters = list(model.named_parameters())
+    for name, parameter in reversed(parameters) if scales else parameters:
         matrix = parameter.ndim > 1  # of a layer; the others are biases, and the weights of norms
         decay = options.weight_decay if matrix or (options.decay_norm_bias and not tsm) else 0.0
         layer = getattr(model.get_submodule(name.rpartition(".")[0]), "weight", parameter)
         times = 2.0 if tsm and not matrix and layer.ndim > 1 else 1.0
         times *= 5.0 if tsm and name.startswith("head.") else 1.0
+        times *= scales.get(name, 1.0)
         groups.setdefault((times, decay), []).append(parameter)
     return groups
+
+
+def _layer_scales(model: nn.Module, layer_decay: float) -> dict[str, float]:
+    """Multiple of the rate of each parameter of a TSAM network, as timm decays it for one with its own classifier.
+
+    Source: BEiT, https://arxiv.org/abs/2106.08254
+    """
+    names = {name.removeprefix("backbone."): name for name, _ in model.named_parameters()}
+    matcher = cast(Backbone, model.get_submodule("backbone")).group_matcher(coarse=False)
+    layers = group_with_matcher(((name, None) for name in names), matcher, reverse=True)
+    last = max(layers.values())
+    return {names[name]: layer_decay ** (last - layer) for name, layer in layers.items()}
 
 
 def rate_factor(options: OptimizerParam, epoch: float, epochs: int) -> float:

@@ -1,10 +1,13 @@
 """The learning rate and the optimizer."""
 
 import pytest
+import timm
 import torch
 
+from tests.helpers.networks import settings
 from tsam_dali.config.load import ConfigError
 from tsam_dali.config.sections import OptimizerParam
+from tsam_dali.model import build_model
 from tsam_dali.training.optim import build_optimizer, build_schedule, explain_rate, rate_factor
 
 
@@ -100,3 +103,31 @@ def test_the_rate_grows_with_the_batch():
     assert set(found.values()) == {(0.4, 0.01)}
     assert "0.1 x 8 / 2 = 0.4" in explain_rate(OptimizerParam(lr=0.1, lr_batch_size=2), 8)
     assert "lr_batch_size scales it" in explain_rate(OptimizerParam(lr=0.1), 8)
+
+
+@pytest.mark.parametrize("arch", ["test_vit", "vit_tiny_patch16_dinov3_qkvb", "test_vit3", "resnet18", "convnext_atto"])
+def test_layer_decay_is_timms(arch):
+    """As for timm's network with its own classifier, whose place the head takes."""
+    options = OptimizerParam(name="adamw", lr=0.1, weight_decay=0.01, layer_decay=0.7, decay_norm_bias=False)
+    with torch.device("meta"):
+        model = build_model(settings(f"model.arch={arch}", "shift_temporal.tokens=all"), 3)
+        whole = timm.create_model(arch, num_classes=3)
+    optimizer = build_optimizer(model, options, 8)
+    named = {id(parameter): name for name, parameter in model.named_parameters()}
+    found = {
+        named[id(parameter)].removeprefix("backbone."): group["lr"]
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+    }
+    timms = {id(parameter): name for name, parameter in whole.named_parameters()}
+    groups = timm.optim.param_groups_layer_decay(whole, layer_decay=0.7)
+    classifiers = {f"{name}.{part}": f"head.{part}" for name in ("fc", "head.fc") for part in ("weight", "bias")}
+    expected = {}
+    for group in groups:
+        for parameter in group["params"]:
+            name = timms[id(parameter)]
+            expected[classifiers.get(name, name)] = 0.1 * group["lr_scale"]
+    assert found == pytest.approx(expected)
+    assert len(set(found.values())) > 4
+    assert optimizer.param_groups[0]["lr"] == 0.1  # the rate that is logged
+    assert {group["weight_decay"] for group in optimizer.param_groups} == {0.0, 0.01}
