@@ -6,10 +6,11 @@ S video segments, A audio segments, T = S + A.
 from typing import NamedTuple
 
 import torch
-from captum.attr import LayerGradCam
+from captum.attr import LayerGradCam, LayerGradientXActivation
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from tsam_dali.model.backbone import is_transformer
 from tsam_dali.model.tsam import TSAM
 
 CELLS = 4
@@ -34,7 +35,7 @@ def explain(network: TSAM, video: Tensor, audio: Tensor | None, label: int) -> E
     """The places that raise the logit of a class.
 
     The features are those of the network's last stage or, for small images, of the last stage whose maps still have
-    CELLS cells along a side.
+    CELLS cells along a side; of a transformer those that enter its last block, for each patch.
 
     Args:
         network: as made by `tsam_dali.model.build_model`, in evaluation mode.
@@ -44,9 +45,13 @@ def explain(network: TSAM, video: Tensor, audio: Tensor | None, label: int) -> E
     """
     device, size = next(network.parameters()).device, video.shape[-2:]
     inputs = tuple(part[None].to(device) for part in (video, audio) if part is not None)
-    method = LayerGradCam(network, _layer(network, min(size)))
-    # A batch of one clip for the network is a batch of T images for its layers: (T, 1, h, w).
-    found = method.attribute(inputs, target=label, relu_attributions=True).detach().float().cpu()
+    # A batch of one clip for the network is a batch of T images for its layers.
+    if is_transformer(network.backbone):
+        found = _of_patches(network, inputs, label)
+    else:
+        method = LayerGradCam(network, _layer(network, min(size)))
+        found = method.attribute(inputs, target=label, relu_attributions=True)  # (T, 1, h, w)
+    found = found.detach().float().cpu()
     maps = interpolate(found, size, mode="bilinear", align_corners=False)[:, 0]  # (T, H, W)
     total, segments = maps.sum((1, 2)), len(video)
     return Explanation(
@@ -55,6 +60,21 @@ def explain(network: TSAM, video: Tensor, audio: Tensor | None, label: int) -> E
         audio=None if audio is None else _part(maps[segments:], maps[segments:].max()),
         share=_part(total, total.sum()),
     )
+
+
+def _of_patches(network: TSAM, inputs: tuple[Tensor, ...], label: int) -> Tensor:
+    """Evidence (T, 1, h, w) of the patches: positive sums of features times gradients.
+
+    A gradient of its own for each patch, not their mean: most of the class comes through a few patches that attention
+    chooses.
+    """
+    backbone = network.backbone
+    # What enters attention: beyond it the class token may be all that counts.
+    layer = next(layer for layer in backbone.blocks[-1].modules() if "norm" in type(layer).__name__.lower())
+    tokens = LayerGradientXActivation(network, layer).attribute(inputs, target=label)  # (T, N, F)
+    patches = tokens[:, backbone.num_prefix_tokens :].sum(2).relu()
+    height, width = backbone.patch_embed.dynamic_feat_size((inputs[0].shape[-2], inputs[0].shape[-1]))
+    return patches.unflatten(1, (1, height, width))
 
 
 def _part(values: Tensor, whole: Tensor) -> Tensor:

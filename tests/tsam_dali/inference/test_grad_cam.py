@@ -83,11 +83,37 @@ def test_no_evidence_gives_zeros_and_small_images_take_an_earlier_stage():
     assert found.is_empty
 
 
-@pytest.mark.parametrize("arch", ["resnetv2_18", "regnety_002", "efficientnet_b0", "mobilenetv3_small_100"])
+FAMILIES = [
+    "resnetv2_18",
+    "regnety_002",
+    "efficientnet_b0",
+    "mobilenetv3_small_100",
+    "test_vit",
+    "vit_tiny_patch16_dinov3_qkvb",
+]
+
+
+@pytest.mark.parametrize("arch", FAMILIES)
 def test_other_families(arch):
     model = network(f"model.arch={arch}", "model.video_segments=2", "model.audio_segments=0")
     found = explain(model, torch.rand(2, 3, 64, 64, dtype=torch.float64), None, 0)
     assert (found.video.shape, found.audio) == ((2, 64, 64), None)
+
+
+def test_the_map_of_a_transformer_is_that_of_its_patches():
+    """One block, average of the patches: the logit is the sum over patches, and each has its part of it."""
+    model = network("model.arch=test_vit2", *PLAIN, num_class=2)
+    model.backbone.blocks = model.backbone.blocks[:1]
+    block, pictures = model.backbone.blocks[0], torch.rand(3, 3, 64, 64, dtype=torch.float64)
+    torch.nn.init.zeros_(block.attn.qkv.weight[: 2 * 64])  # attention is the mean of the values
+    seen = {}
+    block.norm1.register_forward_hook(lambda _module, _inputs, output: seen.update(x=output))
+    logit = model(pictures[None, :2], pictures[None, 2:])[0, 1]
+    (gradient,) = torch.autograd.grad(logit, seen["x"])
+    maps = (gradient * seen["x"])[:, 1:].sum(2).relu().unflatten(1, (1, 4, 4))
+    expected = torch.nn.functional.interpolate(maps.detach(), (64, 64), mode="bilinear")[:, 0]
+    found = explain(model, pictures[:2], pictures[2:], 1)
+    assert torch.allclose(found.video.double(), expected[:2] / expected[:2].max(), atol=1e-5)
 
 
 def test_the_command_draws_each_file(tmp_path, monkeypatch, capsys):
