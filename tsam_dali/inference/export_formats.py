@@ -113,9 +113,22 @@ def _program(network: nn.Module, about: dict[str, Any]) -> torch.export.Exported
     inputs = _inputs(about, 2)
     batch = torch.export.Dim("batch")
     with torch.no_grad():
-        return torch.export.export(
+        program = torch.export.export(
             network, tuple(inputs.values()), dynamic_shapes={name: {0: batch} for name in inputs}
         )
+    _drop_resizing(program.graph_module)
+    return program
+
+
+def _drop_resizing(graph: torch.fx.GraphModule) -> None:
+    """Without the resizing of position embeddings to the size that they have: timm exports it, and ONNX has none."""
+    for node in graph.graph.nodes:
+        if node.op == "call_function" and "_upsample_bicubic2d_aa" in str(node.target):
+            source = node.args[0]
+            if source.meta["val"].shape == node.meta["val"].shape:
+                node.replace_all_uses_with(source)
+    graph.graph.eliminate_dead_code()
+    graph.recompile()
 
 
 def _write_onnx(path: Path, program: torch.export.ExportedProgram, about: str) -> None:

@@ -35,6 +35,8 @@ def call(monkeypatch, *words):
         pytest.param((), marks=pytest.mark.slow),
         pytest.param((SILENT, "shift_temporal.edge=zero"), marks=pytest.mark.slow),
         ("shift_temporal.causal=true", "model.normalize=backbone"),
+        pytest.param(("model.arch=vit_tiny_patch16_dinov3_qkvb", "shift_temporal.tokens=all"), marks=pytest.mark.slow),
+        ("model.arch=test_vit", "shift_temporal.edge=zero"),
     ],
 )
 def test_pt2_gives_the_logits_and_the_preprocessing(tmp_path, overrides):
@@ -56,6 +58,8 @@ def test_pt2_gives_the_logits_and_the_preprocessing(tmp_path, overrides):
     "overrides",
     [
         (SILENT,),
+        pytest.param(("model.arch=test_vit", "shift_temporal.edge=zero"), marks=pytest.mark.slow),
+        pytest.param(("model.arch=vit_tiny_patch16_dinov3_qkvb", "shift_temporal.tokens=all"), marks=pytest.mark.slow),
         pytest.param(("shift_temporal.edge=zero", "model.normalize=backbone"), marks=pytest.mark.slow),
         pytest.param((SILENT, "shift_temporal.causal=true"), marks=pytest.mark.slow),
     ],
