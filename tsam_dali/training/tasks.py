@@ -201,7 +201,8 @@ def task_of(
     if isinstance(targets, Labels):
         gamma = options.focal_gamma if chosen_loss(dataset, options) == "focal" else 0.0
         return LabelTask(targets, weights, smoothing, gamma, thresholds)
-    return ClassTask(targets.names or tuple(map(str, range(num_outputs))), weights, smoothing)
+    names = targets.names if len(targets.names) == num_outputs else tuple(map(str, range(num_outputs)))
+    return ClassTask(names, weights, smoothing)
 
 
 def loss_weights(config: Config, clips: Sequence[Clip], num_outputs: int) -> Tensor | None:

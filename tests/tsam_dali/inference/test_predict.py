@@ -30,6 +30,9 @@ from tsam_dali.inference.plots import draw_prediction
 from tsam_dali.inference.predictor import PredictedClip
 from tsam_dali.inference.results import ClassProbability, Prediction, PredictionError, Unreadable
 from tsam_dali.predict import main, open_output
+from tsam_dali.training.task import ClassTask
+
+CAT = ClassTask(["cat"])
 
 MELS = "dataset.dir_mels=mels_tiny"
 
@@ -126,7 +129,7 @@ def test_names_that_are_no_utf_8_and_names_with_dollars(tmp_path, ending):
     path = os.fsdecode(b"caf\xe9_$a_b_c$.mp4")
     one = ClassProbability(label=0, name="$l_l_h$", probability=0.5)
     prediction = Prediction(path=path, classes=(one,), has_audio=False)
-    with open_output(tmp_path / f"p.{ending}", FILE) as output:
+    with open_output(tmp_path / f"p.{ending}", FILE, CAT) as output:
         output.write(prediction)
         output.write(Unreadable(path=path, error=f"{path}: odd"))
     text = (tmp_path / f"p.{ending}").read_text(encoding="utf-8")
@@ -184,7 +187,7 @@ def test_a_reader_that_has_seen_enough_ends_the_command_quietly(monkeypatch):
     os.close(read)
     with os.fdopen(write, "w") as pipe:
         monkeypatch.setattr(sys, "stdout", pipe)
-        with pytest.raises(SystemExit) as end, open_output(None, FILE) as output:
+        with pytest.raises(SystemExit) as end, open_output(None, FILE, CAT) as output:
             output.write(Unreadable(path="a.mp4", error="none"))
     assert end.value.code == 141
 

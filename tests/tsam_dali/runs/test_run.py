@@ -199,7 +199,7 @@ def test_a_picture_that_cannot_be_written_does_not_end_a_run(tmp_path, caplog):
     train_state = SimpleNamespace(task=ClassTask(["cat"]))
     run = SimpleNamespace(inputs=[], clips={"training": [clip]}, train_state=train_state, folder=folder)
     source = SimpleNamespace(plan=lambda position: None, order=SimpleNamespace(position=lambda step, place: None))
-    batch = Batch(torch.zeros(1, 2, 3, 8, 8), None, torch.zeros(1), torch.zeros(1, dtype=torch.int64), torch.ones(1))
+    batch = Batch(torch.zeros(1, 2, 3, 8, 8), None, *torch.zeros(2, 1, dtype=torch.int64), torch.ones(1))
     keep_inputs(run, SimpleNamespace(source=source), 0, batch)
     assert "inputs.png could not be written (FileNotFoundError" in caplog.text
     assert len(run.inputs) == 1
