@@ -10,7 +10,8 @@ from pipelines.audio.decode import Piece
 from pipelines.audio.from_video import window_spectrograms
 from pipelines.audio.log_mel import AudioImage, log_mel_columns, silent_spectrogram, spectrogram
 from pipelines.audio.read import AudioError, read_audio
-from pipelines.decode.timestamps import frame_times, probe_times
+from pipelines.decode.probe import probe_times
+from pipelines.decode.timestamps import frame_times
 from pipelines.sampling import validation_frames
 from pipelines.sampling.windows import Span, WindowViews, span_frames, window_spans
 from tests.helpers.audio_media import noise, write_clip
