@@ -237,25 +237,5 @@ def targets_of(task: TaskName, class_names: tuple[str, ...], numbers: tuple[Numb
     return Labels(class_names) if task == "labels" else Classes(class_names)
 
 
-def naming_problems(task: TaskName, class_names: Sequence[str], numbers: Sequence[Number]) -> list[str]:
-    """What is wrong with the names that the data file gives for a task."""
-    problems = []
-    if task == "labels" and not class_names:
-        problems.append("dataset.class_names: empty; the task labels needs the name of each label")
-    if (task == "numbers") != bool(numbers):
-        missing = "empty; the task numbers needs name and range of each number"
-        problems.append(f"dataset.numbers: {missing if task == 'numbers' else f'given, but dataset.task is {task}'}")
-    if task == "numbers" and class_names:
-        problems.append("dataset.class_names: given, but dataset.task is numbers, which have their names there")
-    names = [number.name for number in numbers] if task == "numbers" else list(class_names) if task == "labels" else []
-    for name in {name for name in names if names.count(name) > 1}:
-        problems.append(f"dataset.{'numbers' if task == 'numbers' else 'class_names'}: the name {name!r} occurs twice")
-    for number in numbers:
-        low, high = number.range
-        if not (math.isfinite(low) and math.isfinite(high) and low < high):
-            problems.append(f"dataset.numbers: the range of {number.name} is [{low:g}, {high:g}], expected [low, high]")
-    return problems
-
-
 def _some(names: Sequence[str], which: np.ndarray) -> str:
     return ", ".join(first_of([names[number] for number in np.flatnonzero(which).tolist()], _MOST_SHOWN))

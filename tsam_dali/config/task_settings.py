@@ -1,9 +1,10 @@
 """What each task of `dataset.task` can be trained with."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 
 from pipelines.dataset.clips import Dataset
-from pipelines.dataset.targets import TaskName, naming_problems
+from pipelines.dataset.targets import Number, TaskName
 from tsam_dali.config.sections import TrainingParam
 
 LOSSES: dict[TaskName, tuple[str, ...]] = {
@@ -29,7 +30,7 @@ def chosen_loss(dataset: Dataset, options: TrainingParam) -> str:
 def task_problems(dataset: Dataset, options: TrainingParam) -> Iterator[str]:
     """Names and settings that do not suit the task."""
     task = dataset.task
-    yield from naming_problems(task, dataset.class_names, dataset.numbers)
+    yield from _naming_problems(task, dataset.class_names, dataset.numbers)
     if options.loss not in ("auto", *LOSSES[task]):
         known = ", ".join(("auto", *LOSSES[task]))
         yield f"training_param.loss: {options.loss} is not for the task {task}; choose one of {known}"
@@ -45,3 +46,23 @@ def task_problems(dataset: Dataset, options: TrainingParam) -> Iterator[str]:
         yield f"training_param.sampling: {options.sampling} has no meaning for the task numbers"
     if task == "numbers" and dataset.flip_labels:
         yield "dataset.flip_labels: has no meaning for the task numbers"
+
+
+def _naming_problems(task: TaskName, class_names: Sequence[str], numbers: Sequence[Number]) -> list[str]:
+    """What is wrong with the names that the data file gives for a task."""
+    problems = []
+    if task == "labels" and not class_names:
+        problems.append("dataset.class_names: empty; the task labels needs the name of each label")
+    if (task == "numbers") != bool(numbers):
+        missing = "empty; the task numbers needs name and range of each number"
+        problems.append(f"dataset.numbers: {missing if task == 'numbers' else f'given, but dataset.task is {task}'}")
+    if task == "numbers" and class_names:
+        problems.append("dataset.class_names: given, but dataset.task is numbers, which have their names there")
+    names = [number.name for number in numbers] if task == "numbers" else list(class_names) if task == "labels" else []
+    for name in {name for name in names if names.count(name) > 1}:
+        problems.append(f"dataset.{'numbers' if task == 'numbers' else 'class_names'}: the name {name!r} occurs twice")
+    for number in numbers:
+        low, high = number.range
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            problems.append(f"dataset.numbers: the range of {number.name} is [{low:g}, {high:g}], expected [low, high]")
+    return problems
