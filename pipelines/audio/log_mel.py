@@ -25,6 +25,7 @@ N_FFT = 4800
 SHORTEST_CUT = 4800
 """A cut that would leave no more samples than this is not made (TSAM's rule; 0.1 s at 48 kHz)."""
 
+KEPT_LENGTH = 4096  # columns: 40 s of the shortest hop
 _BLOCK = 2048  # columns transformed at a time: bounds the memory that long audio takes
 
 Milliseconds = Annotated[float, Gt(0)]
@@ -187,13 +188,17 @@ def columns_of(start: int, stop: int, hop: int, num_columns: int) -> slice:
 def _resized(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """(n_mels, columns) -> float32 (H, W): bilinear with antialias, as torch and torchvision compute it."""
     bands, height = (widened(plane) if plane.dtype == np.float16 else plane), size[0]
-    resized = _resize_weights(plane.shape[1], size[1]) @ np.ascontiguousarray(bands.T, np.float32)  # (W, n_mels)
+    resized = _weights(plane.shape[1], size[1]) @ np.ascontiguousarray(bands.T, np.float32)  # (W, n_mels)
     if plane.shape[0] == height:
         return resized.T
-    return _resize_weights(plane.shape[0], height) @ np.ascontiguousarray(resized.T)
+    return _weights(plane.shape[0], height) @ np.ascontiguousarray(resized.T)
 
 
-@lru_cache(maxsize=16)  # not more: those of an hour take 6 MB
+def _weights(length: int, size: int) -> "csr_array":
+    """Kept for clips, whose cuts leave many lengths; not for long audio: those of an hour take 6 MB."""
+    return _kept_weights(length, size) if length <= KEPT_LENGTH else _resize_weights(length, size)
+
+
 def _resize_weights(length: int, size: int) -> "csr_array":
     """What each of `size` points takes from each of `length`, float32 (size, length): triangles as wide as two points,
     or as two of what is resized where that is wider. A quarter of the time of Pillow's resize, which takes one number
@@ -210,6 +215,9 @@ def _resize_weights(length: int, size: int) -> "csr_array":
     ends = np.arange(size + 1, dtype=np.int32) * places.shape[1]
     places = np.minimum(places, length - 1).astype(np.int32)
     return csr_array((weights.astype(np.float32).ravel(), places.ravel(), ends), shape=(size, length))
+
+
+_kept_weights = lru_cache(maxsize=512)(_resize_weights)
 
 
 def widened(half: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Changes of color, then blur, as TSAM makes them with torchvision: in place, on the batch that the graph gave.
 
 DALI's color_twist turns contrast about mid grey and hue in YIQ, in a fixed order; on the CPU it and the blur are slow.
-There a compiled loop makes them, `pipelines.dali.color_loop`.
+There a compiled loop makes them, `pipelines.dali.loops`.
 """
 
 import numpy as np
@@ -35,7 +35,7 @@ def change_look(video: Tensor, look: Tensor) -> None:
 def change_colors_on_cpu(frames: Tensor, look: Tensor) -> None:
     """See `change_look`; frames (B, S, 3, H*W). In one thread: the other cores decode meanwhile."""
     # numba takes a while to import, and many processes change no color
-    from pipelines.dali.color_loop import change_clip
+    from pipelines.dali.loops import change_clip
 
     for clip, row in zip(frames.numpy(), look.numpy(), strict=True):
         if np.array_equal(row[: GREYS + 1], UNCHANGED):

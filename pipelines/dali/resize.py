@@ -23,8 +23,11 @@ def to_video(clips: Sequence[Tensor], flips: Iterable[bool], size: int) -> Tenso
         flips: whether left and right of a clip change places.
         size: of both sides of the result, in pixels.
     """
+    # numba takes a while to import
+    from pipelines.dali.loops import fill_clip
+
     video = torch.empty(len(clips), len(clips[0]), 3, size, size)
     for target, frames, flip in zip(video, clips, flips, strict=True):
-        small = resized(frames, size)
-        target.copy_(small.flip(3) if flip else small).div_(255)
+        small = resized(frames, size).permute(0, 2, 3, 1).contiguous()
+        fill_clip(small.numpy(), bool(flip), target.numpy())
     return video

@@ -181,3 +181,9 @@ def test_options_come_from_json():
 def test_options_out_of_range(name, value):
     with pytest.raises(pydantic.ValidationError, match=name):
         pydantic.TypeAdapter(AudioImage).validate_json(json.dumps({name: value}), strict=True)
+
+
+def test_weights_are_kept_for_clips_and_not_for_long_audio():
+    short, long = log_mel.KEPT_LENGTH, log_mel.KEPT_LENGTH + 1
+    assert log_mel._weights(short, 224) is log_mel._weights(short, 224)
+    assert log_mel._weights(long, 224) is not log_mel._weights(long, 224)

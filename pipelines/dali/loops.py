@@ -1,26 +1,43 @@
-"""The loop behind `pipelines.dali.color_jitter` on the CPU: numba compiles it in a second and keeps it on the disk.
+"""The loops over pixels without a GPU: numba compiles each in a second and keeps it on the disk."""
 
-A piece of a frame stays in the CPU's first cache while it goes through all changes.
-"""
-
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import boolean, float32, int64, njit, void
+from numba import boolean, float32, int64, njit, uint8, void
 
 from pipelines.sampling.plan import BRIGHTNESS, CONTRAST, GREY, SATURATION
 
 TILE = 2048  # pixels
 ZERO, ONE, RED, GREEN, BLUE = (np.float32(number) for number in (0, 1, *GREY))
-TYPES = void(float32[:, :, ::1], float32[::1], int64[::1], boolean)
+UNITS = np.arange(256, dtype=np.float32) / np.float32(255)
+"""Byte -> 0..1."""
 
 
-def _compiled(function: Any) -> Any:
+def _compiled(*types: Any) -> Callable[[Any], Any]:
+    """Compiles a function of these arguments, which returns nothing."""
     fast = {"contract", "reassoc", "nsz"}  # with the error model: else no vector instructions
-    try:
-        return njit(TYPES, cache=True, fastmath=fast, error_model="numpy")(function)
-    except RuntimeError:  # neither this folder nor the user's cache can be written
-        return njit(TYPES, fastmath=fast, error_model="numpy")(function)
+
+    def compiled(function: Any) -> Any:
+        try:
+            return njit(void(*types), cache=True, fastmath=fast, error_model="numpy")(function)
+        except RuntimeError:  # neither this folder nor the user's cache can be written
+            return njit(void(*types), fastmath=fast, error_model="numpy")(function)
+
+    return compiled
+
+
+@_compiled(uint8[:, :, :, ::1], boolean, float32[:, :, :, ::1])
+def fill_clip(frames, mirrored, clip):
+    """Write frames, uint8 (S, H, W, 3), into a clip, float32 (S, 3, H, W), 0..1, maybe with left and right changed."""
+    width = frames.shape[2]
+    for s in range(len(frames)):
+        for y in range(frames.shape[1]):
+            for i in range(width):
+                x = width - 1 - i if mirrored else i
+                clip[s, 0, y, i] = UNITS[frames[s, y, x, 0]]
+                clip[s, 1, y, i] = UNITS[frames[s, y, x, 1]]
+                clip[s, 2, y, i] = UNITS[frames[s, y, x, 2]]
 
 
 @njit(inline="always")
@@ -50,11 +67,12 @@ def _in_plane(value, chroma, place):
     return value - chroma * _cut(min(place, np.float32(4) - place))
 
 
-@_compiled
+@_compiled(float32[:, :, ::1], float32[::1], int64[::1], boolean)
 def change_clip(frames, factors, order, grey):
     """Change the colors of a clip in place.
 
     Contrast needs the mean of what went before it: first all changes before it are made and added up, then the others.
+    A piece of a frame stays in the CPU's first cache while it goes through several changes.
 
     Args:
         frames: float32 (S, 3, H*W), 0..1.
