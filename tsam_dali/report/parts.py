@@ -41,18 +41,19 @@ def plot_source(draw: Callable[[io.BytesIO], Any]) -> str:
     """The `src` of the PNG that `draw` writes to the file it is given."""
     file = io.BytesIO()
     draw(file)
-    return _png_source(file)
+    return png_source(file.getvalue())
 
 
 def image_source(pixels: np.ndarray) -> str:
     """The `src` of an image uint8 (3, H, W)."""
     file = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0))).save(file, "PNG")
-    return _png_source(file)
+    return png_source(file.getvalue())
 
 
-def _png_source(file: io.BytesIO) -> str:
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+def png_source(png: bytes) -> str:
+    """The `src` of a PNG."""
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
 @lru_cache(maxsize=1)

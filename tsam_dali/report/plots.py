@@ -1,7 +1,7 @@
-"""Plots of a run: curves, network inputs, confusion. Shapes: B clips, S video and A audio segments, C classes.
+"""Plots of a run: curves and confusion. Shapes: C classes.
 
-Matplotlib and PyTorch are imported inside the functions, as their import takes long. Matplotlib is used through
-`Figure` alone: no display, no global state.
+Matplotlib is imported inside the functions, as its import takes long, and used through `Figure` alone: no display, no
+global state.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from pipelines.files.words import counted
-from tsam_dali.report.mistakes import stretched
 from tsam_dali.training.task import ClassTask, Task
 
 if TYPE_CHECKING:
@@ -41,8 +40,8 @@ def plot_curves(
     from matplotlib.figure import Figure
 
     task = task or ClassTask()
-    figure = Figure(figsize=(13, 4), layout="constrained")
-    loss, accuracy, rate = figure.subplots(1, 3)
+    figure = Figure(figsize=(13, 4))
+    loss, accuracy, rate = _grid(figure, 1, 3).flat
     for split, color in COLORS.items():
         records = [record for record in history if record.get(split)]
         epochs = [record["epoch"] for record in records]
@@ -110,6 +109,22 @@ def literally(text: str) -> str:
     return text.replace("$", r"\$").encode(errors="backslashreplace").decode()
 
 
+def _grid(figure: Figure, rows: int, columns: int) -> np.ndarray:
+    """Axes in rows and columns. To fit them to their labels (`layout`) would take as long as drawing them."""
+    width, height = figure.get_size_inches()
+    left, right, bottom, top = 0.95, 0.25, 0.6, 0.4  # inches around each
+    figure.subplots_adjust(
+        left=left / width,
+        right=1 - right / width,
+        bottom=bottom / height,
+        top=1 - top / height,
+        wspace=(left + right) / (width / columns - left - right),
+        hspace=(bottom + top) / (height / rows - bottom - top),
+    )
+    axes: np.ndarray = figure.subplots(rows, columns, squeeze=False)
+    return axes
+
+
 def _label(axes: Axes, title: str, unit: str, along: str = "epoch") -> None:
     from matplotlib.ticker import MaxNLocator
 
@@ -131,10 +146,10 @@ def plot_steps(
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(13, 7), layout="constrained")
+    figure = Figure(figsize=(13, 7))
     steps = [record["step"] for record in records]
     for axes, (key, title, unit, factor) in zip(
-        figure.subplots(2, 3).flat,
+        _grid(figure, 2, 3).flat,
         (
             ("clips_per_second", "Throughput", "clips/s", 1),
             ("data_wait", "Data wait", "share of the time (%)", 100),
@@ -154,46 +169,6 @@ def plot_steps(
             axes.plot(steps, values, "o-", markersize=2, linewidth=1, clip_on=False)
         _label(axes, title, unit, "step")
         axes.set_ylim(0, 100 if key == "data_wait" else None)
-    figure.savefig(path, dpi=DPI)
-    return figure
-
-
-def plot_contact_sheet(
-    video: np.ndarray, audio: np.ndarray | None, titles: Sequence[str], path: str | Path, rows: int = 6
-) -> Figure:
-    """Draw the inputs of the network as a PNG: a row per clip, its segments in their order, then its audio.
-
-    Args:
-        video: (B, S, 3, H, W), 0..1.
-        audio: (B, A, 3, H, W), log-mel spectrograms with the lowest band in row 0, or None. The planes (three window
-            lengths) are drawn as red, green and blue, each stretched to its own range; low frequencies at the bottom.
-        titles: B texts, written to the left of the rows; may have several lines.
-        path: PNG file to write.
-        rows: at most so many clips are drawn, the first of the batch.
-    """
-    import torch
-    from matplotlib.figure import Figure
-
-    rows = min(rows, len(video))
-    images = video[:rows].clip(0, 1)
-    names = [f"frame {s + 1}" for s in range(video.shape[1])]
-    if audio is not None:
-        images = np.concatenate([images, stretched(torch.from_numpy(audio[:rows])).numpy()[..., ::-1, :]], axis=1)
-        names += ["audio"] if audio.shape[1] == 1 else [f"audio {a + 1}" for a in range(audio.shape[1])]
-    images = images.transpose(0, 1, 3, 4, 2)  # (B, T, 3, H, W) -> (B, T, H, W, 3)
-
-    columns, height, width = images.shape[1:4]
-    inches = min(1.2, 24 / columns)  # per image; 24 inches hold 20 of full size
-    figure = Figure(figsize=(1.8 + inches * columns, 0.6 + rows * inches * height / width), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False)
-    figure.suptitle("Network inputs: the segments of each clip from left to right")
-    for row, row_axes in enumerate(grid):
-        for column, axes in enumerate(row_axes):
-            axes.imshow(images[row, column])
-            axes.set(xticks=[], yticks=[])
-            if row == 0:
-                axes.set_title(names[column], fontsize=9)
-        row_axes[0].set_ylabel(literally(titles[row]), rotation=0, ha="right", va="center", fontsize=9)
     figure.savefig(path, dpi=DPI)
     return figure
 

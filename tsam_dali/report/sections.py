@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,8 +10,8 @@ import numpy as np
 from pipelines.sampling.plan import Plan
 from tsam_dali.report.mistakes import Mistake
 from tsam_dali.report.number_plot import plot_numbers
-from tsam_dali.report.parts import Section, fill, image_source, plot_source
-from tsam_dali.report.plots import plot_confusion, plot_curves, plot_steps
+from tsam_dali.report.parts import Section, fill, image_source, plot_source, png_source
+from tsam_dali.report.plots import plot_confusion, plot_steps
 from tsam_dali.training.task import ClassTask, Task
 from tsam_dali.training.tasks import AnyTask, LabelTask, NumberTask
 
@@ -29,14 +30,17 @@ def numbers_section(title: str, numbers: Sequence[tuple[str, str]], note: str = 
     return Section(title, fill("numbers.html", numbers=numbers), note)
 
 
-def curves_section(epochs: Sequence[dict[str, Any]], smooth_epochs: float = 0, task: Task | None = None) -> Section:
-    """Loss, scores and learning rate over the records of kind epoch; `smooth_epochs` as of OptimizerParam."""
-    source = plot_source(lambda file: plot_curves(epochs, file, smooth_epochs, task))
+def curves_section(curves: Path) -> Section:
+    """Loss, scores and learning rate of every epoch: the curves.png that is drawn already."""
+    source = png_source(curves.read_bytes())
     return Section("Curves", fill("plot.html", source=source, alt="loss, scores and learning rate by epoch"))
 
 
 def steps_section(steps: Sequence[dict[str, Any]], smooth_epochs: float = 0, task: Task | None = None) -> Section:
-    """Throughput, data wait, memory, loss, rate and gradient norm over the records of kind steps."""
+    """Throughput, data wait, memory, loss, rate and gradient norm over the records of kind steps.
+
+    `smooth_epochs` as of OptimizerParam.
+    """
     source = plot_source(lambda file: plot_steps(steps, file, smooth_epochs, task))
     return Section("Throughput", fill("plot.html", source=source, alt="windows of training steps"))
 

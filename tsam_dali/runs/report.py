@@ -11,10 +11,10 @@ import numpy as np
 
 from pipelines.loader import Batch, Loader
 from tsam_dali.report import sections as parts
+from tsam_dali.report.contact_sheet import plot_contact_sheet
 from tsam_dali.report.mistakes import Mistake, stretched, thumbnails
 from tsam_dali.report.page import write_page
 from tsam_dali.report.parts import drawn
-from tsam_dali.report.plots import plot_contact_sheet
 from tsam_dali.report.sections import InputClip
 from tsam_dali.runs.metrics_log import read_records
 from tsam_dali.runs.run import Run
@@ -88,7 +88,7 @@ def write_report(
     task: AnyTask | None = None,
     validated: Sums | None = None,
 ) -> None:
-    """Write folder/report.html from metrics.jsonl, args.json and the arguments. A failure is a warning.
+    """Write folder/report.html from metrics.jsonl, curves.png, args.json and the arguments. A failure is a warning.
 
     Args:
         folder: of the run.
@@ -110,7 +110,7 @@ def write_report(
             decode = json.loads((folder / "args.json").read_text()).get("decode")
         makers = {
             "Last epoch": lambda: parts.numbers_section("Last epoch", _numbers(epochs[-1], task or ClassTask())),
-            "Curves": lambda: parts.curves_section(epochs, smooth_epochs, task),
+            "Curves": lambda: parts.curves_section(folder / "curves.png"),
             **({"Throughput": lambda: parts.steps_section(steps, smooth_epochs, task)} if steps else {}),
             **_outputs(confusion, class_names, task, validated),
             "Network inputs": lambda: parts.inputs_section(inputs),

@@ -1,5 +1,6 @@
 """report.html opens from disk in a browser, with its pictures and without a network."""
 
+import base64
 import html
 import json
 import logging
@@ -13,6 +14,7 @@ import pytest
 from pipelines.sampling.plan import Crop, Plan
 from tests.tsam_dali.runs.test_metrics_log import epoch, settings, window
 from tsam_dali.report.mistakes import Mistake
+from tsam_dali.report.parts import image_source, png_source
 from tsam_dali.report.sections import InputClip
 from tsam_dali.runs.metrics_log import RunLog
 from tsam_dali.runs.report import write_report
@@ -25,6 +27,7 @@ PROBE_HEAD = (
 PROBE_END = """<script>addEventListener('load', () => { document.title = JSON.stringify({errors,
 widths: [...document.images].map(i => i.naturalWidth), scripts: document.scripts.length,
 loads: performance.getEntriesByType('resource').map(e => e.name).filter(n => !n.startsWith('data:'))}) })</script>"""
+CURVES = base64.b64decode(image_source(np.zeros((3, 4, 13), np.uint8)).partition(",")[2])
 
 
 def report(folder, classes, clips=3, **changed):
@@ -41,6 +44,7 @@ def report(folder, classes, clips=3, **changed):
             log.steps(window(40 * number + 4 * step + 4, loss=3 / (1 + number + step / 10), gradient_norm=float("nan")))
         log.epoch(epoch(number, 40 * (number + 1)))
     log.close()
+    (folder / "curves.png").write_bytes(CURVES)
     (folder / "args.json").write_text(json.dumps({"model": {"arch": NASTY}}))
     plan = Plan(frames=np.array([3, 17, 30, 44]), crop=Crop(0, 40, 240, 210), flip=True, audio_cut=(0.2, 0.51))
     matrix = rng.poisson(0.05, (classes, classes)) + np.diag(rng.poisson(8, classes))
@@ -81,6 +85,7 @@ def test_everything_is_in_the_page_and_escaped(tmp_path):
     text = report(tmp_path, 5)
     assert "<script" not in text
     assert html.escape("<script>alert(") in text
+    assert png_source(CURVES) in text
     assert not re.search(r"(?:src|href)=\"(?!data:|#)", text)
     for words in ("frame 44", "crop 210 x 240 at x 40, y 0", "mirrored", "audio cut by 0.20 s and 0.51 s", "(93%)"):
         assert words in text

@@ -1,15 +1,16 @@
 """The pictures hold what was given: lines their numbers, cells their colors, in the right places."""
 
 import math
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
-from matplotlib import cbook
+from matplotlib import cbook, rcParams
 from PIL import Image
 
 from tsam_dali.config.sections import OptimizerParam
-from tsam_dali.report.plots import plot_confusion, plot_contact_sheet, plot_curves, plot_steps
+from tsam_dali.report.contact_sheet import plot_contact_sheet
+from tsam_dali.report.plots import plot_confusion, plot_curves, plot_steps
 
 RED, GREEN, BLUE = np.eye(3)
 
@@ -20,16 +21,21 @@ def record(epoch, lr=0.1, validated=True):
     return {"epoch": epoch, "training": scores, "lr": lr} | ({"validation": other} if validated else {})
 
 
+def texts(labels):
+    return [label.get_text() for label in labels]
+
+
 def lines(axes):
     return {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
 
 
-def centre_color(figure, axes, path):
-    """Color 0..1 of the written PNG at the middle of the axes."""
-    x, y = axes.transAxes.transform((0.5, 0.5)) / figure.dpi  # inches from the lower left
+def color_at(figure, x, y, path):
+    """Color 0..1 of the written PNG, which is cut out of the figure, at a place of the figure's only axes."""
+    page = figure.get_tightbbox().padded(rcParams["savefig.pad_inches"])
+    x, y = figure.axes[0].transData.transform((x, y)) / figure.dpi - page.min  # inches from the lower left
     with Image.open(path) as picture:
         pixels = np.asarray(picture.convert("RGB"))
-    dots = pixels.shape[1] / figure.get_figwidth()
+    dots = pixels.shape[1] / page.width
     return pixels[round(pixels.shape[0] - y * dots), round(x * dots)] / 255
 
 
@@ -76,6 +82,19 @@ def test_windows_of_steps_end_where_the_rate_falls(tmp_path):
     assert rate.lines[1].get_xydata().tolist() == [[2, 0.4], [2, 0.4], [2, 0.4], [4, 0.4], [4, 0.4], [4, 0.1], [6, 0.1]]
 
 
+def test_no_label_reaches_into_the_plot_beside_it(tmp_path):
+    """With numbers as long as they get."""
+    records = [record(epoch, lr) for epoch, lr in enumerate((0.00125, 0.001, 0.0000001234))]
+    large = {"clips_per_second": 91234.5, "data_wait": 0.5, "memory_mb": 98765, "loss": 1e-4, "gradient_norm": 2.5e-4}
+    windows = [{name: value * (1 + step / 9) for name, value in large.items()} for step in range(3)]
+    steps = [window | {"epoch": 0, "step": 100_000 * k, "lr": 1.25e-3 * k} for k, window in enumerate(windows)]
+    for figure in (plot_curves(records, tmp_path / "a.png"), plot_steps(steps, tmp_path / "b.png")):
+        boxes = [axes.get_tightbbox() for axes in figure.axes]
+        assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+        page = figure.bbox
+        assert all(page.x0 <= box.x0 and page.y0 <= box.y0 and box.x1 <= page.x1 and box.y1 <= page.y1 for box in boxes)
+
+
 def test_how_long_the_rate_changes_with_every_step():
     assert OptimizerParam().smooth_epochs == 0
     assert OptimizerParam(warmup_epochs=1.5).smooth_epochs == 1.5
@@ -104,11 +123,12 @@ def test_contact_sheet_shows_each_segment_in_its_place(tmp_path):
     video = np.broadcast_to(colors[..., None, None], (2, 3, 3, 8, 8))
     path = tmp_path / "sheet.png"
     figure = plot_contact_sheet(video, None, ["first\nid_1", "second\nid_2"], path)
-    grid = np.array(figure.axes).reshape(2, 3)
-    for row, column in np.ndindex(2, 3):
-        np.testing.assert_array_equal(centre_color(figure, grid[row, column], path), colors[row, column])
-    assert [axes.get_ylabel() for axes in grid[:, 0]] == ["first\nid_1", "second\nid_2"]
-    assert [axes.get_title() for axes in grid[0]] == ["frame 1", "frame 2", "frame 3"]
+    (axes,) = figure.axes
+    for row, y in enumerate(axes.get_yticks()):
+        for column, x in enumerate(axes.get_xticks()):
+            np.testing.assert_array_equal(color_at(figure, x, y, path), colors[row, column])
+    assert texts(axes.get_yticklabels()) == ["first\nid_1", "second\nid_2"]
+    assert texts(axes.get_xticklabels()) == ["frame 1", "frame 2", "frame 3"]
 
 
 def test_contact_sheet_puts_low_frequencies_at_the_bottom_and_stretches_each_plane(tmp_path):
@@ -118,18 +138,20 @@ def test_contact_sheet_puts_low_frequencies_at_the_bottom_and_stretches_each_pla
     audio[:, :, 1] = np.linspace(5, 4, 8)[:, None]  # falls
     audio[:, :, 2] = -13.8  # silence
     figure = plot_contact_sheet(video, audio, ["clip"], tmp_path / "sheet.png")
-    assert [axes.get_title() for axes in figure.axes] == ["frame 1", "frame 2", "audio 1", "audio 2"]
-    picture = figure.axes[2].images[0].get_array()
-    np.testing.assert_allclose(picture[0, 0], [1, 0, 0], atol=1e-6)  # top row: the highest band
-    np.testing.assert_allclose(picture[-1, 0], [0, 1, 0], atol=1e-6)
+    (axes,) = figure.axes
+    assert texts(axes.get_xticklabels()) == ["frame 1", "frame 2", "audio 1", "audio 2"]
+    middle = round(axes.get_xticks()[2])
+    picture = axes.images[0].get_array()[:, middle]
+    np.testing.assert_allclose(picture[0], [1, 0, 0], atol=1e-6)  # top row: the highest band
+    np.testing.assert_allclose(picture[7], [0, 1, 0], atol=1e-6)
 
 
 def test_contact_sheet_draws_the_first_clips_only(tmp_path):
     video = np.zeros((5, 2, 3, 8, 16))
     figure = plot_contact_sheet(video, np.zeros((5, 1, 3, 8, 16)), list("abcde"), tmp_path / "sheet.png", rows=3)
-    grid = np.array(figure.axes).reshape(3, 3)
-    assert [axes.get_ylabel() for axes in grid[:, 0]] == ["a", "b", "c"]
-    assert grid[0, 2].get_title() == "audio"
+    (axes,) = figure.axes
+    assert texts(axes.get_yticklabels()) == ["a", "b", "c"]
+    assert texts(axes.get_xticklabels()) == ["frame 1", "frame 2", "audio"]
 
 
 def test_confusion_rows_are_labels(tmp_path):
