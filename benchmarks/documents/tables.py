@@ -11,12 +11,11 @@ import math
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from benchmarks.baselines.decoders import OURS
-from benchmarks.harness.markdown import Figure, grouped, hardware, median, medians, named, shown, table, total
+from benchmarks.documents.decode_tables import decode, decoders, several_cores
+from benchmarks.harness.markdown import Figure, Load, grouped, hardware, median, medians, named, shown, table, total
 from benchmarks.harness.preparation import ROOT
 from benchmarks.harness.results import FOLDER
 from benchmarks.model.live_variants import IMAGE, STREAM, WINDOW
@@ -35,13 +34,9 @@ from tsam_dali.cli.common import parser
 DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md")
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 SHORT, LONG = 8, 16  # frames of a clip
-FILES = {"raw": "video", "copies": "training copy"}
 TSAM_LOADER, RATE = "TSAM's way", "clips_per_second"
 STORE, TSAM_AUDIO = "log-mel store", "TSAM's way, on the fly"
 STREAMS = {STREAM: "video alone", WINDOW: "the whole window again"}
-
-Load = Callable[[str], Figure]
-"""From the name of a benchmark to its file of results."""
 
 
 def load(name: str, folder: Path = FOLDER) -> Figure:
@@ -110,38 +105,6 @@ def end_to_end(load: Load) -> str:
             )
     headings = "frames | way | frames decoded | loader, CPU ms | training, CPU ms | data wait"
     return table(headings, rows)
-
-
-def decode(load: Load) -> str:
-    """Decoding alone."""
-    return table("file | frames | here | best other | which | times ours", decoders(load))
-
-
-def decoders(load: Load) -> list[tuple[Any, ...]]:
-    rows: list[tuple[Any, ...]] = []
-    found: defaultdict[tuple[str, str], dict[str, Figure]] = defaultdict(dict)
-    for figure in grouped(load("decode"), "rule")["validation"]:
-        found[FILES[figure["clips"]], str(figure["segments"])][figure["decoder"]] = figure
-    for key, by_name in found.items():
-        ours = by_name.pop(OURS)
-        best = min(by_name.values(), key=lambda figure: median(figure, "cpu_relative_to_ours"))
-        costs = (median(ours, "cpu_ms_per_clip"), median(best, "cpu_ms_per_clip"))
-        rows.append((*key, *costs, best["decoder"], median(best, "cpu_relative_to_ours")))
-    return rows
-
-
-def several_cores(load: Load) -> str:
-    """Decoding on several cores: ours, and of each way to use the cores the fastest other decoder."""
-    found: defaultdict[tuple[str, int, int], list[Figure]] = defaultdict(list)
-    for figure in grouped(load("decode"), "kind")["several cores"]:
-        ours = figure["decoder"] == OURS
-        found[FILES[figure["clips"]], figure["processes"], 0 if ours else figure["threads"]].append(figure)
-    rows = []
-    for (file, processes, _), figures in found.items():
-        best = max(figures, key=lambda figure: median(figure, "clips_per_second"))
-        numbers = (median(best, key) for key in ("clips_per_second", "speed_relative_to_ours"))
-        rows.append((file, best["decoder"], str(processes), str(best["threads"]), *numbers))
-    return table("file | decoder | processes | threads of each | clips/s | ours = 1", rows)
 
 
 def copies(load: Load) -> str:
@@ -243,9 +206,13 @@ def link(name: str) -> str:
     return f"[{name}](../benchmarks/results/{name}.json)"
 
 
+WRITERS = (summary, verdict, end_to_end, decode, several_cores, copies, backbones, demo, figures, faults, machines)
+TABLES = {writer.__name__: writer for writer in WRITERS}
+
+
 def with_tables(text: str, load: Load = load) -> str:
     """A document with its tables, each written by the function of its name."""
-    return MARKED.sub(lambda match: f"{match[1]}\n{globals()[match[2]](load)}\n\n{match[3]}", text)
+    return MARKED.sub(lambda match: f"{match[1]}\n{TABLES[match[2]](load)}\n\n{match[3]}", text)
 
 
 def main() -> None:

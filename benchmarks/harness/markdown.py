@@ -1,12 +1,14 @@
 """Numbers of the files of results, and Markdown tables of them."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pipelines.files.words import counted
 
 Figure = Mapping[str, Any]
+Load = Callable[[str], Figure]
+"""From the name of a benchmark to its file of results."""
 
 
 def median(figure: Figure, key: str) -> Any:

@@ -201,7 +201,7 @@ non-finite loss: stops one step later, names the clips
 non-finite loss: on one of three ranks: all stop at the same step
     ranks/test_train_steps.py::test_a_loss_that_is_not_finite_on_one_rank_stops_all_at_the_same_step
 non-finite loss: lasting under fp16: stops after 20 skipped steps
-    tsam_dali/training/test_engine.py::test_fp16_stops_where_every_step_is_skipped
+    tsam_dali/training/test_fp16.py::test_fp16_stops_where_every_step_is_skipped
 non-finite loss: status failed; no checkpoint is spoilt
     faults/test_runs.py::test_a_loss_that_is_not_finite_ends_the_run_and_spoils_no_checkpoint
 damaged checkpoint: every flipped bit and every cut is detected

@@ -12,7 +12,7 @@ from tsam_dali.distributed import Job
 from tsam_dali.runs.step_hook import StepHook
 from tsam_dali.training.engine import train_one_epoch
 from tsam_dali.training.loss import class_weights
-from tsam_dali.training.nan_guard import MOST_SKIPPED, NanGuard, NonFiniteError
+from tsam_dali.training.nan_guard import NanGuard, NonFiniteError
 from tsam_dali.training.progress import Progress
 from tsam_dali.training.state import build_train_state
 
@@ -187,13 +187,6 @@ def test_beside_a_gpu_a_step_is_told_what_the_ranks_said_at_the_one_before():
     assert train_state.step == 9
 
 
-def test_fp16_steps_like_float32():
-    expected, _ = weights_after([batch()] * 3, settings())
-    found, _ = weights_after([batch()] * 3, settings(amp="fp16"))
-    assert not torch.equal(found, expected)
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-3)
-
-
 def watched(train_state):
     """The trainer's `after_step`, of a run that is never stopped or saved."""
     folder = SimpleNamespace(checkpoints=SimpleNamespace(due=lambda step: False))
@@ -201,27 +194,6 @@ def watched(train_state):
         train_state=train_state, folder=folder, ask=lambda loader, due: lambda: (False, due), log_steps=lambda _: None
     )
     return StepHook(run, None, Progress([], "", clips_per_step=6, show=False), epoch=0)
-
-
-def test_fp16_skips_a_step_that_is_not_finite():
-    spoiled = batch()
-    spoiled.video[3] = float("inf")
-    train_state = train_state_of(settings(amp="fp16"))
-    train(train_state, [spoiled] * MOST_SKIPPED + [batch(), *[spoiled] * MOST_SKIPPED], watched(train_state))
-    train_state.nan_guard.flush()
-    assert train_state.scaler.get_scale() == 65536 * 0.5 ** (2 * MOST_SKIPPED)
-    once, _ = weights_after([batch()], settings(amp="fp16"))
-    torch.testing.assert_close(train_state.network.head.weight.detach(), once)
-
-
-def test_fp16_stops_where_every_step_is_skipped():
-    spoiled = batch()
-    spoiled.video[3] = float("nan")
-    train_state = train_state_of(settings(amp="fp16"))
-    with pytest.raises(NonFiniteError, match=rf"step {MOST_SKIPPED} is not finite, as in the {MOST_SKIPPED}") as caught:
-        train(train_state, [spoiled] * 2 * MOST_SKIPPED, watched(train_state))
-    assert caught.value.rows == [3]
-    assert torch.equal(train_state.network.head.weight, Network().head.weight)
 
 
 @pytest.mark.parametrize("amp", ["off", "fp16"])
@@ -244,10 +216,3 @@ def test_a_state_goes_on_where_it_was(amp):
     assert (second.step, second.rate) == (whole.step, whole.rate)
     assert second.scaler.state_dict() == whole.scaler.state_dict()
     assert second.scaler.get_scale() == (32768 if amp == "fp16" else 1)
-
-
-def test_a_state_without_a_scale_goes_on_in_fp16():
-    first = train_state_of(settings())
-    state = first.state_dict() | {"epoch_sums": first.metrics.state_dict(), "config": settings().to_dict()}
-    second = build_train_state(Network(), settings(amp="fp16"), JOB, steps_per_epoch=3, state=state)
-    assert second.scaler.get_scale() == 65536
