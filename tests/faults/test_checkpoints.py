@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from tests.helpers.damage import rewrite
 from tsam_dali.config.sections import TrainingParam
 from tsam_dali.weights.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from tsam_dali.weights.checkpoint_folder import CheckpointFolder
@@ -34,13 +35,13 @@ def test_every_bit_and_every_cut(tmp_path):
     for bit in range(8 * len(whole)):
         changed = bytearray(whole)
         changed[bit // 8] ^= 1 << bit % 8
-        path.write_bytes(changed)
+        rewrite(path, changed)
         unseen += [bit] if not refused(path) else []
     for length in range(len(whole)):
-        path.write_bytes(whole[:length])
+        rewrite(path, whole[:length])
         unseen += [length] if not refused(path) else []
     assert not unseen
-    path.write_bytes(whole)
+    rewrite(path, whole)
     assert not refused(path)
 
 
@@ -51,10 +52,10 @@ def test_every_bit_and_every_cut_of_the_digest(tmp_path):
     for bit in range(8 * 64):  # what follows the 64 digits is the file's name, which only sha256sum reads
         changed = bytearray(whole)
         changed[bit // 8] ^= 1 << bit % 8
-        digest_file.write_bytes(changed)
+        rewrite(digest_file, changed)
         assert refused(path), bit
     for length in range(64):
-        digest_file.write_bytes(whole[:length])
+        rewrite(digest_file, whole[:length])
         assert refused(path), length
 
 

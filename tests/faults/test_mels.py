@@ -14,6 +14,7 @@ from pipelines.audio.mel_packing import pack
 from pipelines.audio.mel_records import SUMMARY_NAME, Record, read_summary, summary_writer
 from pipelines.files.errors import InputError
 from tests.helpers.audio_media import noise
+from tests.helpers.damage import rewrite
 from tests.helpers.processes import run
 
 OPTIONS = AudioImage(n_mels=4, spec_size=(3, 8, 8))
@@ -30,10 +31,10 @@ def stored(tmp_path):
 def test_every_cut(stored):
     whole = stored.read_bytes()
     for length in range(0, len(whole), 7):
-        stored.write_bytes(whole[:length])
+        rewrite(stored, whole[:length])
         with pytest.raises(MelError, match="delete it and run tools/precompute_audio"):
             load_columns(stored, SETTINGS)
-    stored.write_bytes(whole)
+    rewrite(stored, whole)
     assert load_columns(stored, SETTINGS) is not None
 
 
@@ -45,7 +46,7 @@ def test_every_bit_of_the_header(stored):
     for bit in range(8 * header):
         changed = bytearray(whole)
         changed[bit // 8] ^= 1 << bit % 8
-        stored.write_bytes(changed)
+        rewrite(stored, changed)
         try:
             found = load_columns(stored, SETTINGS)
         except MelError:
@@ -63,7 +64,7 @@ def test_every_byte_of_the_columns(stored):
     for place in range(first, len(whole)):
         changed = bytearray(whole)
         changed[place] ^= 1 << place % 8
-        stored.write_bytes(changed)
+        rewrite(stored, changed)
         try:
             found = load_columns(stored, SETTINGS)
         except MelError:

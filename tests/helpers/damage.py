@@ -1,4 +1,6 @@
-"""Random damage to files."""
+"""Random damage to files, and writing them thousands of times."""
+
+from pathlib import Path
 
 import numpy as np
 
@@ -24,3 +26,10 @@ def damage(data: bytes, kind: str, rng: np.random.Generator) -> bytes:
     else:
         del changed[at : at + length]
     return bytes(changed)
+
+
+def rewrite(path: Path, content: bytes) -> None:
+    """As `write_bytes`, without emptying the file first: file systems may then wait for the disk, for milliseconds."""
+    with open(path, "r+b") as file:
+        file.write(content)
+        file.truncate()
