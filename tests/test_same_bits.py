@@ -10,7 +10,6 @@ import json
 import lzma
 import os
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -24,10 +23,10 @@ from pipelines.decode import decode_frames
 from pipelines.loader import build_loader
 from pipelines.mel import log_mel_picture
 from pipelines.sampling import training_frames, validation_frames
+from tests.helpers.processes import start
 from tsam_dali.config import load_config
 from tsam_dali.model import build_model
 
-ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = Path(__file__).with_name("same_bits.json")
 OLD_CHECKPOINT = Path(__file__).with_name("old_checkpoint.xz")
 CLIPS, EPOCHS = 8, 5  # of which two make a batch: 20 steps
@@ -83,8 +82,10 @@ def _measure(folder: Path) -> dict[str, object]:
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     resume = [*train, "resumed", "--resume", folder / "old", "--force"]
     for command in (["tools/precompute_audio.py"], [*train, "run"], resume):
-        words = [sys.executable, *command, "--data", files[0], "--config", files[1]]
-        subprocess.run(words, cwd=ROOT, check=True, capture_output=True, env=environment)
+        words = [*command, "--data", files[0], "--config", files[1]]
+        with start(*words, env=environment, stderr=subprocess.PIPE, text=True) as process:
+            _, errors = process.communicate(timeout=240)
+        assert process.returncode == 0, errors
     for name in ("run", "resumed"):
         records = map(json.loads, (folder / f"results/{name}/metrics.jsonl").read_text().splitlines())
         found[f"loss, {name}"] = np.array([record["loss"] for record in records if record["kind"] == "steps"])

@@ -23,6 +23,7 @@ SMALL = (
     *("--set", "training_param.ema_decay=0.9", "--set", "training_param.log_steps=2"),
     *("--set", "data_augmentation.video_image_param.output_size=32"),
 )
+NO_WORKER = ("--set", "pipeline.workers=0")  # starting one takes a second; those that are interrupted have one
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def command(example, tmp_path_factory):
 @pytest.fixture(scope="module")
 def whole(command):
     """The checkpoint of a run that nothing interrupted."""
-    done = called(main, *command("whole")[2:])
+    done = called(main, *command("whole")[2:], *NO_WORKER)
     assert done.returncode == 0, done.stderr
     return load_checkpoint(command.results / "whole/checkpoints/latest")
 
@@ -90,7 +91,7 @@ def assert_same(state, expected):
 def resume(command, name, here=True, **options):
     """To its end, in this process unless it is asked for one of its own; its checkpoint."""
     words = command(name, "--resume", "auto", **options)
-    done = called(main, *words[2:]) if here else run(*words)
+    done = called(main, *words[2:], *NO_WORKER) if here else run(*words)
     assert done.returncode == 0, done.stderr
     return load_checkpoint(command.results / name / "checkpoints/latest")
 
@@ -156,7 +157,7 @@ def test_a_damaged_checkpoint_is_passed_over(command, whole):
     content = bytearray(newest.read_bytes())
     content[len(content) // 2] ^= 1
     newest.write_bytes(content)
-    done = called(main, *command("damaged", "--resume", "auto")[2:])
+    done = called(main, *command("damaged", "--resume", "auto")[2:], *NO_WORKER)
     assert done.returncode == 0, done.stderr
     assert "step_00000012: damaged" in done.stderr
     assert f"resuming after step {STEPS - 1}" in done.stderr

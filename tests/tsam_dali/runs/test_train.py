@@ -27,13 +27,14 @@ def data(example):
 
 @pytest.fixture(scope="module")
 def train(data, tmp_path_factory):
-    """Run the trainer on the small example; results in a folder of the module."""
+    """Run the trainer on the small example, in this process (`here`) without decode workers, which take a second each
+    to start; results in a folder of the module."""
     results = tmp_path_factory.mktemp("results")
 
     def train(*arguments, ranks=None, here=False):
         launch = (*TORCHRUN, ranks, "-m", "tsam_dali.train") if ranks else ("-m", "tsam_dali.train")
-        common = ("--data", data / "data.json", "--set", f"results_folder={results}", *SMALL)
-        done = called(main, *common, *arguments) if here else run(*launch, *common, *arguments)
+        common = ("--data", data / "data.json", "--set", f"results_folder={results}", *SMALL, *arguments)
+        done = called(main, *common, "--set", "pipeline.workers=0") if here else run(*launch, *common)
         assert "Traceback" not in done.stderr or done.returncode not in (0, 2), done.stderr
         return done
 
