@@ -196,14 +196,10 @@ class Loader:
                         raise LoaderError(f"{TRIES} times in a row at step {self.step}: {ends}") from error
                     raise
                 log.warning("the data pipeline failed at step %d and is started again: %s", self.step, ends or error)
-                if not ends:  # else no clip is to blame
-                    self._leave_out_bad_clips()
+                if not ends:  # else no clip is to blame; where none is found either, black fails as well
+                    bad_clips = find_bad_clips(self.source, self._tail, self.step, device_id=self._device_id)
+                    self.source.bad = {**self.source.bad, **bad_clips}
         raise AssertionError("not reached")
-
-    def _leave_out_bad_clips(self) -> None:
-        """Black instead of the clips that make the pipeline fail. If no clip is to blame, black fails as well."""
-        bad_clips = find_bad_clips(self.source, self._tail, self.step, device_id=self._device_id)
-        self.source.bad = {**self.source.bad, **bad_clips}
 
     def _start(self) -> Iterator[dict[str, torch.Tensor]]:
         return_freed_memory()  # what an earlier pipeline held
