@@ -106,6 +106,7 @@ def build_loader(
         mels=mels or MelStore(config.dataset.mels, images.audio_image_param),
         targets=config.dataset.targets,
         views=views,
+        frame_sampling=config.model.frame_sampling,
         flipped=flipped_labels(config.dataset),
     )
     tail = Tail(images.video_image_param.output_size, look=source.training and source.video.changes_look)

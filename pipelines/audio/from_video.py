@@ -9,8 +9,9 @@ import numpy as np
 
 from pipelines.audio.clock import Tape
 from pipelines.audio.log_mel import AudioImage, log_mel_columns, silent_spectrogram, spectrogram
-from pipelines.audio.long import long_audio, long_spectrogram
+from pipelines.audio.long import LongAudio, long_audio, long_spectrogram
 from pipelines.audio.read import audio_pieces
+from pipelines.audio.stretch import stretch_columns
 from pipelines.sampling.windows import Span
 
 
@@ -27,13 +28,15 @@ class FileAudio:
         audio_segments: int,
         cut: tuple[float, float] = (0.0, 0.0),
         part: tuple[float, float] | None = None,
+        stretch: tuple[float, float] | None = None,
     ) -> np.ndarray:
         """The spectrograms of a video's own audio, float32 (A, 3, H, W); silence where it has none.
 
         Args:
             path: the file.
             audio_segments: 1 for the first channel, 2 for left and right.
-            cut, part: of training, and of a piece; of a file all audio is used.
+            cut, part: of training, and of a piece: not of a file.
+            stretch: start and end of a part of the audio, see `pipelines.audio.stretch`; default: all of it.
 
         Raises:
             pipelines.audio.read.AudioError: the audio cannot be read.
@@ -43,7 +46,20 @@ class FileAudio:
         with long_audio(audio_pieces(path), audio_segments) as audio:
             if audio is None:
                 return silent_spectrogram(self.options, audio_segments)
+            if stretch:
+                return _of_stretch(audio, self.options, audio_segments, stretch)
             return long_spectrogram(audio, self.options, audio_segments)
+
+
+def _of_stretch(audio: LongAudio, options: AudioImage, audio_segments: int, stretch: tuple[float, float]) -> np.ndarray:
+    def take(window: int, first: int, stop: int) -> np.ndarray:
+        how = options.window_sizes[window], options.hop_sizes[window], options
+        return np.stack([audio.columns(channel, first, stop, *how) for channel in range(audio.channels)])
+
+    columns = stretch_columns(take, audio.rate, audio.samples, options, stretch)
+    if columns is None:
+        return silent_spectrogram(options, audio_segments)
+    return spectrogram(columns, options, audio_segments)
 
 
 def window_spectrograms(

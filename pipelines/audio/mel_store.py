@@ -12,6 +12,7 @@ from pipelines.audio.log_mel import AudioImage, silent_spectrogram, spectrogram
 from pipelines.audio.mel_file import columns_path, fingerprint, load_columns
 from pipelines.audio.mel_pieces import Part, Wanted, load_piece, pieces_name, pieces_state, read_pieces, silent_parts
 from pipelines.audio.mel_records import Record, read_summary, state
+from pipelines.audio.stretch import columns_in
 from pipelines.files.storage import State
 from pipelines.files.words import counted, first_of
 
@@ -51,7 +52,12 @@ class MelStore:
     options: AudioImage
 
     def spectrogram(
-        self, name: str, audio_segments: int, cut: tuple[float, float] = (0.0, 0.0), part: Part | None = None
+        self,
+        name: str,
+        audio_segments: int,
+        cut: tuple[float, float] = (0.0, 0.0),
+        part: Part | None = None,
+        stretch: tuple[float, float] | None = None,
     ) -> np.ndarray:
         """The spectrograms of a clip, float32 (A, 3, H, W), as `log_mel.spectrogram` makes them; those of silence for a
         silent clip.
@@ -61,6 +67,7 @@ class MelStore:
             audio_segments: 1 for the first channel, 2 for left and right.
             cut: seconds left out at the start and at the end.
             part: of a piece of a file; `name` is then of all pieces of the file.
+            stretch: start and end of a part of the clip's audio, see `pipelines.audio.stretch`; default: all of it.
 
         Raises:
             pipelines.audio.mel_file.MelError: the file is missing, damaged or made with other settings.
@@ -70,6 +77,8 @@ class MelStore:
             columns = load_piece(path, settings, part, audio_segments)
         else:
             columns = load_columns(path, settings, audio_segments)
+        if columns and stretch:
+            columns = columns_in(columns, self.options, stretch)
         if columns is None:
             return silent_spectrogram(self.options, audio_segments)
         return spectrogram(columns, self.options, audio_segments, cut)

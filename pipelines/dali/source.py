@@ -19,6 +19,7 @@ from pipelines.dataset.targets import AnyTargets, Classes
 from pipelines.parallel.processes import serve_parent
 from pipelines.sampling import plan as sampling
 from pipelines.sampling.batch_order import Order, Position
+from pipelines.sampling.dense import FrameSampling
 from pipelines.sampling.views import Views
 
 REASON_BYTES = 240
@@ -58,6 +59,7 @@ class ClipSource:
     mels: MelStore | FileAudio
     targets: AnyTargets = field(default_factory=Classes)
     views: Views = field(default_factory=Views)  # of an evaluation
+    frame_sampling: FrameSampling = field(default_factory=FrameSampling)
     flipped: Mapping[int, int] = field(default_factory=dict)  # label -> that of a mirrored clip, where it is another
     first_step: int = 0  # at which the pipeline starts
     bad: Mapping[int, str] = field(default_factory=dict)  # rows that are not to be read -> why
@@ -95,11 +97,12 @@ class ClipSource:
         size = clip.height, clip.width
         displayed = sampling.displayed_size(*size, clip.pixel_aspect)
         shape = (clip.frames, *displayed, self.num_segments)
+        dense = self.frame_sampling.of_clip(self.num_segments, clip.frames, clip.rate, clip.times)
         if self.training:
             draws = {"seed": self.seed, "epoch": position.epoch, "row": position.row, "repeat": position.repeat}
-            plan = sampling.training_plan(*shape, self.video, self.audio, **draws)
+            plan = sampling.training_plan(*shape, self.video, self.audio, dense=dense, **draws)
         else:
-            plan = self.views.plan(*shape, seed=self.seed, row=position.row, view=position.view)
+            plan = self.views.plan(*shape, seed=self.seed, row=position.row, view=position.view, dense=dense)
         crop = sampling.undisplayed(plan.crop, displayed, size)
         return plan._replace(frames=clip.first + plan.frames, crop=crop)
 
@@ -122,7 +125,8 @@ class ClipSource:
         if not clip.audio or not self.audio_segments:
             return silent_spectrogram(self.mels.options, self.audio_segments)
         part = None if clip.end == WHOLE else (clip.start, clip.end)
-        return self.mels.spectrogram(clip.audio, self.audio_segments, plan.audio_cut, part)
+        stretch = plan.stretch and (plan.stretch[0] - clip.audio_start, plan.stretch[1] - clip.audio_start)
+        return self.mels.spectrogram(clip.audio, self.audio_segments, plan.audio_cut, part, stretch)
 
     def _black(self, position: Position, reason: str) -> Sample:
         video, frames = self.video_input.black(self.num_segments)

@@ -16,8 +16,8 @@ _NUMBERS = np.dtype(
     [("label", "i4"), ("frames", "i4"), ("height", "i4"), ("width", "i4"), ("pixel_aspect", "f8"), ("end", "i8")]
 )
 """What is kept of each clip beside its texts; `end`: where these end, counted from the first clip's."""
-_PIECES = np.dtype([("first", "i4"), ("start", "f8"), ("end", "f8")])
-"""What is kept of each piece of a file beside that."""
+_PLACES = np.dtype([("first", "i4"), *((name, "f8") for name in ("start", "end", "rate", "audio_start"))])
+"""What is kept of each clip beside that, and the text `times`, where clips are pieces of files or sampled densely."""
 _AT_ONCE = 1000  # clips
 
 
@@ -26,8 +26,8 @@ class Clips(Sequence[Clip]):
 
     Pickled they are a name, however many they are: they lie in a file without a place on a disk, which this process and
     all that it tells the name map into their memory, for as long as this one lives. Content: the number of clips; that
-    of pieces of files among them, all or none; their numbers; of pieces the places in the files; their texts (id, path,
-    name of the audio, target, each with a zero behind it).
+    of those with a place, all or none; their numbers; their places; their texts (id, path, name of the audio, target,
+    with a place also times, each with a zero behind it).
     """
 
     def __init__(self, name: str):
@@ -37,15 +37,17 @@ class Clips(Sequence[Clip]):
     @classmethod
     def of(
         cls,
-        texts: Iterable[tuple[str, str, str, str]],
+        texts: Iterable[tuple[str, ...]],
         numbers: Mapping[str, Any],
-        pieces: Mapping[str, Any] | None = None,
+        places_of: Mapping[str, Any] | None = None,
     ) -> Self:
-        """Clips with these ids, paths, audios and targets, and an array for each of the numbers; pieces: first, start
-        and end of each, in a list of such."""
+        """Clips with these ids, paths, audios and targets, and an array for each of the numbers.
+
+        places_of: an array for each of `_PLACES` that is not 0 everywhere; the texts then end with times.
+        """
         rows = np.zeros(len(numbers["label"]), _NUMBERS)
-        places = np.zeros(len(rows) if pieces else 0, _PIECES)
-        for name, values in (pieces or {}).items():
+        places = np.zeros(len(rows) if places_of else 0, _PLACES)
+        for name, values in (places_of or {}).items():
             places[name] = values
         ends, end = array("q"), 0
         with new_file() as file:
@@ -95,12 +97,19 @@ class Clips(Sequence[Clip]):
         rows = self._rows[start:stop].tolist()
         begin = self._texts + (int(self._rows["end"][start - 1]) if start else 0)
         texts = self.content[begin : self._texts + rows[-1][-1]].decode(errors="surrogateescape").split("\0")
-        places = self._places[start:stop].tolist() or [()] * len(rows)
-        return [
-            Clip(clip_id, label, path, frames, height, width, audio, pixel_aspect, *place, target=target)  # type: ignore[misc]
-            for (label, frames, height, width, pixel_aspect, _), place, clip_id, path, audio, target in zip(
-                rows, places, texts[0:-1:4], texts[1::4], texts[2::4], texts[3::4], strict=True
+        count = 5 if len(self._places) else 4
+        clips = [
+            Clip(clip_id, label, path, frames, height, width, audio, pixel_aspect, target=target)
+            for (label, frames, height, width, pixel_aspect, _), clip_id, path, audio, target in zip(
+                rows, texts[0:-1:count], texts[1::count], texts[2::count], texts[3::count], strict=True
             )
+        ]
+        if not len(self._places):
+            return clips
+        places = self._places[start:stop].tolist()
+        return [
+            clip._replace(times=times, **dict(zip(_PLACES.names or (), place, strict=True)))
+            for clip, place, times in zip(clips, places, texts[4::count], strict=True)
         ]
 
     @cached_property
@@ -122,7 +131,7 @@ class Clips(Sequence[Clip]):
 
     @cached_property
     def _places(self) -> np.ndarray:
-        return np.frombuffer(self.content, _PIECES, self._counts[1], 2 * _COUNT.itemsize + self._rows.nbytes)
+        return np.frombuffer(self.content, _PLACES, self._counts[1], 2 * _COUNT.itemsize + self._rows.nbytes)
 
     @property
     def _texts(self) -> int:

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+from annotated_types import Interval
 
 from pipelines.dataset.list_line import WHOLE, file_of
 from pipelines.dataset.targets import AnyTargets, Number, TaskName, targets_of
@@ -31,6 +33,9 @@ class Dataset:
     """List of the validation clips, inside data_dir."""
     frames_tmpl: str = "{:05d}.jpg"
     """Name of extracted frame number i, counted from 1."""
+    frames_fps: Annotated[float, Interval(ge=0.01, le=1000)] | None = None
+    """Extracted frames a second of video, which `model.sampling` dense asks for where it counts in seconds. TSAM and
+    `tools/video2frames.py` extract 10; Something-Something v1 has 12."""
     task: TaskName = "classes"
     """What is learnt, and what lists hold behind the id: `classes`, one of each clip (`ID 3`); `labels`, any of each
     clip (`ID 3,17`, none as `-`); `numbers` (`ID 0.73,-0.2`)."""
@@ -88,6 +93,10 @@ class Clip(NamedTuple):
     start: float = 0.0  # seconds on the clock of the file
     end: float = WHOLE
     target: str = ""  # what is learnt where that is no class, see `pipelines.dataset.targets`
+    # For dense sampling:
+    rate: float = 0.0  # mean number of frames a second; 0: not known
+    audio_start: float = 0.0  # when its audio begins, in seconds from the first frame
+    times: str = ""  # of the frames where the rate varies, see `pipelines.sampling.dense.packed_times`
 
     @property
     def file(self) -> str:

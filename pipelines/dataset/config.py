@@ -8,6 +8,7 @@ from annotated_types import Ge, Interval
 from pipelines.audio.log_mel import AudioImage
 from pipelines.dataset.clips import Dataset
 from pipelines.sampling.batch_order import Sampling
+from pipelines.sampling.dense import FrameSampling
 from pipelines.sampling.plan import AudioAugmentation, VideoAugmentation, VideoImage
 
 
@@ -50,6 +51,8 @@ class ModelConfig(Protocol):
     def video_segments(self) -> int: ...
     @property
     def audio_segments(self) -> int: ...
+    @property
+    def frame_sampling(self) -> FrameSampling: ...
     @property
     def missing_audio(self) -> Literal["silence", "error", "drop"]: ...
 

@@ -26,7 +26,7 @@ from pipelines.files.unicode_names import name_hint
 INDEX_NAME = "frames.jsonl"
 
 
-def frame_facts(dataset: Dataset, clip_ids: Sequence[str], workers: int) -> Facts:
+def frame_facts(dataset: Dataset, clip_ids: Sequence[str], workers: int, dense: bool = False) -> Facts:
     """What clips are made from, of the records of the given clips; new and changed folders are read, with a progress
     bar.
 
@@ -39,7 +39,7 @@ def frame_facts(dataset: Dataset, clip_ids: Sequence[str], workers: int) -> Fact
     """
     check_template(dataset.frames_tmpl)
     path, begin = dataset.root / INDEX_NAME, str(Path(dataset.dir_frames, "-")).removesuffix("-")
-    facts, times = Facts(len(clip_ids), begin, [""] * len(clip_ids)), _times(dataset, clip_ids)
+    facts, times = Facts(len(clip_ids), begin, [""] * len(clip_ids), dense=dense), _times(dataset, clip_ids)
     row_of = {clip_id: row for row, clip_id in enumerate(clip_ids)}
     known = bytearray(len(clip_ids))  # 1: its latest record can be used
     for record in each_record(path, whole=is_whole):
@@ -64,6 +64,7 @@ def frame_facts(dataset: Dataset, clip_ids: Sequence[str], workers: int) -> Fact
                 add(record)
                 facts.add(row_of[record["id"]], record)
         compact_records(path, ("id",), is_whole)
+    facts.rate = array("d", [dataset.frames_fps or 0.0]) * len(facts.rate)
     return facts
 
 

@@ -14,8 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
+from pipelines.dataset.list_line import WHOLE
 from pipelines.decode.timestamps import clock_times
 from pipelines.files.records import Record, append, named_error, open_to_append
+from pipelines.sampling.dense import mean_rate, packed_times
 
 log = logging.getLogger(__name__)
 
@@ -28,13 +30,15 @@ SLACK = 0.5
 class Facts:
     """What clips are made from, of many records: a column for each number, by row of a list of ids."""
 
-    def __init__(self, count: int, prefix: str, endings: list[str], timed: bool = False):
+    def __init__(self, count: int, prefix: str, endings: list[str], timed: bool = False, dense: bool = False):
         """prefix, endings: what stands before the id in the name of a clip's file, and behind each. timed: keep when
-        the frames are shown."""
-        self.timed = timed
+        the frames are shown. dense: keep what dense sampling must know."""
+        self.timed, self.dense = timed, dense
         self.prefix, self.endings = prefix, endings
         self.frames, self.height, self.width = (array("i", bytes(4 * count)) for _ in range(3))  # 0: faulty
         self.pixel_aspect = array("d", bytes(8 * count))
+        self.rate, self.audio_start = (array("d", bytes(8 * count if dense else 0)) for _ in range(2))
+        self.times: dict[int, str] = {}  # row -> those of the frames, packed, where their rate varies
         self.clocks: dict[int, str] = {}  # row -> when each frame is shown, where that is known
         self.faulty: dict[int, Record] = {}  # row -> record
 
@@ -48,10 +52,26 @@ class Facts:
         self.pixel_aspect[row] = record.get("pixel_aspect", 1.0)  # of JPEG files nothing is known
         if self.timed and "clock" in record:
             self.clocks[row] = record["clock"]
+        if self.dense:
+            self.rate[row] = record.get("rate") or record.get("fps", 0.0)
+            self.audio_start[row] = record.get("audio_start", 0.0)
+            self.times.pop(row, None)
+            if "frame_times" in record:
+                self.times[row] = record["frame_times"]
 
     def numbers(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """The columns of some rows."""
         return {name: np.asarray(getattr(self, name))[rows] for name in _NUMBERS}
+
+    def places(self, rows: np.ndarray) -> dict[str, np.ndarray] | None:
+        """What `pipelines.dataset.clip_columns` keeps of some pieces, or clips that are sampled densely; None of
+        others."""
+        if not self.dense:
+            return None
+        return {"end": np.full(len(rows), WHOLE), **self._dense_numbers(rows)}
+
+    def _dense_numbers(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        return {name: np.asarray(getattr(self, name))[rows] for name in ("rate", "audio_start")}
 
     def part(self, row: int) -> tuple[float, float] | None:
         """Start and end of a clip that is a piece of a file, in seconds on its clock."""
@@ -75,13 +95,13 @@ class PieceFacts(Facts):
             spans: start and end of each piece, in seconds on the clock of its file.
             places: where each is listed, for messages.
         """
-        super().__init__(len(rows), files.prefix, [files.endings[row] for row in rows])
+        super().__init__(len(rows), files.prefix, [files.endings[row] for row in rows], dense=files.dense)
         for name in _NUMBERS:
             column = getattr(files, name)
             setattr(self, name, array(column.typecode, (column[row] for row in rows)))
         self.first = array("i", bytes(4 * len(rows)))  # number of the first frame
         self.beyond: dict[int, str] = {}  # rows of pieces that end behind their files -> a message
-        self._spans, self._places = spans, places
+        self._spans, self._places, self._files = spans, places, files
         rows_of: dict[int, list[int]] = {}
         for row, file in enumerate(rows):
             rows_of.setdefault(file, []).append(row)
@@ -90,7 +110,7 @@ class PieceFacts(Facts):
                 self.faulty |= dict.fromkeys(pieces, files.faulty[file])
                 continue
             try:
-                self._choose(pieces, clock_times(files.clocks[file]))
+                self._choose(file, pieces, clock_times(files.clocks[file]))
             except ValueError as error:
                 reason = f"{self._places[pieces[0]]}: {error} in the index; remove the line of the file there"
                 for row in pieces:
@@ -100,11 +120,11 @@ class PieceFacts(Facts):
         return None if self._spans[row][1] == inf else self._spans[row]
 
     def places(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Where some pieces lie in their files; see `pipelines.dataset.clip_columns`."""
         spans = np.array(self._spans)[rows].reshape(-1, 2)
-        return {"first": np.asarray(self.first)[rows], "start": spans[:, 0], "end": spans[:, 1]}
+        places = {"first": np.asarray(self.first)[rows], "start": spans[:, 0], "end": spans[:, 1]}
+        return places | (self._dense_numbers(rows) if self.dense else {})
 
-    def _choose(self, rows: Sequence[int], times: np.ndarray) -> None:
+    def _choose(self, file: int, rows: Sequence[int], times: np.ndarray) -> None:
         """Note which frames of a file belong to each of its pieces: those that begin in it. times: of all, growing."""
         spans = [self._spans[row] for row in rows]
         # A time may be a rounding away from the start of a piece. Of a whole file all frames count.
@@ -115,11 +135,24 @@ class PieceFacts(Facts):
         shown = f"the frames of the file are shown from {times[0]:.3f} to {last:.3f} s"
         for row, first, stop, (start, end) in zip(rows, firsts, stops, spans, strict=True):
             self.first[row], self.frames[row] = first, stop - first
+            if first < stop and self.dense:
+                self._note_rate(file, row, times[first : stop + 1])
             if first == stop:
                 reason = f"{self._places[row]}: no frame begins from {start:g} to {end:g} s; {shown}"
                 self.faulty[row] = {"status": "outside", "reason": reason}
             elif last + SLACK < end < inf:
                 self.beyond[row] = f"{self._places[row]}: ends at {end:g} s; {shown}"
+
+    def _note_rate(self, file: int, row: int, times: np.ndarray) -> None:
+        """What dense sampling must know of a piece. times: of its frames and, unless the file ends there, the next."""
+        files, count = self._files, self.frames[row]
+        whole = self._spans[row][1] == inf
+        self.rate[row] = files.rate[file]
+        # The audio of a piece is stored from the start of the piece on, where there is any.
+        self.audio_start[row] = files.audio_start[file] if whole else self._spans[row][0] - times[0]
+        if file in files.times:
+            self.times[row] = packed_times(times[:count])
+            self.rate[row] = mean_rate(times[:count], times[count] if len(times) > count else None) or files.rate[file]
 
 
 @contextmanager

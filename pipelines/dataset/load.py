@@ -3,7 +3,7 @@
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from pipelines.dataset.clips import Dataset
 from pipelines.dataset.config import LoaderConfig
 from pipelines.dataset.flip_labels import flipped_labels
 from pipelines.dataset.frame_index import frame_facts
-from pipelines.dataset.index_file import Facts, PieceFacts
+from pipelines.dataset.index_file import Facts
 from pipelines.dataset.list_file import SPLITS, Entries, Entry, check_labels, read_lists
 from pipelines.dataset.targets import AnyTargets, Classes
 from pipelines.dataset.tsam_names import explain_cut_names
@@ -28,7 +28,7 @@ from pipelines.files.words import counted, first_of
 log = logging.getLogger(__name__)
 
 MOST_SHOWN = 20  # clips or classes of one kind of problem
-INDEXES = {"video": video_facts, "frames": frame_facts}
+INDEXES: dict[str, Callable[..., Facts]] = {"video": video_facts, "frames": frame_facts}
 WHAT = {"video": "videos", "frames": "frame folders"}
 
 
@@ -122,11 +122,12 @@ def load_data(config: LoaderConfig, splits: Sequence[str]) -> Loaded:
         if dataset.task == "classes":
             _warn_of_lost_classes(split, lists[split].labels, labels[kept[split]], dataset.class_names)
         targets = dict(zip(rows[split].tolist(), lists[split].targets, strict=False))  # of classes none
+        places = facts.places(kept[split])
         texts = (
             (ids[row], begin + files[row] + facts.endings[row], audio.get(ids[row], ""), targets.get(row, ""))
+            + ((facts.times.get(row, ""),) if places else ())
             for row in kept[split].tolist()
         )
-        places = facts.places(kept[split]) if isinstance(facts, PieceFacts) else None
         clips[split] = Clips.of(texts, {"label": labels[kept[split]], **facts.numbers(kept[split])}, places)
     return Loaded(clips, lists, left_out, dataset.targets)
 
@@ -138,8 +139,9 @@ def _facts(config: LoaderConfig, ids: Sequence[str], lists: dict[str, Entries]) 
         InputError: as of the indexes; pieces of frame folders.
     """
     source, workers = config.pipeline.source, len(os.sched_getaffinity(0))
+    dense = config.model.frame_sampling.sampling == "dense"
     if not any(entries.ends for entries in lists.values()):
-        return ids, INDEXES[source](config.dataset, ids, workers)
+        return ids, INDEXES[source](config.dataset, ids, workers, dense=dense)
     if source != "video":
         raise ListError(
             ["pieces of files (`ID START END label`) need pipeline.source video: JPEG frames have no times"]
@@ -149,7 +151,7 @@ def _facts(config: LoaderConfig, ids: Sequence[str], lists: dict[str, Entries]) 
         for entry in entries:
             entry_of.setdefault(entry.id, (f"{config.dataset.list_file(split)}:{entry.line}: {entry.file}", entry))
     places, pieces = zip(*entry_of.values(), strict=True)
-    facts = piece_facts(config.dataset, pieces, places, workers)
+    facts = piece_facts(config.dataset, pieces, places, workers, dense)
     if facts.beyond:
         log.warning(
             "%s behind their files; they are what is there", counted(len(facts.beyond), "piece ends", "pieces end")

@@ -47,22 +47,26 @@ def index_videos(dataset: Dataset, clip_ids: Sequence[str], workers: int, **opti
     return {clip_id: records[row] for row, clip_id in enumerate(clip_ids)}
 
 
-def video_facts(dataset: Dataset, clip_ids: Sequence[str], workers: int, clock: bool = False) -> Facts:
+def video_facts(
+    dataset: Dataset, clip_ids: Sequence[str], workers: int, *, clock: bool = False, dense: bool = False
+) -> Facts:
     """What clips are made from, of the records of the given files; see `video_records`."""
-    facts = Facts(len(clip_ids), file_prefix(dataset), _endings(dataset, clip_ids), timed=clock)
-    for row, record in video_records(dataset, clip_ids, facts.endings, workers, clock=clock):
+    facts = Facts(len(clip_ids), file_prefix(dataset), _endings(dataset, clip_ids), timed=clock, dense=dense)
+    for row, record in video_records(dataset, clip_ids, facts.endings, workers, clock=clock, dense=dense):
         facts.add(row, record)
     return facts
 
 
-def piece_facts(dataset: Dataset, pieces: Sequence[Entry], places: Sequence[str], workers: int) -> PieceFacts:
+def piece_facts(
+    dataset: Dataset, pieces: Sequence[Entry], places: Sequence[str], workers: int, dense: bool = False
+) -> PieceFacts:
     """What clips are made from, of pieces of files, or whole ones among them; each file is indexed once.
 
-    places: where each piece is listed, for messages.
+    places: where each piece is listed, for messages. dense: also what dense sampling must know.
     """
     row_of: dict[str, int] = {}
     rows = [row_of.setdefault(piece.file, len(row_of)) for piece in pieces]
-    files = video_facts(dataset, list(row_of), workers, clock=True)
+    files = video_facts(dataset, list(row_of), workers, clock=True, dense=dense)
     return PieceFacts(files, rows, [(piece.start, piece.end) for piece in pieces], places)
 
 
@@ -91,6 +95,7 @@ def video_records(
     *,
     checked: Checked = "demuxed",
     clock: bool = False,
+    dense: bool = False,
     limits: Limits = Limits(),  # noqa: B008, it is frozen
     again: Collection[str] = ("unreadable",),
     probe: Callable[..., dict[str, Any]] = probe_video,
@@ -102,7 +107,7 @@ def video_records(
     progress bar.
 
     A record holds id, file (relative to data_dir, or an address), size (bytes), mtime_ns (of an object: its ETag),
-    version, checked (how far, see `Checked`), status ("ok" or a named fault); then `VideoInfo`'s fields if ok, else
+    version, checked (how far, see `Checked`), status ("ok" or a named fault); then what `probe_video` finds if ok, else
     reason. Each is kept as soon as it is there.
 
     Args:
@@ -112,6 +117,7 @@ def video_records(
         workers: child processes.
         checked: how far to check; what was checked further counts, too.
         clock: records must tell when each frame is shown.
+        dense: records must tell what dense sampling asks for; those of earlier versions do not.
         limits: of each file.
         again: statuses whose files are probed again, as they may depend on more than the file.
         probe: `probe_video`, or another function of a path and `checked`.
@@ -146,6 +152,7 @@ def video_records(
             and _checked_enough(record, checked)
             and record["status"] not in again
             and (not clock or record["status"] != "ok" or "clock" in record)
+            and (not dense or record["status"] != "ok" or "audio_start" in record)
         )
         if known[row]:
             yield row, record

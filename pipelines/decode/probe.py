@@ -10,7 +10,7 @@ from pipelines.decode.container import VideoError
 from pipelines.decode.frames import video_info
 from pipelines.decode.packet_table import Tables, save_table
 from pipelines.decode.reader import VideoReader
-from pipelines.decode.timestamps import clock, frame_times
+from pipelines.decode.timestamps import clock, dense_facts, frame_times
 from pipelines.files.words import counted
 
 Checked = Literal["demuxed", "decoded"]
@@ -18,8 +18,8 @@ Checked = Literal["demuxed", "decoded"]
 
 
 def probe_video(path: str | Path, checked: Checked = "demuxed", tables: Tables | None = None) -> dict[str, Any]:
-    """Fields of a record: status ("ok" or a named fault); then those of `VideoInfo` if ok, else reason. With
-    `tables`, which pieces need, also `clock`, when each frame is shown; and the table of the file is saved.
+    """Fields of a record: status ("ok" or a named fault); then those of `VideoInfo` and `dense_facts` if ok, else
+    reason. With `tables`, which pieces need, also `clock`, when each frame is shown; and the file's table is saved.
 
     Status: see `VideoReader`'s errors; further `damaged` (as far as a strict
     decoder can tell), `wrong_count` (a decode gives another number of frames than the packets promise) and
@@ -30,7 +30,9 @@ def probe_video(path: str | Path, checked: Checked = "demuxed", tables: Tables |
             info = video_info(video)
             if checked == "decoded":
                 _check_count(video, info.frames)
-            times = {} if tables is None else {"clock": clock(video, info.frames)}
+            times = dense_facts(video, info.frames, info.fps, info.variable_rate)
+            if tables is not None:
+                times["clock"] = clock(video, info.frames)
             if tables is not None:
                 with suppress(OSError):  # where nothing can be written, pieces are read without one
                     save_table(video, Path(tables.of(path)))

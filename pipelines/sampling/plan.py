@@ -13,6 +13,8 @@ from typing import Annotated, NamedTuple
 import numpy as np
 from annotated_types import Ge, Interval, MinLen
 
+from pipelines.sampling.dense import DenseClip, Stretch
+
 EVALUATION_SCALES = tuple(1 - i / 100 for i in range(11))
 """Crop scales of the second and later clips of a multi-clip evaluation."""
 
@@ -61,7 +63,8 @@ class AudioAugmentation:
     status: bool = True
     """Whether the audio is varied at all."""
     random_shift_waveform: tuple[Annotated[float, Ge(0)], Annotated[float, Ge(0)]] = (1.0, 1.0)
-    """Up to so many seconds are cut from the start and from the end."""
+    """Up to so many seconds are cut from the start and from the end. Nothing with `model.sampling` dense, whose audio
+    belongs to the frames."""
 
 
 class Crop(NamedTuple):
@@ -96,6 +99,7 @@ class Plan(NamedTuple):
     color: Color = Color()
     blur_sigma: float = 0.0  # pixels; 0: none
     audio_cut: tuple[float, float] = (0.0, 0.0)  # seconds off the start and off the end
+    stretch: tuple[float, float] | None = None  # seconds of the audio, from the first frame; None: all of the clip
 
     @property
     def look(self) -> np.ndarray:
@@ -181,17 +185,25 @@ def training_plan(
     epoch: int,
     row: int,
     repeat: int = 0,
+    dense: DenseClip | None = None,
 ) -> Plan:
-    """The draws of a training sample: a function of (seed, epoch, row, repeat) and of the clip's length and size."""
+    """The draws of a training sample: a function of (seed, epoch, row, repeat) and of the clip's length and size.
+
+    dense: its stretches, if one of them is to be drawn.
+    """
     rng = np.random.default_rng((seed, epoch, row, *([repeat] if repeat else [])))
+    frames, stretch = dense.random(rng) if dense else Stretch(training_frames(num_frames, num_segments, rng), None)
     plan = Plan(
-        frames=training_frames(num_frames, num_segments, rng),
+        frames=frames,
         crop=random_crop(height, width, video.scales, rng),
         flip=bool(rng.random() < 0.5) and video.RandomHorizontalFlip,
         color=_color(video, rng),
         blur_sigma=float(rng.uniform(0.5, 2)) if video.GaussianBlur else 0.0,
         audio_cut=tuple(rng.uniform(0, audio.random_shift_waveform).tolist()) if audio.status else (0.0, 0.0),
+        stretch=stretch,
     )
+    if dense:
+        plan = plan._replace(audio_cut=(0.0, 0.0))
     if not video.ColorJitter:
         return plan
     return plan._replace(color=plan.color._replace(order=tuple(rng.permutation(4).tolist())))
@@ -205,14 +217,26 @@ def _color(video: VideoAugmentation, rng: np.random.Generator) -> Color:
     return color._replace(grey=bool(rng.random() < video.RandomGrayscale))
 
 
-def evaluation_plan(num_frames: int, height: int, width: int, num_segments: int, *, seed: int, row: int, view: int):
+def evaluation_plan(
+    num_frames: int,
+    height: int,
+    width: int,
+    num_segments: int,
+    *,
+    seed: int,
+    row: int,
+    view: int,
+    dense: DenseClip | None = None,
+) -> Plan:
     """The draws of clip number `view` of an evaluation.
 
-    View 0 takes the middle frames and the center crop and draws nothing; later views draw frames as in training and a
-    crop of at least 0.9 of the short side, never a flip or a color. The epoch plays no part.
+    View 0 takes the middle frames, or with `dense` the centred stretch, and the center crop, and draws nothing; later
+    views draw frames as in training and a crop of at least 0.9 of the short side, never a flip or a color. The epoch
+    plays no part.
     """
     if view == 0:
-        return Plan(frames=validation_frames(num_frames, num_segments), crop=centre_crop(height, width))
+        frames, stretch = dense.view(0) if dense else Stretch(validation_frames(num_frames, num_segments), None)
+        return Plan(frames=frames, crop=centre_crop(height, width), stretch=stretch)
     rng = np.random.default_rng((seed, row, view))
-    frames = training_frames(num_frames, num_segments, rng)
-    return Plan(frames=frames, crop=random_crop(height, width, EVALUATION_SCALES, rng))
+    frames, stretch = dense.random(rng) if dense else Stretch(training_frames(num_frames, num_segments, rng), None)
+    return Plan(frames=frames, crop=random_crop(height, width, EVALUATION_SCALES, rng), stretch=stretch)

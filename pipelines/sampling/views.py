@@ -9,12 +9,13 @@ from typing import Literal
 
 import numpy as np
 
+from pipelines.sampling.dense import DenseClip
 from pipelines.sampling.plan import Crop, Plan, centre_crop, evaluation_plan
 
 DENSE_WINDOW = 64
 """Frames of the piece of a video that a clip of `tsm-dense` covers."""
 
-Protocol = Literal["tsam", "tsm-dense", "centre"]
+Protocol = Literal["tsam", "dense", "tsm-dense", "centre"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,8 @@ class Views:
     protocol: Protocol = "centre"
     """`tsam` and `centre` (which differ in their number of clips): clip 1 takes the middle frames and the center crop,
     further clips draw frames and crop; TSAM draws those of clip 1, too, and may mirror and blur. `tsm-dense`: TSM's
-    test on Kinetics, pieces of 64 frames from evenly spaced starting points."""
+    test on Kinetics, pieces of 64 frames from evenly spaced starting points. `dense`: evenly spaced stretches of
+    `model.sampling` dense."""
     clips: int = 1
     crops: Literal[1, 3] = 1
     """1: the crop of the protocol. 3: squares of the whole short side at the left, in the middle and at the right (of
@@ -33,14 +35,32 @@ class Views:
     def __len__(self) -> int:
         return self.clips * self.crops
 
-    def plan(self, num_frames: int, height: int, width: int, num_segments: int, *, seed: int, row: int, view: int):
-        """Frames and crop of one view; a function of (seed, row, view) and of the video's length and size."""
+    def plan(
+        self,
+        num_frames: int,
+        height: int,
+        width: int,
+        num_segments: int,
+        *,
+        seed: int,
+        row: int,
+        view: int,
+        dense: DenseClip | None = None,
+    ) -> Plan:
+        """Frames and crop of one view; a function of (seed, row, view) and of the video's length and size.
+
+        dense: its stretches, with `model.sampling` dense.
+        """
         clip, crop = divmod(view, self.crops)
-        if self.protocol == "tsm-dense":
+        if self.protocol == "dense":
+            assert dense is not None
+            frames, stretch = dense.view(clip, self.clips)
+            plan = Plan(frames=frames, crop=centre_crop(height, width), stretch=stretch)
+        elif self.protocol == "tsm-dense":
             frames = dense_frames(num_frames, num_segments, clip, self.clips)
             plan = Plan(frames=frames, crop=centre_crop(height, width))
         else:
-            plan = evaluation_plan(num_frames, height, width, num_segments, seed=seed, row=row, view=clip)
+            plan = evaluation_plan(num_frames, height, width, num_segments, seed=seed, row=row, view=clip, dense=dense)
         return plan if self.crops == 1 else plan._replace(crop=three_crops(height, width)[crop])
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pipelines.sampling.dense import FrameSampling, Stretch, mean_rate, packed_times
 from pipelines.sampling.plan import Plan, centre_crop, validation_frames
 from pipelines.sampling.views import Views
 
@@ -49,13 +50,41 @@ def span_frames(times: np.ndarray, span: Span) -> tuple[int, int]:
     return (int(first), int(stop)) if stop > first else (max(int(first) - 1, 0), max(int(first), 1))
 
 
+def window_stretch(
+    sampling: FrameSampling, num_segments: int, window: tuple[int, int], times: np.ndarray, rate: float, varies: bool
+) -> Stretch:
+    """The centred stretch of a window, with dense sampling: its frames in the video, and seconds from the first frame
+    of the video.
+
+    Args:
+        window: see `span_frames`.
+        times: as for `span_frames`.
+        rate: mean number of frames a second of the video.
+        varies: whether it varies.
+    """
+    first, stop = window
+    own = times[first:stop]
+    if varies:
+        rate = mean_rate(own, times[stop] if stop < len(times) else None) or rate
+    dense = sampling.of_clip(num_segments, stop - first, rate, packed_times(own) if varies else "")
+    assert dense is not None
+    frames, seconds = dense.view(0)
+    return Stretch(first + frames, seconds and (own[0] + seconds[0], own[0] + seconds[1]))
+
+
 @dataclass(frozen=True, kw_only=True)
 class WindowViews(Views):
-    """One view of each window: the middles of S equal parts of its frames, and the center crop."""
+    """One view of each window: the middles of S equal parts of its frames, or those of its stretch, and the center
+    crop."""
 
     frames: Sequence[tuple[int, int]]
     """Of each window, which is a row of the clips: see `span_frames`."""
+    stretches: Sequence[Stretch] = ()
+    """Of each window, with dense sampling."""
 
-    def plan(self, num_frames: int, height: int, width: int, num_segments: int, *, seed: int, row: int, view: int):
+    def plan(
+        self, num_frames: int, height: int, width: int, num_segments: int, *, seed: int, row: int, view: int, dense=None
+    ) -> Plan:
         first, stop = self.frames[row]
-        return Plan(frames=first + validation_frames(stop - first, num_segments), crop=centre_crop(height, width))
+        own = self.stretches[row].frames if self.stretches else first + validation_frames(stop - first, num_segments)
+        return Plan(frames=own, crop=centre_crop(height, width))

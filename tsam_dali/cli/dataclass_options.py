@@ -45,14 +45,17 @@ def options_of(args: argparse.Namespace, options: type[Options]) -> Options:
 
 
 def meanings(section: type) -> dict[str, str]:
-    """The docstring under each field of a class."""
-    (parsed,) = ast.parse(textwrap.dedent(inspect.getsource(section))).body
-    assert isinstance(parsed, ast.ClassDef)
-    return {
-        ast.unparse(field.target): " ".join(ast.literal_eval(text.value).split())
-        for field, text in itertools.pairwise(parsed.body)
-        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr)
-    }
+    """The docstring under each field of a dataclass, also of one that it extends."""
+    found: dict[str, str] = {}
+    for declared in filter(dataclasses.is_dataclass, section.__mro__):
+        (parsed,) = ast.parse(textwrap.dedent(inspect.getsource(declared))).body
+        assert isinstance(parsed, ast.ClassDef)
+        found |= {
+            ast.unparse(field.target): " ".join(ast.literal_eval(text.value).split())
+            for field, text in itertools.pairwise(parsed.body)
+            if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr)
+        }
+    return found
 
 
 def _explain(error: Any) -> str:

@@ -14,6 +14,7 @@ from pipelines.dataset.clips import Dataset
 from pipelines.dataset.config import DataAugmentation, PipelineOptions
 from pipelines.files.errors import InputError, ListError
 from pipelines.files.text import read_text
+from tsam_dali.config.sampling_settings import sampling_problems
 from tsam_dali.config.sections import Model, OptimizerParam, ShiftTemporal, TrainingParam
 from tsam_dali.config.task_settings import task_problems
 from tsam_dali.config.timm_names import network_problem, optimizer_problem
@@ -224,6 +225,7 @@ def _contradictions(config: Config) -> Iterator[str]:
             f"data_augmentation.audio_image_param.spec_size: {list(spec)} does not fit video_image_param.output_size "
             f"{size}; spectrograms and frames use the same backbone, so it must be [3, {size}, {size}]"
         )
+    yield from sampling_problems(config.model, config.dataset, config.pipeline.source)
     if config.pipeline.source == "frames" and config.pipeline.decode == "gpu_whole":
         yield "pipeline.decode: gpu_whole is for videos, but pipeline.source is frames; choose cpu or gpu"
     shift = config.shift_temporal

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Gt, Interval
 
 from pipelines.sampling.batch_order import Sampling
+from pipelines.sampling.dense import FrameSampling
 
 PUBLISHED = {  # as in TSAM's code, https://github.com/aav-antonov/TSAM; no checksums are published
     "miil_21k": "resnet50_miil_21k.pth",
@@ -16,8 +17,8 @@ PUBLISHED = {  # as in TSAM's code, https://github.com/aav-antonov/TSAM; no chec
 
 
 @dataclass(frozen=True, kw_only=True)
-class Model:
-    """The network: section `model`."""
+class Model(FrameSampling):
+    """The network and the frames that it sees: section `model`."""
 
     video_segments: Annotated[int, Ge(1)] = 8
     """Frames taken from each clip, S."""

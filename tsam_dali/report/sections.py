@@ -143,6 +143,8 @@ def plan_text(plan: Plan) -> str:
         parts.append("grey")
     if plan.blur_sigma:
         parts.append(f"blur {plan.blur_sigma:.1f} pixels")
+    if plan.stretch:
+        parts.append("from {:.2f} to {:.2f} s".format(*plan.stretch))
     if any(plan.audio_cut):
         parts.append("audio cut by {:.2f} s and {:.2f} s".format(*plan.audio_cut))
     return " · ".join(parts)

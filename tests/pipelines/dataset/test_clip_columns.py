@@ -51,11 +51,13 @@ def test_clips_are_those_that_were_given(count):
 
 
 def test_pieces_keep_their_places():
-    texts = [("a 0 2.5", "a.mp4", "a", "0,1"), ("a 2.5 4", "a.mp4", "a", "-")]
+    texts = [("a 0 2.5", "a.mp4", "a", "0,1", "times"), ("a 2.5 4", "a.mp4", "a", "-", "")]
     numbers = {"label": [0, 1], "frames": [25, 15], "height": [8, 8], "width": [9, 9], "pixel_aspect": [1.0, 1.0]}
-    clips = Clips.of(iter(texts), numbers, {"first": [0, 25], "start": [0.0, 2.5], "end": [2.5, 4.0]})
+    places = {"first": [0, 25], "start": [0.0, 2.5], "end": [2.5, 4.0], "rate": [10.0, 9.5], "audio_start": [0.5, 0]}
+    clips = Clips.of(iter(texts), numbers, places)
     assert list(pickle.loads(pickle.dumps(clips))) == [clips[0], clips[1]]
-    assert clips[1] == Clip("a 2.5 4", 1, "a.mp4", 15, 8, 9, "a", 1.0, 25, 2.5, 4.0, "-")
+    assert clips[0] == Clip("a 0 2.5", 0, "a.mp4", 25, 8, 9, "a", 1.0, 0, 0.0, 2.5, "0,1", 10.0, 0.5, "times")
+    assert clips[1] == Clip("a 2.5 4", 1, "a.mp4", 15, 8, 9, "a", 1.0, 25, 2.5, 4.0, "-", 9.5)
     assert clips[1].file == "a"
 
 

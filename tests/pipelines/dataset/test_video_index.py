@@ -39,6 +39,7 @@ def test_a_record(dataset):
         "variable_rate": False,
         "audio_rate": 48000,
         "audio_channels": 2,
+        "audio_start": 0.0,
     }
     assert sorted(record["id"] for record in lines(dataset)) == ["a", "b", "sub/c"]
 
