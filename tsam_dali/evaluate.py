@@ -9,11 +9,15 @@ examples:
       with silence in place of the audio, and the difference that the audio makes
 
 protocols:
+  dense      N clips (model_validation): evenly spaced stretches, center crop; for networks trained with model.sampling
+             dense, and their default
   tsam       N clips (model_validation): the middle frames and the center crop first, then random frames and crops. TSAM
              draws all clips at random, with mirroring and blur. The score is that of all N clips together; TSAM reports
-             the best one after 1..N clips (docs/tsam.md)
-  tsm-dense  10 clips: windows of 64 frames from evenly spaced starting points, center crop
-  centre     1 clip: the middle frames and the center crop, as in the validation of a training (with --clips N: tsam)
+             the best one after 1..N clips (docs/tsam.md). The default, but with model.sampling dense
+  tsm-dense  10 clips: windows of 64 frames from evenly spaced starting points, center crop; not with model.sampling
+             dense
+  centre     1 clip: the middle frames, or the centred stretch, and the center crop, as in the validation of a training
+             (with --clips N: tsam)
 
 results:
   predictions.jsonl  a line per video of the list: label, prediction, its five most probable classes, number of views
@@ -85,7 +89,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--checkpoint", metavar="CKPT", required=True, help="checkpoint of a run, or a folder of weights with a card")
     data = "JSON file of the data set (default: that of the training; required for a folder of weights)"
     add("--data", metavar="FILE", help=data)
-    add("--protocol", choices=get_args(VIEWS["protocol"]), default="tsam", help="see above (default: %(default)s)")
+    add("--protocol", choices=get_args(VIEWS["protocol"]), help="see above (default: tsam, or dense)")
     add("--clips", metavar="N", type=positive, help="clips per video (default: the protocol's)")
     three = "3: square crops at both ends and in the middle of the longer side (default: %(default)s)"
     add("--crops", type=int, choices=get_args(VIEWS["crops"]), default=1, help=three)

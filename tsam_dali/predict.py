@@ -27,12 +27,14 @@ videos:
 
 windows:
   A window starts every STRIDE seconds. The last one ends with the video: it starts earlier to fit, or is longer by a
-  remainder of less than a tenth of a window. A video that is shorter than a window is one window.
+  remainder of less than a tenth of a window. A video that is shorter than a window is one window. A network that was
+  trained with model.sampling dense sees the stretch in the middle of each window.
 
 live:
   The network is given the frames shown at (k + 1/2) / FPS seconds, k = 0, 1, ...; the probabilities are the mean over
   the last S of them (model.video_segments), or over all before there are S. FPS should be that of the training: S
-  divided by the seconds of a training clip. Audio is refreshed at most twice a second from the last S / FPS seconds of
+  divided by the seconds of a training clip, or with model.sampling dense of a stretch, which is then the default if it
+  has a length in seconds. Audio is refreshed at most twice a second from the last S / FPS seconds of
   the source; a camera is silent. Each refresh costs as much as one or two more frames (model.audio_segments) and a
   log-mel of S / FPS seconds. The audio of a file is never used as a whole, so the probabilities differ from those of a
   prediction of the file.
@@ -156,7 +158,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--stride", metavar="SECONDS", type=positive_number, help=stride)
     live = "in place of files: a video, - (a pipe) or a camera, predicted frame by frame as it arrives, see above"
     add("--live", metavar="FILE|-|DEVICE", help=live)
-    fps = "frames per second of --live (default: S frames in 10 seconds)"
+    fps = "frames per second of --live (default: S frames in 10 seconds, or see above)"
     add("--fps", metavar="FPS", type=positive_number, help=fps)
     add_device_argument(command)
     args = command.parse_args()

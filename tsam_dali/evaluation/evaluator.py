@@ -74,9 +74,22 @@ def audio_used(audio: bool) -> str:
     return "with audio" if audio else "without audio"
 
 
-def choose_views(protocol: Protocol, config: Config, clips: int | None = None, crops: Literal[1, 3] = 1) -> Views:
-    """The views of a protocol; `clips` replaces its own number."""
-    own = {"tsam": config.model_validation, "tsm-dense": 10, "centre": 1}
+def choose_views(
+    protocol: Protocol | None, config: Config, clips: int | None = None, crops: Literal[1, 3] = 1
+) -> Views:
+    """The views of a protocol, by default that of the network's sampling; `clips` replaces its own number.
+
+    Raises:
+        ValueError: the protocol is for another sampling.
+    """
+    dense = config.model.sampling == "dense"
+    protocol = protocol or ("dense" if dense else "tsam")
+    if protocol == ("tsm-dense" if dense else "dense"):
+        right = "dense" if dense else "tsm-dense"
+        raise ValueError(
+            f"protocol {protocol}: not for a network with model.sampling {config.model.sampling}; choose {right}"
+        )
+    own = {"tsam": config.model_validation, "dense": config.model_validation, "tsm-dense": 10, "centre": 1}
     return Views(protocol=protocol, clips=clips or own[protocol], crops=crops)
 
 

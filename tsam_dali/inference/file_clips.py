@@ -61,8 +61,10 @@ def probe_files(
 
 def file_clip(path: str, record: dict[str, Any]) -> Clip:
     """The clip of a whole file, from what `pipelines.decode.probe.probe_video` found."""
-    size = {key: record[key] for key in ("frames", "height", "width", "pixel_aspect")}
-    return Clip(id=path, label=0, path=path, audio=path if record["audio_rate"] else "", **size)
+    facts = {key: record[key] for key in ("frames", "height", "width", "pixel_aspect")}
+    facts |= {"rate": record.get("rate", record["fps"]), "times": record.get("frame_times", "")}
+    facts |= {"audio": path if record["audio_rate"] else "", "audio_start": record.get("audio_start", 0.0)}
+    return Clip(id=path, label=0, path=path, **facts)
 
 
 @torch.no_grad()

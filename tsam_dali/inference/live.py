@@ -48,16 +48,17 @@ def follow(
         config: its settings.
         device: where it runs.
         source: a video file, a pipe or a camera.
-        fps: frames per second that are used; default: S / CLIP_SECONDS.
+        fps: frames per second that are used; default: S in CLIP_SECONDS, or in a stretch of dense sampling.
         outputs: as for `tsam_dali.inference.file_clips.classify_clips`.
 
     Raises:
         tsam_dali.model.backbone.ModelError: the network needs later frames.
         pipelines.decode.container.VideoError: the source cannot be read.
         pipelines.audio.read.AudioError: there is no decoder for its audio.
+        ValueError: no `fps`, where the stretches of the training had no length in seconds.
     """
     segments, size = config.model.video_segments, config.data_augmentation.video_image_param.output_size
-    fps = fps or segments / CLIP_SECONDS
+    fps = fps or _trained_rate(config)
     spectrograms = AudioFeed(config, device)
     stream, due = Stream(network, spectrograms(None)), 0.0
     audio_span = segments / fps if config.model.audio_segments else 0.0
@@ -68,6 +69,19 @@ def follow(
                 due = frame.time + AUDIO_SECONDS
             logits = stream.push(prepare(frame.image, size).to(device))
         yield FrameOutput(frame.time, outputs(logits.float()).float().cpu())
+
+
+def _trained_rate(config: Config) -> float:
+    """How many frames a second the network saw in training."""
+    model, seconds = config.model, CLIP_SECONDS
+    if model.sampling == "dense":
+        if not model.in_seconds:
+            raise ValueError(
+                f"--fps: needed, as the network was trained on every frame number {model.stride} of its videos; give "
+                f"their frames a second / {model.stride}"
+            )
+        seconds = model.seconds(model.video_segments)
+    return model.video_segments / seconds
 
 
 def prepare(frame: np.ndarray, size: int) -> Tensor:

@@ -4,11 +4,20 @@ import dataclasses
 from typing import Any
 
 from pipelines.audio.log_mel import N_FFT
+from tsam_dali.config.sections import Model
 from tsam_dali.model.tsam import TSAM
 from tsam_dali.training.tasks import thresholds_of
 from tsam_dali.weights.trained import Trained
 
 FRAMES = "the middle of each of S equal parts: frame int(n / S / 2 + n / S * s) of n, counted from 0, s = 0..S-1"
+STRETCHES = {
+    "tsm": "frame int(start + L / S * s + 1e-6) modulo n, start = int(n - L) // 2",
+    "slowfast": "frame int(start + (L - 1) / (S - 1) * s), at most n - 1, start = int((n - L) / 2)",
+}
+DENSE = (
+    "a stretch of L frames in the middle of n: {rule}, start at least 0, counted from 0, s = 0..S-1; "
+    "L = {length}; where the rate varies, the frame that is shown at that time, by the mean rate"
+)
 CROP = "the square in the middle with the frame's short side as its side"
 VALUES = "low + (high - low) * (logit + 1) / 2, with low and high the range of the number, kept within this range"
 RESIZE = "to H x W, bilinear with antialias"
@@ -27,7 +36,7 @@ def preprocessing(trained: Trained, network: TSAM) -> dict[str, Any]:
     size = config.data_augmentation.video_image_param.output_size
     video = {
         "shape": ["batch", network.video_segments, 3, size, size],
-        "frames": FRAMES,
+        "frames": _frames(config.model),
         "crop": CROP,
         "resize": RESIZE,
         "color_order": "RGB",
@@ -40,6 +49,7 @@ def preprocessing(trained: Trained, network: TSAM) -> dict[str, Any]:
         audio = {
             "shape": ["batch", network.audio_segments, *options.spec_size],
             "channels": config.model.audio_segments,
+            "of": "the stretch of the frames" if config.model.sampling == "dense" else "the whole clip",
             "log_mel": _lists(dataclasses.asdict(options)) | {"n_fft": N_FFT, "rule": AUDIO},
         }
     return {
@@ -49,6 +59,16 @@ def preprocessing(trained: Trained, network: TSAM) -> dict[str, Any]:
         "class_names": list(trained.class_names),
         "shift_temporal": dataclasses.asdict(config.shift_temporal),
     }
+
+
+def _frames(model: Model) -> str:
+    """Which frames of a video are the input."""
+    if model.sampling == "segments":
+        return FRAMES
+    length = f"S * {model.stride}" if model.clip_seconds is None else f"{model.clip_seconds:g} s at the video's rate"
+    if model.target_fps:
+        length += f" / {model.target_fps:g} * the video's frames per second"
+    return DENSE.format(rule=STRETCHES[model.dense_rule], length=length)
 
 
 def _answers(trained: Trained) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pipelines.audio.from_video import window_spectrograms
-from pipelines.sampling.windows import Span, WindowViews, span_frames, window_spans
+from pipelines.sampling.windows import Span, WindowViews, span_frames, window_spans, window_stretch
 from tsam_dali.config.load import Config
 from tsam_dali.inference.file_clips import classify_clips, file_clip
 from tsam_dali.inference.results import PredictionError, Timeline, Window, best_classes
@@ -57,11 +57,16 @@ def make_timeline(
     """
     times, clip = record["times"], file_clip(path, record)
     spans = window_spans(_duration(times, record["fps"]), window, stride)
-    views = WindowViews(frames=tuple(span_frames(times, span) for span in spans))
+    frames, stretches = tuple(span_frames(times, span) for span in spans), []
+    if config.model.sampling == "dense":
+        how = times, clip.rate, bool(clip.times)
+        stretches = [window_stretch(config.model, config.model.video_segments, window, *how) for window in frames]
+    views = WindowViews(frames=frames, stretches=stretches)
     kept = set(np.linspace(0, len(spans) - 1, min(STILLS, len(spans))).round().astype(int).tolist())
     probabilities = np.full((len(spans), len(task.names)), np.nan, np.float32)
     windows, stills = [], {}
-    spectrograms = _spectrograms(config, path, record, spans)
+    shown = [Span(*stretch.seconds) for stretch in stretches if stretch.seconds]
+    spectrograms = _spectrograms(config, path, record, shown or spans, OVERHANG if len(spans) == 1 and not shown else 0)
     outputs = classify_clips(network, config, device, [clip] * len(spans), task.outputs, views, spectrograms)
     for number, (span, output) in enumerate(zip(spans, outputs, strict=True)):
         classes = () if output.error else best_classes(output.probabilities, task, topk)
@@ -92,11 +97,12 @@ def _duration(times: np.ndarray, fps: float) -> float:
     return 1 / fps if fps else 1.0  # a single frame: any length will do
 
 
-def _spectrograms(config: Config, path: str, record: dict[str, Any], spans: list[Span]) -> Iterator[np.ndarray] | None:
+def _spectrograms(
+    config: Config, path: str, record: dict[str, Any], spans: list[Span], overhang: float
+) -> Iterator[np.ndarray] | None:
     """The spectrograms of the windows; None for a network without audio input."""
     segments = config.model.audio_segments
     if not segments:
         return None
-    overhang = OVERHANG if len(spans) == 1 else 0.0
     options = config.data_augmentation.audio_image_param
     return window_spectrograms(path, spans, options, segments, record["first_frame"], overhang)

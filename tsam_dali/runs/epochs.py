@@ -136,11 +136,11 @@ def summarize(run: Run, dry_run: bool) -> None:
 
 
 def validate(args: argparse.Namespace, config: Config, job: Job, folder: RunFolder) -> None:
-    """Score a checkpoint with the protocol `tsam` of `tsam_dali.evaluate`."""
+    """Score a checkpoint with the default protocol of `tsam_dali.evaluate`."""
     weights = distributed.on_rank_0(lambda: weight_file(args, config, folder))
     assert weights is not None  # args.validate names them
     network = scored_network(weights, config, job)
-    views, folder_of_results = choose_views("tsam", config), default_folder(weights)
+    views, folder_of_results = choose_views(None, config), default_folder(weights)
     thresholds = thresholds_of(read_state(Path(weights))["history"]) if config.dataset.task == "labels" else None
     task = task_of(
         config.dataset, config.training_param, network.head.out_features, thresholds=thresholds, device=job.device
