@@ -71,7 +71,7 @@ class FrameSampling:
         """
         if self.sampling == "segments":
             return None
-        if not rate and self.in_seconds:
+        if not rate and self.in_seconds and frames > 1:
             raise ValueError("how many frames a second has is not known, which model.sampling dense needs; convert it")
         if self.clip_seconds is not None:
             length = self.clip_seconds * rate

@@ -77,8 +77,8 @@ def _trained_rate(config: Config) -> float:
     if model.sampling == "dense":
         if not model.in_seconds:
             raise ValueError(
-                f"--fps: needed, as the network was trained on every frame number {model.stride} of its videos; give "
-                f"their frames a second / {model.stride}"
+                f"--fps: needed, as the network was trained with model.stride {model.stride} at each video's own rate; "
+                f"give that rate divided by {model.stride}"
             )
         seconds = model.seconds(model.video_segments)
     return model.video_segments / seconds

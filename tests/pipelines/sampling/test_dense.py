@@ -180,6 +180,7 @@ def test_times_are_packed_to_a_microsecond():
 
 def test_an_unknown_rate_is_named():
     assert dense(stride=3).of_clip(4, 30).view(0).seconds is None
+    assert dense(clip_seconds=1.0).of_clip(4, 1).view(0).frames.tolist() == [0] * 4  # a single frame has no rate
     with pytest.raises(ValueError, match="how many frames a second has is not known"):
         dense(clip_seconds=1.0).of_clip(4, 30)
 
