@@ -4,6 +4,8 @@ Formats (--format; recognised where it is clear what a list is):
   kinetics      csv with label,youtube_id,time_start,time_end,split; clips are called {id}_{start:06d}_{end:06d}
   kinetics_uncut  the same, but the videos are whole: youtube_id.mp4
   vggsound      csv of youtube_id,start,label,train or test: ten seconds each; test is for validation
+  audioset      csv of YTID, start, end, "labels": several for each piece, named by class_labels_indices.csv
+                beside it or as --classes; data.json then has the task labels, which keep AudioSet's numbers
   activitynet   json with a database of videos, v_ID.mp4 or ID.mp4, and their segments
   charades      csv whose column actions holds `c092 11.90 21.20;...`
   something_v1  csv of id;label
@@ -15,16 +17,17 @@ Formats (--format; recognised where it is clear what a list is):
   tsm           path n_frames label, as in TSM; with --frames, or videos of the same names
   folder        a folder <class>/*.mp4, or train/<class>/*.mp4 and val/<class>/*.mp4
 
-Lists of uncut Kinetics, VGGSound, ActivityNet and Charades give pieces of files: ID START END label, in seconds.
-Kinetics, Something-Something, UCF101 and HMDB51 name each clip once: its file may lie in any folder below --videos, and
-its id includes the folders. The paths of the other formats are relative to --videos (--strip cuts what comes before).
-Without a validation list, one is drawn from the training clips, in proportion from each class. With --folds all clips
-for training and validation are split anew, into lists and a data.json for each fold; python -m tsam_dali.folds trains
-them. A test split is left out. Clips without a file are left out and named in missing.txt. Classes without a training
-clip are left out, as labels must be 0, 1, 2, ... without gaps. A clip with two classes is an error. One in both lists
-is a warning, as some published lists have such clips. The clips themselves are not opened. After an error nothing is
-written and the exit status is 2; it is 1 if files were left out whose names no list can hold, such as those with a line
-feed.
+Lists of uncut Kinetics, VGGSound, AudioSet, ActivityNet and Charades give pieces of files: ID START END label, with
+times in seconds. In these, Kinetics, Something-Something, UCF101 and HMDB51 a file has a name of its own: it may lie in
+any folder below --videos, and its id includes the folders. The paths of the other formats are relative to --videos
+(--strip cuts what comes before).
+Without a validation list, one is drawn from the training clips, in proportion from each class, with all pieces of a
+file in one list. With --folds all clips for training and validation are split anew, into lists and a data.json for each
+fold; python -m tsam_dali.folds trains them. A test split is left out. Clips without a file are left out and named in
+missing.txt. Classes without a training clip are left out, as labels must be 0, 1, 2, ... without gaps. A clip with two
+classes is an error, but for AudioSet. One in both lists is a warning, as some published lists have such clips. The
+clips themselves are not opened. After an error nothing is written and the exit status is 2; it is 1 if files were left
+out whose names no list can hold, such as those with a line feed.
 """
 
 import argparse
@@ -57,6 +60,8 @@ EXAMPLES = """examples:
   python tools/make_lists.py train.json validation.json --classes labels.json \\
       --videos data/sth_v2/videos --out data/sth_v2
   python tools/make_lists.py vggsound.csv --videos data/vggsound/videos --out data/vggsound
+  python tools/make_lists.py balanced_train_segments.csv eval_segments.csv \\
+      --videos data/audioset/videos --out data/audioset
   python tools/make_lists.py activity_net.v1-3.min.json --videos data/anet/videos --out data/anet
   python tools/make_lists.py Charades_v1_train.csv Charades_v1_test.csv \\
       --videos data/charades/videos --out data/charades
@@ -176,6 +181,7 @@ def _make(args: argparse.Namespace) -> tuple[Lists, MediaFolder]:
         media,
         by_name=FORMATS[name].by_name,
         numbered=FORMATS[name].numbered and all(row.label.isdecimal() for row in listing.rows),
+        several=FORMATS[name].several,
         classes=classes,
         keep_missing=args.keep_missing,
         fraction=args.fraction,
@@ -190,7 +196,7 @@ def _read(args: argparse.Namespace, form: Format, media: MediaFolder, options: P
     parts, problems = [], []
     for path in filter(None, (args.source, args.validation)):
         try:
-            parts.append(form.read(Source(path, media, options, args.fold)))
+            parts.append(form.read(Source(path, media, options, args.fold, args.classes)))
         except ListError as error:
             problems += error.problems
     listing = Listing(problems=problems)
@@ -211,16 +217,17 @@ def _report(args: argparse.Namespace, lists: Lists, media: MediaFolder) -> None:
         have = counted(len(media.in_capitals), "video has", "videos have")
         message = "%s an ending in capitals, which is not recognised, for example %s: rename them"
         log.warning(message, have, media.in_capitals[0])
+    one, many = ("label", "labels") if lists.several else ("class", "classes")
     for folder, clips in lists.clips.items():
-        print(f"{args.out / folder / DATA_FILE}: {counted(len(lists.classes), 'class', 'classes')}")
+        print(f"{args.out / folder / DATA_FILE}: {counted(len(lists.classes), one, many)}")
         for split in TSAM_SPLITS:
             sizes = Counter(dict.fromkeys(range(len(lists.classes)), 0))
-            sizes.update(clip.label for clip in clips[split])
+            sizes.update(label for clip in clips[split] for label in clip.labels)
             fewest, most = min(sizes, key=sizes.__getitem__), max(sizes, key=sizes.__getitem__)
             per_class = f"{sizes[fewest]} ({lists.classes[fewest]}) to {sizes[most]} ({lists.classes[most]})"
             if sizes[fewest] == sizes[most]:
                 per_class = str(sizes[most])
-            print(f"{split}: {counted(sizes.total(), 'clip')}, {per_class} per class")
+            print(f"{split}: {counted(len(clips[split]), 'clip')}, {per_class} per {one}")
     if lists.missing:
         done = "kept in the lists" if args.keep_missing else "left out"
         print(f"missing: {counted(len(lists.missing), 'clip')} without a file, {done}; see {args.out / MISSING_FILE}")

@@ -8,8 +8,8 @@ from pipelines.annotations.classes import ClassTable, labels_in_order
 from pipelines.annotations.media import MediaFolder
 from pipelines.annotations.rows import Listing, Row
 from pipelines.annotations.split import TSAM_SPLITS, Folds, ListedClip, draw_folds, draw_validation
-from pipelines.dataset.list_line import WHOLE, id_problem
 from pipelines.dataset.list_line import clip_id as clip_id_of
+from pipelines.dataset.list_line import id_problem
 from pipelines.files.errors import ListError
 from pipelines.files.unicode_names import locale_hint
 from pipelines.files.words import counted
@@ -31,6 +31,8 @@ class Lists:
     unusable: list[str]
     """Files that no list can hold, as their names are: a line of text for each."""
     warnings: list[str]
+    several: bool = False
+    """Clips have any number of the classes: the task is `labels`."""
 
 
 def build_lists(
@@ -39,6 +41,7 @@ def build_lists(
     *,
     by_name: bool,
     numbered: bool,
+    several: bool = False,
     classes: Sequence[str] = (),
     keep_missing: bool = False,
     fraction: float = 0.2,
@@ -50,7 +53,7 @@ def build_lists(
     Args:
         listing: rows and problems of all sources.
         media: where the clips lie.
-        by_name, numbered: see `formats.Format`.
+        by_name, numbered, several: see `formats.Format`.
         classes: names in the order of the labels; empty: the order of the labels themselves.
         keep_missing: list clips without a file, too, under the name that the row gives.
         fraction, seed: see `draw_validation`, which is used where no row is for validation.
@@ -64,7 +67,11 @@ def build_lists(
     rows = _used(listing.rows, warnings)
     if folds:
         rows = [row._replace(split="training") for row in rows]
-    names = list(classes or listing.classes or labels_in_order((row.label for row in rows), numbered=numbered))
+    names = list(
+        classes
+        or listing.classes
+        or labels_in_order((label for row in rows for label in row.labels), numbered=numbered)
+    )
     table = ClassTable(names, by_number=numbered and bool(classes))
     found: list[ListedClip] = []
     missing: list[Row] = []
@@ -76,7 +83,7 @@ def build_lists(
             problem = id_problem(name)
             if problem and clip_id is None:
                 raise ListError([problem])
-            label = table.number(row.label)
+            labels = tuple(sorted(set(map(table.number, row.labels))))
         except ListError as error:
             problems += [f"{row.where}: {problem}" for problem in error.problems]
             continue
@@ -86,7 +93,7 @@ def build_lists(
         if clip_id is None:
             missing.append(row)
         if clip_id or keep_missing:
-            found.append(ListedClip(clip_id_of(name, row.start, row.end), label, row))
+            found.append(ListedClip(clip_id_of(name, row.start, row.end), labels, row))
     odd = [clip.id for clip in found if locale_hint(clip.id)]
     if odd:
         hold = counted(len(odd), "name holds", "names hold")
@@ -97,15 +104,17 @@ def build_lists(
     if problems:
         raise ListError(problems)
     if not (clips["validation"] or folds):
-        if any(clip.row.end != WHOLE for clip in clips["training"]):
-            warnings.append("pieces of one file may be drawn for both lists: validation scores may be too high")
         clips = draw_validation(clips["training"], fraction, seed, warnings)
-    clips, names = _without_gaps(clips, names, warnings)
+    if not several:
+        clips, names = _without_gaps(clips, names, warnings)
+    elif lost := set(range(len(names))) - {label for clip in clips["training"] for label in clip.labels}:
+        have = counted(len(lost), "label has", "labels have")
+        warnings.append(f"{have} no training clip, for example {names[min(lost)]!r}: all keep their numbers")
     parts = {"": clips}
     if folds:
         drawn = draw_folds(clips["training"], names, folds, seed, warnings)
         parts = {f"{FOLD}{number}": part for number, part in enumerate(drawn, 1)}
-    return Lists(parts, names, missing, unusable, warnings)
+    return Lists(parts, names, missing, unusable, warnings, several)
 
 
 def _used(rows: list[Row], warnings: list[str]) -> list[Row]:
@@ -136,11 +145,9 @@ def _without_repeats(
     chosen: dict[tuple[str, str], ListedClip] = {}
     for clip in found:
         known = first.setdefault(clip.id, clip)
-        if known.label != clip.label:
-            problems.append(
-                f"{clip.row.where}: {clip.id!r} is of class {names[clip.label]!r}, "
-                f"but {known.row.where} says {names[known.label]!r}"
-            )
+        if known.labels != clip.labels:
+            own, other = (", ".join(repr(names[label]) for label in one.labels) for one in (clip, known))
+            problems.append(f"{clip.row.where}: {clip.id!r} is of class {own}, but {known.row.where} says {other}")
         chosen.setdefault((clip.row.split, clip.id), clip)
     clips = {split: [clip for key, clip in chosen.items() if key[0] == split] for split in TSAM_SPLITS}
     repeated = len(found) - len(chosen)
@@ -179,7 +186,7 @@ def _without_gaps(
     clips: dict[str, list[ListedClip]], names: list[str], warnings: list[str]
 ) -> tuple[dict[str, list[ListedClip]], list[str]]:
     """Clips and class names with the classes that have a training clip only, numbered from 0."""
-    kept = sorted({clip.label for clip in clips["training"]})
+    kept = sorted({clip.labels[0] for clip in clips["training"]})
     lost = [name for label, name in enumerate(names) if label not in set(kept)]
     if lost:
         warnings.append(
@@ -187,11 +194,11 @@ def _without_gaps(
             "the others get new numbers"
         )
     number = {label: i for i, label in enumerate(kept)}
-    dropped = sum(clip.label not in number for clip in clips["validation"])
+    dropped = sum(clip.labels[0] not in number for clip in clips["validation"])
     if dropped:
         warnings.append(f"{dropped} validation clips are of those classes and are left out")
     renumbered = {
-        split: [clip._replace(label=number[clip.label]) for clip in clips[split] if clip.label in number]
+        split: [clip._replace(labels=(number[clip.labels[0]],)) for clip in clips[split] if clip.labels[0] in number]
         for split in TSAM_SPLITS
     }
     if clips["validation"] and not renumbered["validation"]:

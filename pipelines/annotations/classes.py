@@ -1,5 +1,6 @@
 """The order of the classes: from a file, or from the labels themselves."""
 
+import csv
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -11,13 +12,16 @@ from pipelines.annotations.rows import Listing, class_key, unquoted
 from pipelines.files.errors import ListError
 from pipelines.files.unicode_names import same_form
 
+AUDIOSET_CLASS_COLUMNS = ["index", "mid", "display_name"]
+"""Of its class_labels_indices.csv."""
+
 
 def read_classes(path: Path) -> list[str]:
     """Class names in the order of their labels.
 
     Args:
         path: a text file with one name a line, each perhaps with its number (as in UCF101's classInd.txt)
-            or in quotes, or a JSON file with a list of names, {name: number} or {number: name}.
+            or in quotes, a JSON file with a list of names, {name: number} or {number: name}, or AudioSet's csv.
 
     Raises:
         ListError: no such file, no name, a name twice, or numbers with gaps.
@@ -27,12 +31,42 @@ def read_classes(path: Path) -> list[str]:
         names = _names_of_json(path, read_json(path))
     else:
         lines = [text for _, text in listing.lines(path)]
-        names = _without_numbers(lines) or _without_numbers(lines[1:]) or lines  # the first one may name the columns
+        names = list(audioset_names(path).values()) or _without_numbers(lines)
+        names = names or _without_numbers(lines[1:]) or lines  # the first one may name the columns
     names = [same_form(unquoted(name)) for name in names]
     twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     problems = [*listing.problems, *(f"{path}: the class {name!r} is listed twice" for name in twice)]
     if problems or not names:
         raise ListError(problems or [f"{path}: no class name in it; expected one a line"])
+    return names
+
+
+def audioset_names(path: Path) -> dict[str, str]:
+    """The names of AudioSet's labels by their ids, such as `/m/09x0r`, in the order of their numbers; empty where
+    another file is given.
+
+    Raises:
+        ListError: no such file, or a line that is none of `index,mid,display_name`.
+    """
+    listing, found = Listing(), dict[int, tuple[str, str]]()
+    lines = list(listing.lines(path))
+    if not lines or [cell.strip().lower() for cell in lines[0][1].split(",")] != AUDIOSET_CLASS_COLUMNS:
+        return {}
+    for where, text in lines[1:]:
+        cells = [cell.strip() for cell in next(csv.reader([text], skipinitialspace=True))]
+        if len(cells) != 3 or not re.fullmatch(r"\d{1,9}", cells[0], re.ASCII) or not all(cells):
+            listing.problems.append(f"{where}: expected `{','.join(AUDIOSET_CLASS_COLUMNS)}`, got {text!r}")
+        elif int(cells[0]) in found:
+            listing.problems.append(f"{where}: the number {int(cells[0])} is listed twice")
+        else:
+            found[int(cells[0])] = cells[1], cells[2]
+    if sorted(found) != list(range(len(found))):
+        listing.problems.append(f"{path}: expected the numbers 0, 1, 2, ... without gaps")
+    names = dict(found[number] for number in sorted(found))
+    if len(names) < len(found):
+        listing.problems.append(f"{path}: a label is listed twice")
+    if listing.problems:
+        raise ListError(listing.problems)
     return names
 
 

@@ -19,8 +19,10 @@ from pipelines.annotations.published import (
 )
 from pipelines.annotations.rows import Listing
 from pipelines.annotations.timed import (
+    AUDIOSET_COLUMNS,
     CHARADES_COLUMNS,
     read_activitynet,
+    read_audioset,
     read_charades,
     read_uncut_kinetics,
     read_vggsound,
@@ -37,6 +39,7 @@ class Source(NamedTuple):
     media: MediaFolder
     options: PathOptions
     fold: int  # of UCF101 and HMDB51, from 1
+    classes: Path | None = None  # the file that names the classes, if one was given
 
 
 class Format(NamedTuple):
@@ -45,12 +48,14 @@ class Format(NamedTuple):
     read: Callable[[Source], Listing]
     by_name: bool = False  # clips are known by file names that no other clip has, so they may lie in any folder
     numbered: bool = False  # labels are numbers, not names
+    several: bool = False  # a clip has any number of labels
 
 
 FORMATS = {
     "kinetics": Format(lambda source: read_kinetics(source.path), by_name=True),
     "kinetics_uncut": Format(lambda source: read_uncut_kinetics(source.path), by_name=True),
     "vggsound": Format(lambda source: read_vggsound(source.path), by_name=True),
+    "audioset": Format(lambda source: read_audioset(source.path, source.classes), by_name=True, several=True),
     "activitynet": Format(lambda source: read_activitynet(source.path, source.media), by_name=True),
     "charades": Format(lambda source: read_charades(source.path), by_name=True),
     "something_v1": Format(lambda source: read_something_v1(source.path), by_name=True),
@@ -79,6 +84,8 @@ def recognise(path: Path, class_names: Sequence[str] = ()) -> str:
         return "activitynet" if isinstance(content, dict) and "database" in content else "something_v2"
     texts = list(text_lines(path))
     lines = [text for _, text in texts if text and not text.startswith("#")][:100]
+    if any(text and text.startswith("#") and set(re.split(r"\W+", text)) >= AUDIOSET_COLUMNS for _, text in texts[:10]):
+        return "audioset"
     if not lines:
         bad = [f"{path}:{number}: {NOT_UTF8}" for number, text in texts if text is None]
         raise ListError(bad or [f"{path}: the list is empty"])
@@ -88,6 +95,8 @@ def recognise(path: Path, class_names: Sequence[str] = ()) -> str:
         return "charades"
     if all(re.fullmatch(r"[\w-]{11},\d+,.+,(train|test)", line, re.ASCII) for line in lines):
         return "vggsound"
+    if all(re.fullmatch(r'[\w-]{11}, *[\d.]+, *[\d.]+, *"/\w+/.+"', line, re.ASCII) for line in lines):
+        return "audioset"
     if path.with_name(UCF101_CLASSES).exists():
         return "ucf101"
     if is_header(lines[0], class_names):

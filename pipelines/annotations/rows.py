@@ -29,6 +29,12 @@ class Row(NamedTuple):
     split: str = ""  # "training", "validation", another one that stays out, or "" where the list does not say
     start: float = 0.0  # seconds, of a piece of a file
     end: float = WHOLE
+    others: tuple[str, ...] = ()  # further labels of a clip, in formats with several
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All of them."""
+        return self.label, *self.others
 
 
 @dataclass

@@ -1,16 +1,23 @@
-"""Lists of pieces of long files, each with its times in seconds: VGGSound, ActivityNet, Charades, uncut Kinetics."""
+"""Lists of pieces of long files, each with its times in seconds: VGGSound, AudioSet, ActivityNet, Charades,
+uncut Kinetics."""
 
 import csv
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipelines.annotations.classes import audioset_names
 from pipelines.annotations.media import MediaFolder
 from pipelines.annotations.published import KINETICS_COLUMNS, read_json
 from pipelines.annotations.rows import SPLITS, Listing, Row
 from pipelines.files.errors import ListError
 
+log = logging.getLogger(__name__)
+
 VGGSOUND_SECONDS = 10.0
+AUDIOSET_COLUMNS = {"YTID", "start_seconds", "end_seconds", "positive_labels"}
+AUDIOSET_CLASSES = "class_labels_indices.csv"
 CHARADES_COLUMNS = ("id", "actions")
 _SECONDS = re.compile(r"\d{1,9}(\.\d*)?", re.ASCII)
 
@@ -25,6 +32,28 @@ def read_vggsound(path: Path) -> Listing:
         clip, start, label, split = cells
         split = "validation" if split == "test" else SPLITS.get(split, split)
         listing.rows.append(Row(where, clip, label, split, float(start), float(start) + VGGSOUND_SECONDS))
+    return listing
+
+
+def read_audioset(path: Path, classes: Path | None) -> Listing:
+    """`YTID, start, end, "/m/09x0r,/t/dd00088"` behind comments, several labels for each piece. Their names are in
+    class_labels_indices.csv beside the list, or in `classes`, which may also be a list of the ids of labels."""
+    listing, file = Listing(), classes or path.with_name(AUDIOSET_CLASSES)
+    names = audioset_names(file) if classes or file.exists() else {}
+    if not names and not classes:
+        log.warning("%s: no %s beside it, labels go by their ids; see --classes", path, AUDIOSET_CLASSES)
+    listing.classes = list(names.values())
+    for where, cells in _cells(listing, path):
+        if cells[0].startswith("#"):
+            continue
+        labels = [label.strip() for label in cells[3].split(",")] if len(cells) == 4 else []
+        if not all(labels) or not labels:
+            listing.problems.append(f'{where}: expected `YTID, start, end, "/m/09x0r,/t/dd00088"`, got {cells}')
+        elif names and (unknown := [label for label in labels if label not in names]):
+            listing.problems.append(f"{where}: {file} has no label {unknown[0]!r}")
+        else:
+            first, *others = (names.get(label, label) for label in labels)
+            _add(listing, Row(where, cells[0], first, others=tuple(others)), *cells[1:3])
     return listing
 
 

@@ -71,18 +71,18 @@ def _write_all(out: Path, texts: Mapping[str, str]) -> None:
 
 
 def _list_text(clips: Sequence[ListedClip]) -> str:
-    text = [f"{clip.id} {clip.label}" for clip in clips]
+    text = [f"{clip.id} {','.join(map(str, clip.labels))}" for clip in clips]
     header = list_header(text, pieces=any(clip.row.end != WHOLE for clip in clips))
     return header + "".join(f"{line}\n" for line in text)
 
 
 def _missing_line(row: Row) -> str:
-    return f"{row.name}\t{row.label}\t{row.split}\t{row.where}\n"
+    return f"{row.name}\t{', '.join(row.labels)}\t{row.split}\t{row.where}\n"
 
 
 def _settings(out: Path, folder: str, lists: Lists, media: MediaFolder, name: str) -> dict[str, Any]:
     """The section `dataset` of the data file."""
-    numbers = [str(label) for label in range(len(lists.classes))]
+    numbers = [] if lists.several else [str(label) for label in range(len(lists.classes))]
     clips = _relative_folder(media.root, out)
     where = {"dir_frames": clips, "frames_tmpl": media.frames_tmpl()} if media.frames else {"dir_videos": clips}
     return {
@@ -91,6 +91,7 @@ def _settings(out: Path, folder: str, lists: Lists, media: MediaFolder, name: st
         **where,
         "file_train_list": os.path.join(folder, Dataset.file_train_list),
         "file_val_list": os.path.join(folder, Dataset.file_val_list),
+        **({"task": "labels"} if lists.several else {}),
         **({} if lists.classes == numbers else {"class_names": lists.classes}),
     }
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.model_selection import train_test_split
 
 from pipelines.annotations.build import build_lists
 from pipelines.annotations.formats import FORMATS, Source, recognise
@@ -58,7 +59,7 @@ def test_what_is_written_can_be_read_and_says_the_same(nothing, listing):
     assert lists.classes == sorted(lists.classes)
     given_rows = {(row.name, row.label) for row in listing.rows if row.split != "test"}
     for split, entries in read.items():
-        assert [(entry.id, entry.label) for entry in entries] == [clip[:2] for clip in lists.clips[""][split]]
+        assert [(entry.id, (entry.label,)) for entry in entries] == [clip[:2] for clip in lists.clips[""][split]]
         assert {(entry.id, lists.classes[entry.label]) for entry in entries} <= given_rows
     training = {row.name for row in listing.rows if row.split in ("", "training")}
     both = {entry.id for split in read.values() for entry in split}
@@ -76,7 +77,9 @@ def test_what_is_written_can_be_read_and_says_the_same(nothing, listing):
     st.randoms(use_true_random=False),
 )
 def test_the_draw_is_disjoint_complete_in_proportion_and_the_same_again(sizes, fraction, seed, shuffler: random.Random):
-    clips = [ListedClip(f"{label}/{i}", label, None) for label, size in sizes.items() for i in range(size)]
+    clips = [
+        ListedClip(f"{label}/{i}", (label,), Row("", "", "")) for label, size in sizes.items() for i in range(size)
+    ]
     shuffler.shuffle(clips)
     if max(sizes.values()) == 1:
         with pytest.raises(ListError, match="no class has two clips"):
@@ -84,14 +87,44 @@ def test_the_draw_is_disjoint_complete_in_proportion_and_the_same_again(sizes, f
         return
     split = draw_validation(clips, fraction, seed, [])
     assert sorted(split["training"] + split["validation"]) == sorted(clips)
-    assert {clip.label for clip in split["training"]} == sizes.keys()  # so no label is lost
+    assert {clip.labels[0] for clip in split["training"]} == sizes.keys()  # so no label is lost
     drawable = {label: size for label, size in sizes.items() if size > 1}
-    total, drawn = sum(drawable.values()), Counter(clip.label for clip in split["validation"])
+    total, drawn = sum(drawable.values()), Counter(clip.labels[0] for clip in split["validation"])
     assert drawn.total() == max(int(total * fraction), len(drawable))
     assert all(abs(drawn[label] - drawn.total() * size / total) < 1 for label, size in drawable.items())
     assert drawn.keys() <= drawable.keys()
+    drawable = sorted(clip for clip in clips if sizes[clip.labels[0]] > 1)
+    kinds = [clip.labels[0] for clip in drawable]
+    assert set(train_test_split(drawable, test_size=drawn.total(), random_state=seed, stratify=kinds)[1]) == set(
+        split["validation"]
+    )
     again = draw_validation(shuffler.sample(clips, len(clips)), fraction, seed, [])
     assert set(again["validation"]) == set(split["validation"])
+
+
+LABELS = st.sets(st.integers(0, 4), min_size=1, max_size=3).map(sorted).map(tuple)
+PIECES = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 50), LABELS), min_size=1, max_size=40)
+
+
+@settings(deadline=None)
+@given(PIECES, st.floats(0.01, 0.5), st.integers(0, 9), st.randoms(use_true_random=False))
+def test_the_draw_keeps_the_pieces_of_a_file_together(pieces, fraction, seed, shuffler: random.Random):
+    clips = [ListedClip(f"{file} {start} 99", labels, Row("", "", "", "", start, 99)) for file, start, labels in pieces]
+    labels_in, file_in = (lambda some: {label for clip in some for label in clip.labels}), lambda clip: clip.id[0]
+    try:
+        split = draw_validation(clips, fraction, seed, [])
+    except ListError:  # each file has a label that no other one has
+        files = {file: labels_in(clip for clip in clips if file_in(clip) == file) for file in map(file_in, clips)}
+        assert all(
+            labels - labels_in(clip for clip in clips if file_in(clip) != file) for file, labels in files.items()
+        )
+        return
+    assert sorted(split["training"] + split["validation"]) == sorted(clips)
+    assert not set(map(file_in, split["training"])) & set(map(file_in, split["validation"]))
+    assert split["validation"]
+    assert labels_in(split["training"]) == labels_in(clips)
+    again = draw_validation(shuffler.sample(clips, len(clips)), fraction, seed, [])
+    assert sorted(again["validation"]) == sorted(split["validation"])
 
 
 @settings(deadline=None)

@@ -4,8 +4,10 @@ import json
 
 import pytest
 
-from pipelines.dataset.list_file import read_list
+from pipelines.dataset.list_file import read_entries, read_list
+from pipelines.dataset.targets import Labels
 from tests.pipelines.annotations.list_making import KINETICS, make_lists, put, refused, write
+from tsam_dali.config import load_config
 
 VGGSOUND = 'abcdefghijk,30,"dog, barking",train\nabcdefghijk,40,cat,train\nlmnopqrstuv,0,cat,test\n'
 CHARADES = """id,subject,script,actions,length
@@ -78,3 +80,101 @@ def test_mistakes_of_charades_are_named(own_folder, times):
     write("list.csv", f"id,actions\nAAAAA,{times}\n")
     put("out/videos/AAAAA.mp4")
     assert refused("list.csv")[0].startswith("list.csv:2: ")
+
+
+AUDIOSET = """# Segments csv created Sun Mar  5 10:54:25 2017
+# num_ytids=3, num_segs=3, num_unique_labels=3, num_positive_labels=4
+# YTID, start_seconds, end_seconds, positive_labels
+--PJHxphWEs, 30.000, 40.000, "/m/09x0r,/t/dd00088"
+--ZhevVpy1s, 0.000, 9.500, "/m/09x0r"
+-0BIyqJj9ZU, 50.000, 60.000, "/m/012xff"
+"""
+NAMES = """index,mid,display_name
+0,/m/09x0r,"Speech"
+1,/m/05zppz,"Male speech, man speaking"
+2,/t/dd00088,"Gush"
+3,/m/012xff,"Toothbrush"
+"""
+
+
+@pytest.fixture
+def audioset(own_folder):
+    write("segments.csv", AUDIOSET)
+    put(*(f"out/videos/{name}.mp4" for name in ("--PJHxphWEs", "a/--ZhevVpy1s", "-0BIyqJj9ZU", "-0FHUc78Gqo")))
+
+
+def labels_of(split):
+    entries = read_entries(f"out/{split}.txt", Labels(("",) * 4))
+    return [(entry.file, entry.start, entry.end, entry.target) for entry in entries]
+
+
+@pytest.mark.parametrize("classes", [[], ["--classes", "names.csv"]])
+def test_audioset(audioset, classes):
+    write(classes[-1] if classes else "class_labels_indices.csv", NAMES)
+    write("eval.csv", '# comment\n-0FHUc78Gqo, 30, 40, "/t/dd00088"\n')
+    done = make_lists("segments.csv", "eval.csv", *classes)
+    assert done.returncode == 0, done.stderr
+    assert labels_of("training") == [
+        ("--PJHxphWEs", 30, 40, "0,2"),
+        ("a/--ZhevVpy1s", 0, 9.5, "0"),
+        ("-0BIyqJj9ZU", 50, 60, "3"),
+    ]
+    assert labels_of("validation") == [("-0FHUc78Gqo", 30, 40, "2")]
+    dataset = load_config("out/data.json", "out/data.json").dataset
+    assert dataset.task == "labels"
+    assert dataset.class_names == ("Speech", "Male speech, man speaking", "Gush", "Toothbrush")
+    assert "1 label has no training clip, for example 'Male speech, man speaking'" in done.stderr
+    assert "out/data.json: 4 labels" in done.stdout
+
+
+def test_audioset_without_names(audioset):
+    done = make_lists("segments.csv")
+    assert done.returncode == 0, done.stderr
+    assert "no class_labels_indices.csv beside it, labels go by their ids" in done.stderr
+    dataset = load_config("out/data.json", "out/data.json").dataset
+    assert dataset.class_names == ("/m/012xff", "/m/09x0r", "/t/dd00088")
+    assert len(labels_of("validation")) == 1
+    assert {target for *_, target in labels_of("training")} == {"0", "1,2"}  # of each label one stays
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("--PJHxphWEs, 30.000, /m/09x0r", 'segments.csv:7: expected `YTID, start, end, "/m/09x0r,/t/dd00088"`'),
+        ('--PJHxphWEs, 50, 60, "/m/09x0r,,"', 'segments.csv:7: expected `YTID, start, end, "/m/09x0r,/t/dd00088"`'),
+        ('--PJHxphWEs, 50, 60, ""', 'segments.csv:7: expected `YTID, start, end, "/m/09x0r,/t/dd00088"`'),
+        ('--PJHxphWEs, 60, 50, "/m/09x0r"', "segments.csv:7: the end, 50 s, must lie behind the start, 60 s"),
+        ('--PJHxphWEs, x, 50, "/m/09x0r"', "segments.csv:7: expected an id, a label and two times in seconds"),
+        ('--PJHxphWEs, 50, 60, "/m/none"', "segments.csv:7: class_labels_indices.csv has no label '/m/none'"),
+        ('--PJHxphWEs, 30, 40, "/m/09x0r"', "segments.csv:7: '--PJHxphWEs 30 40' is of class 'Speech', but"),
+    ],
+)
+def test_mistakes_of_audioset_are_named(audioset, line, problem):
+    write("class_labels_indices.csv", NAMES)
+    write("segments.csv", f"{AUDIOSET}{line}\n")
+    assert refused("segments.csv")[0].startswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("names", "problem"),
+    [
+        ("0,/m/a,A\n2,/m/b,B\n", "class_labels_indices.csv: expected the numbers 0, 1, 2, ... without gaps"),
+        ("0,/m/a,A\n0,/m/b,B\n", "class_labels_indices.csv:3: the number 0 is listed twice"),
+        ("0,/m/a,A\n1,/m/a,B\n", "class_labels_indices.csv: a label is listed twice"),
+        ("0,/m/a\n", "class_labels_indices.csv:2: expected `index,mid,display_name`, got '0,/m/a'"),
+    ],
+)
+def test_mistakes_of_the_names_of_audioset_are_named(audioset, names, problem):
+    write("class_labels_indices.csv", f"index,mid,display_name\n{names}")
+    assert problem in refused("segments.csv")
+
+
+def test_pieces_of_a_file_are_drawn_for_the_same_list(own_folder):
+    rows = [f"video_{i % 5}____,{10 * i},{'ab'[i // 5 % 2]},train" for i in range(40)]
+    write("vggsound.csv", "\n".join(rows))
+    put(*(f"out/videos/video_{i}____.mp4" for i in range(5)))
+    done = make_lists("vggsound.csv")
+    assert "8 of 40 clips were drawn for it, seed 0, with all pieces of a file in one list" in done.stderr
+    files = [{file for file, *_ in pieces(split)} for split in ("training", "validation")]
+    assert [len(some) for some in files] == [4, 1]
+    assert not files[0] & files[1]
