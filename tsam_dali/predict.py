@@ -9,6 +9,8 @@ examples:
       also a PNG per file: the frames and spectrograms that the network was given, and a bar chart of its classes
   python -m tsam_dali.predict --checkpoint CKPT long.mp4 --window 10 --stride 5 --output t.jsonl --pictures plots/
       the classes of each window of ten seconds, from its frames and audio, and a PNG of the probabilities over time
+  python -m tsam_dali.predict --checkpoint CKPT long.mp4 --start 12.5 --end 22.5
+      the classes of a piece, as an evaluation of `long 12.5 22.5 label` in a list gives them
   python -m tsam_dali.predict --checkpoint CKPT my_videos/ --explain maps/
       also a PNG per file: a heat map of the evidence for the first class in frames and spectrograms (Grad-CAM)
   python -m tsam_dali.predict --checkpoint CKPT --live /dev/video0 --fps 4
@@ -24,6 +26,10 @@ videos:
   Their names end in .mp4 .m4v .mov .mkv .webm .avi .3gp .3g2 .flv .wmv .asf .ogv .ts .mts .m2ts .mpg .mpeg; other files
   of a folder are counted and skipped. All files are probed before the first prediction, with a progress bar on a
   terminal.
+
+pieces:
+  Times are seconds on the clock of the file, as in lists of pieces (docs/data.md); without --end a piece ends with its
+  file. A line of a list may be PATH START END. A piece has the frames whose times lie in [start, end), and its audio.
 
 windows:
   A window starts every STRIDE seconds. The last one ends with the video: it starts earlier to fit, or is longer by a
@@ -48,6 +54,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,10 +71,11 @@ from tsam_dali.cli.common import (
     positive,
     positive_number,
     printable,
+    seconds,
 )
 from tsam_dali.inference.inputs import find_inputs
-from tsam_dali.inference.outputs import FILE, MOMENT, TIMELINE, Csv, JsonLines, columns_of
-from tsam_dali.inference.results import Unreadable
+from tsam_dali.inference.outputs import FILE, MOMENT, PIECE, Csv, JsonLines, columns_of
+from tsam_dali.inference.results import Piece, Unreadable
 
 if TYPE_CHECKING:
     from tsam_dali.inference.predictor import PredictedClip, Predictor
@@ -82,7 +90,9 @@ WRITERS: dict[str, type[JsonLines] | type[Csv]] = {".jsonl": JsonLines, ".csv": 
 def main() -> None:
     args = parse_arguments()
     check_checkpoint(args.checkpoint)
-    paths = find_inputs(args.inputs)
+    paths = find_inputs(args.inputs, args.start, args.end)
+    if (has_pieces := any(isinstance(path, Piece) for path in paths)) and args.window:
+        raise ValueError("--window divides whole files: leave out --start, --end and the times in lists")
 
     # PyTorch and DALI take seconds to import: arguments are checked before.
     with importing():
@@ -99,8 +109,9 @@ def main() -> None:
     unreadable, undrawn, silent = [], [], 0
     found_all: Iterator[PredictedClip | PredictedTimeline | Unreadable] = predictor.predict_all(paths, args.topk)
     if args.window:
-        found_all = predictor.timeline_all(paths, args.window, args.stride or args.window / 2, args.topk)
-    with open_output(args.output, TIMELINE if args.window else FILE, predictor.task) as output:
+        files = [path for path in paths if not isinstance(path, Piece)]
+        found_all = predictor.timeline_all(files, args.window, args.stride or args.window / 2, args.topk)
+    with open_output(args.output, PIECE if args.window or has_pieces else FILE, predictor.task) as output:
         for number, found in enumerate(found_all, 1):
             if isinstance(found, Unreadable):
                 unreadable.append(found)
@@ -114,8 +125,9 @@ def main() -> None:
             except Exception as error:  # concerns one video, and its prediction is written
                 undrawn.append(f"{found[0].path}: {fault_of_one(error)}")
     has_audio_input = predictor.config.model.audio_segments > 0
+    what = "piece" if has_pieces else "video"
     without = f", {silent} of them without audio: treated as silent" if has_audio_input and silent else ""
-    print(f"{len(paths) - len(unreadable)} of {counted(len(paths), 'video')} read{without}", file=sys.stderr)
+    print(f"{len(paths) - len(unreadable)} of {counted(len(paths), what)} read{without}", file=sys.stderr)
     for file in unreadable:
         print(f"not read: {printable(file.error)}", file=sys.stderr)
     for problem in undrawn:
@@ -138,7 +150,7 @@ def parse_arguments() -> argparse.Namespace:
         "inputs",
         metavar="FILE|FOLDER|LIST",
         nargs="*",
-        help="videos, folders of them, text files with one path per line",
+        help="videos, folders of them, text files with one PATH or PATH START END per line",
     )
     add("--checkpoint", metavar="CKPT", required=True, help="checkpoint of a run, or a folder of weights with a card")
     topk = "most probable classes per video, all of them if there are fewer (default: %(default)s)"
@@ -156,6 +168,9 @@ def parse_arguments() -> argparse.Namespace:
     add("--window", metavar="SECONDS", type=positive_number, help="predict windows of this length, see above")
     stride = "from the start of a window to the start of the next (default: half a window)"
     add("--stride", metavar="SECONDS", type=positive_number, help=stride)
+    start = "predict the piece of each video from here, in seconds on its clock (default: 0)"
+    add("--start", metavar="SECONDS", type=seconds, default=0.0, help=start)
+    add("--end", metavar="SECONDS", type=positive_number, default=inf, help="up to here (default: its end)")
     live = "in place of files: a video, - (a pipe) or a camera, predicted frame by frame as it arrives, see above"
     add("--live", metavar="FILE|-|DEVICE", help=live)
     fps = "frames per second of --live (default: S frames in 10 seconds, or see above)"
@@ -168,8 +183,11 @@ def parse_arguments() -> argparse.Namespace:
         command.error("--stride needs --window SECONDS")
     if args.fps and not args.live:
         command.error("--fps needs --live; files are divided with --window and --stride")
-    if args.live and (args.window or args.pictures or args.explain):
-        command.error("--live writes lines only: leave out --window, --pictures and --explain")
+    if args.end <= args.start:
+        command.error(f"--end {args.end:g} must lie behind --start {args.start:g}")
+    cut = args.start > 0 or args.end < inf
+    if args.live and (args.window or args.pictures or args.explain or cut):
+        command.error("--live writes lines only: leave out --window, --pictures, --explain, --start and --end")
     if args.window and args.explain:
         command.error("--explain explains whole files: leave out --window, or cut the video first")
     return args

@@ -3,6 +3,7 @@ long one."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,10 @@ import numpy as np
 from pipelines.audio.clock import Tape
 from pipelines.audio.log_mel import AudioImage, log_mel_columns, silent_spectrogram, spectrogram
 from pipelines.audio.long import LongAudio, long_audio, long_spectrogram
+from pipelines.audio.mel_pieces import Part, PieceReader, as_stored
 from pipelines.audio.read import audio_pieces
-from pipelines.audio.stretch import stretch_columns
+from pipelines.audio.stretch import columns_in, stretch_columns
+from pipelines.files import storage
 from pipelines.sampling.windows import Span
 
 
@@ -30,19 +33,29 @@ class FileAudio:
         part: tuple[float, float] | None = None,
         stretch: tuple[float, float] | None = None,
     ) -> np.ndarray:
-        """The spectrograms of a video's own audio, float32 (A, 3, H, W); silence where it has none.
+        """The spectrograms of a video's own audio, float32 (A, 3, H, W); silence where it has none. Those of a piece
+        are what the store would give.
 
         Args:
             path: the file.
             audio_segments: 1 for the first channel, 2 for left and right.
-            cut, part: of training, and of a piece: not of a file.
+            cut: of training; here none.
+            part: start and end of a piece of the file, in seconds on its clock. Pieces that are asked for in the order
+                of their starts are read in one go.
             stretch: start and end of a part of the audio, see `pipelines.audio.stretch`; default: all of it.
 
         Raises:
             pipelines.audio.read.AudioError: the audio cannot be read.
         """
-        if cut != (0.0, 0.0) or part:
+        if cut != (0.0, 0.0):
             raise ValueError(f"cut {cut}: expected none, as all audio of a file is used")
+        if part:
+            columns = as_stored(*_piece_samples(path, part), self.options, audio_segments)
+            if columns and stretch:
+                columns = columns_in(columns, self.options, stretch)
+            if columns is None:
+                return silent_spectrogram(self.options, audio_segments)
+            return spectrogram(columns, self.options, audio_segments)
         with long_audio(audio_pieces(path), audio_segments) as audio:
             if audio is None:
                 return silent_spectrogram(self.options, audio_segments)
@@ -60,6 +73,22 @@ def _of_stretch(audio: LongAudio, options: AudioImage, audio_segments: int, stre
     if columns is None:
         return silent_spectrogram(options, audio_segments)
     return spectrogram(columns, options, audio_segments)
+
+
+def _piece_samples(path: str, part: Part) -> tuple[np.ndarray, int]:
+    state = storage.state(path)
+    if _reader(path, state).last > part[0]:
+        _reader.cache_clear()
+    try:
+        return _reader(path, state).samples(part)
+    except BaseException:
+        _reader.cache_clear()  # it would go on as if the audio ended here
+        raise
+
+
+@lru_cache(maxsize=1)
+def _reader(path: str, _state: storage.State) -> PieceReader:
+    return PieceReader(path)
 
 
 def window_spectrograms(

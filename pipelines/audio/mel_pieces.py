@@ -88,15 +88,37 @@ def piece_samples(source: str | Path, parts: Sequence[Part]) -> Iterator[tuple[n
         source: a video, or a .wav file, whose clock begins at 0.
         parts: in the order of their starts.
     """
-    tape, pieces = Tape(), _pieces(source)
-    for start, end in parts:
+    reader = PieceReader(source)
+    return (reader.samples(part) for part in parts)
+
+
+class PieceReader:
+    """Reads the audio of a file once for pieces in the order of their starts."""
+
+    def __init__(self, source: str | Path) -> None:
+        self.last = 0.0
+        """Start of the latest piece."""
+        self._tape, self._pieces = Tape(), _pieces(source)
+
+    def samples(self, part: Part) -> tuple[np.ndarray, int]:
+        """See `piece_samples`."""
+        (self.last, end), tape = part, self._tape
         while not tape.rate or tape.end < end:
-            if (piece := next(pieces, None)) is None:
+            if (piece := next(self._pieces, None)) is None:
                 break
             tape.add(piece)
-            tape.forget(start)
-        tape.forget(start)
-        yield tape.recorded(start, end), tape.rate
+            tape.forget(self.last)
+        tape.forget(self.last)
+        return tape.recorded(self.last, end), tape.rate
+
+
+def as_stored(samples: np.ndarray, rate: int, options: AudioImage, audio_segments: int) -> Columns | None:
+    """The columns of a piece, None for one without audio, as they come out of the store: rounded to its steps."""
+    packed = _packed(samples, rate, options, audio_segments)
+    if not packed.channels:
+        return None
+    channels = [np.frombuffer(channel, np.uint8) for channel in packed.channels]
+    return Columns(unpacked_columns(channels, packed.columns, fingerprint(options)), packed.rate, packed.samples)
 
 
 def _pieces(source: str | Path) -> Iterator[Piece]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.dataset.list_line import WHOLE
-from pipelines.decode.timestamps import clock_times
+from pipelines.decode.timestamps import clock_times, shown_until
 from pipelines.files.records import Record, append, named_error, open_to_append
 from pipelines.sampling.dense import mean_rate, packed_times
 
@@ -131,7 +131,7 @@ class PieceFacts(Facts):
         starts = [-inf if end == inf else start - ROUNDING for start, end in spans]
         firsts = np.searchsorted(times, starts).tolist()
         stops = np.searchsorted(times, [end - ROUNDING for _, end in spans]).tolist()
-        last = times[-1] + (np.median(np.diff(times)) if len(times) > 1 else 0.0)
+        last = shown_until(times)
         shown = f"the frames of the file are shown from {times[0]:.3f} to {last:.3f} s"
         for row, first, stop, (start, end) in zip(rows, firsts, stops, spans, strict=True):
             self.first[row], self.frames[row] = first, stop - first

@@ -90,14 +90,22 @@ class Form:
         parts = text.rsplit(None, 3)
         if len(parts) != 4:
             raise ValueError(f"expected `ID START END label`, as {self._of} has times, got {text!r}")
-        file, *times, target = parts
-        for name, time in zip(("start", "end"), times, strict=True):
-            if not _SECONDS.fullmatch(time):
-                raise ValueError(f"the {name} must be in seconds from 0, such as 12.5, got {time!r}")
-        start, end = map(float, times)
-        if end <= start:
-            raise ValueError(f"the end, {times[1]} s, must lie behind the start, {times[0]} s")
-        return Line(file, target, start, end)
+        file, start, end, target = parts
+        return piece_line(file, start, end, target)
+
+
+def piece_line(file: str, start: str, end: str, target: str = "") -> Line:
+    """The line of a piece.
+
+    Raises:
+        ValueError: what is wrong with its times.
+    """
+    for name, time in (("start", start), ("end", end)):
+        if not _SECONDS.fullmatch(time):
+            raise ValueError(f"the {name} must be in seconds from 0, such as 12.5, got {time!r}")
+    if float(end) <= float(start):
+        raise ValueError(f"the end, {end} s, must lie behind the start, {start} s")
+    return Line(file, target, float(start), float(end))
 
 
 def id_problem(clip_id: str) -> str | None:

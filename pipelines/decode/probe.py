@@ -17,9 +17,12 @@ Checked = Literal["demuxed", "decoded"]
 """How far a file was looked at: its packets were read, or all of its frames were decoded, too."""
 
 
-def probe_video(path: str | Path, checked: Checked = "demuxed", tables: Tables | None = None) -> dict[str, Any]:
+def probe_video(
+    path: str | Path, checked: Checked = "demuxed", tables: Tables | None = None, timed: bool = False
+) -> dict[str, Any]:
     """Fields of a record: status ("ok" or a named fault); then those of `VideoInfo` and `dense_facts` if ok, else
-    reason. With `tables`, which pieces need, also `clock`, when each frame is shown; and the file's table is saved.
+    reason. `timed`, as pieces need it, also `clock`, when each frame is shown; with `tables`, too, and the file's table
+    is saved.
 
     Status: see `VideoReader`'s errors; further `damaged` (as far as a strict
     decoder can tell), `wrong_count` (a decode gives another number of frames than the packets promise) and
@@ -31,7 +34,7 @@ def probe_video(path: str | Path, checked: Checked = "demuxed", tables: Tables |
             if checked == "decoded":
                 _check_count(video, info.frames)
             times = dense_facts(video, info.frames, info.fps, info.variable_rate)
-            if tables is not None:
+            if timed or tables is not None:
                 times["clock"] = clock(video, info.frames)
             if tables is not None:
                 with suppress(OSError):  # where nothing can be written, pieces are read without one

@@ -93,6 +93,11 @@ def clock(video: VideoReader, frames: int) -> str:
     return f"{pts[0]} {tick.numerator} {tick.denominator} {later} {packed}"
 
 
+def shown_until(times: np.ndarray) -> float:
+    """When the last frame ends: it is shown as long as most are. times: of all frames, growing."""
+    return float(times[-1] + (np.median(np.diff(times)) if len(times) > 1 else 0.0))
+
+
 def clock_times(text: str) -> np.ndarray:
     """The times in the text that `clock` gave, float64 (frames,).
 

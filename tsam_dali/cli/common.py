@@ -62,6 +62,14 @@ def positive_number(text: str) -> float:
     return number
 
 
+def seconds(text: str) -> float:
+    """A time from 0, for argparse."""
+    number = float(text)
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected seconds from 0, got {text}")
+    return number
+
+
 def named(*endings: str) -> Callable[[str], Path]:
     """For argparse: a path with one of these endings, which determine the format."""
 

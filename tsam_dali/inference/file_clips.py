@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -16,10 +16,14 @@ from pipelines.audio.from_video import FileAudio
 from pipelines.dali.resources import decode_workers
 from pipelines.dali.shared_memory import SharedMemoryError, check_shared_memory
 from pipelines.dataset.clips import Clip
+from pipelines.dataset.index_file import Facts, PieceFacts
+from pipelines.dataset.list_line import WHOLE, clip_id
+from pipelines.decode.timestamps import clock_times, shown_until
 from pipelines.loader import Loader, build_loader
 from pipelines.parallel.sandbox import Fault, Limits, map_limited
 from pipelines.sampling.views import Views
 from tsam_dali.config.load import Config, change_config
+from tsam_dali.inference.results import Piece
 from tsam_dali.model.precision import autocast
 from tsam_dali.model.tsam import TSAM
 
@@ -31,7 +35,7 @@ BATCH_SIZE = 8
 class ClipOutput(NamedTuple):
     """Input and output of the network for one clip; `error` says why the clip could not be read."""
 
-    probabilities: Tensor  # float32 (C,); of numbers their values
+    probabilities: Tensor  # float64 (C,); of numbers their values
     video: Tensor
     audio: Tensor | None
     error: str
@@ -65,6 +69,45 @@ def file_clip(path: str, record: dict[str, Any]) -> Clip:
     facts |= {"rate": record.get("rate", record["fps"]), "times": record.get("frame_times", "")}
     facts |= {"audio": path if record["audio_rate"] else "", "audio_start": record.get("audio_start", 0.0)}
     return Clip(id=path, label=0, path=path, **facts)
+
+
+Found = tuple[dict[Piece, Clip], dict[Piece, str]]
+"""Clips; and of what is none, why."""
+
+
+def file_clips(files: Sequence[Piece], records: Mapping[str, dict[str, Any]]) -> Found:
+    """The clips of whole files, of which the records are given by path."""
+    return {file: file_clip(file.path, records[file.path]) for file in files}, {}
+
+
+def piece_clips(pieces: Sequence[Piece], records: Mapping[str, dict[str, Any]]) -> Found:
+    """The same of pieces of files, as a list of pieces gives them. Their records are `timed`, see
+    `pipelines.decode.probe.probe_video`.
+    """
+    files, row_of = Facts(len(records), "", [""] * len(records), timed=True), {}
+    for row, (path, record) in enumerate(records.items()):
+        files.add(row, record)
+        row_of[path] = row
+    spans = []
+    for path, start, end in pieces:
+        last = end if end < WHOLE else shown_until(clock_times(records[path]["clock"]))
+        spans.append((start, max(start, last)))
+    facts = PieceFacts(files, [row_of[piece.path] for piece in pieces], spans, [piece.path for piece in pieces])
+    for message in facts.beyond.values():
+        log.warning("%s", message)
+    clips, errors = {}, {}
+    for row, (piece, (start, end)) in enumerate(zip(pieces, spans, strict=True)):
+        if row in facts.faulty:
+            errors[piece] = facts.faulty[row]["reason"]
+            continue
+        clips[piece] = file_clip(piece.path, records[piece.path])._replace(
+            id=clip_id(piece.path, start, end),
+            frames=facts.frames[row],
+            first=facts.first[row],
+            start=start,
+            end=end,
+        )
+    return clips, errors
 
 
 @torch.no_grad()
@@ -106,7 +149,7 @@ def classify_clips(
                 audio = torch.from_numpy(np.stack([next(spectrograms) for _ in rows])).to(device)
             with autocast(config.training_param, device):
                 logits = network(video, audio)
-            found = outputs(logits.float()).float().cpu()
+            found = outputs(logits.double()).cpu()  # as an evaluation does
             for place, row in enumerate(rows):
                 own = None if audio is None else audio[place].cpu()
                 yield ClipOutput(found[place], video[place].cpu(), own, loader.bad.get(row, ""))

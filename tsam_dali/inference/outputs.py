@@ -18,8 +18,8 @@ Found = Prediction | Timeline | Moment | Unreadable
 
 FILE = ("path", "rank", "label", "name", "probability", "has_audio", "error")
 """Columns of the CSV, which has a row for each class of a file; rank 1 is the most probable one."""
-TIMELINE = ("path", "start", "end", "rank", "label", "name", "probability", "has_audio", "error")
-"""Of that for timelines, with a row for each class of a window."""
+PIECE = ("path", "start", "end", "rank", "label", "name", "probability", "has_audio", "error")
+"""Of that for pieces, and for timelines with a row for each class of a window."""
 MOMENT = ("time", "frame", "rank", "label", "name", "probability")
 """Of that for streams, with a row for each class at a time."""
 
@@ -41,7 +41,7 @@ class JsonLines:
         self._escaped = codecs.lookup(file.encoding or "utf-8").name != "utf-8"  # then JSON's own escapes are used
 
     def write(self, found: Found) -> None:
-        record = _renamed(asdict(found), self._plural)
+        record = _renamed(_present(asdict(found)), self._plural)
         print(printable(json.dumps(record, ensure_ascii=self._escaped)), file=self._file, flush=True)
 
 
@@ -61,11 +61,12 @@ class Csv:
 def _rows(found: Found) -> list[dict[str, Any]]:
     match found:
         case Unreadable():
-            return [asdict(found)]
+            return [_present(asdict(found))]
         case Moment():
             return _ranked(found.classes, {"time": found.time, "frame": found.frame})
         case Prediction():
-            return _ranked(found.classes, {"path": found.path, "has_audio": found.has_audio})
+            about = {"path": found.path, "start": found.start, "end": found.end, "has_audio": found.has_audio}
+            return _ranked(found.classes, _present(about))
     rows: list[dict[str, Any]] = []
     for window in found.windows:
         about = {"path": found.path, "start": window.start, "end": window.end, "has_audio": found.has_audio}
@@ -79,6 +80,11 @@ def _ranked(classes: Classes, about: dict[str, Any]) -> list[dict[str, Any]]:
         place = {"rank": rank} if isinstance(one, ClassProbability) else {}
         rows.append(about | place | asdict(one))
     return rows
+
+
+def _present(record: dict[str, Any]) -> dict[str, Any]:
+    """Without the times that a whole file does not have."""
+    return {key: value for key, value in record.items() if value is not None}
 
 
 def _renamed(record: Any, plural: str) -> Any:

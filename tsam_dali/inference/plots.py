@@ -42,7 +42,7 @@ def draw_prediction(seen: PredictedClip, path: str | Path, task: AnyTask = CLASS
     rows = -(-len(frames) // columns)
     height = rows * min(12 / columns, HIGHEST)
     figure = Figure(figsize=(12, 3.4 + height), layout="constrained")
-    figure.suptitle(literally(Path(seen.prediction.path).name))
+    figure.suptitle(literally(seen.prediction.title))
     above, below = _rows(figure, height, 3.4)
     for number, axes in enumerate(above.subplots(rows, columns, squeeze=False).flat):
         axes.axis("off")
@@ -126,7 +126,7 @@ def _rows(figure: Figure, *heights: float) -> list[SubFigure]:
 
 
 def _title(seen: PredictedClip, explanation: Explanation, names: Sequence[str], task: AnyTask) -> str:
-    file, label = Path(seen.prediction.path).name, explanation.label
+    file, label = seen.prediction.title, explanation.label
     what = "no evidence" if explanation.is_empty else "evidence"
     return f"{file}: {what} for {names[label]!r} ({task.output_text(label, float(seen.probabilities[label]))})"
 

@@ -8,6 +8,8 @@ S video segments, A audio segments, C classes.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,13 +17,15 @@ import torch
 from torch import Tensor
 
 from pipelines.audio.read import AudioError
+from pipelines.dataset.clips import Clip
 from pipelines.decode.probe import probe_times, probe_video
 from tsam_dali.config.load import change_config
-from tsam_dali.inference.file_clips import classify_clips, file_clip, probe_files
+from tsam_dali.inference.file_clips import classify_clips, file_clips, piece_clips, probe_files
 from tsam_dali.inference.live import follow
 from tsam_dali.inference.results import (
     ClassProbability,
     Moment,
+    Piece,
     Prediction,
     PredictionError,
     Timeline,
@@ -44,7 +48,7 @@ class PredictedClip(NamedTuple):
     prediction: Prediction
     video: Tensor  # float32 (S, 3, H, W), 0..1
     audio: Tensor | None  # float32 (A, 3, H, W), log-mel spectrograms
-    probabilities: Tensor  # float32 (C,); of numbers their values
+    probabilities: Tensor  # float64 (C,); of numbers their values
 
 
 class Predictor:
@@ -59,34 +63,45 @@ class Predictor:
         settings = self.config.dataset, self.config.training_param, len(self.class_names)
         self.task = task_of(*settings, thresholds=thresholds, device=device)
 
-    def predict(self, path: str | Path, topk: int = 5) -> Prediction:
-        """The `topk` most probable classes or labels of a video (all of them, if there are fewer), or its numbers.
+    def predict(self, path: str | Path, topk: int = 5, *, start: float = 0.0, end: float = inf) -> Prediction:
+        """The `topk` most probable classes or labels of a video (all of them, if there are fewer), or its numbers; or
+        those of the piece from `start` to `end`, in seconds on the clock of the file.
 
         Raises:
             PredictionError: the file is missing or cannot be read.
         """
-        (found,) = self.predict_all([path], topk)
+        (found,) = self.predict_all([Piece(str(path), start, end)], topk)
         if isinstance(found, Unreadable):
             raise PredictionError(found.error)
         return found.prediction
 
-    def predict_all(self, paths: Sequence[str | Path], topk: int = 5) -> Iterator[PredictedClip | Unreadable]:
-        """The same for many videos, in their order, each once; an unreadable file raises nothing."""
-        names = list(dict.fromkeys(map(str, paths)))
-        records, errors = probe_files(probe_video, names)
-        clips = [file_clip(name, record) for name, record in records.items()]
-        answers = classify_clips(self.network, self.config, self.device, clips, self.task.outputs)
-        outputs = zip(clips, answers, strict=True)
-        for name in names:
-            if name in errors:
-                yield Unreadable(path=name, error=errors[name])
+    def predict_all(self, paths: Sequence[str | Path | Piece], topk: int = 5) -> Iterator[PredictedClip | Unreadable]:
+        """The same for many videos or pieces of them, in their order, each once; one that cannot be read raises
+        nothing."""
+        wanted = list(dict.fromkeys(one if isinstance(one, Piece) else Piece(str(one)) for one in paths))
+        if wrong := [piece for piece in wanted if not 0 <= piece.start < piece.end]:
+            raise ValueError(f"{wrong[0]}: expected 0 <= start < end, in seconds")
+        clips, errors = dict[Piece, Clip](), dict[Piece, str]()
+        for clips_of, timed in ((file_clips, False), (piece_clips, True)):
+            some = [piece for piece in wanted if piece.is_part == timed]
+            names = list(dict.fromkeys(piece.path for piece in some))
+            records, faults = probe_files(partial(probe_video, timed=timed), names) if names else ({}, {})
+            errors |= {piece: faults[piece.path] for piece in some if piece.path in faults}
+            found, outside = clips_of([piece for piece in some if piece.path in records], records)
+            clips, errors = clips | found, errors | outside
+        chosen = [clips[piece] for piece in wanted if piece in clips]
+        outputs = classify_clips(self.network, self.config, self.device, chosen, self.task.outputs)
+        for piece in wanted:
+            if piece not in clips:
+                yield Unreadable(path=piece.path, **piece.times, error=errors[piece])
                 continue
-            clip, output = next(outputs)
+            clip, output = clips[piece], next(outputs)
+            times = piece.times and {"start": clip.start, "end": clip.end}
             if output.error:
-                yield Unreadable(path=name, error=output.error)
+                yield Unreadable(path=piece.path, **times, error=output.error)
                 continue
             classes = best_classes(output.probabilities, self.task, topk)
-            prediction = Prediction(path=name, classes=classes, has_audio=bool(clip.audio))
+            prediction = Prediction(path=piece.path, **times, classes=classes, has_audio=bool(clip.audio))
             yield PredictedClip(prediction, output.video, output.audio, output.probabilities)
 
     def timeline(self, path: str | Path, window: float, stride: float, topk: int = 5) -> Timeline:

@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from tsam_dali.training.tasks import AnyTask
+
+
+class Piece(NamedTuple):
+    """A video, or the part of it from `start` to `end`: seconds on the clock of the file, as in lists of pieces."""
+
+    path: str
+    start: float = 0.0
+    end: float = inf
+
+    @property
+    def is_part(self) -> bool:
+        return self.start > 0 or self.end < inf
+
+    @property
+    def times(self) -> dict[str, float]:
+        """Start and end of a part; of a whole file none."""
+        return {"start": self.start, "end": self.end} if self.is_part else {}
 
 
 class PredictionError(ValueError):
@@ -42,12 +61,21 @@ Classes = tuple[ClassProbability | NumberValue, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """The classes of a file."""
+    """The classes of a file, or of a piece of it."""
 
     path: str
+    start: float | None = None
+    """Of a piece of the file, in seconds on its clock; else None."""
+    end: float | None = None
     classes: Classes
     has_audio: bool
     """Whether the file has an audio track; a file without one is treated as silent."""
+
+    @property
+    def title(self) -> str:
+        """For plots."""
+        name = Path(self.path).name
+        return name if self.start is None else f"{name}, {self.start:g} to {self.end:g} s"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,9 +120,11 @@ class Moment:
 
 @dataclass(frozen=True, kw_only=True)
 class Unreadable:
-    """A file without a prediction."""
+    """A file, or a piece of it, without a prediction."""
 
     path: str
+    start: float | None = None
+    end: float | None = None
     error: str
     """Why."""
 
