@@ -34,6 +34,7 @@ bench-full: $(INSTALLED)
 	$(BIN)/python -m benchmarks.loading.loader $(CLIPS)
 	$(BIN)/python -m benchmarks.training.end_to_end $(CLIPS)
 	$(BIN)/python -m benchmarks.loading.audio $(CLIPS)
+	$(BIN)/python -m benchmarks.loading.pieces $(CLIPS)
 	$(BIN)/python -m benchmarks.training.scaling $(CLIPS)
 	$(BIN)/python -m benchmarks.loading.memory $(if $(DATA),--videos $(DATA))
 	$(BIN)/python -m benchmarks.model.shift

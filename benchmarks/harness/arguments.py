@@ -22,6 +22,7 @@ MEANINGS = {
     "steps": "steps of training to measure in each round",
     "frames": "frames to measure in each round",
     "draws": "draws of frames for each clip and round",
+    "minutes": "length of the long files",
     "sizes": "clips in the lists",
     "batch_sizes": "batches whose memory is measured, with 2 prepared ahead",
     "prefetch": "batches prepared ahead whose memory is measured, with the smallest batch",
