@@ -8,10 +8,12 @@ import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from tests.helpers.processes import ROOT, called
+from pipelines.dataset.list_file import read_list
+from tests.helpers.processes import ROOT, called, run
 from tests.tsam_dali.runs.test_train import epochs, status
 from tools import make_lists
 from tsam_dali import folds
@@ -169,3 +171,21 @@ def test_wrong_arguments(command, data, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert "leave out torchrun: --nproc_per_node is" in called(folds.main, *command()).stderr
     assert folds.names_of(["a/1.json", "a/2.json"]) == ["1", "2"]
+
+
+@pytest.mark.slow
+def test_folds_on_two_ranks(command):
+    """Started by torchrun, twice: the clips of each fold are shared by the ranks, and each counts once."""
+    arguments = command("--device", "cpu", "--nproc_per_node", 2, "--set", "training_param.epochs=1", "--run_id", "two")
+    shown = run("-m", "tsam_dali.folds", *arguments, fresh=True, timeout=500)
+    assert shown.returncode == 0, shown.stderr
+    found = json.loads((command.results / "two_folds.json").read_text())
+    total = 0
+    for number in (1, 2):
+        folder = command.results / f"two_fold_{number}"
+        assert status(folder)["state"] == "finished"
+        (record,) = epochs(folder)
+        assert found["folds"][f"fold_{number}"]["loss"] == record["validation"]["loss"]
+        total += record["validation"]["samples"]
+    lists = [(fold.parent / "validation.txt") for fold in map(Path, arguments[1:3])]
+    assert total == sum(len(read_list(path)) for path in lists)
