@@ -145,9 +145,13 @@ def figures(load: Load) -> str:
     run, *grown = load("soak")["figures"]
     memory = {f["process"]: f["slope_per_hour"] for f in grown if f["quantity"] == "pss"}
     memory["processes left behind"] = run["processes_left"] + len(run["shared_memory_left"])
+    pieces = {f["container"]: f for f in load("pieces")["figures"] if "cpu_relative" in f}
+    pieces_cost = {f"CPU time, {name}": cost for name, cost in medians(pieces, "cpu_relative").items()}
+    pieces_cost |= {f"bytes read, {name}": read for name, read in medians(pieces, "bytes_relative").items()}
     rows = [
         ("loader", "loading speed, TSAM's way = 1", medians(loaders, "rate_relative_to_baseline")),
         ("audio", "log-mel of a clip, CPU ms", medians(audio, "cpu_ms_per_clip")),
+        ("pieces", "ten seconds of an hour, as a file of their own = 1", pieces_cost),
         ("shift", "shift, forward and backward, times as fast as TSAM's", dtypes),
         ("step", "step of ResNet-50, times as fast as TSAM's", medians(named(load("step"), "variant"), "wall_speedup")),
         ("overhead", "the trainer adds to a bare step", {"ResNet-50": f"{median(overhead, 'overhead'):.1%}"}),
