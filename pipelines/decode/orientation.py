@@ -48,15 +48,15 @@ class LastingMatrix:
 
     def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
         """The same frame."""
-        self._latest = _own_matrix(frame) or self._latest
+        self._latest = own_matrix(frame) or self._latest
         frame.opaque = self._latest
         return frame
 
 
 def orientation(frame: av.VideoFrame) -> Orientation:
     """How a decoded frame is shown, by its own display matrix or by one that lasts."""
-    matrix = _own_matrix(frame) or frame.opaque
-    if not isinstance(matrix, bytes):
+    matrix = own_matrix(frame) or frame.opaque
+    if not (isinstance(matrix, bytes) and matrix):
         return Orientation()
     xx, xy, _, yx, yy = struct.unpack("=5i", matrix[:20])
     if not (xx or yx) or not (xy or yy):
@@ -75,7 +75,8 @@ def orientation(frame: av.VideoFrame) -> Orientation:
     return Orientation(360 - degrees) if degrees > 1 else Orientation()
 
 
-def _own_matrix(frame: av.VideoFrame) -> bytes | None:
+def own_matrix(frame: av.VideoFrame) -> bytes | None:
+    """The display matrix that comes with a frame."""
     data = frame.side_data.get(Type.DISPLAYMATRIX)  # type: ignore[call-overload]  # PyAV's stubs do not know types
     return None if data is None else bytes(data)
 

@@ -18,7 +18,7 @@ from av.video.codeccontext import VideoCodecContext
 
 from pipelines.decode.bitstream.packets import Fact
 from pipelines.decode.demux import Demuxed
-from pipelines.decode.orientation import Orientation, orientation
+from pipelines.decode.orientation import orientation, own_matrix
 from pipelines.decode.reader import VideoReader, selected_frames
 from pipelines.files.atomic import temporary_path
 from pipelines.files.storage import is_remote
@@ -50,14 +50,17 @@ class Tables(NamedTuple):
 
 def save_table(video: VideoReader, target: Path) -> bool:
     """Write the table of an open file, as a whole or not at all; False where it can have none: it is in an object
-    store, its packets do not lie in it as they are, or a decoder must know more than they say, as that they are turned.
+    store, its packets do not lie in it as they are, or a decoder must know more than they and the file's display matrix
+    say.
     """
     rows = None if is_remote(video.path) else _rows(video)
-    if rows is None:
+    matrix = None if rows is None else _matrix(video)
+    if rows is None or matrix is None:
         return False
     codec, shown = video.stream.codec_context, np.array(video.demuxed.shown, _SHOWN)
     about = {"version": VERSION, "file": _state(video.path), "packets": len(rows), "frames": len(shown)}
     about |= {"codec": codec.codec.canonical_name, "extradata": (codec.extradata or b"").hex()}
+    about |= {"matrix": matrix.hex()}
     head = json.dumps(about).encode()
     target.parent.mkdir(parents=True, exist_ok=True)
     with temporary_path(target) as temporary:
@@ -75,7 +78,7 @@ def _state(path: str | Path) -> list[int]:
 def _rows(video: VideoReader) -> np.ndarray | None:
     demuxed = video.demuxed
     facts = demuxed.facts
-    if not demuxed.shown or any(fact.pts is None for fact in facts) or not _decodes_alone(video):
+    if not demuxed.shown or any(fact.pts is None for fact in facts):
         return None
     rows = np.zeros(len(facts), _ROW)
     with open(video.path, "rb") as file:
@@ -93,14 +96,17 @@ def _rows(video: VideoReader) -> np.ndarray | None:
     return rows
 
 
-def _decodes_alone(video: VideoReader) -> bool:
-    """Whether the first frame is the same from a decoder that knows nothing of the container."""
+def _matrix(video: VideoReader) -> bytes | None:
+    """The display matrix that the file gives to all frames, empty if there is none; None where the first frame is not
+    the same from a decoder that knows nothing else of the file."""
     expected = video.selected({0})
     codec = _decoder(video.stream.codec_context.codec.canonical_name, video.stream.codec_context.extradata)
     found = selected_frames(video.demuxed, codec, {0}) if codec else None
-    if not expected or not found or orientation(expected[0]) != Orientation():
-        return False
-    return _properties(expected[0]) == _properties(found[0])
+    if not expected or not found or own_matrix(found[0]):  # one in the stream may change
+        return None
+    matrix = own_matrix(expected[0]) or b""
+    found[0].opaque = matrix
+    return matrix if _properties(expected[0]) == _properties(found[0]) else None
 
 
 def _properties(frame: av.VideoFrame) -> tuple[Any, ...]:
@@ -142,7 +148,11 @@ def table_frames(path: str | Path, table: str | Path, wanted: Collection[int]) -
         codec = _decoder(about["codec"], bytes.fromhex(about["extradata"]))
         demuxed = Demuxed(path, facts, (shown - begin).tolist(), _Packets(file.fileno(), rows))
         frames = selected_frames(demuxed, codec, {frame - first for frame in wanted}) if codec else None
-        return None if frames is None else {first + number: frame for number, frame in frames.items()}
+        if frames is None:
+            return None
+        for frame in frames.values():
+            frame.opaque = bytes.fromhex(about.get("matrix", ""))
+        return {first + number: frame for number, frame in frames.items()}
     return None
 
 

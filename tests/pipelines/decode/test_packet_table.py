@@ -73,8 +73,15 @@ def test_a_table_of_another_file_or_a_damaged_one_is_not_used(tmp_path):
     assert table_frames(path, tmp_path / "none", [5]) is None
 
 
-def test_files_that_are_turned_have_no_table(tmp_path):
-    assert tabled(write_video(tmp_path / "a.mp4", 30, rotation=90)) is None
+@pytest.mark.parametrize("rotation", [90, 180, 270])
+def test_files_that_are_turned(tmp_path, rotation):
+    path = write_video(tmp_path / "a.mp4", 60, rotation=rotation, options={"g": "12"})
+    table, wanted = tabled(path), [30, 33, 50]
+    expected = decode_frames(path, wanted)
+    size = expected.shape[1:3]
+    assert (size != SIZE) == (rotation != 180)
+    assert table_frames(path, table, wanted).keys() == set(wanted)
+    assert np.array_equal(decode_crop(path, wanted, size, Crop(0, 0, *size), table=str(table)), expected)
 
 
 def test_damage_within_the_packets_is_left_to_the_reader_of_whole_files(tmp_path):
