@@ -101,6 +101,7 @@ def main() -> None:
 
     distributed.check_alone()
     predictor = Predictor(args.checkpoint, distributed.start(args.device).device)
+    args.label = None if args.explain_name is None else predictor.label_of(args.explain_name)
     if args.live:
         follow_live(predictor, args)
         return
@@ -165,6 +166,7 @@ def parse_arguments() -> argparse.Namespace:
         type=Path,
         help="folder for a PNG per video: where the evidence for its first class is",
     )
+    add("--explain_name", metavar="NAME", help="class, label or number that --explain is about (default: the first)")
     add("--window", metavar="SECONDS", type=positive_number, help="predict windows of this length, see above")
     stride = "from the start of a window to the start of the next (default: half a window)"
     add("--stride", metavar="SECONDS", type=positive_number, help=stride)
@@ -188,6 +190,8 @@ def parse_arguments() -> argparse.Namespace:
     cut = args.start > 0 or args.end < inf
     if args.live and (args.window or args.pictures or args.explain or cut):
         command.error("--live writes lines only: leave out --window, --pictures, --explain, --start and --end")
+    if args.explain_name is not None and not args.explain:
+        command.error("--explain_name needs --explain DIR")
     if args.window and args.explain:
         command.error("--explain explains whole files: leave out --window, or cut the video first")
     return args
@@ -230,11 +234,10 @@ def draw(predictor: Predictor, found: PredictedClip | PredictedTimeline, args: a
     if args.explain:
         from tsam_dali.inference.plots import draw_explanation
 
-        explanation = predictor.explain(found)
+        explanation = predictor.explain(found, args.label)
         if explanation.is_empty:
-            label = predictor.class_names[explanation.label]
-            said = f"{found.prediction.path}: no evidence for {label!r}, its map is empty"
-            print(printable(said), file=sys.stderr)
+            what = repr(predictor.class_names[explanation.label])
+            print(printable(f"{found.prediction.path}: no evidence for {what}, its map is empty"), file=sys.stderr)
         draw_explanation(found, explanation, predictor.class_names, args.explain / name, predictor.task)
 
 

@@ -144,7 +144,7 @@ def summary(evaluation: Evaluation) -> dict[str, Any]:
 
 def compared(evaluation: Evaluation) -> list[str]:
     """Names of the scores that are shown, and compared with and without audio: of classes the shares of videos."""
-    others = ("scored", "expected", "calibration_error", "audio", "thresholds", "numbers")
+    others = ("scored", "expected", "calibration_error", "audio", "average_precisions", "thresholds", "numbers")
     return [name for name in evaluation.scores if name not in others]
 
 

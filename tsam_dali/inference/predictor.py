@@ -19,6 +19,7 @@ from torch import Tensor
 from pipelines.audio.read import AudioError
 from pipelines.dataset.clips import Clip
 from pipelines.decode.probe import probe_times, probe_video
+from pipelines.files.words import first_of
 from tsam_dali.config.load import change_config
 from tsam_dali.inference.file_clips import classify_clips, file_clips, piece_clips, probe_files
 from tsam_dali.inference.live import follow
@@ -157,6 +158,17 @@ class Predictor:
         outputs = follow(self.network, self.config, self.device, str(source), fps, self.task.outputs)
         for frame, (time, probabilities) in enumerate(outputs, 1):
             yield Moment(time=round(time, 3), frame=frame, classes=best_classes(probabilities, self.task, topk))
+
+    def label_of(self, name: str) -> int:
+        """The number of a class, label or number.
+
+        Raises:
+            ValueError: there is none of this name.
+        """
+        if name not in self.class_names:
+            known = ", ".join(first_of(self.class_names, 20))
+            raise ValueError(f"there is no {self.task.kind} {name!r}; expected one of {known}")
+        return self.class_names.index(name)
 
     def explain(self, predicted: PredictedClip, label: int | None = None) -> "Explanation":
         """Where in the frames and spectrograms of a prediction a class or label (default: the first one) was

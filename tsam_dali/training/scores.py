@@ -17,8 +17,8 @@ def label_scores(target: np.ndarray, probability: np.ndarray, thresholds: Sequen
     """Scores 0..1 of probabilities (N, K) for targets 0 or 1 (N, K); None where a score is undefined.
 
     `mAP`, `auroc` and `f1` are means over the labels that occur (auroc: that some clips have and others have not), the
-    same with `_micro` count every pair of clip and label alike. F1 is that at `thresholds`; without these, at those
-    with the highest F1 of each label, see `best_thresholds`.
+    same with `_micro` count every pair of clip and label alike; `average_precisions` has one for each label. F1 is that
+    at `thresholds`; without these, at those with the highest F1 of each label, see `best_thresholds`.
     """
     from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
@@ -38,6 +38,7 @@ def label_scores(target: np.ndarray, probability: np.ndarray, thresholds: Sequen
         "auroc": _mean([float(roc_auc_score(target[:, k], probability[:, k])) for k in differs]),
         "f1": _mean([float(f1_score(target[:, k], found[:, k], zero_division=0)) for k in occurs]),
         **micro,
+        "average_precisions": per_label,
         "thresholds": [float(threshold) for threshold in thresholds],
     }
 

@@ -12,6 +12,7 @@ from tests.helpers.media import write_video
 from tests.helpers.networks import network, one_thread  # noqa: F401 (a fixture)
 from tsam_dali.inference.grad_cam import explain
 from tsam_dali.inference.plots import draw_explanation
+from tsam_dali.inference.predictor import Predictor
 from tsam_dali.predict import main
 from tsam_dali.weights.checkpoint import load_checkpoint, save_checkpoint
 
@@ -144,6 +145,26 @@ def test_the_command_draws_each_file(tmp_path, monkeypatch, capsys):
     for label in (-1, 4):
         with pytest.raises(ValueError, match="expected 0 to 3"):
             predictor.explain(seen, label)
+
+
+def test_the_command_explains_what_is_named(tmp_path, monkeypatch, capsys):
+    file = checkpoint(tmp_path / "latest", "pipeline.workers=0")
+    video, names = write_video(tmp_path / "a.mp4", 10), tsam_dali.load(file).class_names
+    asked, explain_any = [], Predictor.explain
+    monkeypatch.setattr(Predictor, "explain", lambda *words: asked.append(words[2]) or explain_any(*words))
+    arguments = ["predict", "--checkpoint", str(file), str(video), "--device", "cpu", "--explain_name", names[2]]
+    monkeypatch.setattr("sys.argv", [*arguments, "--explain", str(tmp_path / "maps")])
+    main()
+    assert asked == [2]
+    assert (tmp_path / "maps/0001_a.png").exists()
+    monkeypatch.setattr("sys.argv", [*arguments[:-1], "none", "--explain", str(tmp_path / "maps")])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert f"there is no class 'none'; expected one of {', '.join(names)}" in capsys.readouterr().err
+    monkeypatch.setattr("sys.argv", arguments)
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "--explain_name needs --explain DIR" in capsys.readouterr().err
 
 
 def test_a_map_that_is_empty_is_said_to_be(tmp_path, monkeypatch, capsys):

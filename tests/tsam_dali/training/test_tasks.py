@@ -76,6 +76,8 @@ def test_scores_of_labels_are_those_of_scikit_learn(labelled):
     assert result["samples"] == 47
     assert result["mAP"] == EXACT(average_precision_score(truth, found, average="macro"), abs=1e-12)
     assert result["mAP_micro"] == EXACT(average_precision_score(truth, found, average="micro"), abs=1e-12)
+    each = average_precision_score(truth, found, average=None).tolist()
+    assert result["average_precisions"] == [EXACT(one, abs=1e-12) for one in each]
     assert result["auroc"] == EXACT(roc_auc_score(truth, found, average="macro"), abs=1e-12)
     assert result["auroc_micro"] == EXACT(roc_auc_score(truth, found, average="micro"), abs=1e-12)
     positive = found >= result["thresholds"]
