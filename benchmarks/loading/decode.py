@@ -18,6 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.baselines.decoders import DECODERS, OURS, Job
+from benchmarks.baselines.pixels import compare
 from benchmarks.harness.arguments import add_seed, benchmark_parser
 from benchmarks.harness.clips import add_clip_arguments, clip_groups
 from benchmarks.harness.measure import Variant, present_and_missing, quartiles, ratios, running, take_turns
@@ -25,7 +26,6 @@ from benchmarks.harness.plots import panel, plot_bars
 from benchmarks.harness.processes import choose_cores
 from benchmarks.harness.results import origin, print_figures, write_results
 from benchmarks.loading import several_cores
-from benchmarks.loading.pixels import compare
 from pipelines.decode.frames import probe
 from pipelines.sampling import training_frames, validation_frames
 from tsam_dali.cli.common import friendly_errors

@@ -25,7 +25,7 @@ from benchmarks.harness.plots import plot_figures
 from benchmarks.harness.preparation import precompute, run
 from benchmarks.harness.processes import choose_cores
 from benchmarks.harness.results import origin, print_figures, write_results
-from benchmarks.loading.pieces_variants import Reading
+from benchmarks.harness.sample_reading import Reading
 from tsam_dali.cli.common import friendly_errors
 
 KINDS = {"MP4": "mp4", "Matroska": "mkv"}

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.baselines.decoders import DECODERS, OURS, Decoder, Job
+from benchmarks.baselines.pixels import compare
 from benchmarks.harness.measure import Make, quartiles, ratios, take_turns
 from benchmarks.harness.plots import Panel, panel
 from benchmarks.harness.processes import pin
 from benchmarks.harness.results import print_figures
-from benchmarks.loading.pixels import compare
 from pipelines.parallel.processes import end_with_parent, no_main_module
 
 KIND = "several cores"

@@ -15,13 +15,13 @@ import torchvision.transforms.v2.functional as transforms_v2
 from PIL import Image
 
 from benchmarks.baselines.decoders import DECODERS
+from benchmarks.baselines.pixels import difference
 from benchmarks.baselines.tsam_audio import log_mel, mel_filters
 from benchmarks.baselines.tsam_augmentation import augmented
 from benchmarks.baselines.tsam_reader import read_frame
 from benchmarks.baselines.tsam_shift import clone_shift
 from benchmarks.harness.measure import MissingVariantError, VariantError, quartiles, running, take_turns
 from benchmarks.harness.processes import cpu_seconds, memory_mb, open_files, tree
-from benchmarks.loading.pixels import difference
 from pipelines.audio.log_mel import AudioImage
 from pipelines.decode import decode_frames
 from pipelines.mel import log_mel_picture

@@ -1,4 +1,4 @@
-"""Reading samples of one clip, a piece or a whole file, in a process of its own."""
+"""Reading samples of one clip, a piece or a whole file, as a decode worker does: in a process of its own."""
 
 import hashlib
 import time
