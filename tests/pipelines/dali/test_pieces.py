@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines.audio.mel_pieces import piece_samples, pieces_writer, store_pieces
+from pipelines.audio.log_mel import AudioImage
+from pipelines.audio.mel_file import columns_path, fingerprint
+from pipelines.audio.mel_pieces import load_piece, piece_samples, pieces_name, pieces_writer, store_pieces
 from pipelines.audio.mel_records import store_audio, summary_writer
 from pipelines.audio.read import audio_pieces
 from pipelines.dataset.load import DataError, load_data
@@ -96,6 +98,13 @@ def test_tracks_that_begin_late_stay_together(tmp_path, long_file, video, audio)
     first = round((start - audio) * RATE)
     assert rate == RATE
     assert np.array_equal(samples, whole[:, first : first + RATE])
+
+
+def test_pieces_that_begin_together_are_told_apart(tmp_path, long_file):
+    options, parts = AudioImage(n_mels=16), [(1.0, 2.0), (1.0, 3.0), (1.0, 4.0)]
+    store_pieces(tmp_path, "long", long_file, options, 1, parts)
+    stored = (columns_path(tmp_path, pieces_name("long")), fingerprint(options))
+    assert [load_piece(*stored, part, 1).samples / RATE for part in parts] == [1, 2, 3]
 
 
 def test_silence_stands_where_nothing_was_recorded(tmp_path, long_file):

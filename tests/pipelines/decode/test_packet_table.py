@@ -38,7 +38,7 @@ def test_frames_are_those_of_the_whole_file(tmp_path, kind):
         return
     everything = decode_frames(path, range(120))
     rng = np.random.default_rng(0)
-    for first, count in ((0, 5), (50, 3), (119, 1), (30, 40)):
+    for first, count in ((0, 5), (50, 3), (119, 1), (30, 40), *((leading, 1) for leading in range(44, 50))):
         wanted = sorted(set((first + rng.integers(0, count, 4)).tolist()))
         assert table_frames(path, table, wanted).keys() == set(wanted)
         frames = decode_crop(path, wanted, SIZE, Crop(0, 0, *SIZE), table=str(table))
