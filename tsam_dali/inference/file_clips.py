@@ -84,7 +84,7 @@ def piece_clips(pieces: Sequence[Piece], records: Mapping[str, dict[str, Any]]) 
     """The same of pieces of files, as a list of pieces gives them. Their records are `timed`, see
     `pipelines.decode.probe.probe_video`.
     """
-    files, row_of = Facts(len(records), "", [""] * len(records), timed=True), {}
+    files, row_of = Facts(len(records), "", [""] * len(records), timed=True, dense=True), {}
     for row, (path, record) in enumerate(records.items()):
         files.add(row, record)
         row_of[path] = row
@@ -106,6 +106,9 @@ def piece_clips(pieces: Sequence[Piece], records: Mapping[str, dict[str, Any]]) 
             first=facts.first[row],
             start=start,
             end=end,
+            rate=facts.rate[row],
+            audio_start=facts.audio_start[row],
+            times=facts.times.get(row, ""),
         )
     return clips, errors
 
