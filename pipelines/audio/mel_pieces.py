@@ -27,6 +27,8 @@ from pipelines.files.records import read_records, record_writer
 from pipelines.files.shard import Shard
 
 SUMMARY_NAME = "pieces.jsonl"
+LONGEST_SILENCE = 600.0
+"""Seconds that a piece may go on behind the audio of its file: a list may hold any number."""
 _KEY = ("id",)
 _CHANNEL = "channel{}".format
 Part = tuple[float, float]
@@ -82,7 +84,7 @@ def piece_samples(source: str | Path, parts: Sequence[Part]) -> Iterator[tuple[n
     """What is played in each piece, float32 (channels, samples), and its rate; no samples where nothing was recorded.
 
     There is silence where audio begins late, pauses or ends early, but for less than a tenth of a second at the ends of
-    a piece.
+    a piece, and at most ten minutes behind the audio of the file, whatever a list says.
 
     Args:
         source: a video, or a .wav file, whose clock begins at 0.
@@ -105,6 +107,7 @@ class PieceReader:
         (self.last, end), tape = part, self._tape
         while not tape.rate or tape.end < end:
             if (piece := next(self._pieces, None)) is None:
+                end = min(end, tape.end + LONGEST_SILENCE)
                 break
             tape.add(piece)
             tape.forget(self.last)

@@ -9,7 +9,14 @@ import torch
 
 from pipelines.audio.log_mel import AudioImage
 from pipelines.audio.mel_file import columns_path, fingerprint
-from pipelines.audio.mel_pieces import load_piece, piece_samples, pieces_name, pieces_writer, store_pieces
+from pipelines.audio.mel_pieces import (
+    LONGEST_SILENCE,
+    load_piece,
+    piece_samples,
+    pieces_name,
+    pieces_writer,
+    store_pieces,
+)
 from pipelines.audio.mel_records import store_audio, summary_writer
 from pipelines.audio.read import audio_pieces
 from pipelines.dataset.load import DataError, load_data
@@ -113,6 +120,11 @@ def test_silence_stands_where_nothing_was_recorded(tmp_path, long_file):
     found = [samples for samples, _ in piece_samples(moved, parts)]
     assert [samples.shape[1] / RATE for samples in found] == [2, 2, 0, 2, 1, 2, 0]  # nothing is added for 0.05 s
     assert [np.any(samples, axis=0).mean().round(2) for samples in found if samples.size] == [1, 0.5, 0.5, 1, 0.5]
+
+
+def test_an_end_far_behind_the_file_costs_no_memory(long_file):
+    ((samples, rate),) = piece_samples(long_file, [(10.0, 1e9)])
+    assert samples.shape[1] == round((2 + LONGEST_SILENCE) * rate)
 
 
 def test_times_outside_of_the_file_are_named_with_their_line(data, caplog):
