@@ -5,8 +5,10 @@ import re
 import pytest
 
 from tests.helpers.processes import called
-from tsam_dali import evaluate, export, folds, predict, train
+from tsam_dali import embed, evaluate, export, predict, train
 from tsam_dali.model import __main__ as model
+from tsam_dali.probe import __main__ as probe
+from tsam_dali.runs import folds
 
 
 @pytest.mark.parametrize(
@@ -16,6 +18,8 @@ from tsam_dali.model import __main__ as model
         (evaluate, "--checkpoint --data --protocol --clips --crops --average --no_audio --output --set --batch_size"),
         (predict, "--checkpoint --topk --output --pictures --window --stride --explain --live --device"),
         (folds, "--data --config --set --run_id --nproc_per_node"),
+        (embed, "--data --checkpoint --arch --weights --batch_size --set --device"),
+        (probe, "--split --folds --group --seed --linear_only --output"),
         (export, "--checkpoint --safetensors"),
         (model, "--data --config --set --num_class"),
     ],

@@ -29,6 +29,7 @@ ORDER = [  # from the lowest up; a module belongs to the longest name that fits
     "tsam_dali.evaluation",
     "tsam_dali.inference",
     "tsam_dali.runs",
+    "tsam_dali.probe",
     "tsam_dali",
 ]
 WORKERS = ["pipelines.dali.source", "pipelines.decode.probe", "pipelines.parallel.sandbox"]

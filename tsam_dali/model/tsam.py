@@ -35,13 +35,16 @@ class TSAM(nn.Module):
 
     def forward(self, video: Tensor, audio: Tensor | None = None) -> Tensor:
         """Logits (B, num_class). Raises ModelError for input of another shape."""
+        return self.head(self.dropout(self.features(video, audio)).mean(1))  # (B, T, F) -> (B, F) -> logits
+
+    def features(self, video: Tensor, audio: Tensor | None = None) -> Tensor:
+        """Those of each segment, (B, T, F), of the frames first. Raises ModelError as `forward`."""
         self._check(video, audio)
         if self.normalize == "backbone":
             video = (video - self.mean) / self.std
         segments = video if audio is None else torch.cat([video, audio], 1)  # (B, T, 3, H, W)
-        features = self.dropout(self.backbone(segments.flatten(0, 1)))  # (B*T, 3, H, W) -> (B*T, F)
-        features = features.unflatten(0, segments.shape[:2]).mean(1)  # (B*T, F) -> (B, T, F) -> (B, F)
-        return self.head(features)
+        features = self.backbone(segments.flatten(0, 1))  # (B*T, 3, H, W) -> (B*T, F)
+        return features.unflatten(0, segments.shape[:2])
 
     def _check(self, video: Tensor, audio: Tensor | None) -> None:
         expected = f"(B, {self.video_segments}, 3, H, W)"

@@ -34,7 +34,9 @@ for name, *arguments in json.load(sys.stdin):
         answers.append([str(error), said.getvalue()])
 print(json.dumps(answers))
 """
-MODULES = [f"tsam_dali.{name}" for name in ("train", "evaluate", "predict", "export", "model")]
+MODULES = [
+    f"tsam_dali.{name}" for name in ("train", "embed", "probe", "runs.folds", "evaluate", "predict", "export", "model")
+]
 TOOLS = [
     str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("tools/*.py")) if "__main__" in path.read_text("utf-8")
 ]
@@ -56,6 +58,9 @@ MISTAKES = {
     ("tsam_dali.predict", "--checkpoint", "tests", "a.mp4", "--output", "a.xml"): "ends in .jsonl or .csv, got a.xml",
     ("tsam_dali.export", "--checkpoint", "none", "a.onnx"): "none: no such checkpoint",
     ("tsam_dali.export", "--checkpoint", "tests", "a.pth"): "ends in .onnx or .pt2, got a.pth",
+    ("tsam_dali.embed", "out", "--data", "d", "--arch", "resnet50"): "--arch and --weights belong together",
+    ("tsam_dali.embed", "out", "--data", "d", "--checkpoint", "none"): "none: no such checkpoint",
+    ("tsam_dali.probe", "none"): "none: has no embedding.json",
     ("tsam_dali.model", "--config", "none.json"): "none.json: cannot be read",
     ("tsam_dali.model", "--num_class", "0"): "expected a whole number from 1, got 0",
     ("tools/import_weights.py", "none.pth", "weights/new"): "none.pth: no such checkpoint",

@@ -16,8 +16,8 @@ from pipelines.dataset.list_file import read_list
 from tests.helpers.processes import ROOT, called, run
 from tests.tsam_dali.runs.test_train import epochs, status
 from tools import make_lists
-from tsam_dali import folds
 from tsam_dali.cli.common import EXAMPLE_CONFIG
+from tsam_dali.runs import folds
 
 pytestmark = pytest.mark.timeout(600)  # three starts of the trainer, on a machine that may be busy
 SMALL = (
@@ -59,7 +59,7 @@ def command(data, tmp_path_factory):
 @pytest.fixture(scope="module")
 def done(command):
     """The command stopped in the second fold, then again to its end: what it said at the end."""
-    words = [sys.executable, "-m", "tsam_dali.folds", *command("--device", "cpu")]
+    words = [sys.executable, "-m", "tsam_dali.runs.folds", *command("--device", "cpu")]
     process = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     second, ends = command.results / "cv_fold_2", time.monotonic() + 120
     while process.poll() is None and time.monotonic() < ends:

@@ -9,9 +9,9 @@ epoch is chosen by the clips that it is scored on. The spread is the standard de
 numbers are written to RUN_ID_folds.json in results_folder.
 
 examples:
-  python -m tsam_dali.folds --data data/my/fold_*/data.json --config my_config.json --run_id speakers
+  python -m tsam_dali.runs.folds --data data/my/fold_*/data.json --config my_config.json --run_id speakers
       five folds, one after another, on one device
-  python -m tsam_dali.folds --data data/my/fold_*/data.json --config my_config.json --run_id tuned \\
+  python -m tsam_dali.runs.folds --data data/my/fold_*/data.json --config my_config.json --run_id tuned \\
       --nproc_per_node 4 --fine_tune kinetics400 --download
       four GPUs for each; --fine_tune, --download, --device and --force are passed on to tsam_dali.train
 """
@@ -90,7 +90,7 @@ def main() -> None:
 
 def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
     """The arguments, and those for `tsam_dali.train`."""
-    command = parser("python -m tsam_dali.folds", __doc__)
+    command = parser("python -m tsam_dali.runs.folds", __doc__)
     add = command.add_argument
     data = "JSON file of each fold, at least two; a run is named by the folder that its file is in"
     add("--data", metavar="FILE", nargs="+", required=True, help=data)
