@@ -29,6 +29,7 @@ trained on the clips of both lists, so that its scores on the validation list ar
 import argparse
 from pathlib import Path
 
+from pipelines.files.words import counted
 from tsam_dali.cli.common import friendly_errors, importing, make_folder, parser
 from tsam_dali.cli.dataclass_options import add_option_arguments, options_of
 from tsam_dali.probe.options import ProbeOptions
@@ -45,6 +46,7 @@ def main() -> None:
     # scikit-learn and PyTorch take seconds to import: arguments are checked before.
     with importing():
         from tsam_dali.probe.checkpoint import save_probe
+        from tsam_dali.probe.report import write_report
         from tsam_dali.probe.run import fit_final, probe, write_scores
 
     features = read_features(args.features)
@@ -54,6 +56,8 @@ def main() -> None:
     network = probes.best_network
     save_probe(folder / "checkpoint", probes, network.inputs, fit_final(probes, network.inputs))
     print(f"checkpoint of the linear probe on {network.inputs}: {folder / 'checkpoint'}")
+    suspects = write_report(folder, probes)
+    print(f"{counted(len(suspects), 'suspect label')}; report: {folder / 'report.html'}")
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -14,7 +14,7 @@ from tsam_dali.probe.classifiers import LEAST, Scaling
 from tsam_dali.probe.folds import Fold
 
 WIDTH, QUERIES, DROPOUT = 128, 4, 0.5
-LEARNING_RATE, WEIGHT_DECAY, BATCH = 1e-3, 0.05, 64
+LEARNING_RATE, WEIGHT_DECAY, BATCH = 1e-3, 0.05, 32
 EPOCHS, PATIENCE = 40, 6
 """The most passes over the clips, and how many may follow the best one while it is looked for."""
 
@@ -25,7 +25,7 @@ class AttentiveProbe(nn.Module):
     def __init__(self, segments: int, features: int, num_class: int) -> None:
         super().__init__()
         self.project = nn.Linear(features, WIDTH)
-        self.place = nn.Parameter(0.02 * torch.randn(segments, WIDTH))
+        self.place = nn.Parameter(0.5 * torch.randn(segments, WIDTH))  # as large as what it is added to
         self.query = nn.Parameter(0.02 * torch.randn(QUERIES, WIDTH))
         self.key = nn.Linear(WIDTH, WIDTH)
         self.head = nn.Linear(QUERIES * WIDTH, num_class)

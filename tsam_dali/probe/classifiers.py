@@ -1,6 +1,7 @@
 """The linear and the k-NN probe: scikit-learn on one vector for each clip. N clips, F features, C classes."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 import numpy as np
@@ -10,8 +11,8 @@ from tsam_dali.probe.folds import Fold
 STRENGTHS = tuple(10.0**power for power in range(-5, 2))
 """Of which the inverse regularisation `C` of the logistic regression is chosen."""
 NEIGHBORS = (1, 3, 5, 10, 20)
-SMALLEST_SPREAD = 0.05
-"""Of a feature, as a share of the mean spread: one that hardly changes must not be blown up."""
+FEW = 5000
+"""Clips for which one thread is enough: several only wait for each other."""
 LEAST = 1e-6
 """Probability that a choice counts for a class which a fold's training clips do not have."""
 
@@ -31,7 +32,8 @@ class Linear(NamedTuple):
 
 
 class Scaling(NamedTuple):
-    """Mean and spread of each feature."""
+    """Mean and spread of each feature; no feature is divided by less than the mean spread, which would blow up those
+    that hardly change."""
 
     mean: np.ndarray
     spread: np.ndarray
@@ -40,10 +42,17 @@ class Scaling(NamedTuple):
     def of(cls, x: np.ndarray) -> "Scaling":
         """Of clips (N, F)."""
         spread = x.std(0)
-        return cls(x.mean(0), np.maximum(spread, SMALLEST_SPREAD * spread.mean() or 1.0))
+        return cls(x.mean(0), np.maximum(spread, spread.mean() or 1.0))
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         return (x - self.mean) / self.spread
+
+
+def few_threads(clips: int) -> AbstractContextManager:
+    """A context in which the libraries under NumPy and scikit-learn have the threads that so many clips are worth."""
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(1 if clips <= FEW else None)
 
 
 def fit_linear(x: np.ndarray, label: np.ndarray, num_class: int, fold: Fold) -> Linear:

@@ -11,7 +11,7 @@ import numpy as np
 
 from pipelines.files.atomic import replacing
 from tsam_dali.probe.attentive import attentive_probabilities
-from tsam_dali.probe.classifiers import Linear, fit_linear, knn_probabilities
+from tsam_dali.probe.classifiers import Linear, few_threads, fit_linear, knn_probabilities
 from tsam_dali.probe.folds import Fold, make_folds
 from tsam_dali.probe.options import ProbeOptions
 from tsam_dali.probe.scores import ProbeScores, chance, over_folds
@@ -62,9 +62,10 @@ def probe(features: Features, options: ProbeOptions, report: Callable[[str], Non
     folds, whole = make_folds(features, options)
     report(f"{len(label)} clips, {chance(label, num_class)}")
     scores = []
-    for kind, inputs, fit in _probes(features, label, num_class, options):
-        scores.append(over_folds(kind, inputs, label, num_class, folds, fit))
-        report(scores[-1].line)
+    with few_threads(len(label)):
+        for kind, inputs, fit in _probes(features, label, num_class, options):
+            scores.append(over_folds(kind, inputs, label, num_class, folds, fit))
+            report(scores[-1].line)
     return Probes(features=features, options=options, scores=scores, whole=whole)
 
 
@@ -114,7 +115,9 @@ def clip_segments(features: Features) -> dict[str, np.ndarray]:
 def fit_final(probes: Probes, inputs: str) -> Linear:
     """The linear probe for all clips, or those of the training list."""
     features = probes.features
-    return fit_linear(clip_vectors(features)[inputs], features.label, len(features.class_names), probes.whole)
+    x = clip_vectors(features)[inputs]
+    with few_threads(len(x)):
+        return fit_linear(x, features.label, len(features.class_names), probes.whole)
 
 
 def write_scores(path: Path, probes: Probes) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 from tests.helpers.media import write_video
 
 CLASSES = 3
+SMALL = ("--set", "pipeline.workers=0", "--batch_size", 2)
+"""Arguments of tsam_dali.embed."""
 
 
 def write_data(folder: Path, training: int = 18, validation: int = 6) -> Path:

@@ -6,35 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from tests.helpers.checkpoints import checkpoint
 from tests.helpers.processes import TORCHRUN, called, run
-from tests.tsam_dali.probe.feature_data import write_data
+from tests.tsam_dali.probe.feature_data import SMALL
 from tsam_dali.embed import main
 from tsam_dali.probe import embedding
 from tsam_dali.probe.store import read_features
-
-SMALL = ("--set", "pipeline.workers=0", "--batch_size", 2)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return write_data(tmp_path_factory.mktemp("clips") / "data")
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A checkpoint of other classes than those of the data."""
-    return checkpoint(tmp_path_factory.mktemp("trained") / "best")
-
-
-@pytest.fixture(scope="module")
-def whole(data, trained, tmp_path_factory):
-    """The features, written at one go."""
-    out = tmp_path_factory.mktemp("features") / "whole"
-    done = called(main, "--data", data, "--checkpoint", trained, out, *SMALL)
-    assert done.returncode == 0, done.stderr
-    assert f"{out}: 24 clips, 512 features of 3 frames and 1 audio segment" in done.stdout
-    return out
 
 
 def content(folder):
