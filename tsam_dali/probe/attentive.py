@@ -14,8 +14,8 @@ from tsam_dali.probe.classifiers import LEAST, Scaling
 from tsam_dali.probe.folds import Fold
 
 WIDTH, QUERIES, DROPOUT = 128, 4, 0.5
-LEARNING_RATE, WEIGHT_DECAY, BATCH = 1e-3, 0.05, 32
-EPOCHS, PATIENCE = 40, 6
+LEARNING_RATE, WEIGHT_DECAY, BATCH = 3e-4, 0.05, 32
+EPOCHS, PATIENCE = 120, 8
 """The most passes over the clips, and how many may follow the best one while it is looked for."""
 
 

@@ -1,5 +1,6 @@
 """The clips whose features are computed, and where their audio comes from."""
 
+import logging
 import os
 from collections.abc import Sequence
 
@@ -13,6 +14,7 @@ from pipelines.files.storage import is_remote
 from pipelines.parallel.sandbox import Fault, Limits, map_limited
 from tsam_dali.config.load import Config, change_config
 
+log = logging.getLogger(__name__)
 LOOKED_AT = 20
 """Videos of a list that are opened to see whether they have audio."""
 
@@ -41,7 +43,16 @@ def without_audio(config: Config) -> Config:
 def audio_is_there(config: Config) -> bool:
     """Whether there is a log-mel store, or one of some videos of each list has audio; errors as of `load_listed`."""
     if _needs_store(config):
-        return os.path.isdir(config.dataset.mels)
+        if os.path.isdir(config.dataset.mels):
+            return True
+        options, section = config.data_augmentation.audio_image_param, "data_augmentation.audio_image_param"
+        changes = f"--set {section}.eps={options.eps} --set {section}.n_mels={options.n_mels}"
+        log.warning(
+            "%s: no log-mel store, so the frames are used alone; for audio make it first: python "
+            "tools/precompute_audio.py --data D.json %s",
+            *(config.dataset.mels, changes),
+        )
+        return False
     lists = load_data(without_audio(config), SPLITS).clips.values()
     paths = list(dict.fromkeys(clip.path for clips in lists for clip in _some(clips)))
     found = map_limited(probe_video, paths, len(os.sched_getaffinity(0)), Limits())

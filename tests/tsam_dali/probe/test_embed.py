@@ -97,3 +97,12 @@ def test_a_backbone_with_weights_of_images(data, tmp_path, trained):
     done = called(main, "--data", data, *arch, tmp_path / "out", *SMALL, *small)
     assert done.returncode == 0, done.stderr
     assert "512 features of 2 frames and 4 audio segments" in done.stdout
+
+    (data.parent / "audios").mkdir()  # as where audio lies in .wav files
+    try:
+        done = called(main, "--data", data, *arch, tmp_path / "silent", *SMALL, *small)
+    finally:
+        (data.parent / "audios").rmdir()
+    assert "no log-mel store, so the frames are used alone" in done.stderr
+    assert "512 features of 2 frames and 0 audio segments" in done.stdout
+    assert not read_features(tmp_path / "silent").has_audio

@@ -143,7 +143,7 @@ def test_only_the_attentive_probe_knows_the_order():
     x[:, :, 0] = np.where(label[:, None] == 1, [2, 1, -1, -2], [-2, -1, 1, 2])
     mean = x.mean(1).astype(float)
     attentive, _ = attentive_probabilities(x, label, 2, fold, seed=0)
-    assert (attentive.argmax(1) == label[fold.scored]).mean() > 0.9
+    assert (attentive.argmax(1) == label[fold.scored]).mean() > 0.85
     linear = fit_linear(mean, label, 2, fold).probabilities(mean[fold.scored])
     assert (linear.argmax(1) == label[fold.scored]).mean() < 0.8
 
