@@ -86,7 +86,7 @@ def embed(network: TSAM, config: Config, job: Job, folder: Path, options: EmbedO
         log.info("%s: %d of %d files are there already", folder, len(done), len(parts))
     mine = [part for part in parts if part not in done][job.rank :: job.world]
     clips_of = {part: loaded.clips[part.split][part.number * size : (part.number + 1) * size] for part in mine}
-    clips = [clip for part in mine for clip in clips_of[part]]
+    clips = [clip for members in clips_of.values() for clip in _filled(members, options.batch_size)]
     if isinstance(audio, FileAudio):
         clips = [clip._replace(audio=clip.path) for clip in clips]
     if clips:
@@ -104,11 +104,17 @@ def embed(network: TSAM, config: Config, job: Job, folder: Path, options: EmbedO
             progress = Progress(loader, "features", clips_per_step=options.batch_size * job.world, show=job.is_main)
             rows = _rows(network, config, job, progress)
             for part, members in clips_of.items():
-                own = [next(rows) for _ in members]
+                own = [next(rows) for _ in _filled(members, options.batch_size)][: len(members)]
                 unreadable = {members[i].id: loader.bad[row["row"]] for i, row in enumerate(own) if not row["ok"]}
                 _write(folder / part.name, members, own, unreadable)
     distributed.totals(0)  # until all ranks have written
     return distributed.on_rank_0(lambda: read_features(folder))
+
+
+def _filled(clips: list[Clip], size: int) -> list[Clip]:
+    """The clips of a file, and its last one again as often as the last batch needs: the next file begins with a batch
+    of its own."""
+    return [*clips, *[clips[-1]] * (-len(clips) % size)]
 
 
 @torch.no_grad()

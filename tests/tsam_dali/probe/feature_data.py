@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.helpers.media import write_video
 
 CLASSES = 3
-SMALL = ("--set", "pipeline.workers=0", "--batch_size", 2)
+SMALL = ("--set", "pipeline.workers=0", "--batch_size", 4)
 """Arguments of tsam_dali.embed."""
 
 
