@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from tsam_dali.model import build_model
 from tsam_dali.probe.classifiers import Linear
-from tsam_dali.probe.clips import without_audio
+from tsam_dali.probe.network import without_audio
 from tsam_dali.probe.run import Probes
 from tsam_dali.probe.store import BACKBONE, EmbeddingError
 from tsam_dali.weights.checkpoint import save_checkpoint, sha256

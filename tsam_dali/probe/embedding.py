@@ -27,7 +27,7 @@ from tsam_dali.config.load import Config
 from tsam_dali.distributed import Job
 from tsam_dali.model.precision import autocast
 from tsam_dali.model.tsam import TSAM
-from tsam_dali.probe.clips import load_listed
+from tsam_dali.probe.network import load_listed
 from tsam_dali.probe.options import EmbedOptions
 from tsam_dali.probe.store import (
     ABOUT,
