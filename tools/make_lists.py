@@ -23,9 +23,9 @@ any folder below --videos, and its id includes the folders. The paths of the oth
 (--strip cuts what comes before).
 Without a validation list, one is drawn from the training clips, in proportion from each class, with all pieces of a
 file in one list. With --folds all clips for training and validation are split anew, into lists and a data.json for each
-fold; python -m tsam_dali.runs.folds trains them. A test split is left out. Clips without a file are left out and named in
-missing.txt. Classes without a training clip are left out, as labels must be 0, 1, 2, ... without gaps. A clip with two
-classes is an error, but for AudioSet. One in both lists is a warning, as some published lists have such clips. The
+fold; python -m tsam_dali.runs.folds trains them. A test split is left out. Clips without a file are left out and named
+in missing.txt. Classes without a training clip are left out, as labels must be 0, 1, 2, ... without gaps. A clip with
+two classes is an error, but for AudioSet. One in both lists is a warning, as some published lists have such clips. The
 clips themselves are not opened. After an error nothing is written and the exit status is 2; it is 1 if files were left
 out whose names no list can hold, such as those with a line feed.
 """

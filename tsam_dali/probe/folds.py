@@ -74,7 +74,7 @@ def _listed(features: Features) -> list[ListedClip]:
     lists = ("validation list" if there else "training list" for there in features.validation)
     ends = features.ends
     return [
-        ListedClip(clip_id, int(label), Row(where, clip_id, str(label), end=ends.get(clip_id, WHOLE)))
+        ListedClip(clip_id, (int(label),), Row(where, clip_id, str(label), end=ends.get(clip_id, WHOLE)))
         for clip_id, label, where in zip(features.ids, features.label.tolist(), lists, strict=True)
     ]
 

@@ -177,7 +177,7 @@ def test_wrong_arguments(command, data, monkeypatch):
 def test_folds_on_two_ranks(command):
     """Started by torchrun, twice: the clips of each fold are shared by the ranks, and each counts once."""
     arguments = command("--device", "cpu", "--nproc_per_node", 2, "--set", "training_param.epochs=1", "--run_id", "two")
-    shown = run("-m", "tsam_dali.folds", *arguments, fresh=True, timeout=500)
+    shown = run("-m", "tsam_dali.runs.folds", *arguments, fresh=True, timeout=500)
     assert shown.returncode == 0, shown.stderr
     found = json.loads((command.results / "two_folds.json").read_text())
     total = 0
