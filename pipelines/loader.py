@@ -18,6 +18,7 @@ from pipelines.dali.resources import dali_threads, decode_workers, gpu_number
 from pipelines.dali.shared_memory import SharedMemoryError, batch_bytes, check_shared_memory, worker_ends
 from pipelines.dali.source import ClipSource
 from pipelines.dali.spot_check import spot_check_of, without_nvdec
+from pipelines.dali.vary import vary
 from pipelines.dataset.clips import Clip
 from pipelines.dataset.config import LoaderConfig
 from pipelines.dataset.flip_labels import flipped_labels
@@ -227,6 +228,8 @@ class Loader:
             self.spot_check.start(self.step, video, ok)
         if self._tail.look:
             change_look(video, outputs["look"])
+        if self.source.varied:
+            vary(video, outputs.get("audio"), self.source.variations(self.step), self.source.mels.options.silence)
         label = outputs["target"].clone() if "target" in outputs else label
         label, row, ok = (part.to(self.device, non_blocking=True) for part in (label, row, ok.bool()))
         return Batch(video, outputs.get("audio"), label, row, ok)

@@ -51,6 +51,11 @@ class AudioImage:
     m_segments: Annotated[int, Ge(1)] = 1
     """Neighbouring pieces share 1/m_segments of their length; 1: every piece is all of the audio."""
 
+    @property
+    def silence(self) -> float:
+        """What spectrograms hold where there is no audio."""
+        return math.log(self.eps)
+
 
 class Columns(NamedTuple):
     """The log-mel spectrograms of one audio track."""
@@ -78,7 +83,7 @@ def log_mel_picture(wav_path: str | Path, options: AudioImage, audio_segments: i
 def silent_spectrogram(options: AudioImage, audio_segments: int) -> np.ndarray:
     """The spectrograms of silence: log(eps) everywhere, float32 (A, 3, H, W)."""
     shape = (audio_segments * options.num_segments, *options.spec_size)
-    return np.full(shape, np.log(options.eps), np.float32)
+    return np.full(shape, options.silence, np.float32)
 
 
 def log_mel_columns(audio: np.ndarray, rate: int, options: AudioImage) -> Columns:

@@ -20,6 +20,7 @@ from pipelines.parallel.processes import serve_parent
 from pipelines.sampling import plan as sampling
 from pipelines.sampling.batch_order import Order, Position
 from pipelines.sampling.dense import FrameSampling
+from pipelines.sampling.variation import Variation, training_variation, varies
 from pipelines.sampling.views import Views
 
 REASON_BYTES = 240
@@ -105,6 +106,23 @@ class ClipSource:
             plan = self.views.plan(*shape, seed=self.seed, row=position.row, view=position.view, dense=dense)
         crop = sampling.undisplayed(plan.crop, displayed, size)
         return plan._replace(frames=clip.first + plan.frames, crop=crop)
+
+    @property
+    def varied(self) -> bool:
+        """Whether clips have a `variation`."""
+        return self.training and varies(self.video, self.audio)
+
+    def variations(self, step: int) -> list[Variation]:
+        """Those of this rank's clips in a step of training."""
+        return [self.variation(self.order.position(step, place)) for place in range(self.order.rank_batch)]
+
+    def variation(self, position: Position) -> Variation:
+        """The draws of a training sample that are carried out on the batch. A clip without audio keeps its frames."""
+        draws = {"seed": self.seed, "epoch": position.epoch, "row": position.row, "repeat": position.repeat}
+        varied = training_variation(self.video, self.audio, **draws)
+        if varied.silenced == "frames" and not self.clips[position.row].audio:
+            return varied._replace(silenced=None)
+        return varied
 
     def _read(self, position: Position) -> Sample:
         clip, plan = self.clips[position.row], self.plan(position)

@@ -49,6 +49,15 @@ class VideoAugmentation:
     """Part of the clips that lose their color."""
     GaussianBlur: bool = False
     """Blur every clip with a 9 x 9 kernel, sigma 0.5 to 2 pixels, after all changes of color."""
+    RandAugment: Annotated[int, Ge(0)] = 0
+    """Operations of timm's RandAugment (turn, shear, move, posterize, ...) drawn for each clip, e.g. 2; each is made
+    with probability 1/2, the same in all frames, after color and blur. 0: none."""
+    RandAugmentMagnitude: Annotated[float, Interval(ge=0, le=10)] = 9.0
+    """Strength of these operations; it varies by 0.5 (standard deviation)."""
+    RandomErasing: Annotated[float, Interval(ge=0, le=1)] = 0.0
+    """Part of the clips in which a rectangle, the same in all frames, is filled with one color."""
+    modality_dropout: Annotated[float, Interval(ge=0, le=1)] = 0.0
+    """Part of the clips with audio whose frames are black, so that the network has to learn from the audio, too."""
 
     @property
     def changes_look(self) -> bool:
@@ -65,6 +74,11 @@ class AudioAugmentation:
     random_shift_waveform: tuple[Annotated[float, Ge(0)], Annotated[float, Ge(0)]] = (1.0, 1.0)
     """Up to so many seconds are cut from the start and from the end. Nothing with `model.sampling` dense, whose audio
     belongs to the frames."""
+    SpecAugment: Annotated[int, Ge(0)] = 0
+    """Masks over bands of the log-mel spectrograms and as many over time, e.g. 2; each covers up to a quarter. 0:
+    none."""
+    modality_dropout: Annotated[float, Interval(ge=0, le=1)] = 0.0
+    """Part of the clips whose audio is silence, so that the network has to learn from the frames, too."""
 
 
 class Crop(NamedTuple):

@@ -226,6 +226,11 @@ def _contradictions(config: Config) -> Iterator[str]:
             f"{size}; spectrograms and frames use the same backbone, so it must be [3, {size}, {size}]"
         )
     yield from sampling_problems(config.model, config.dataset, config.pipeline.source)
+    silenced = images.video_augmentation.modality_dropout, images.audio_augmentation.modality_dropout
+    if any(silenced) and not config.model.audio_segments:
+        yield "data_augmentation: modality_dropout is for networks with audio, but model.audio_segments is 0"
+    if sum(silenced) > 1:
+        yield f"data_augmentation: modality_dropout of frames and of audio, {silenced[0]} + {silenced[1]}, are above 1"
     if config.pipeline.source == "frames" and config.pipeline.decode == "gpu_whole":
         yield "pipeline.decode: gpu_whole is for videos, but pipeline.source is frames; choose cpu or gpu"
     shift = config.shift_temporal

@@ -120,6 +120,10 @@ class TrainingParam:
     """Blend pairs of clips (frames, audio, and what is learnt); alpha of the Beta distribution of the share. 0: no
     mixup. Pairs are made within a rank's part of the batch: they change with the number of ranks, and need two clips
     per rank."""
+    cutmix: Annotated[float, Ge(0)] = 0.0
+    """Paste a rectangle of all frames of another clip, and as large a part of the time of its audio; what is learnt is
+    blended by that part. Alpha of the Beta distribution of the share; 0: no CutMix. Pairs are those of mixup; with
+    both, each step draws one of the two."""
     ema_decay: Annotated[float, Interval(ge=0, lt=1)] = 0.0
     """Decay per step of a moving average of the weights, e.g. 0.9998, which is validated and saved as well. 0: none."""
     batch_norm: Literal["train", "partial", "frozen", "sync"] = "train"

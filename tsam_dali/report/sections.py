@@ -8,12 +8,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pipelines.sampling.plan import Plan
+from pipelines.sampling.variation import Variation
 from tsam_dali.report.mistakes import Mistake
 from tsam_dali.report.number_plot import plot_numbers
 from tsam_dali.report.parts import Section, fill, image_source, plot_source, png_source
 from tsam_dali.report.plots import plot_confusion, plot_steps
 from tsam_dali.training.task import ClassTask, Task
 from tsam_dali.training.tasks import AnyTask, LabelTask, NumberTask
+
+NOT_VARIED = Variation()
 
 
 class InputClip(NamedTuple):
@@ -23,6 +26,7 @@ class InputClip(NamedTuple):
     frames: np.ndarray  # uint8 (S, 3, h, w)
     spectrograms: np.ndarray | None  # uint8 (A, 3, h, w), lowest band in row 0
     plan: Plan | None = None
+    variation: Variation = NOT_VARIED
 
 
 def numbers_section(title: str, numbers: Sequence[tuple[str, str]], note: str = "") -> Section:
@@ -79,7 +83,7 @@ def classes_section(matrix: np.ndarray, class_names: Sequence[str], expected: Se
 
 def inputs_section(clips: Sequence[InputClip]) -> Section:
     """The inputs of the network: frames and spectrograms of each clip, and its augmentation."""
-    shown = [_shown(clip.title, "", clip.frames, clip.spectrograms, clip.plan) for clip in clips]
+    shown = [_shown(clip.title, "", *clip[1:]) for clip in clips]
     return Section("Network inputs", fill("clips.html", clips=shown), "spectrograms: low frequencies at the bottom")
 
 
@@ -134,7 +138,7 @@ def settings_section(settings: dict[str, Any]) -> Section:
     return Section("Settings", fill("settings.html", text=json.dumps(settings, indent=2, ensure_ascii=False)))
 
 
-def plan_text(plan: Plan) -> str:
+def plan_text(plan: Plan, variation: Variation = NOT_VARIED) -> str:
     """The augmentation of a clip, in words."""
     y, x, height, width = plan.crop
     parts = [f"crop {width} x {height} at x {x}, y {y}", "mirrored" if plan.flip else "not mirrored"]
@@ -147,11 +151,23 @@ def plan_text(plan: Plan) -> str:
         parts.append("from {:.2f} to {:.2f} s".format(*plan.stretch))
     if any(plan.audio_cut):
         parts.append("audio cut by {:.2f} s and {:.2f} s".format(*plan.audio_cut))
+    parts += [f"{kind} {value:.3g}" for kind, value in variation.operations]
+    if variation.erased:
+        parts.append("a rectangle erased")
+    if variation.bands or variation.times:
+        parts.append("spectrograms masked")
+    if variation.silenced:
+        parts.append({"frames": "frames black", "audio": "audio silent"}[variation.silenced])
     return " · ".join(parts)
 
 
 def _shown(
-    title: str, note: str, frames: np.ndarray, spectrograms: np.ndarray | None, plan: Plan | None = None
+    title: str,
+    note: str,
+    frames: np.ndarray,
+    spectrograms: np.ndarray | None,
+    plan: Plan | None = None,
+    variation: Variation = NOT_VARIED,
 ) -> dict[str, Any]:
     numbers = [f"frame {frame}" for frame in plan.frames] if plan else [f"segment {s + 1}" for s in range(len(frames))]
     sources = [] if spectrograms is None else [image_source(audio[:, ::-1]) for audio in spectrograms]
@@ -162,5 +178,5 @@ def _shown(
             {"source": image_source(frame), "caption": number} for frame, number in zip(frames, numbers, strict=True)
         ],
         "spectrograms": [{"source": source, "caption": f"audio {a + 1}"} for a, source in enumerate(sources)],
-        "plan": plan_text(plan) if plan else "",
+        "plan": plan_text(plan, variation) if plan else "",
     }

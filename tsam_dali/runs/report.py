@@ -42,12 +42,14 @@ def keep_inputs(run: Run, training: Loader, step: int, batch: Batch) -> None:
     audio = None if batch.audio is None else batch.audio[:SHOWN_CLIPS]
     spectrograms = None if audio is None else thumbnails(stretched(audio)).cpu().numpy()
     source = training.source
+    positions = [source.order.position(step, place) for place in range(len(shown))]
     run.inputs = [
         InputClip(
             f"{clip.id} ({learnt})",
             frames[place],
             None if spectrograms is None else spectrograms[place],
-            source.plan(source.order.position(step, place)),
+            source.plan(positions[place]),
+            source.variation(positions[place]),
         )
         for place, (clip, learnt) in enumerate(shown)
     ]

@@ -36,7 +36,7 @@ def train_one_epoch(train_state: TrainState, batches: Iterable[Batch], after_ste
     for batch in batches:
         train_state.choose_compiled(batch)
         train_state.seed_step()
-        mixed, targets = mix(batch, options.mixup, options.seed, train_state.step)
+        mixed, targets = mix(batch, options, train_state.step)
         # The mean is over all readable clips of the global batch. DDP averages gradients over the ranks, hence `world`.
         count = torch.where(batch.ok, task.clip_weights(targets), 0).sum()
         share = job.world / sum_over_ranks(count).clamp(min=1e-9)

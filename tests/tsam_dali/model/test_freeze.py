@@ -10,7 +10,6 @@ from tsam_dali.distributed import Job
 from tsam_dali.model import build_model
 from tsam_dali.model.backbone import ModelError
 from tsam_dali.model.freeze import set_training, shared_batch_norm
-from tsam_dali.training.mixup import warn_if_alone
 from tsam_dali.training.optim import build_optimizer
 
 
@@ -149,29 +148,3 @@ def test_batch_norm_over_the_ranks_needs_gpus(net):
         shared_batch_norm(net, options, Job(0, 2, 2, torch.device("cpu")))
     over_ranks = shared_batch_norm(net, options, Job(0, 2, 2, torch.device("cuda", 0)))
     assert any(isinstance(module, nn.SyncBatchNorm) for module in over_ranks.modules())
-
-
-@pytest.mark.parametrize(("mixup", "batch_size", "rank"), [(0.2, 4, 0), (0.2, 8, 0), (0.0, 4, 0), (0.2, 4, 1)])
-def test_mixup_without_partners_is_a_warning(caplog, mixup, batch_size, rank):
-    warn_if_alone(TrainingParam(mixup=mixup, batch_size=batch_size), Job(rank, 4, 4, torch.device("cpu")))
-    assert ("nothing is blended" in caplog.text) == (mixup > 0 and batch_size == 4 and rank == 0)
-
-
-def test_audio_and_labels_are_blended_alike():
-    from pipelines.loader import Batch
-    from tsam_dali.training.mixup import mix
-
-    video, audio = torch.rand(4, 2, 3, 2, 2), torch.rand(4, 1, 3, 2, 2)
-    ok = torch.tensor([True, True, False, True])
-    batch = Batch(video, audio, torch.arange(4), torch.arange(4), ok)
-    mixed, targets = mix(batch, 0.5, seed=1, step=7)
-    share = targets.share[0].item()
-    assert 0.5 <= share < 1
-    torch.testing.assert_close(mixed.video[0], share * video[0] + (1 - share) * video[3])
-    torch.testing.assert_close(mixed.audio[3], share * audio[3] + (1 - share) * audio[0])
-    assert targets.other.tolist() == [3, 2, 1, 0]
-    assert targets.share[1] == 1  # its partner could not be read
-    assert torch.equal(mixed.video[1], video[1])
-    assert mix(batch, 0.5, seed=1, step=7)[1].share[0] == targets.share[0]
-    assert mix(batch, 0.5, seed=1, step=8)[1].share[0] != targets.share[0]
-    assert mix(batch, 0.0, seed=1, step=7)[0] is batch

@@ -11,6 +11,7 @@ import torch.multiprocessing as mp
 
 from pipelines.dataset.clips import Clip
 from pipelines.loader import Batch, Loader
+from pipelines.sampling.variation import Variation
 from tests.helpers.networks import settings
 from tsam_dali.runs import metrics_log
 from tsam_dali.runs.folder import RunFolder
@@ -198,7 +199,8 @@ def test_a_picture_that_cannot_be_written_does_not_end_a_run(tmp_path, caplog):
     folder = SimpleNamespace(inputs=tmp_path / "nowhere" / "inputs.png")
     train_state = SimpleNamespace(task=ClassTask(["cat"]))
     run = SimpleNamespace(inputs=[], clips={"training": [clip]}, train_state=train_state, folder=folder)
-    source = SimpleNamespace(plan=lambda position: None, order=SimpleNamespace(position=lambda step, place: None))
+    order = SimpleNamespace(position=lambda step, place: None)
+    source = SimpleNamespace(plan=lambda position: None, variation=lambda position: Variation(), order=order)
     batch = Batch(torch.zeros(1, 2, 3, 8, 8), None, *torch.zeros(2, 1, dtype=torch.int64), torch.ones(1))
     keep_inputs(run, SimpleNamespace(source=source), 0, batch)
     assert "inputs.png could not be written (FileNotFoundError" in caplog.text

@@ -12,6 +12,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from benchmarks.training.overhead import bare_steps
 from benchmarks.training.trainer import Network, make_train_state, synthetic_batch
 from pipelines.dali.color_jitter import change_look
+from pipelines.dali.vary import vary
+from pipelines.sampling.variation import OPERATIONS, Erased, Operation, Span, Variation, strength
 from tests.helpers.networks import one_thread, settings
 from tests.helpers.processes import ROOT
 from tsam_dali.runs.folder import RunFolder
@@ -44,7 +46,13 @@ ALLOWED = {
 OF_A_STEP = [
     *("tsam_dali/training/*.py", "tsam_dali/runs/step_hook.py", "tsam_dali/runs/run.py", "tsam_dali/distributed.py"),
     *("tsam_dali/model/tsam.py", "tsam_dali/model/shift*.py", "tsam_dali/model/precision.py"),
-    *("pipelines/loader.py", "pipelines/dali/color_jitter.py", "pipelines/dali/outputs.py"),
+    *(
+        "pipelines/loader.py",
+        "pipelines/dali/color_jitter.py",
+        "pipelines/dali/outputs.py",
+        "pipelines/dali/vary.py",
+        "pipelines/dali/rand_augment.py",
+    ),
 ]
 
 
@@ -89,7 +97,7 @@ def no_finite_check(monkeypatch):
     monkeypatch.setattr(NanGuard, "add", lambda *_: None)
 
 
-OPTIONS = [{}, {"accumulate": 2}, {"mixup": 0.2, "ema_decay": 0.9, "class_weights": "balanced"}]
+OPTIONS = [{}, {"accumulate": 2}, {"mixup": 0.2, "ema_decay": 0.9, "class_weights": "balanced"}, {"cutmix": 1.0}]
 
 
 @pytest.mark.parametrize("options", OPTIONS)
@@ -173,6 +181,37 @@ def test_no_change_of_colors_waits_for_the_gpu():
     change_look(video, look)
     with no_waiting():
         change_look(video, look)
+
+
+VARIED = [
+    Variation(
+        operations=tuple(Operation(kind, strength(kind, 7.0)) for kind in OPERATIONS),
+        erased=Erased(Span(0.1, 0.3), Span(0.2, 0.3), (0.1, 0.2, 0.3)),
+        bands=(Span(0.1, 0.2),),
+        times=(Span(0.1, 0.2),),
+    ),
+    Variation(silenced="frames"),
+    Variation(silenced="audio"),
+]
+
+
+def test_no_variation_is_read():
+    video, audio = torch.rand(3, 2, 3, 32, 32), torch.rand(3, 1, 3, 32, 32)
+    with Reads() as reads:
+        vary(video, audio, VARIED, silence=-1.0)
+    assert not reads.found
+
+
+@pytest.mark.gpu
+def test_no_variation_waits_for_the_gpu():
+    video, audio = torch.rand(3, 2, 3, 32, 32), torch.rand(3, 1, 3, 32, 32)
+    on_gpu = video.to("cuda:0"), audio.to("cuda:0")
+    vary(*(tensor.clone() for tensor in on_gpu), VARIED, silence=-1.0)
+    with no_waiting():
+        vary(*on_gpu, VARIED, silence=-1.0)
+    vary(video, audio, VARIED, silence=-1.0)
+    for found, expected in zip(on_gpu, (video, audio), strict=True):
+        torch.testing.assert_close(found.cpu(), expected, atol=0.02, rtol=0)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from pipelines.dataset.targets import Labels, Number, Numbers
 from pipelines.loader import Batch
 from tests.tsam_dali.training.test_engine import JOB, Network
 from tsam_dali.config.load import Config, config_from_dict
+from tsam_dali.config.sections import TrainingParam
 from tsam_dali.runs.run import is_better
 from tsam_dali.training.engine import train_one_epoch
 from tsam_dali.training.loss import Targets, ccc_losses, label_losses, number_losses
@@ -178,11 +179,11 @@ def test_the_gradient_of_ccc_is_that_of_all_clips_with_ok():
 def test_mixup_blends_targets():
     label = torch.tensor([[1.0, 0, 1], [0, 0, 1]])
     batch = Batch(torch.rand(2, 1, 3, 2, 2), None, label, torch.arange(2), torch.tensor([True, True]))
-    _, targets = mix(batch, 0.4, 0, 0)
+    _, targets = mix(batch, TrainingParam(mixup=0.4), 0)
     share = targets.share[0]
     assert 0.5 <= share < 1
     torch.testing.assert_close(targets.blended[0], torch.stack([share, torch.tensor(0.0), torch.tensor(1.0)]))
-    _, plain = mix(batch, 0.0, 0, 0)
+    _, plain = mix(batch, TrainingParam(), 0)
     assert torch.equal(plain.blended, label)
     assert isinstance(plain, Targets)
 
