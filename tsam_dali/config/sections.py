@@ -113,6 +113,11 @@ class TrainingParam:
     best_scores: tuple[str, ...] = ()
     """Validation scores, e.g. `loss`, `f1` or `mae`, of which the best checkpoint is kept as SCORE_best, beside those
     of the task: balanced_best and unbalanced_best, mAP_best, or ccc_best."""
+    early_stopping: str = ""
+    """A validation score, e.g. `loss` or `accuracy`: the training ends when it has not become better for `patience`
+    epochs; the best checkpoint by it is kept as by `best_scores`. Empty: all epochs are trained."""
+    patience: Annotated[int, Ge(1)] = 10
+    """Epochs without a better score after which `early_stopping` ends the training."""
     class_weights: Literal["none", "balanced"] = "none"
     """`balanced`: clips of rare classes count more in the loss, by clips / (classes * clips of the class); with labels,
     the clips that have a label by clips without it / clips with it."""
@@ -131,7 +136,7 @@ class TrainingParam:
     statistics over all ranks (GPUs only; PyTorch waits for the GPU once in each layer)."""
     freeze: dict[str, Annotated[int, Ge(0)]] = field(default_factory=dict)
     """Parts that are frozen until an epoch, e.g. {"layer1": 5}: names of the backbone, as `python -m tsam_dali.model`
-    prints them, or `head`."""
+    prints them, `head`, or all of the `backbone`: {"backbone": 2} trains the head first, for two epochs."""
     trained: Literal["all", "norms", "head"] = "all"
     """Weights that are trained: `all`; `norms`: those of the norms and the head, on a frozen backbone; `head`: the head
     alone, on features that stay the same."""

@@ -34,10 +34,12 @@ def task_problems(dataset: Dataset, options: TrainingParam) -> Iterator[str]:
     if options.loss not in ("auto", *LOSSES[task]):
         known = ", ".join(("auto", *LOSSES[task]))
         yield f"training_param.loss: {options.loss} is not for the task {task}; choose one of {known}"
-    for score in options.best_scores:
+    chosen = [("best_scores", score) for score in options.best_scores]
+    chosen += [("early_stopping", options.early_stopping)] if options.early_stopping else []
+    for name, score in chosen:
         if score not in SCORES[task]:
             known = ", ".join(SCORES[task])
-            yield f"training_param.best_scores: {score!r} is no score of the task {task}; known: {known}"
+            yield f"training_param.{name}: {score!r} is no score of the task {task}; known: {known}"
     if task == "numbers" and options.class_weights != "none":
         yield f"training_param.class_weights: {options.class_weights} has no meaning for the task numbers"
     if task == "numbers" and options.label_smoothing:

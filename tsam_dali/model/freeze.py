@@ -88,5 +88,7 @@ def _checkpoint(network: TSAM, options: TrainingParam) -> None:
 
 
 def _inside(name: str, part: str) -> bool:
-    """Whether `name` is that of a part as timm names it ("layer1"), or of something in it."""
+    """Whether `name` is that of a part as timm names it ("layer1"), or of something in it; "backbone" is all of it."""
+    if part == "backbone":
+        return f"{name}.".startswith("backbone.")
     return f"{name.removeprefix('backbone.')}.".startswith(f"{part.removeprefix('backbone.')}.")

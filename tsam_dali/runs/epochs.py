@@ -1,6 +1,7 @@
 """A run: epochs of training and validation; or the evaluation of a checkpoint alone."""
 
 import argparse
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from tsam_dali.runs.resume import fit_epochs
 from tsam_dali.runs.run import Run
 from tsam_dali.runs.signals import StopRequest
 from tsam_dali.runs.step_hook import StepHook
+from tsam_dali.training.cautions import cautions
 from tsam_dali.training.engine import evaluate, train_one_epoch
 from tsam_dali.training.metrics import Sums
 from tsam_dali.training.mixup import warn_if_alone
@@ -33,6 +35,8 @@ from tsam_dali.training.progress import Progress
 from tsam_dali.training.state import build_train_state
 from tsam_dali.training.tasks import loss_weights, task_of, thresholds_of
 from tsam_dali.weights.export_folder import read_state
+
+log = logging.getLogger(__name__)
 
 
 def train(
@@ -59,6 +63,9 @@ def train(
         state = fit_epochs(state, len(training))
     of_outputs = loss_weights(config, clips["training"], num_class)
     train_state = build_train_state(network, config, job, len(training), state, of_outputs)
+    if job.is_main:
+        for caution in cautions(network, options, job, options.epochs * len(training)):
+            log.warning("%s", caution)
     distributed.on_rank_0(lambda: folder.create(config, state, args.dry_run, num_class, choice))
     run = Run(train_state, folder, clips, stop, state, choice)
 
@@ -68,11 +75,20 @@ def train(
         training.seek(train_state.step)
         epochs = range(len(run.history), 1 if args.dry_run else options.epochs)
         for epoch in epochs:
+            if run.stalled:
+                break
             trained = train_epoch(run, training, epoch, steps=1 if args.dry_run else None)
             metrics, mistakes = validate_epoch(run, validation, epoch, steps=1 if args.dry_run else None)
             run.end_epoch({"epoch": epoch, **trained, "validation": metrics.result()}, last=epoch == epochs[-1])
             if job.is_main:
                 write_run_report(run, metrics, mistakes)
+        if run.stalled:
+            log.info(
+                "early stopping after %s: %s has not become better for %d",
+                counted(len(run.history), "epoch"),
+                options.early_stopping,
+                options.patience,
+            )
     training.close()
     validation.close()
     if job.is_main:

@@ -19,7 +19,7 @@ FREE = (  # settings that do not change the training; `decode` and `compile` onl
     *("dataset.file_train_list", "dataset.file_val_list", "dataset.class_names", "results_folder"),
     *("save_epoch", "model_validation", "training_param.num_workers", "training_param.save_every_steps"),
     *("training_param.save_every_minutes", "training_param.keep_checkpoints", "training_param.log_steps"),
-    "training_param.best_scores",
+    *("training_param.best_scores", "training_param.early_stopping", "training_param.patience"),
     *(
         "training_param.trackers",
         "training_param.compile",

@@ -1,6 +1,7 @@
 """A run in progress: its position, history and best scores, and how they are saved."""
 
 import logging
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,7 +45,10 @@ class Run:
         self.train_state, self.folder, self.clips, self.stop = train_state, folder, clips, stop
         self._choice = {"decode": choice} if choice else {}
         self.history: list[dict[str, Any]] = state["history"] if state else []  # a record per epoch
-        chosen = {score: score for score in train_state.config.training_param.best_scores}
+        options = train_state.config.training_param
+        chosen = {score: score for score in options.best_scores}
+        if options.early_stopping and options.early_stopping not in train_state.task.best.values():
+            chosen[options.early_stopping] = options.early_stopping
         self.scores = chosen | train_state.task.best  # names of best checkpoints -> keys in a record
         of_classes = {"balanced": 0.0, "unbalanced": 0.0} if train_state.task.kind == "class" else {}
         self.best: dict[str, float] = state["best"] if state else of_classes
@@ -143,7 +147,7 @@ class Run:
                 self.best = self.best | {name: value}
         self.history = [*self.history, record]
         self.train_state.metrics.reset()
-        self.save(self._names(), last)
+        self.save(self._names(), last or self.stalled)
         if not self._log:
             return
         self._log.epoch(record)
@@ -157,6 +161,22 @@ class Run:
             figures += f", {title} {task.text(score, scores[score])}" if score in scores else ""
             count = f"{scores['samples']} of {counted(len(self.clips[split]), 'clip')}"
             log.info("epoch %d: %s %s on %s", record["epoch"], split, figures, count)
+
+    @property
+    def stalled(self) -> bool:
+        """Whether early stopping ends the run; all that it depends on is the history, which checkpoints hold."""
+        return self._epochs_stalled >= self.train_state.config.training_param.patience
+
+    def may_end_with(self, epoch: int) -> bool:
+        """Whether `epoch` can be the last, before it is validated."""
+        options = self.train_state.config.training_param
+        stalls = options.early_stopping and self._epochs_stalled + 1 >= options.patience
+        return bool(epoch + 1 == options.epochs or stalls)
+
+    @property
+    def _epochs_stalled(self) -> int:
+        score = self.train_state.config.training_param.early_stopping
+        return epochs_since_best(score, [record["validation"].get(score) for record in self.history]) if score else 0
 
     def keep_untrained(self) -> None:
         """Save the network as epoch_0 before its first step, if `save_epoch` has 0; every rank calls it."""
@@ -206,7 +226,15 @@ class Run:
             log.warning("results and curves could not be written: %s", error)
 
 
+def epochs_since_best(score: str, values: Sequence[float | None]) -> int:
+    """How many epochs have passed since a score was best, given its value after each epoch."""
+    best = [epoch for epoch, value in enumerate(values) if is_better(score, value, values[:epoch])]
+    return len(values) - 1 - best[-1] if best else len(values)
+
+
 def is_better(score: str, value: float | None, others: Sequence[float | None]) -> bool:
-    """Whether a value of a score is better than all others; one that is undefined (None) is worse than any."""
+    """Whether a value of a score is better than all others; one that is undefined (None, NaN) is worse than any."""
+    if value is None or math.isnan(value):
+        return False
     sign = -1 if score in LOWER_IS_BETTER else 1
-    return value is not None and all(other is None or sign * value > sign * other for other in others)
+    return all(other is None or math.isnan(other) or sign * value > sign * other for other in others)

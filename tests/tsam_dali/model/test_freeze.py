@@ -35,6 +35,19 @@ def test_a_frozen_part_learns_nothing_until_its_epoch(net):
     assert all(norm.training for norm in norms(net))
 
 
+def test_the_head_is_trained_first(net):
+    options = TrainingParam(freeze={"backbone": 2})
+    set_training(net, options, 1)
+    assert {name for name, parameter in net.named_parameters() if parameter.requires_grad} == {
+        "head.weight",
+        "head.bias",
+    }
+    assert not any(norm.training for norm in norms(net))
+    set_training(net, options, 2)
+    assert all(parameter.requires_grad for parameter in net.parameters())
+    assert all(norm.training for norm in norms(net))
+
+
 def test_partial_and_frozen_batch_norm(net):
     set_training(net, TrainingParam(batch_norm="partial"), 0)
     assert [norm.training for norm in norms(net)] == [True] + [False] * (len(norms(net)) - 1)
