@@ -22,8 +22,8 @@ protocols:
 results:
   predictions.jsonl  a line per video of the list: label, prediction, its five most probable classes, number of views
                      that were read; or why the video cannot be read
-  summary.json       scores, also after 1..N clips; videos that cannot be read, or only some of their views; settings,
-                     versions
+  summary.json       scores, also after 1..N clips; of networks with audio those of frames alone, audio alone and both,
+                     on the first clip; videos that cannot be read, or only some of their views; settings, versions
   classes.csv        videos expected and scored, recall, precision and F1 of each class
   confusion.png, report.html
   labels.csv         in place of these two where labels were learnt: average precision, AUROC and F1 of each; F1 and

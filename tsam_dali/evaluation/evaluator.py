@@ -5,9 +5,8 @@ The batches hold the same videos whatever the number of ranks, so their scores a
 
 import dataclasses
 import itertools
-import math
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -28,6 +27,7 @@ from tsam_dali.evaluation.view_average import VideoProbabilities, VideoScores
 from tsam_dali.model.tsam import TSAM
 from tsam_dali.report.mistakes import SHOWN_MISTAKES, Mistake, WorstMistakes
 from tsam_dali.training.engine import evaluate
+from tsam_dali.training.modalities import BOTH, FRAMES, TITLES, inputs, main_scores
 from tsam_dali.training.progress import Progress
 from tsam_dali.training.task import ClassTask, Task
 from tsam_dali.training.tasks import AnyTask, task_of
@@ -50,6 +50,8 @@ class Evaluation:
     after: list[dict[str, Any]]  # scores after 1, 2, ... clips; see `tsam_dali.evaluation.scores.score`
     with_audio: dict[str, Any] | None  # scores with audio after all clips, where `found` is without
     mistakes: list[Mistake]  # the worst of `found`, on rank 0, with the frames of the last view
+    modalities: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Main scores of the first view with frames and audio, and with each of them alone; of networks with audio."""
 
     @property
     def scores(self) -> dict[str, Any]:
@@ -128,9 +130,12 @@ def evaluate_videos(
     batch_size = min(options.batch_size, len(clips))
     targets = config.dataset.targets
     label = target_table(targets, clips) if targets.size else np.array([clip.label for clip in clips])
-    sums = [VideoScores(len(clips), num_class, options.average, job.device, task) for _ in range(1 + no_audio)]
     audio = bool(config.model.audio_segments) and not no_audio
-    silence = math.log(config.data_augmentation.audio_image_param.eps)
+    every = [FRAMES, BOTH] if no_audio else [BOTH]
+    of_first = [*every, *(kind for kind in TITLES if kind not in every)] if config.model.audio_segments else every
+    sums = {kind: VideoScores(len(clips), num_class, options.average, job.device, task) for kind in of_first}
+    silence = config.data_augmentation.audio_image_param.silence
+    worth: dict[str, dict[str, Any]] = {}
     after: list[dict[str, Any]] = []
     worst = WorstMistakes(SHOWN_MISTAKES, task)
     loading = without_a_gpu(every_video(config), job.device)
@@ -139,10 +144,15 @@ def evaluate_videos(
             for crop in range(views.crops):
                 title = f"clip {clip + 1} of {views.clips}" + (f", crop {crop + 1}" if views.crops > 1 else "")
                 progress = Progress(loader, title, clips_per_step=batch_size * job.world, show=job.is_main)
-                batches = _without_then_with_audio(progress, silence) if no_audio else progress
+                kinds = every if clip or crop else of_first
                 is_last = (clip + 1, crop + 1) == (views.clips, views.crops)
-                evaluate(network, batches, config, job, _adder(sums, task, worst if is_last else None))
-            found, *other = [videos.result() for videos in sums]
+                add = _adder({kind: sums[kind] for kind in kinds}, task, worst if is_last else None)
+                evaluate(network, inputs(progress, kinds, silence), config, job, add)
+                if len(kinds) > len(every):
+                    results = {kind: sums[kind].result() for kind in TITLES}
+                    of_kind = {kind: _scores(one, label, expected, audio, task) for kind, one in results.items()}
+                    worth = {kind: main_scores(scores, task) for kind, scores in of_kind.items()}
+            found, *other = [sums[kind].result() for kind in every]
             after.append(_scores(found, label, expected, audio, task))
             if job.is_main:
                 report(f"{counted(clip + 1, 'clip')}, {audio_used(audio)}: {describe(after[-1], task)}")
@@ -160,6 +170,7 @@ def evaluate_videos(
         found=found,
         after=after,
         with_audio=_scores(other[0], label, expected, True, task) if no_audio else None,
+        modalities=worth,
         mistakes=worst.gather(),
     )
 
@@ -184,24 +195,18 @@ def _check(config: Config, data: Loaded, num_class: int, no_audio: bool) -> None
         raise ValueError("no_audio: this model has no audio input (model.audio_segments is 0)")
 
 
-def _without_then_with_audio(batches: Iterable[Batch], silence: float) -> Iterator[Batch]:
-    """Each batch twice: with silence in place of its audio, and as it is."""
-    for batch in batches:
-        assert batch.audio is not None
-        yield batch._replace(audio=torch.full_like(batch.audio, silence))
-        yield batch
-
-
-def _adder(sums: list[VideoScores], task: Task, worst: WorstMistakes | None) -> Callable[[torch.Tensor, Batch], None]:
+def _adder(
+    sums: dict[str, VideoScores], task: Task, worst: WorstMistakes | None
+) -> Callable[[torch.Tensor, Batch], None]:
     """Adds the logits of a view to each of the sums in turn. With `worst` it is the last view: what the first sums then
     get wrong is kept there."""
-    turn = itertools.cycle(sums)
+    first, turn = next(iter(sums)), itertools.cycle(sums)
 
     def add(logits: torch.Tensor, batch: Batch) -> None:
-        videos = next(turn)
-        videos.add(logits, batch)
-        if worst and videos is sums[0]:
-            whole, ok = videos.so_far(batch)
+        kind = next(turn)
+        sums[kind].add(logits, batch)
+        if worst and kind == first:
+            whole, ok = sums[kind].so_far(batch)
             worst.add(whole, task.plain_losses(whole, batch.label), batch._replace(ok=ok))
 
     return add

@@ -22,6 +22,7 @@ from tsam_dali.report.sections import (
     classes_section,
     confusion_section,
     mistakes_section,
+    modalities_section,
     numbers_section,
     outputs_section,
     reasons_section,
@@ -104,6 +105,8 @@ def _sections(evaluation: Evaluation, names: Sequence[str], about: dict[str, Any
             (f"{title} with audio", task.text(name, evaluation.with_audio[name])) for name, title in titles.items()
         ]
         yield numbers_section("With audio", parts, _videos(evaluation.with_audio))
+    if evaluation.modalities:
+        yield modalities_section(evaluation.modalities, task, " on the first clip of each video")
     if evaluation.unreadable:
         yield reasons_section("Not scored", evaluation.unreadable, "videos without any view that can be read")
     if evaluation.partly_unreadable:
@@ -139,6 +142,8 @@ def summary(evaluation: Evaluation) -> dict[str, Any]:
         both = {name: (evaluation.with_audio[name], evaluation.scores[name]) for name in compared(evaluation)}
         record["with_audio"] = evaluation.with_audio
         record["audio_contributes"] = {name: None if None in pair else pair[0] - pair[1] for name, pair in both.items()}
+    if evaluation.modalities:
+        record["modalities"] = evaluation.modalities
     return record | {"unreadable": evaluation.unreadable, "partly_unreadable": evaluation.partly_unreadable}
 
 

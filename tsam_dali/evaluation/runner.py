@@ -15,6 +15,7 @@ from tsam_dali.evaluation.evaluator import SPLIT, Evaluation, describe, evaluate
 from tsam_dali.evaluation.options import EvaluationOptions
 from tsam_dali.evaluation.outputs import write_evaluation
 from tsam_dali.model.tsam import TSAM
+from tsam_dali.training.modalities import worth_in_words
 from tsam_dali.training.task import ClassTask
 from tsam_dali.training.tasks import AnyTask
 
@@ -84,6 +85,8 @@ def _summarize(evaluation: Evaluation, folder: Path) -> None:
             gain = evaluation.with_audio[first] - scores[first]
             described += f"; the audio contributes {100 * gain:+.2f} points"
         print(f"with audio: {described}")
+    for line in worth_in_words(evaluation.modalities, task):
+        print(f"first clip of each video, {line}")
     for clip_id, reason in evaluation.unreadable.items():
         print(f"not scored: {clip_id}: {reason}")
     for clip_id, reason in evaluation.partly_unreadable.items():

@@ -13,6 +13,7 @@ from tsam_dali.report.mistakes import Mistake
 from tsam_dali.report.number_plot import plot_numbers
 from tsam_dali.report.parts import Section, fill, image_source, plot_source, png_source
 from tsam_dali.report.plots import plot_confusion, plot_steps
+from tsam_dali.training.modalities import TITLES
 from tsam_dali.training.task import ClassTask, Task
 from tsam_dali.training.tasks import AnyTask, LabelTask, NumberTask
 
@@ -32,6 +33,16 @@ class InputClip(NamedTuple):
 def numbers_section(title: str, numbers: Sequence[tuple[str, str]], note: str = "") -> Section:
     """A few large figures: pairs of (name, figure)."""
     return Section(title, fill("numbers.html", numbers=numbers), note)
+
+
+def modalities_section(worth: Mapping[str, Mapping[str, Any]], task: Task, of: str = "") -> Section:
+    """A table of the scores with both modalities and with each of them alone; `of` says of which clips."""
+    rows = [
+        {"name": TITLES[kind], **{title: task.text(name, scores[name]) for name, title in task.shown.items()}}
+        for kind, scores in worth.items()
+    ]
+    note = f"what frames and audio are worth{of}: the other one is black, or silent"
+    return Section("Modalities", fill("outputs.html", columns=list(rows[0]), rows=rows), note)
 
 
 def curves_section(curves: Path) -> Section:

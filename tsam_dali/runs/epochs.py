@@ -1,6 +1,7 @@
 """A run: epochs of training and validation; or the evaluation of a checkpoint alone."""
 
 import argparse
+import itertools
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,6 +32,7 @@ from tsam_dali.training.cautions import cautions
 from tsam_dali.training.engine import evaluate, train_one_epoch
 from tsam_dali.training.metrics import Sums
 from tsam_dali.training.mixup import warn_if_alone
+from tsam_dali.training.modalities import BOTH, TITLES, inputs, main_scores, worth_in_words
 from tsam_dali.training.progress import Progress
 from tsam_dali.training.state import build_train_state
 from tsam_dali.training.tasks import loss_weights, task_of, thresholds_of
@@ -78,8 +80,9 @@ def train(
             if run.stalled:
                 break
             trained = train_epoch(run, training, epoch, steps=1 if args.dry_run else None)
-            metrics, mistakes = validate_epoch(run, validation, epoch, steps=1 if args.dry_run else None)
-            run.end_epoch({"epoch": epoch, **trained, "validation": metrics.result()}, last=epoch == epochs[-1])
+            metrics, mistakes, worth = validate_epoch(run, validation, epoch, steps=1 if args.dry_run else None)
+            record = {"epoch": epoch, **trained, "validation": metrics.result(), **worth}
+            run.end_epoch(record, last=epoch == epochs[-1])
             if job.is_main:
                 write_run_report(run, metrics, mistakes)
         if run.stalled:
@@ -113,23 +116,33 @@ def train_epoch(run: Run, training: Loader, epoch: int, steps: int | None) -> di
     return result | {"clips_per_second": progress.clips_per_second, "data_wait": progress.data_wait}
 
 
-def validate_epoch(run: Run, validation: Loader, epoch: int, steps: int | None) -> tuple[Sums, list[Mistake]]:
-    """Sums over all ranks of one pass over the validation clips, and its worst mistakes."""
+def validate_epoch(
+    run: Run, validation: Loader, epoch: int, steps: int | None
+) -> tuple[Sums, list[Mistake], dict[str, Any]]:
+    """Sums over all ranks of one pass over the validation clips, and its worst mistakes. After an epoch that can be the
+    last also {"modalities": scores with both, frames alone, audio alone} of a network with audio.
+    """
     train_state, task = run.train_state, run.train_state.task
+    config = train_state.config
+    kinds = list(TITLES) if config.model.audio_segments and run.may_end_with(epoch) else [BOTH]
     network = train_state.averaged_network
     distributed.same_buffers(network)
-    progress = progress_bar(validation, f"epoch {epoch} validation", train_state.config, train_state.job, steps)
-    metrics = task.validation_sums(run.clips["validation"], train_state.job.device)
-    mistakes = WorstMistakes(SHOWN_MISTAKES, task)
+    progress = progress_bar(validation, f"epoch {epoch} validation", config, train_state.job, steps)
+    sums = {kind: task.validation_sums(run.clips["validation"], train_state.job.device) for kind in kinds}
+    mistakes, turn = WorstMistakes(SHOWN_MISTAKES, task), itertools.cycle(kinds)
 
     def use(logits: Tensor, batch: Batch) -> None:
-        losses = task.plain_losses(logits, batch.label)
-        metrics.add(losses, logits, batch)
-        mistakes.add(logits, losses, batch)
-        run.stop_if_asked(validation)
+        kind, losses = next(turn), task.plain_losses(logits, batch.label)
+        sums[kind].add(losses, logits, batch)
+        if kind == BOTH:
+            mistakes.add(logits, losses, batch)
+            run.stop_if_asked(validation)
 
-    evaluate(network, progress, train_state.config, train_state.job, use)
-    return metrics.reduced(), mistakes.gather()
+    silence = config.data_augmentation.audio_image_param.silence
+    evaluate(network, inputs(progress, kinds, silence), config, train_state.job, use)
+    total = {kind: sums[kind].reduced() for kind in kinds}
+    worth = {kind: main_scores(of_kind.result(), task) for kind, of_kind in total.items()}
+    return total[BOTH], mistakes.gather(), {"modalities": worth} if len(worth) > 1 else {}
 
 
 def progress_bar(batches: Loader, title: str, config: Config, job: Job, steps: int | None = None) -> Progress:
@@ -147,6 +160,8 @@ def summarize(run: Run, dry_run: bool) -> None:
     name, score = list(run.scores.items())[-1]
     task = run.train_state.task
     print(f"validation {score} {task.text(score, last[score])} {clips}, best {task.text(score, run.best.get(name))}")
+    for line in worth_in_words(history[-1].get("modalities", {}), task):
+        print(line)
     print(f"report: {folder.report}\ncurves: {folder.curves}\nnetwork inputs: {folder.inputs}")
     print(f"checkpoints: {folder.checkpoints.path}")
 

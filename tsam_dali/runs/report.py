@@ -112,6 +112,11 @@ def write_report(
             decode = json.loads((folder / "args.json").read_text()).get("decode")
         makers = {
             "Last epoch": lambda: parts.numbers_section("Last epoch", _numbers(epochs[-1], task or ClassTask())),
+            **(
+                {"Modalities": lambda: parts.modalities_section(epochs[-1]["modalities"], task or ClassTask())}
+                if epochs and "modalities" in epochs[-1]
+                else {}
+            ),
             "Curves": lambda: parts.curves_section(folder / "curves.png"),
             **({"Throughput": lambda: parts.steps_section(steps, smooth_epochs, task)} if steps else {}),
             **_outputs(confusion, class_names, task, validated),

@@ -19,6 +19,7 @@ from pipelines.sampling.views import Views
 from tests.helpers.networks import settings
 from tsam_dali.distributed import Job
 from tsam_dali.evaluation import evaluator as module
+from tsam_dali.evaluation import runner
 from tsam_dali.evaluation.evaluator import SPLIT, describe, evaluate_videos
 from tsam_dali.evaluation.options import EvaluationOptions
 from tsam_dali.evaluation.outputs import summary, write_evaluation
@@ -160,6 +161,7 @@ def test_the_page_says_of_how_many_videos_each_score_is(evaluated, tmp_path):
         "Scores",
         "Accuracy after 1, 2, ... clips",
         "With audio",
+        "Modalities",
         "Not scored",
         "Read in part",
         "Confusion",
@@ -190,6 +192,31 @@ def test_silence_shows_what_the_audio_contributes(evaluated):
     assert found.with_audio["accuracy"] == 0.75
     assert summary(found)["audio_contributes"]["accuracy"] == 0.25
     assert evaluated([0, 1], [SILENCE, LOUD], [[True] * 2]).found.with_audio is None
+
+
+@pytest.mark.parametrize("no_audio", [False, True])
+def test_every_evaluation_says_what_each_modality_is_worth(evaluated, tmp_path, no_audio, capsys):
+    """The network listens only. What counts is the first clip, read once; the scores of all clips are as without."""
+    audios = [[SILENCE, LOUD, LOUD, LOUD], [LOUD, SILENCE, SILENCE, SILENCE]]
+    found = evaluated([0, 1, 1, 0], audios, [[True] * 4] * 2, no_audio=no_audio).found
+    accuracy = {kind: scores["accuracy"] for kind, scores in found.modalities.items()}
+    assert accuracy == {"both": 0.75, "frames": 0.5, "audio": 0.75}
+    assert found.after[0]["accuracy"] == accuracy["frames" if no_audio else "both"]
+    write_evaluation(tmp_path, found, ["soft", "loud"], {})
+    assert json.loads((tmp_path / "summary.json").read_text())["modalities"] == found.modalities
+    page = " ".join((tmp_path / "report.html").read_text().split("<h2>Modalities</h2>")[1].split("<h2>")[0].split())
+    cells = re.findall("<td[^>]*>([^<]*)</td>", page)
+    assert cells[::3] == ["frames and audio", "frames alone", "audio alone"]
+    assert cells[1::3] == ["75.0%", "50.0%", "75.0%"]
+    runner._summarize(found, tmp_path)
+    said = capsys.readouterr().out
+    assert "first clip of each video, frames alone: accuracy 50.0%, balanced accuracy 50.0%\n" in said
+
+
+def test_a_network_without_audio_has_one_modality(evaluated, tmp_path):
+    found = evaluated([0, 1], [SILENCE, LOUD], [[True] * 2], ["model.audio_segments=0"]).found
+    assert found.modalities == {}
+    assert "modalities" not in summary(found)
 
 
 def test_silence_for_a_network_without_audio_is_an_error(evaluated):

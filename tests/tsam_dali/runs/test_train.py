@@ -88,6 +88,12 @@ def test_what_a_run_leaves(two_epochs):
     assert [line["validation"]["samples"] for line in lines] == [9, 9]
     assert result["best_score"]["unbalanced"] == max(line["validation"]["accuracy"] for line in lines)
     assert result["history_score"]["1"]["training"]["unbalanced"] == lines[1]["training"]["accuracy"]
+    assert "modalities" not in lines[0]  # another epoch follows
+    assert list(lines[1]["modalities"]) == ["both", "frames", "audio"]
+    for score, value in lines[1]["modalities"]["both"].items():
+        assert value == lines[1]["validation"][score]
+    assert "audio alone: accuracy" in done.stdout
+    assert "<h2>Modalities</h2>" in (folder / "report.html").read_text()
     assert all(0 <= line["data_wait"] <= 1 and line["clips_per_second"] > 0 for line in lines)
 
 
@@ -139,7 +145,15 @@ def test_dry_run(train):
     assert "dry run: one step of training and of validation and one checkpoint worked" in done.stdout
     (line,) = epochs(train.results / "dry_run")
     assert (line["training"]["samples"], line["validation"]["samples"]) == (8, 8)
-    assert train("--dry_run", here=True).returncode == 0  # it takes the place of the one before
+    images = (
+        "data_augmentation.video_augmentation.RandAugment=2",
+        "data_augmentation.video_augmentation.RandomErasing=1",
+    )
+    varied = (*images, "data_augmentation.audio_augmentation.SpecAugment=1", "training_param.cutmix=1")
+    changes = [word for change in varied for word in ("--set", change)]
+    assert train("--dry_run", *changes, here=True).returncode == 0  # it takes the place of the one before
+    page = (train.results / "dry_run/report.html").read_text()
+    assert page.count("a rectangle erased · spectrograms masked") == 6
     refused = train("--dry_run", "--run_id", "dry_run", "--resume", "auto", here=True)
     assert refused.returncode == 2
     assert "--dry_run starts a run of its own: leave out --resume" in refused.stderr
