@@ -5,10 +5,13 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.helpers.processes import run
 from tsam_dali.config import load_config
 from tsam_dali.config.load import Config, ConfigError, config_from_dict, setting_names
+from tsam_dali.distributed import Job
+from tsam_dali.training.cautions import cautions
 
 CONFIG = Path(__file__).resolve().parent.parent.parent / "config"
 
@@ -225,3 +228,10 @@ def test_settings_that_are_no_object_are_an_error(sections):
     """As a damaged checkpoint, or the config.json of a damaged export, may hold them."""
     with pytest.raises(ConfigError):
         config_from_dict(sections)
+
+
+def test_the_settings_for_few_clips_have_nothing_to_warn_of():
+    config = load_config(CONFIG / "example_data.json", CONFIG / "few_clips_config.json")
+    steps = config.training_param.epochs * (200 // config.training_param.batch_size)
+    job = Job(0, 1, 1, torch.device("cpu"))
+    assert not list(cautions(torch.nn.BatchNorm2d(3), config.training_param, job, steps))
