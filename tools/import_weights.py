@@ -25,7 +25,7 @@ LONGEST_PERIOD = 8  # values of n_insert that are tried for the shifted blocks o
 
 @friendly_errors
 def main() -> None:
-    command = parser("import_weights.py", __doc__)
+    command = parser("python tools/import_weights.py", __doc__)
     command.epilog = "example: python tools/import_weights.py tsm.pth weights/tsm --set model.arch=resnet50"
     command.add_argument("source", metavar="IN", type=Path, help="file with weights, or a folder of an export")
     command.add_argument("target", metavar="OUT", type=Path, help="the checkpoint to write")

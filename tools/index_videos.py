@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def parse_arguments() -> argparse.Namespace:
-    command = parser("index_videos.py", __doc__)
+    command = parser("python tools/index_videos.py", __doc__)
     command.epilog = "example: python tools/index_videos.py --data D.json --decode --workers 16"
     add = command.add_argument
     add("--data", metavar="FILE", default=EXAMPLE_DATA, help="JSON file of the data set (default: %(default)s)")

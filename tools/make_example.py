@@ -16,7 +16,6 @@ mean nothing. See tools/synthetic/realistic.py.
     OUT/made_with.json                  the arguments; a second run with the same ones does nothing
 """
 
-import argparse
 import json
 import os
 import signal
@@ -27,11 +26,8 @@ import joblib
 from tqdm import tqdm
 
 from pipelines.files.atomic import temporary_path
-
-if __package__:
-    from tools.synthetic import realistic, squares
-else:  # run as a file: its own folder is where Python looks
-    from synthetic import realistic, squares  # type: ignore[no-redef]  # the same two
+from tsam_dali.cli.common import parser
+from tsam_dali.cli.tools.synthetic import realistic, squares
 
 SPLITS = ("training", "validation")
 RECIPE = 1  # raise it when the same arguments begin to give other clips
@@ -176,28 +172,27 @@ def _write_json(path, value):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog="examples:\n  python tools/make_example.py data/example --seed 1\n"
-        "  python tools/make_example.py data/realistic --realistic --training 6 --validation 2",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    command = parser("python tools/make_example.py", __doc__)
+    command.epilog = (
+        "examples:\n  python tools/make_example.py data/example --seed 1\n"
+        "  python tools/make_example.py data/realistic --realistic --training 6 --validation 2"
     )
-    parser.add_argument("out", metavar="OUT", help="folder to make; its parents are made too")
-    parser.add_argument("--training", type=int, default=320, help="number of training clips (default %(default)s)")
-    parser.add_argument("--validation", type=int, default=192, help="number of validation clips (default %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the random clips (default %(default)s)")
-    parser.add_argument("--workers", type=int, help="number of processes (default: one per core)")
+    command.add_argument("out", metavar="OUT", help="folder to make; its parents are made too")
+    command.add_argument("--training", type=int, default=320, help="number of training clips (default %(default)s)")
+    command.add_argument("--validation", type=int, default=192, help="number of validation clips (default %(default)s)")
+    command.add_argument("--seed", type=int, default=0, help="seed of the random clips (default %(default)s)")
+    command.add_argument("--workers", type=int, help="number of processes (default: one per core)")
     what = "what the lists hold behind the ids (default %(default)s)"
-    parser.add_argument("--task", choices=("classes", "labels", "numbers"), default="classes", help=what)
-    parser.add_argument("--realistic", action="store_true", help="make clips like those from the web, for benchmarks")
-    parser.add_argument("--seconds", type=float, help="length of realistic clips (default: 10)")
-    options = vars(parser.parse_args(arguments))
+    command.add_argument("--task", choices=("classes", "labels", "numbers"), default="classes", help=what)
+    command.add_argument("--realistic", action="store_true", help="make clips like those from the web, for benchmarks")
+    command.add_argument("--seconds", type=float, help="length of realistic clips (default: 10)")
+    options = vars(command.parse_args(arguments))
     if options.pop("realistic"):
         if options["task"] != "classes":
-            parser.error("--realistic makes classes without a meaning: leave out --task")
+            command.error("--realistic makes classes without a meaning: leave out --task")
         options["seconds"] = options["seconds"] or realistic.SECONDS
     elif options["seconds"] is not None:
-        parser.error("--seconds needs --realistic")
+        command.error("--seconds needs --realistic")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the temporary folder is removed
     try:
         made = make_example(**options)

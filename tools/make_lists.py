@@ -78,7 +78,7 @@ EXAMPLES = """examples:
 
 @friendly_errors
 def main() -> None:
-    command = parser("make_lists.py", __doc__)
+    command = parser("python tools/make_lists.py", __doc__)
     command.epilog = EXAMPLES
     _add_arguments(command)
     args = command.parse_args()

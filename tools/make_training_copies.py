@@ -44,7 +44,7 @@ OPTIONS = [field.name for field in fields(CopyOptions)]
 @friendly_errors
 def main() -> None:
     sigterm_as_interrupt()
-    command = parser("make_training_copies.py", __doc__)
+    command = parser("python tools/make_training_copies.py", __doc__)
     command.epilog = "example: python tools/make_training_copies.py --data D.json --profile small --workers 16"
     add = command.add_argument
     add("--data", metavar="FILE", default=EXAMPLE_DATA, help="JSON file of the data set (default: %(default)s)")

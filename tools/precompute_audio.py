@@ -44,7 +44,7 @@ from tsam_dali.config import load_config
 @friendly_errors
 def main() -> None:
     sigterm_as_interrupt()
-    command = parser("precompute_audio.py", __doc__)
+    command = parser("python tools/precompute_audio.py", __doc__)
     command.epilog = "example: python tools/precompute_audio.py --data D.json --config C.json --workers 16"
     add_config_arguments(command)
     add_cluster_arguments(command)

@@ -21,7 +21,7 @@ from tsam_dali.config import load_config
 
 @friendly_errors
 def main() -> None:
-    command = parser("rename_tsam_folders.py", __doc__)
+    command = parser("python tools/rename_tsam_folders.py", __doc__)
     command.epilog = "example: python tools/rename_tsam_folders.py --data D.json --dry_run"
     add = command.add_argument
     add("--data", metavar="FILE", default=EXAMPLE_DATA, help="JSON file of the data set (default: %(default)s)")

@@ -49,7 +49,7 @@ class Result(NamedTuple):
 @friendly_errors
 def main() -> None:
     sigterm_as_interrupt()
-    command = parser("video2frames.py", __doc__)
+    command = parser("python tools/video2frames.py", __doc__)
     command.epilog = "example: python tools/video2frames.py --data D.json --audio"
     add = command.add_argument
     add("--data", metavar="FILE", default=EXAMPLE_DATA, help="JSON file of the data set (default: %(default)s)")

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 from pipelines.files.unicode_names import locale_hint, name_hint
 
@@ -20,10 +21,33 @@ EXAMPLE_DATA, EXAMPLE_CONFIG = "config/example_data.json", "config/example_confi
 
 
 def parser(program: str, description: str | None) -> argparse.ArgumentParser:
-    """A parser whose --help shows a module's docstring unchanged."""
-    return argparse.ArgumentParser(
-        prog=program, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """The parser of a command that is called `program` where it is run by itself."""
+    return _Parser(program, description)
+
+
+class _Parser(argparse.ArgumentParser):
+    """--help shows a module's docstring unchanged; an error is one line.
+
+    Where `tsam_dali.cli.program` runs the command, with `tsam NAME` as sys.argv[0], that is what it calls itself.
+    """
+
+    def __init__(self, program: str, description: str | None):
+        name = sys.argv[0] if sys.argv[0].startswith("tsam ") else program
+        super().__init__(prog=name, description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+        self._program = program
+
+    def format_help(self) -> str:
+        return super().format_help().replace(self._program, self.prog)
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message} (see {self.prog} --help)\n")
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]  # as argparse's
+        if "_ARGCOMPLETE" in os.environ and type(self) is _Parser:  # argcomplete calls it again, of a class of its own
+            import argcomplete
+
+            argcomplete.autocomplete(self)
+        return super().parse_known_args(args, namespace)
 
 
 def add_config_arguments(command: argparse.ArgumentParser) -> None:
@@ -165,7 +189,8 @@ def importing() -> Iterator[None]:
 def friendly_errors(main: Callable[[], None]) -> Callable[[], None]:
     """Print errors in a user's input (any ValueError) or with a file without a traceback; exit with 2.
 
-    An error of all ranks is printed once, that of a single rank with its number.
+    An error of all ranks is printed once, that of a single rank with its number. Ctrl-C, and a pipe whose reader has
+    ended, such as `head`, end the command as they end others.
     """
 
     @functools.wraps(main)
@@ -176,6 +201,14 @@ def friendly_errors(main: Callable[[], None]) -> Callable[[], None]:
             sys.stdout.reconfigure(errors="backslashreplace")
         try:
             main()
+            sys.stdout.flush()
+        except KeyboardInterrupt:
+            if is_main():
+                print("interrupted", file=sys.stderr)
+            sys.exit(128 + signal.SIGINT)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
+            sys.exit(128 + signal.SIGPIPE)
         except (ValueError, OSError) as error:
             text = str(error)
             if isinstance(error, OSError):

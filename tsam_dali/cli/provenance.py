@@ -7,17 +7,34 @@ import shlex
 import subprocess
 import sys
 import time
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 PACKAGES = (
-    *("torch", "torchvision", "timm", "nvidia-dali-cuda120", "nvidia-dali-cuda130", "av", "librosa", "numpy", "pillow"),
+    *(
+        "tsam-dali",
+        "torch",
+        "torchvision",
+        "timm",
+        "nvidia-dali-cuda120",
+        "nvidia-dali-cuda130",
+        "av",
+        "librosa",
+        "numpy",
+        "pillow",
+    ),
     *("torchcodec", "decord", "opencv-python-headless"),  # compared with in the benchmarks
 )
 INSTRUCTIONS = ("avx2", "avx512_f", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_fp16")
 """Instruction sets of CPUs, as torch names them. Fewer may be used: PyTorch's kernels follow ATEN_CPU_CAPABILITY, those
 of oneDNN, which multiply matrices, ONEDNN_MAX_CPU_ISA."""
+FORMAT_INSTRUCTIONS = {"bf16": ("avx512_bf16", "amx_bf16", "bf16"), "fp16": ("avx512_fp16", "amx_fp16", "fp16")}
+"""As torch names them; the last of each is ARM's."""
+_WITHOUT_BF16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI")
+LIMITS_WITHOUT = {"bf16": _WITHOUT_BF16, "fp16": (*_WITHOUT_BF16, "AVX512_CORE_BF16")}
+"""Values of ONEDNN_MAX_CPU_ISA that leave out these instructions."""
 _DRIVER = Path("/proc/driver/nvidia/version")
 
 
@@ -27,8 +44,8 @@ def provenance() -> dict[str, Any]:
         "command": shlex.join([Path(sys.executable).name, *map(_portable, sys.orig_argv[1:])]),
         "date": time.strftime("%Y-%m-%d %H:%M:%S %z"),
         "commit": _commit(),
-        "versions": _versions(),
-        "hardware": _hardware(),
+        "versions": versions(),
+        "hardware": hardware(),
     }
 
 
@@ -61,12 +78,12 @@ def _commit() -> str:
         return ""
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     installed = {distribution.name: distribution.version for distribution in metadata.distributions()}
     return {"python": platform.python_version()} | {name: installed[name] for name in PACKAGES if name in installed}
 
 
-def _hardware() -> dict[str, Any]:
+def hardware() -> dict[str, Any]:
     import torch  # takes seconds: not for commands that only import this module
 
     cpu = next(
@@ -85,6 +102,17 @@ def _hardware() -> dict[str, Any]:
         "driver": nvidia_driver(_DRIVER.read_text()) if _DRIVER.is_file() else "",
         "cuda": torch.version.cuda or "",
     }
+
+
+@cache
+def cpu_computes_in(amp: str) -> bool:
+    """Whether this CPU has instructions for the number format of `training_param.amp`, and oneDNN may use them."""
+    if amp == "off":
+        return True
+    import torch  # takes seconds: not for commands that only import this module
+
+    known, allowed = torch.cpu.get_capabilities(), onednn_limit().upper() not in LIMITS_WITHOUT[amp]
+    return allowed and any(known.get(name) for name in FORMAT_INSTRUCTIONS[amp])
 
 
 def onednn_limit() -> str:

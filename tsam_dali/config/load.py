@@ -19,6 +19,9 @@ from tsam_dali.config.sections import Model, OptimizerParam, ShiftTemporal, Trai
 from tsam_dali.config.task_settings import task_problems
 from tsam_dali.config.timm_names import network_problem, optimizer_problem
 
+SHIPPED = Path(__file__).with_name("ready_made")
+"""The files of the folder config/, also where there is no checkout."""
+
 
 class ConfigError(InputError):
     """Settings that cannot be used."""
@@ -57,7 +60,8 @@ def load_config(data: str | Path, config: str | Path, overrides: Sequence[str] =
 
     Args:
         data: path of the JSON file with the section `dataset`.
-        config: path of the JSON file with all other sections.
+        config: path of the JSON file with all other sections. A path such as config/kinetics400_config.json names the
+            file of this package where there is no other one.
         overrides: texts like "model.video_segments=16"; the value is JSON, or else plain text.
 
     Raises:
@@ -116,7 +120,7 @@ def config_from_dict(sections: dict[str, Any], problems: Sequence[str] = (), com
 
 def _read_json(path: str | Path) -> dict[str, Any]:
     try:
-        sections = _from_json(read_text(path))
+        sections = _from_json(read_text(_here_or_shipped(Path(path))))
     except ListError as error:
         where = "" if Path(path).exists() or Path(path).is_absolute() else f"; it is relative to {Path.cwd()}"
         raise ConfigError([problem + where for problem in error.problems]) from error
@@ -125,6 +129,12 @@ def _read_json(path: str | Path) -> dict[str, Any]:
     if not isinstance(sections, dict):
         raise ConfigError([f"{path}: expected an object with sections, got {type(sections).__name__}"])
     return sections
+
+
+def _here_or_shipped(path: Path) -> Path:
+    """A file of config/ that is not in this folder is the one that is installed with the package."""
+    shipped = SHIPPED / path.name
+    return shipped if str(path.parent) == "config" and not path.exists() and shipped.exists() else path
 
 
 def _from_json(text: str) -> Any:

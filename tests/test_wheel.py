@@ -1,0 +1,74 @@
+"""The wheel, without the checkout: built from the source archive, installed into an environment of its own, tried."""
+
+import json
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.checkpoints import checkpoint
+from tests.helpers.media import write_video
+from tests.helpers.processes import ROOT
+
+VERSION = "7.8.9"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    """What `python -m build` makes of a clone with a tag: the archive, and the wheel from that, which knows no tag."""
+    clone, made = tmp_path_factory.mktemp("clone"), tmp_path_factory.mktemp("made")
+    git = ("git", "-c", "user.name=A", "-c", "user.email=a@example.org", "-C", clone)
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, f"--work-tree={ROOT}", "add", "-A"], check=True)  # with what is not committed yet
+    for words in (("commit", "-qm", "all"), ("tag", f"v{VERSION}"), ("reset", "-q", "--hard")):
+        subprocess.run([*git, *words], check=True)
+    built = subprocess.run([sys.executable, "-m", "build", "-o", made, clone], capture_output=True, text=True)
+    assert built.returncode == 0, built.stdout + built.stderr
+    assert len([*made.glob("*.tar.gz")]) == 1
+    return made / f"tsam_dali-{VERSION}-py3-none-any.whl"
+
+
+@pytest.fixture(scope="module")
+def clean(wheel, tmp_path_factory) -> Path:
+    """An environment with the wheel, which finds what that needs where this one has it."""
+    folder = tmp_path_factory.mktemp("clean")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    paths = {"base": str(folder), "platbase": str(folder)}
+    packages = Path(sysconfig.get_path("purelib", vars=paths))
+    there = [path for path in sys.path if path.endswith("site-packages")]
+    (packages / "there.pth").write_text("".join(f"{path}\n" for path in there))
+    pip = (sys.executable, "-m", "pip", "--python", folder / "bin" / "python")
+    subprocess.run([*pip, "install", "-q", "--no-deps", "--no-index", wheel], check=True)
+    assert {path.name for path in packages.iterdir()} == {
+        *("pipelines", "tsam_dali", f"tsam_dali-{VERSION}.dist-info", "there.pth")  # no package with the name tools
+    }
+    return folder
+
+
+def test_the_wheel_works_without_the_checkout(clean, tmp_path, monkeypatch):
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+    def tsam(*words: object, code: int = 0) -> str:
+        done = subprocess.run([clean / "bin" / "tsam", *map(str, words)], capture_output=True, text=True)
+        assert done.returncode == code, done.stderr
+        return done.stdout + (done.stderr if code else "")
+
+    assert tsam("--version") == f"tsam {VERSION}\n"
+    assert "predict" in tsam("--help")
+    assert json.loads(tsam("doctor", "--json"))["versions"]["tsam-dali"] == VERSION
+    for name in ("one", "two"):
+        (tmp_path / "videos" / name).mkdir(parents=True)
+        for number in range(2):
+            write_video(tmp_path / "videos" / name / f"{number}.mp4", 12, audio=True)
+    assert "training: 2 clips" in tsam("lists", "videos", "--fraction", "0.5", "--out", "data")
+    assert "ok" in tsam("index", "--data", "data/data.json")
+    files = ("--data", "config/kinetics400_data.json", "--config", "config/kinetics400_config.json")  # the package's
+    assert "is not a folder" in tsam("train", *files, code=2)
+    tsam("example", "made", "--training", "4", "--validation", "1")
+    path = checkpoint(tmp_path / "network")
+    lines = tsam("predict", "--checkpoint", path, "videos").splitlines()
+    assert len(lines) == 4
+    assert all(json.loads(line)["classes"] for line in lines)
