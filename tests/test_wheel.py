@@ -47,6 +47,7 @@ def clean(wheel, tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.timeout(600)  # with seconds to spare on a busy machine
 def test_the_wheel_works_without_the_checkout(clean, tmp_path, monkeypatch):
     monkeypatch.delenv("PYTHONPATH", raising=False)
     monkeypatch.chdir(tmp_path)

@@ -14,10 +14,12 @@ Ctrl-C or SIGTERM.
 """
 
 import argparse
+import json
 import sys
 from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from pipelines.dataset.list_file import listed_ids, read_lists
 from pipelines.dataset.media_files import find_videos, video_ids
@@ -67,7 +69,12 @@ def main() -> None:
     except KeyboardInterrupt:
         print("interrupted; what was found is kept: run it again to continue", file=sys.stderr)
         sys.exit(130)
-    _report(path, records.values())
+    if args.json:
+        print(json.dumps(_summary(path, records.values(), missing), indent=4))
+    else:
+        _report(path, records.values())
+        if not missing:
+            print(f"next: train with --data {args.data}; videos that are not ok are left out, up to max_bad_fraction")
     if missing:
         raise ListError(first_of(missing, MOST_SHOWN))
 
@@ -83,6 +90,7 @@ def parse_arguments() -> argparse.Namespace:
         "confirms the number of frames; audio is not decoded"
     )
     add("--decode", action="store_true", help=decode)
+    add("--json", action="store_true", help="print numbers and faulty files as JSON")
     add_cluster_arguments(command)
     limits = Limits()
     seconds = "time for one file in seconds; raise it for long videos with --decode (default: %(default)g)"
@@ -102,6 +110,19 @@ def _check_writable(path: Path) -> None:
         path.open("ab").close()
     except OSError as error:
         raise ListError([f"{path}: cannot be written ({error.strerror}); the index is kept beside the data"]) from error
+
+
+def _summary(path: Path, records: Collection[Record], missing: list[str]) -> dict[str, Any]:
+    """What a script may want to know."""
+    faulty = [record for record in records if record["status"] != "ok"]
+    return {
+        "index": str(path),
+        "clips": len(records),
+        "statuses": Counter(record["status"] for record in records),
+        "not_for_nvdec": Counter(filter(None, (why_not_nvdec(r) for r in records if r["status"] == "ok"))),
+        "faulty": [{key: record[key] for key in ("id", "status", "reason")} for record in faulty],
+        "missing": missing,
+    }
 
 
 def _report(path: Path, records: Collection[Record]) -> None:

@@ -26,7 +26,8 @@ import joblib
 from tqdm import tqdm
 
 from pipelines.files.atomic import temporary_path
-from tsam_dali.cli.common import parser
+from pipelines.parallel.pool import in_processes
+from tsam_dali.cli.common import friendly_errors, parser
 from tsam_dali.cli.tools.synthetic import realistic, squares
 
 SPLITS = ("training", "validation")
@@ -112,9 +113,8 @@ def make_example(out, *, training=320, validation=192, seed=0, workers=None, tas
                 f"cannot make a folder in {out.parent}: {error.strerror}; choose an OUT that you can write to"
             ) from error
         clips = [(split, i) for split, count in counts.items() for i in range(count)]
-        jobs = (joblib.delayed(make_clip)(folder / "videos", seed, split, i, task, seconds) for split, i in clips)
-        done = joblib.Parallel(n_jobs=workers, return_as="generator")(jobs)
-        for _ in tqdm(done, total=len(clips), desc=f"making {out}", unit="clip"):
+        jobs = ((folder / "videos", seed, split, i, task, seconds) for split, i in clips)
+        for _ in tqdm(in_processes(make_clip, jobs, workers), total=len(clips), desc=f"making {out}", unit="clip"):
             pass
         for split, count in counts.items():
             lines = (f"{clip_id(split, i)} {target(task, seed, split, i, len(class_names))}\n" for i in range(count))
@@ -171,7 +171,8 @@ def _write_json(path, value):
     path.write_text(json.dumps(value, indent=4) + "\n")
 
 
-def main(arguments=None):
+@friendly_errors
+def main():
     command = parser("python tools/make_example.py", __doc__)
     command.epilog = (
         "examples:\n  python tools/make_example.py data/example --seed 1\n"
@@ -186,7 +187,7 @@ def main(arguments=None):
     command.add_argument("--task", choices=("classes", "labels", "numbers"), default="classes", help=what)
     command.add_argument("--realistic", action="store_true", help="make clips like those from the web, for benchmarks")
     command.add_argument("--seconds", type=float, help="length of realistic clips (default: 10)")
-    options = vars(command.parse_args(arguments))
+    options = vars(command.parse_args())
     if options.pop("realistic"):
         if options["task"] != "classes":
             command.error("--realistic makes classes without a meaning: leave out --task")

@@ -31,11 +31,13 @@ out whose names no list can hold, such as those with a line feed.
 """
 
 import argparse
+import json
 import logging
 import re
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from pipelines.annotations.build import Lists, build_lists
 from pipelines.annotations.classes import read_classes
@@ -97,7 +99,10 @@ def main() -> None:
     except ListError as error:
         raise ListError(first_of(error.problems, MOST_PROBLEMS)) from error
     write_lists(args.out, lists, media, name=args.name or args.out.absolute().name, force=args.force)
-    _report(args, lists, media)
+    if args.json:
+        print(json.dumps(_summary(args, lists), indent=4))
+    else:
+        _report(args, lists, media)
     if lists.unusable:
         shown = first_of(lists.unusable, MOST_PROBLEMS)
         clips = counted(len(lists.unusable), "clip")
@@ -154,6 +159,7 @@ def _add_arguments(command: argparse.ArgumentParser) -> None:
     add("--keep_missing", action="store_true", help=keep)
     add("--name", help="name of the data set in data.json (default: that of the folder --out)")
     add("--force", action="store_true", help="replace existing lists and data.json")
+    add("--json", action="store_true", help="print the numbers of classes and clips as JSON")
 
 
 def _folds(text: str) -> int:
@@ -210,6 +216,15 @@ def _read(args: argparse.Namespace, form: Format, media: MediaFolder, options: P
     return listing
 
 
+def _summary(args: argparse.Namespace, lists: Lists) -> dict[str, Any]:
+    """What a script may want to know."""
+    clips = {
+        str(args.out / folder / DATA_FILE): {split: len(members) for split, members in splits.items()}
+        for folder, splits in lists.clips.items()
+    }
+    return {"classes": len(lists.classes), "clips": clips, "missing": len(lists.missing), "warnings": lists.warnings}
+
+
 def _report(args: argparse.Namespace, lists: Lists, media: MediaFolder) -> None:
     for warning in lists.warnings:
         log.warning("%s", warning)
@@ -231,6 +246,7 @@ def _report(args: argparse.Namespace, lists: Lists, media: MediaFolder) -> None:
     if lists.missing:
         done = "kept in the lists" if args.keep_missing else "left out"
         print(f"missing: {counted(len(lists.missing), 'clip')} without a file, {done}; see {args.out / MISSING_FILE}")
+    print(f"next: precompute the audio, then train with --data {args.out / next(iter(lists.clips)) / DATA_FILE}")
 
 
 if __name__ == "__main__":

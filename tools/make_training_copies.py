@@ -97,7 +97,7 @@ def main() -> None:
         sys.exit(130)
     failures += [record["reason"] for record in records if record["status"] != "ok"]
     print(_summary(folder, records, len(sources) - len(todo), len(failures)))
-    print(f"train on them with: --set dataset.dir_videos={name}")
+    print(f"next: train with --data {args.data} --set dataset.dir_videos={name}")
     if failures:
         print("failed:", *map(printable, failures), sep="\n", file=sys.stderr)
         sys.exit(1)

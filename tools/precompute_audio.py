@@ -12,6 +12,7 @@ reason, and tried again next time; the exit status is then 1.
 
 import argparse
 import os
+import shlex
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
@@ -36,7 +37,14 @@ from pipelines.files.storage import location
 from pipelines.files.words import counted
 from pipelines.parallel.pool import in_processes
 from tsam_dali.cli.cluster import add_cluster_arguments, chosen, reachable
-from tsam_dali.cli.common import add_config_arguments, friendly_errors, parser, printable, sigterm_as_interrupt
+from tsam_dali.cli.common import (
+    add_config_arguments,
+    config_arguments,
+    friendly_errors,
+    parser,
+    printable,
+    sigterm_as_interrupt,
+)
 from tsam_dali.cli.example import ensure_example
 from tsam_dali.config import load_config
 
@@ -84,6 +92,7 @@ def main() -> None:
             f"{dataset.mels}: pieces of {counted(counts['ok'], 'file')} stored, "
             f"{counted(len(cut) - len(waiting), 'was', 'were')} done already, {counts['failed']} failed"
         )
+    print(f"next: train with {shlex.join(config_arguments(args))}")
     if failures:
         print("failed:", *map(printable, failures), sep="\n", file=sys.stderr)
         sys.exit(1)

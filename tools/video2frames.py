@@ -99,6 +99,7 @@ def main() -> None:
         print("interrupted; what is extracted is kept: run it again to continue", file=sys.stderr)
         sys.exit(130)
     print(", ".join(f"{len(results[state])} {state}" for state in ("extracted", "existed", "no audio", "failed")))
+    print("next: train with --set pipeline.source=frames" if not args.audio else "next: precompute the audio")
     for result in sorted(results["no audio"]):
         print(f"no audio: {printable(result.id)}")
     if results["failed"]:

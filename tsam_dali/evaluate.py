@@ -35,6 +35,8 @@ are left out of the scores and listed, however many there are.
 
 import argparse
 import dataclasses
+import sys
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import get_args, get_type_hints
 
@@ -79,7 +81,10 @@ def main() -> None:
     task = task_of(config.dataset, config.training_param, outputs, thresholds=thresholds, device=job.device)
     folder = Path(args.output) if args.output else default_folder(args.checkpoint)
     views = choose_views(args.protocol, config, args.clips, args.crops)
-    report_evaluation(network, config, job, views, folder, task, args.checkpoint, options)
+    with redirect_stdout(sys.stderr) if args.json else nullcontext():
+        report_evaluation(network, config, job, views, folder, task, args.checkpoint, options)
+    if args.json and job.is_main:
+        print((folder / "summary.json").read_text(encoding="utf-8"), end="")
     distributed.stop()
 
 
@@ -95,6 +100,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--crops", type=int, choices=get_args(VIEWS["crops"]), default=1, help=three)
     add_option_arguments(command, EvaluationOptions)
     add("--output", metavar="DIR", help="folder for the results (default: CKPT_evaluation)")
+    add("--json", action="store_true", help="print summary.json; all else that is printed goes to standard error")
     change = "change a setting, e.g. pipeline.decode=gpu; may be repeated"
     add("--set", metavar="SECTION.KEY=VALUE", action="append", default=[], help=change)
     add_device_argument(command)

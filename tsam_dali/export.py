@@ -44,6 +44,7 @@ def main() -> None:
         kept |= {"best": trained.best, "lists": trained.lists}
         write_folder(args.safetensors, trained.state, kept, model_card(trained, about))
         print(f"{args.safetensors}: weights, settings and model card")
+        print(f"next: read {args.safetensors}/README.md, and predict with --checkpoint {args.safetensors}")
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -148,6 +148,7 @@ def figures(load: Load) -> str:
     pieces = {f["container"]: f for f in load("pieces")["figures"] if "cpu_relative" in f}
     pieces_cost = {f"CPU time, {name}": cost for name, cost in medians(pieces, "cpu_relative").items()}
     pieces_cost |= {f"bytes read, {name}": read for name, read in medians(pieces, "bytes_relative").items()}
+    disk = {f["kind"]: f["megabytes"] for f in grouped(load("installation"), "package")["all"]}
     rows = [
         ("loader", "loading speed, TSAM's way = 1", medians(loaders, "rate_relative_to_baseline")),
         ("audio", "log-mel of a clip, CPU ms", medians(audio, "cpu_ms_per_clip")),
@@ -161,6 +162,7 @@ def figures(load: Load) -> str:
         ("live", "a frame of a stream costs, one image = 1", streams),
         ("startup", "start to first batch, s, by clips", {shown(f["clips"]): median(f, "start") for f in starts}),
         ("soak", "an hour of training with faults, MB gained", memory),
+        ("installation", "disk for predictions, and what only a GPU needs, MB", disk),
     ]
     lines = [
         (what, "<br>".join(f"{name}: {shown(value)}" for name, value in values.items()), link(file))

@@ -1,14 +1,16 @@
 """Work on many files in several processes: on this machine, or on those of a Dask cluster."""
 
 import os
+import signal
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
 import joblib
+from joblib.externals.loky.backend import resource_tracker
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from pipelines.parallel.processes import end_with_parent
+from pipelines.parallel.processes import block_signals, end_with_parent
 from pipelines.parallel.sandbox import Fault, Item, Limits, Result, map_limited
 
 FILES_PER_TASK = 20
@@ -33,7 +35,10 @@ def in_processes(function: Callable[..., Any], jobs: Iterable[tuple], workers: i
         return
     calls = (joblib.delayed(_work)(os.getpid(), function, job) for job in jobs)
     try:
-        yield from joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(calls)
+        resource_tracker.ensure_running()  # as in `block_signals`: joblib has one of its own
+        with block_signals(signal.SIGINT):  # Ctrl-C reaches workers too; they end with this process
+            results = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(calls)
+        yield from results
     except TerminatedWorkerError as error:
         raise ValueError(
             "a worker process was killed, perhaps because memory ran out; what is done is kept: run it again, with a "

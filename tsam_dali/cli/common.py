@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from pipelines.files.unicode_names import locale_hint, name_hint
+from tsam_dali.cli.interrupt import EXIT_CODE, end_at_once, raise_again
 
 EXAMPLE_DATA, EXAMPLE_CONFIG = "config/example_data.json", "config/example_config.json"
 
@@ -180,9 +181,11 @@ def is_main() -> bool:
 def importing() -> Iterator[None]:
     """Import large packages. What they make stays: to look for garbage among it costs 0.7 of 5 seconds."""
     gc.disable()
+    end_at_once()
     try:
         yield
     finally:
+        raise_again()
         gc.enable()
 
 
@@ -195,6 +198,7 @@ def friendly_errors(main: Callable[[], None]) -> Callable[[], None]:
 
     @functools.wraps(main)
     def command() -> None:
+        raise_again()
         level = logging.INFO if is_main() else logging.WARNING  # all ranks log the same
         logging.basicConfig(format="%(levelname)s: %(message)s", level=level)
         if isinstance(sys.stdout, io.TextIOWrapper):  # names may hold what this terminal cannot show
@@ -205,7 +209,7 @@ def friendly_errors(main: Callable[[], None]) -> Callable[[], None]:
         except KeyboardInterrupt:
             if is_main():
                 print("interrupted", file=sys.stderr)
-            sys.exit(128 + signal.SIGINT)
+            sys.exit(EXIT_CODE)
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
             sys.exit(128 + signal.SIGPIPE)

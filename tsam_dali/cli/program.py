@@ -3,9 +3,10 @@
 import difflib
 import os
 import runpy
-import signal
 import sys
 from importlib import metadata
+
+from tsam_dali.cli.interrupt import end_at_once
 
 COMMANDS = {
     "lists": ("tsam_dali.cli.tools.make_lists", "lists from a folder of videos, or from those of other projects"),
@@ -52,10 +53,8 @@ def main() -> None:
         print(f"error: unknown command {name}; {remedy}", file=sys.stderr)
         sys.exit(2)
     sys.argv = [f"tsam {name}", *rest]
-    try:
-        runpy.run_module(COMMANDS[name][0], run_name="__main__")
-    except KeyboardInterrupt:  # while its modules were imported
-        sys.exit(128 + signal.SIGINT)
+    end_at_once()  # until its modules are imported
+    runpy.run_module(COMMANDS[name][0], run_name="__main__")
 
 
 def _help() -> str:

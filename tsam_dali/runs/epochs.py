@@ -154,6 +154,7 @@ def summarize(run: Run, dry_run: bool) -> None:
     folder, history = run.folder, run.history
     if dry_run:
         print(f"dry run: one step of training and of validation and one checkpoint worked, see {folder.path}")
+        print("next: the same without --dry_run, and with a --run_id")
         return
     last, expected = history[-1]["validation"], len(run.clips["validation"])
     clips = f"on {last['samples']} of {counted(expected, 'clip')}"
@@ -164,6 +165,7 @@ def summarize(run: Run, dry_run: bool) -> None:
         print(line)
     print(f"report: {folder.report}\ncurves: {folder.curves}\nnetwork inputs: {folder.inputs}")
     print(f"checkpoints: {folder.checkpoints.path}")
+    print(f"next: evaluate, predict or export with --checkpoint {folder.checkpoints.path / f'{name}_best'}")
 
 
 def validate(args: argparse.Namespace, config: Config, job: Job, folder: RunFolder) -> None:
