@@ -74,7 +74,7 @@ def main() -> None:
     else:
         _report(path, records.values())
         if not missing:
-            print(f"next: train with --data {args.data}; videos that are not ok are left out, up to max_bad_fraction")
+            print(f"next: train with --data {args.data}")
     if missing:
         raise ListError(first_of(missing, MOST_SHOWN))
 

@@ -58,6 +58,8 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tqdm import tqdm
+
 from pipelines.files.atomic import fault_of_one
 from pipelines.files.words import counted
 from tsam_dali.cli.common import (
@@ -112,8 +114,10 @@ def main() -> None:
     if args.window:
         files = [path for path in paths if not isinstance(path, Piece)]
         found_all = predictor.timeline_all(files, args.window, args.stride or args.window / 2, args.topk)
+    hidden = args.output is None or not sys.stderr.isatty()
+    bar = tqdm(found_all, total=len(paths), desc="predicting", unit="video", disable=hidden)
     with open_output(args.output, PIECE if args.window or has_pieces else FILE, predictor.task) as output:
-        for number, found in enumerate(found_all, 1):
+        for number, found in enumerate(bar, 1):
             if isinstance(found, Unreadable):
                 unreadable.append(found)
                 output.write(found)

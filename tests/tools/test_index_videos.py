@@ -56,6 +56,21 @@ def test_clips_of_both_lists(folder):
     assert "indexing videos: 100%" in done.stderr
 
 
+def test_a_script_gets_numbers_and_reasons(folder):
+    with (folder / "data/training.txt").open("a") as file:
+        file.write("bad 2\nlost 3\n")
+    (folder / "data/videos/bad.mp4").write_text("<html>")
+    done = index(folder, "--json")
+    assert done.returncode == 2  # of a clip without a file
+    found = json.loads(done.stdout)
+    assert (found["clips"], found["statuses"]) == (4, {"ok": 3, "unreadable": 1})
+    assert found["not_for_nvdec"].keys() == {"codec vp8"} | {why for why in found["not_for_nvdec"] if "rotat" in why}
+    (faulty,) = found["faulty"]
+    assert faulty["id"] == "bad"
+    assert "begins with b'<html>'" in faulty["reason"]
+    assert [line for line in found["missing"] if "lost" in line]
+
+
 def test_all_videos_decoded(folder):
     for i in range(25):
         (folder / f"data/videos/empty{i}.mp4").touch()
@@ -70,6 +85,7 @@ def test_all_videos_decoded(folder):
     assert lines[begin + 21 :] == [
         "  ... and 6 more",
         f"all 29 records, with reasons: {folder / 'data/index.jsonl'}",
+        f"next: train with --data {folder / 'data.json'}",
     ]
     again = index(folder, "--all")
     assert again.stdout == done.stdout

@@ -1,5 +1,6 @@
 """tools/make_lists.py as its users run it: what it draws, leaves out, keeps and writes."""
 
+import json
 import os
 
 import pytest
@@ -26,6 +27,10 @@ def test_a_validation_list_is_drawn_where_there_is_none(own_folder):
     assert "6 of 31 clips were drawn for it, seed 0" in done.stderr
     assert "training: 25 clips, 1 (c) to 16 (a) per class" in done.stdout
     assert "validation: 6 clips, 0 (c) to 4 (a) per class" in done.stdout
+    assert done.stdout.splitlines()[-1] == "next: precompute the audio, then train with --data out/data.json"
+    counts = json.loads(make_lists("d", "--force", "--json").stdout)
+    assert counts["clips"] == {"out/data.json": {"training": 25, "validation": 6}}
+    assert (counts["classes"], counts["missing"], len(counts["warnings"])) == (3, 0, 2)
     put("e/a/1.mp4", "e/b/1.mp4")
     assert "no class has two clips" in refused("e", "--force")[0]
     assert "above 0 and at most 0.5" in make_lists("d", "--fraction", "0.6").stderr
@@ -177,6 +182,7 @@ def test_the_command_as_a_process(own_folder):
         "training: 1 clip, 1 per class",
         "validation: 1 clip, 1 per class",
         "missing: 2 clips without a file, left out; see out/missing.txt",
+        "next: precompute the audio, then train with --data out/data.json",
     ]
     assert "WARNING: left out: 1 clip of the split 'test'" in done.stderr
     again = run(*command, cwd=own_folder)

@@ -3,11 +3,13 @@
 import argparse
 import itertools
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
+from tqdm import tqdm
 
 from pipelines.dali.shared_memory import check_shared_memory
 from pipelines.dataset.clips import Clip
@@ -76,7 +78,8 @@ def train(
         run.keep_untrained()
         training.seek(train_state.step)
         epochs = range(len(run.history), 1 if args.dry_run else options.epochs)
-        for epoch in epochs:
+        begun = time.monotonic()
+        for done, epoch in enumerate(epochs, 1):
             if run.stalled:
                 break
             trained = train_epoch(run, training, epoch, steps=1 if args.dry_run else None)
@@ -85,6 +88,9 @@ def train(
             run.end_epoch(record, last=epoch == epochs[-1])
             if job.is_main:
                 write_run_report(run, metrics, mistakes)
+                if left := len(epochs) - done:
+                    seconds = (time.monotonic() - begun) / done * left
+                    log.info("%s left, %s", counted(left, "epoch"), tqdm.format_interval(seconds))
         if run.stalled:
             log.info(
                 "early stopping after %s: %s has not become better for %d",

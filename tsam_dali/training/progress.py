@@ -83,7 +83,8 @@ class Progress:
         elif self._show and now - self._last_report >= LOG_SECONDS:
             self._last_report = now
             text = ", ".join(f"{name} {value}" for name, value in (self._figures | throughput).items())
-            log.info("%s: step %d of %d, %s", self._title, self._steps, self._total, text)
+            left = tqdm.format_interval((self._total - self._steps) * self._seconds / self._steps)
+            log.info("%s: step %d of %d, %s, %s left", self._title, self._steps, self._total, text, left)
 
     @property
     def seconds_waited(self) -> float:

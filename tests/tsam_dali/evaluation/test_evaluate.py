@@ -153,7 +153,10 @@ def test_train_validates_with_the_same_code(broken, tmp_path):
     assert "mean class accuracy" in done.stdout
     there = broken.parent / "latest_evaluation"
     assert (there / "report.html").is_file()
-    assert called(main, "--checkpoint", broken, "--output", tmp_path, "--clips", 2, "--device", "cpu").returncode == 0
+    again = called(main, "--checkpoint", broken, "--output", tmp_path, "--clips", 2, "--device", "cpu", "--json")
+    assert again.returncode == 0
+    assert again.stdout == (tmp_path / "summary.json").read_text()
+    assert "mean class accuracy" in again.stderr
     assert (there / "predictions.jsonl").read_bytes() == (tmp_path / "predictions.jsonl").read_bytes()
     for key in ("scores", "after_clips", "unreadable", "partly_unreadable", "class_names", "views"):
         assert summary_of(there)[key] == summary_of(tmp_path)[key]

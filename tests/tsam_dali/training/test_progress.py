@@ -32,6 +32,7 @@ def test_a_pass_without_figures_has_lines_too(caplog, monkeypatch):
         "validation: step 1 of 2,",
         "validation: step 2 of 2,",
     ]
+    assert caplog.messages[-1].endswith(", 00:00 left")
 
 
 @pytest.mark.parametrize("shown", [True, False])
