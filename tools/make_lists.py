@@ -246,7 +246,8 @@ def _report(args: argparse.Namespace, lists: Lists, media: MediaFolder) -> None:
     if lists.missing:
         done = "kept in the lists" if args.keep_missing else "left out"
         print(f"missing: {counted(len(lists.missing), 'clip')} without a file, {done}; see {args.out / MISSING_FILE}")
-    print(f"next: precompute the audio, then train with --data {args.out / next(iter(lists.clips)) / DATA_FILE}")
+    files = args.out / ("fold_*" if args.folds else "") / DATA_FILE
+    print(f"next: precompute the audio, then train {'the folds ' if args.folds else ''}with --data {files}")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.helpers.processes import run
+from tests.helpers.processes import ROOT, run
 from tsam_dali.config import load_config
 from tsam_dali.config.load import Config, ConfigError, config_from_dict, setting_names
 from tsam_dali.distributed import Job
@@ -235,3 +235,14 @@ def test_the_settings_for_few_clips_have_nothing_to_warn_of():
     steps = config.training_param.epochs * (200 // config.training_param.batch_size)
     job = Job(0, 1, 1, torch.device("cpu"))
     assert not list(cautions(torch.nn.BatchNorm2d(3), config.training_param, job, steps))
+
+
+def test_the_files_of_config_are_found_from_any_folder_unless_there_are_others(own_folder):
+    data, config = "config/kinetics400_data.json", "config/kinetics400_config.json"
+    assert load_config(data, config) == load_config(ROOT / data, ROOT / config)
+    (own_folder / "config").mkdir()
+    (own_folder / data).write_text('{"dataset": {"data_dir": "mine"}}')
+    assert load_config(data, config).dataset.data_dir == "mine"
+    for other in ("config/none.json", "elsewhere/kinetics400_data.json", "kinetics400_data.json"):
+        with pytest.raises(ConfigError, match=f"{other}: cannot be read"):
+            load_config(other, config)

@@ -12,11 +12,11 @@ import ctypes
 import importlib.util
 import json
 import locale
-import os
 import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -53,7 +53,7 @@ def report() -> dict[str, Any]:
             "ffmpeg": _ffmpeg_version(),
             "shared_memory_gb": _free_gb(SHARED_MEMORY),
             "disk_gb": _free_gb("."),
-            "temporary_gb": _free_gb(os.environ.get("TMPDIR", "/tmp")),
+            "temporary_gb": _free_gb(tempfile.gettempdir()),
             "file_names": sys.getfilesystemencoding(),
             "locale": locale.setlocale(locale.LC_CTYPE),
         },
