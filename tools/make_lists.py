@@ -37,7 +37,6 @@ import re
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from pipelines.annotations.build import Lists, build_lists
 from pipelines.annotations.classes import read_classes
@@ -99,10 +98,7 @@ def main() -> None:
     except ListError as error:
         raise ListError(first_of(error.problems, MOST_PROBLEMS)) from error
     write_lists(args.out, lists, media, name=args.name or args.out.absolute().name, force=args.force)
-    if args.json:
-        print(json.dumps(_summary(args, lists), indent=4))
-    else:
-        _report(args, lists, media)
+    _report(args, lists, media)
     if lists.unusable:
         shown = first_of(lists.unusable, MOST_PROBLEMS)
         clips = counted(len(lists.unusable), "clip")
@@ -216,16 +212,13 @@ def _read(args: argparse.Namespace, form: Format, media: MediaFolder, options: P
     return listing
 
 
-def _summary(args: argparse.Namespace, lists: Lists) -> dict[str, Any]:
-    """What a script may want to know."""
-    clips = {
-        str(args.out / folder / DATA_FILE): {split: len(members) for split, members in splits.items()}
-        for folder, splits in lists.clips.items()
-    }
-    return {"classes": len(lists.classes), "clips": clips, "missing": len(lists.missing), "warnings": lists.warnings}
-
-
 def _report(args: argparse.Namespace, lists: Lists, media: MediaFolder) -> None:
+    if args.json:
+        files = {str(args.out / folder / DATA_FILE): clips for folder, clips in lists.clips.items()}
+        counts = {file: {split: len(members) for split, members in clips.items()} for file, clips in files.items()}
+        shown = {"classes": len(lists.classes), "clips": counts, "missing": len(lists.missing)}
+        print(json.dumps(shown | {"warnings": lists.warnings}, indent=4))
+        return
     for warning in lists.warnings:
         log.warning("%s", warning)
     if media.in_capitals:
@@ -246,8 +239,8 @@ def _report(args: argparse.Namespace, lists: Lists, media: MediaFolder) -> None:
     if lists.missing:
         done = "kept in the lists" if args.keep_missing else "left out"
         print(f"missing: {counted(len(lists.missing), 'clip')} without a file, {done}; see {args.out / MISSING_FILE}")
-    files = args.out / ("fold_*" if args.folds else "") / DATA_FILE
-    print(f"next: precompute the audio, then train {'the folds ' if args.folds else ''}with --data {files}")
+    file = args.out / ("fold_*" if args.folds else "") / DATA_FILE
+    print(f"next: precompute the audio, then train with --data {file}")
 
 
 if __name__ == "__main__":

@@ -51,7 +51,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from math import inf
@@ -114,8 +113,7 @@ def main() -> None:
     if args.window:
         files = [path for path in paths if not isinstance(path, Piece)]
         found_all = predictor.timeline_all(files, args.window, args.stride or args.window / 2, args.topk)
-    hidden = args.output is None or not sys.stderr.isatty()
-    bar = tqdm(found_all, total=len(paths), desc="predicting", unit="video", disable=hidden)
+    bar = tqdm(found_all, "predicting", len(paths), unit="video", disable=args.output is None or None)  # None: no tty
     with open_output(args.output, PIECE if args.window or has_pieces else FILE, predictor.task) as output:
         for number, found in enumerate(bar, 1):
             if isinstance(found, Unreadable):
@@ -206,11 +204,7 @@ def open_output(path: Path | None, columns: tuple[str, ...], task: AnyTask) -> I
     """The writer of the predictions; None: JSON lines on the terminal."""
     columns = columns_of(task, columns)
     if path is None:
-        try:
-            yield JsonLines(sys.stdout, columns, task.plural)
-        except BrokenPipeError:  # the reader has ended, such as `head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
-            sys.exit(128 + signal.SIGPIPE)
+        yield JsonLines(sys.stdout, columns, task.plural)
         return
     make_folder(path.parent)
     try:

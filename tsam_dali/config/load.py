@@ -20,7 +20,6 @@ from tsam_dali.config.task_settings import task_problems
 from tsam_dali.config.timm_names import network_problem, optimizer_problem
 
 SHIPPED = Path(__file__).with_name("ready_made")
-"""The files of the folder config/, also where there is no checkout."""
 
 
 class ConfigError(InputError):

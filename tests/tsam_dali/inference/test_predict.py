@@ -20,6 +20,7 @@ from tests.helpers.checkpoints import TINY, checkpoint
 from tests.helpers.media import write_video
 from tests.helpers.networks import one_thread  # noqa: F401 (a fixture)
 from tests.helpers.processes import called, run
+from tsam_dali.cli.common import friendly_errors
 from tsam_dali.distributed import Job
 from tsam_dali.evaluation.evaluator import evaluate_videos
 from tsam_dali.evaluation.options import EvaluationOptions
@@ -185,10 +186,16 @@ def test_several_processes_are_refused(file, folder, tmp_path, monkeypatch):
 def test_a_reader_that_has_seen_enough_ends_the_command_quietly(monkeypatch):
     read, write = os.pipe()
     os.close(read)
+
+    @friendly_errors
+    def command():
+        with open_output(None, FILE, CAT) as output:
+            output.write(Unreadable(path="a.mp4", error="none"))
+
     with os.fdopen(write, "w") as pipe:
         monkeypatch.setattr(sys, "stdout", pipe)
-        with pytest.raises(SystemExit) as end, open_output(None, FILE, CAT) as output:
-            output.write(Unreadable(path="a.mp4", error="none"))
+        with pytest.raises(SystemExit) as end:
+            command()
     assert end.value.code == 141
 
 
