@@ -16,10 +16,9 @@ from pipelines.files.errors import InputError, ListError
 from pipelines.files.text import read_text
 from tsam_dali.config.sampling_settings import sampling_problems
 from tsam_dali.config.sections import Model, OptimizerParam, ShiftTemporal, TrainingParam
+from tsam_dali.config.shipped import here_or_shipped
 from tsam_dali.config.task_settings import task_problems
 from tsam_dali.config.timm_names import network_problem, optimizer_problem
-
-SHIPPED = Path(__file__).with_name("ready_made")
 
 
 class ConfigError(InputError):
@@ -119,7 +118,7 @@ def config_from_dict(sections: dict[str, Any], problems: Sequence[str] = (), com
 
 def _read_json(path: str | Path) -> dict[str, Any]:
     try:
-        sections = _from_json(read_text(_here_or_shipped(Path(path))))
+        sections = _from_json(read_text(here_or_shipped(path)))
     except ListError as error:
         where = "" if Path(path).exists() or Path(path).is_absolute() else f"; it is relative to {Path.cwd()}"
         raise ConfigError([problem + where for problem in error.problems]) from error
@@ -128,12 +127,6 @@ def _read_json(path: str | Path) -> dict[str, Any]:
     if not isinstance(sections, dict):
         raise ConfigError([f"{path}: expected an object with sections, got {type(sections).__name__}"])
     return sections
-
-
-def _here_or_shipped(path: Path) -> Path:
-    """A file of config/ that is not in this folder is the one that is installed with the package."""
-    shipped = SHIPPED / path.name
-    return shipped if str(path.parent) == "config" and not path.exists() and shipped.exists() else path
 
 
 def _from_json(text: str) -> Any:
