@@ -25,6 +25,7 @@ from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
+from pipelines.dali.installed import check_dali
 from pipelines.dataset.clip_columns import Clips
 from pipelines.dataset.flip_labels import warn_of_sides
 from pipelines.dataset.list_file import SPLITS
@@ -55,6 +56,8 @@ log = logging.getLogger("tsam_dali")
 @friendly_errors
 def main() -> None:
     args = parse_arguments(__doc__)
+    if not args.validate:
+        check_dali()
     keep_freed_memory()
     config = load_config(args.data, args.config, args.set)
     if not (args.resume or args.fine_tune or args.validate or config.model.weights in ("", *PUBLISHED)):

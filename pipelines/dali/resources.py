@@ -1,7 +1,6 @@
 """What a rank uses of its machine: decode processes, threads of DALI, a GPU."""
 
 import logging
-import os
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
@@ -9,6 +8,7 @@ import torch
 
 from pipelines.dali.inputs import NVDEC_INPUTS, VideoInput
 from pipelines.dataset.config import LoaderConfig
+from pipelines.parallel.processes import cores
 
 Settings = TypeVar("Settings", bound=LoaderConfig)
 log = logging.getLogger(__name__)
@@ -20,8 +20,7 @@ def decode_workers(config: LoaderConfig, local_world: int) -> int:
         return config.pipeline.workers
     if config.training_param.num_workers == 0:
         return 0
-    cores = len(os.sched_getaffinity(0))
-    return max(1, min(config.training_param.num_workers, cores) // local_world)
+    return max(1, min(config.training_param.num_workers, cores()) // local_world)
 
 
 def dali_threads(video_input: VideoInput, workers: int, device: torch.device) -> int:

@@ -46,8 +46,8 @@ def check_shared_memory(needs: Sequence[int], ranks: int = 1) -> None:
     Raises:
         SharedMemoryError: it is less.
     """
-    needed, (free, _) = sum(needs) * ranks, _space()
-    if needed > free:
+    needed = sum(needs) * ranks
+    if needed and needed > (free := _space()[0]):
         raise SharedMemoryError(
             f"{FOLDER} has {free / 1e6:.0f} MB free, but the batches that decode workers pass through it need at least "
             f"{needed / 1e6:.0f} MB; {REMEDY}"

@@ -24,6 +24,7 @@ from pipelines.files.errors import InputError, ListError
 from pipelines.files.storage import is_remote, location
 from pipelines.files.unicode_names import name_hint
 from pipelines.files.words import counted, first_of
+from pipelines.parallel.processes import cores
 
 log = logging.getLogger(__name__)
 
@@ -138,7 +139,7 @@ def _facts(config: LoaderConfig, ids: Sequence[str], lists: dict[str, Entries]) 
     Raises:
         InputError: as of the indexes; pieces of frame folders.
     """
-    source, workers = config.pipeline.source, len(os.sched_getaffinity(0))
+    source, workers = config.pipeline.source, cores()
     dense = config.model.frame_sampling.sampling == "dense"
     if not any(entries.ends for entries in lists.values()):
         return ids, INDEXES[source](config.dataset, ids, workers, dense=dense)

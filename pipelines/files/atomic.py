@@ -62,6 +62,8 @@ def _takes_no_files(error: BaseException) -> bool:
 @cache
 def _remove_abandoned(folder: Path) -> None:
     name_of_one = re.compile(rf"{re.escape(MARK)}(\d+)-\d+(\.[^.]*)?", re.DOTALL)
+    if not Path("/proc/self").exists():  # not Linux: which processes are gone is not known
+        return
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             found = name_of_one.fullmatch(entry.name)
@@ -91,6 +93,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def _sync_folder(path: Path) -> None:
     """Make renames in a folder survive a power failure."""
+    if not hasattr(os, "O_DIRECTORY"):  # Windows opens no folders
+        return
     folder = os.open(path, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -5,21 +5,28 @@ and a run of all clips puts them together.
 """
 
 import errno
-import fcntl
 import json
 import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from itertools import islice
 from math import inf
 from operator import itemgetter
 from pathlib import Path
+from types import ModuleType
 from typing import Any, BinaryIO
 
 from pipelines.files.atomic import temporary_path
 from pipelines.files.errors import InputError
 from pipelines.files.shard import Shard, part_files
+
+fcntl: ModuleType | None
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 log = logging.getLogger(__name__)
 
@@ -138,7 +145,7 @@ def merge_parts(path: Path, key: Key = ("id",)) -> None:
             continue
         with file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _flock(file, exclusive=True)
             except OSError:  # in use; or a file system without locks, on which parts stay what they are
                 continue
             with open_to_append(path) as whole:
@@ -153,10 +160,27 @@ def lock(file: BinaryIO) -> bool:
     """
     with suppress(OSError):
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _flock(file, exclusive=True)
         except BlockingIOError:
             return False
     return True
+
+
+def _flock(file: BinaryIO, exclusive: bool) -> None:
+    """Mark a file as in use, or, without waiting, as one that nobody else uses.
+
+    Raises:
+        OSError: it is in use, or there are no locks.
+    """
+    if fcntl is None:
+        _tell_of_no_locks()
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB if exclusive else fcntl.LOCK_SH)
+
+
+@cache
+def _tell_of_no_locks() -> None:
+    log.warning("this system has no file locks: let only one program at a time write to an index or a store")
 
 
 def open_to_append(path: Path) -> BinaryIO:
@@ -164,7 +188,7 @@ def open_to_append(path: Path) -> BinaryIO:
     for _ in range(10):  # another run may put a new file into its place before it is marked
         file = path.open("ab+", buffering=0)
         with suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_SH)
+            _flock(file, exclusive=False)
         with suppress(OSError):
             if os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 break

@@ -10,11 +10,17 @@ import types
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
+from typing import Any
 
-STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)  # with which people and clusters stop a job
+STOPPING = tuple(  # with which people and clusters stop a job; Windows has no SIGUSR1
+    signal.Signals[name] for name in ("SIGTERM", "SIGUSR1", "SIGINT") if name in signal.Signals.__members__
+)
 TOLD_TO_END = 128 + signal.SIGTERM  # exit code of a worker that its parent ended
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_LIBC = ctypes.CDLL(None)  # before any fork
+try:
+    _PRCTL: Any = ctypes.CDLL(None).prctl  # before any fork
+except (AttributeError, OSError, TypeError):  # not Linux
+    _PRCTL = None
 _lock = threading.Lock()
 
 
@@ -49,9 +55,15 @@ def children_allowed() -> Iterator[None]:
         settings["daemon"] = before
 
 
+def cores() -> int:
+    """The CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def end_with_parent() -> None:
-    """End this process when the thread that started it ends, or its process, however that happens."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    """End this process when the thread that started it ends, or its process, however that happens; on Linux alone."""
+    if _PRCTL:
+        _PRCTL(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def serve_parent() -> None:
@@ -81,7 +93,11 @@ def block_signals(*signals: signal.Signals) -> Iterator[None]:
     """Start worker processes that do not get these signals.
 
     Ctrl-C goes to all processes of a terminal, a launcher's SIGTERM to all of a job; the parent decides what they mean.
+    Windows, which cannot block signals, gives them to all.
     """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
     resource_tracker.ensure_running()  # started by the first spawned process, it would unblock the signals
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:

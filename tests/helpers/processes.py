@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,10 +34,12 @@ def start(*command: object, cwd: Path = ROOT, fresh: bool = False, **options: ob
     return kind([sys.executable, *map(str, command)], cwd=cwd, **options)
 
 
-def run(*command: object, cwd: Path = ROOT, timeout: float = 240, fresh: bool = False) -> subprocess.CompletedProcess:
+def run(
+    *command: object, cwd: Path = ROOT, timeout: float = 240, fresh: bool = False, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess:
     """Run `python ...` to its end, see `start`; stdout and stderr as text."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with start(*command, cwd=cwd, fresh=fresh, **pipes) as process:
+    with start(*command, cwd=cwd, fresh=fresh, env=env, **pipes) as process:
         try:
             output, errors = process.communicate(timeout=timeout)
         except BaseException:

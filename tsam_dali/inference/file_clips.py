@@ -1,7 +1,6 @@
 """Run a trained network on video files that are in no list. S video and A audio segments, C classes."""
 
 import logging
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -20,6 +19,7 @@ from pipelines.dataset.index_file import Facts, PieceFacts
 from pipelines.dataset.list_line import WHOLE, clip_id
 from pipelines.decode.timestamps import clock_times, shown_until
 from pipelines.loader import Loader, build_loader
+from pipelines.parallel.processes import cores
 from pipelines.parallel.sandbox import Fault, Limits, map_limited
 from pipelines.sampling.views import Views
 from tsam_dali.config.load import Config, change_config
@@ -48,7 +48,7 @@ def probe_files(
 
     Runs in child processes, as a file may hang or crash a decoder, and shows a progress bar on a terminal.
     """
-    probed = map_limited(probe, paths, len(os.sched_getaffinity(0)), Limits())
+    probed = map_limited(probe, paths, cores(), Limits())
     hidden = len(paths) == 1 or not sys.stderr.isatty()
     found = dict(tqdm(probed, total=len(paths), desc="probing videos", unit="file", disable=hidden))
     records, errors = {}, {}
@@ -144,7 +144,7 @@ def classify_clips(
     build = partial(
         build_loader, split="validation", clips=clips, device=device, rank_batch=size, views=views, once=True, mels=mels
     )
-    with _fitting_loader(change_config(config, overrides=changes), build) as loader:
+    with fitting_loader(change_config(config, overrides=changes), build) as loader:
         for batch in loader:
             rows = [row for row in batch.row.tolist() if row >= 0]  # padding is last
             video, audio = batch.video[: len(rows)], None if batch.audio is None else batch.audio[: len(rows)]
@@ -158,7 +158,7 @@ def classify_clips(
                 yield ClipOutput(found[place], video[place].cpu(), own, loader.bad.get(row, ""))
 
 
-def _fitting_loader(config: Config, build: Callable[[Config], Loader]) -> Loader:
+def fitting_loader(config: Config, build: Callable[[Config], Loader]) -> Loader:
     """A loader; it decodes in this process if /dev/shm is too small for the batches of others."""
     loader = build(config)
     try:

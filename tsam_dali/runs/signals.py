@@ -10,7 +10,8 @@ EXIT_CODE = 75  # of a run that was stopped and can be resumed: "try again later
 
 def hold_signals() -> None:
     """Block such signals until there is a `StopRequest`: until then PyTorch is imported, which takes seconds."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    if hasattr(signal, "pthread_sigmask"):  # else it is Windows, where no training starts
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
 
 
 class Interrupted(BaseException):

@@ -11,6 +11,7 @@ from tests.helpers.checkpoints import TINY, checkpoint
 from tests.helpers.loading import SEGMENTS, SIDE, make_clip, settings
 from tests.helpers.media import write_video
 from tests.helpers.processes import run
+from tsam_dali.inference.file_clips import fitting_loader
 
 SMALL = """
 import ctypes, os, runpy, subprocess, sys
@@ -76,18 +77,34 @@ def test_a_training_whose_batches_cannot_fit_does_not_start(run_with, data, tmp_
 @pytest.mark.parametrize(
     ("size", "words"), [("1M", ["has 1 MB free", "need at least 3 MB"]), ("6M", ["SIGBUS", "of 6 MB"])]
 )
-def test_an_evaluation_ends_before_the_start_or_where_it_grows_too_large(run_with, file, size, words):
-    done = run_with(size, "tsam_dali.evaluate", "--checkpoint", file, "--protocol", "centre", "--batch_size", 1)
-    assert_told(done, *words)
+def test_a_loader_ends_before_the_start_or_where_it_grows_too_large(run_with, file, size, words):
+    assert_told(run_with(size, "tests.pipelines.reading", file), *words)
 
 
-def test_predictions_do_without_workers(run_with, data, file):
-    videos = [data / f"videos/{i}.mp4" for i in range(12)]
-    done = run_with("1M", "tsam_dali.predict", "--checkpoint", file, *videos)
+def test_evaluations_and_predictions_without_a_gpu_need_none(run_with, data, file, tmp_path):
+    common = ("--checkpoint", file, "--device", "cpu")
+    done = run_with("1M", "tsam_dali.evaluate", *common, "--protocol", "centre", "--output", tmp_path / "scores")
+    assert done.returncode == 0, done.stderr
+    done = run_with("1M", "tsam_dali.predict", *common, *(data / f"videos/{i}.mp4" for i in range(12)))
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 12
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith("WARNING: ")]
-    assert all(word in line for word in REMEDIES)
+    assert "WARNING: " not in done.stderr
+
+
+def test_predictions_on_a_gpu_do_without_workers_where_it_is_too_small(tmp_path, caplog):
+    """On the CPU here, by DALI, as a GPU would be fed."""
+    clips = [make_clip(tmp_path, i, (96, 128)) for i in range(3)]
+    built = []
+
+    def build(config):
+        built.append(build_loader(config, "validation", clips))
+        vars(built[-1])["_prefetch"] = 10**6  # more than any machine has
+        return built[-1]
+
+    loader = fitting_loader(settings(workers=2), build)
+    assert loader is built[1]
+    assert (built[0].shared_bytes > 10**9, loader.shared_bytes) == (True, 0)
+    assert all(word in caplog.text for word in REMEDIES)
 
 
 def test_what_a_batch_takes(tmp_path):

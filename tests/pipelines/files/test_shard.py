@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.dataset.video_index import compact_index, take_in_parts
+from pipelines.files import records
 from pipelines.files.records import merge_parts, read_records, record_writer
 from pipelines.files.shard import Shard, part_files
 from tests.helpers.media import write_video
@@ -89,6 +90,19 @@ def test_a_file_system_without_locks_keeps_the_parts(tmp_path, monkeypatch):
     merge_parts(path)
     assert part_files(path)
     assert read_records(path) == {"a": {"id": "a"}}
+
+
+def test_a_system_without_locks_keeps_the_parts_and_is_told_of_once(tmp_path, monkeypatch, caplog):
+    path = tmp_path / "index.jsonl"
+    monkeypatch.setattr(records, "fcntl", None)
+    records._tell_of_no_locks.cache_clear()
+    for shard in (Shard(0, 2), Shard(1, 2)):
+        with record_writer(path, shard) as write:
+            write({"id": str(shard), "file": "a.mp4", "status": "gone", "reason": "x"})
+    merge_parts(path)
+    assert len(part_files(path)) == len(read_records(path)) == 2
+    (record,) = caplog.records
+    assert "this system has no file locks: let only one program at a time write" in record.getMessage()
 
 
 def test_locks_of_nfs(tmp_path, monkeypatch):

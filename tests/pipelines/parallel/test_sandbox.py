@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.parallel.sandbox import ITEMS_PER_CHILD, Limits, map_limited
+from pipelines.parallel import sandbox
+from pipelines.parallel.sandbox import Limits, map_limited
+from pipelines.parallel.server import ITEMS_PER_CHILD
 from tests.helpers import probes
 from tests.helpers.media import write_video
 from tests.helpers.processes import ROOT
@@ -41,6 +43,12 @@ def test_children_that_misbehave(workers):
         "d": "done",
     }
     assert statuses(expected, workers) == expected
+
+
+def test_servers_work_alone_where_memory_cannot_be_limited(monkeypatch):
+    monkeypatch.setattr(sandbox, "can_limit", lambda: False)
+    expected = {"a": "done", "sleep": "timeout", "b": "done", "SIGSEGV": "crashed", "raise": "failed", "c": "done"}
+    assert statuses(expected, workers=1, limits=Limits(seconds=3)) == expected
 
 
 def test_reasons():

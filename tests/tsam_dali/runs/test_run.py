@@ -178,7 +178,7 @@ def _rank(rank, address, cases):
     dist.init_process_group("gloo", init_method=address, rank=rank, world_size=2)
     run = SimpleNamespace(stop=SimpleNamespace(by="SIGTERM" if rank else ""))
     source = SimpleNamespace(clips=[SimpleNamespace(id=f"clip{row}") for row in range(4)])
-    loader = Loader(source, None, device=torch.device("cpu"), workers=0, threads=1, prefetch=1, max_bad_fraction=0.5)
+    loader = Loader(source, device=torch.device("cpu"), max_bad_fraction=0.5)
     try:
         for bad in cases:
             loader.bad = {row: f"odd {row}" for row in bad[rank]}

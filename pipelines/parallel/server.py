@@ -1,0 +1,184 @@
+"""The processes of `pipelines.parallel.sandbox`: a server, and its child, which is forked and limited.
+
+Where processes cannot be forked, or their memory not be limited (macOS, Windows), the server takes the items itself.
+"""
+
+import logging
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from math import ceil
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pipelines.parallel.processes import end_with_parent
+
+resource: Any
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
+
+log = logging.getLogger(__name__)
+SIZE = Path("/proc/self/statm")  # of this process, in pages
+ITEMS_PER_CHILD = 200  # a fork costs about as much as reading the packets of some files
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one item may take."""
+
+    seconds: float = 120.0
+    """Time; waiting for the disk counts."""
+    megabytes: int = 4096
+    """Address space, in 2^20 bytes, in addition to what the process has when it starts."""
+
+
+class Fault(NamedTuple):
+    """Why there is no result."""
+
+    status: str  # "timeout", "out_of_memory", "crashed" or "failed" (the function raised an exception)
+    reason: str
+
+
+FAULTS = ("timeout", "out_of_memory", "crashed", "failed")
+
+
+@cache
+def can_limit() -> bool:
+    """Whether there are processes with limits; if not, it is told once."""
+    can = bool(resource and hasattr(os, "fork") and SIZE.exists())
+    if not can:
+        log.warning("this system does not limit the memory of processes: a damaged file may take all there is")
+    return can
+
+
+def serve(parent: Connection, function: Callable[[Any], Any], limits: Limits) -> None:
+    """Answer items with results, until the parent is gone."""
+    child = _Child(parent, function, limits)
+    with suppress(EOFError, OSError):
+        while True:
+            item = parent.recv()
+            if child.ended or child.items == ITEMS_PER_CHILD:
+                child = child.replaced()
+            answer = child.ask(item)
+            if isinstance(answer, Fault) and answer.status != "timeout" and child.items > 1:
+                child = child.replaced()  # perhaps an earlier item's fault: only a fresh process shows it
+                answer = child.ask(item)
+            parent.send(answer)
+
+
+def serve_alone(parent: Connection, function: Callable[[Any], Any], limits: Limits) -> None:
+    """As `serve`, but without a child: the program limits the time."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with suppress(EOFError, OSError):
+        parent.send(True)  # what the function needs is imported: from now on time counts
+        while True:
+            parent.send(_apply(function, parent.recv(), limits))
+
+
+class _Child:
+    """A forked process, seen from its server."""
+
+    def __init__(self, parent: Connection, function: Callable[[Any], Any], limits: Limits):
+        self.items = 0  # processed so far
+        self.ended = False
+        self._parent, self._function, self._limits = parent, function, limits
+        self._connection, theirs = Pipe()
+        server = os.getpid()
+        self._pid = os.fork()
+        if self._pid == 0:
+            end_with_parent()
+            parent.close()
+            self._connection.close()
+            if os.getppid() == server:
+                _work(theirs, function, limits)
+            os._exit(0)
+        theirs.close()
+
+    def ask(self, item: Any) -> Any:
+        """The function's result, or the fault.
+
+        Raises:
+            EOFError: the parent is gone.
+        """
+        self.items += 1
+        with suppress(BrokenPipeError):
+            self._connection.send(item)
+        ready = wait([self._connection, self._parent], self._limits.seconds)
+        if self._parent in ready:  # it asks for one thing at a time: it is gone
+            raise EOFError
+        answer = self._receive() if ready else timed_out(self._limits)
+        if isinstance(answer, Fault):
+            self._end()
+        return answer
+
+    def replaced(self) -> "_Child":
+        self._end()
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:  # those that were killed earlier
+                pass
+        return _Child(self._parent, self._function, self._limits)
+
+    def _receive(self) -> Any:
+        try:
+            return self._connection.recv()
+        except (EOFError, OSError):  # it died before or while it answered
+            self.ended = True
+            return explain(os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1]), self._limits)
+
+    def _end(self) -> None:
+        self._connection.close()
+        if not self.ended:
+            self.ended = True
+            os.kill(self._pid, signal.SIGKILL)  # without waiting: one that hangs in the kernel is not gone at once
+
+
+def _work(server: Connection, function: Callable[[Any], Any], limits: Limits) -> None:
+    """What the forked process does, until its server is gone."""
+    try:
+        _limit(resource.RLIMIT_CORE, 0)
+        used = int(SIZE.read_text().split()[0]) * resource.getpagesize()
+        _limit(resource.RLIMIT_AS, used + (limits.megabytes << 20))
+        while True:
+            item = server.recv()
+            usage = resource.getrusage(resource.RUSAGE_SELF)
+            # In case its server is gone and cannot watch the time.
+            _limit(resource.RLIMIT_CPU, ceil(usage.ru_utime + usage.ru_stime + limits.seconds) + 1)
+            server.send(_apply(function, item, limits))
+    finally:
+        os._exit(0)
+
+
+def _apply(function: Callable[[Any], Any], item: Any, limits: Limits) -> Any:
+    try:
+        return function(item)
+    except MemoryError:
+        return Fault("out_of_memory", f"needs more than {limits.megabytes} MB of memory")
+    except Exception as error:
+        return Fault("failed", f"{type(error).__name__}: {error}")
+
+
+def _limit(what: int, most: int) -> None:
+    hard = resource.getrlimit(what)[1]
+    if hard != resource.RLIM_INFINITY:
+        most = min(most, hard)
+    resource.setrlimit(what, (most, hard))
+
+
+def timed_out(limits: Limits) -> Fault:
+    return Fault("timeout", f"not done after {limits.seconds:g} s")
+
+
+def explain(exit_code: int, limits: Limits) -> Fault:
+    if exit_code < 0:
+        name = signal.Signals(-exit_code).name
+        if name == "SIGXCPU":
+            return timed_out(limits)
+        return Fault("crashed", f"ended the process that read it by {name}")
+    return Fault("crashed", f"ended the process that read it with exit status {exit_code}")
