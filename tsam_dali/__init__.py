@@ -20,7 +20,8 @@ def load(path: str | Path, device: str = "cpu") -> Predictor:
     """A trained network for video files: `load("results/first/checkpoints/balanced_best").predict("a.mp4")`.
 
     Args:
-        path: checkpoint of a run, or a folder of weights with a card.
+        path: checkpoint of a run, a folder of weights with a card, or a network on the Hugging Face Hub:
+            hf://OWNER/NAME or, for good, hf://OWNER/NAME@COMMIT.
         device: where the network runs, "cpu" or "cuda".
 
     Raises:
@@ -31,3 +32,20 @@ def load(path: str | Path, device: str = "cpu") -> Predictor:
     from tsam_dali.inference.predictor import Predictor
 
     return Predictor(path, device)
+
+
+def push_to_hub(path: str | Path, name: str, *, private: bool = False, example: str | Path | None = None) -> str:
+    """Upload a trained network, with a card, to the Hugging Face Hub; the address with which `load` loads it.
+
+    Args:
+        path: as for `load`.
+        name: OWNER/NAME of a repository, which is made if it is not there.
+        private: make it so that others cannot see it.
+        example: a video that stands in the card.
+
+    Raises:
+        tsam_dali.weights.checkpoint.CheckpointError: as of `load`, or the Hub refuses it.
+    """
+    from tsam_dali.inference.share import push_to_hub
+
+    return push_to_hub(path, name, private=private, example=example)

@@ -58,7 +58,7 @@ def main() -> None:
     keep_freed_memory()
     check_checkpoint(args.checkpoint)
     check_changes(args.data, args.set)
-    if Path(args.checkpoint).is_dir() and not args.data:
+    if (Path(args.checkpoint).is_dir() or args.checkpoint.startswith("hf://")) and not args.data:
         raise ValueError(
             f"{args.checkpoint}: a folder of weights does not say where the data are: give --data FILE as well"
         )

@@ -59,7 +59,7 @@ def main() -> None:
     if not args.validate:
         check_dali()
     keep_freed_memory()
-    config = load_config(args.data, args.config, args.set)
+    config = load_config(args.data, args.config, args.set, args.download)
     if not (args.resume or args.fine_tune or args.validate or config.model.weights in ("", *PUBLISHED)):
         check_checkpoint(config.model.weights)
     prepare = partial(prepare_example if args.validate else prepare_data, args, config)

@@ -127,8 +127,10 @@ def _device(text: str) -> str:
 
 def check_checkpoint(path: str | Path) -> None:
     """Raise ValueError if a checkpoint or other weights do not exist, or are a file of another kind, before PyTorch is
-    imported to read them.
+    imported to read them. Whether a network is on the Hub, hf://OWNER/NAME, shows when it is read.
     """
+    if str(path).startswith("hf://"):
+        return
     if not os.path.exists(path):
         raise ValueError(f"{path}: no such checkpoint, nor a file or folder with weights{name_hint(path)}")
     if os.path.isfile(path):

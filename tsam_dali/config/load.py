@@ -14,6 +14,7 @@ from pipelines.dataset.clips import Dataset
 from pipelines.dataset.config import DataAugmentation, PipelineOptions
 from pipelines.files.errors import InputError, ListError
 from pipelines.files.text import read_text
+from tsam_dali.config.hub_backbone import hub_backbone
 from tsam_dali.config.sampling_settings import sampling_problems
 from tsam_dali.config.sections import Model, OptimizerParam, ShiftTemporal, TrainingParam
 from tsam_dali.config.shipped import here_or_shipped
@@ -53,7 +54,7 @@ class Config:
         return self.model.audio_segments * self.data_augmentation.audio_image_param.num_segments
 
 
-def load_config(data: str | Path, config: str | Path, overrides: Sequence[str] = ()) -> Config:
+def load_config(data: str | Path, config: str | Path, overrides: Sequence[str] = (), download: bool = False) -> Config:
     """Read TSAM's data file and settings file.
 
     Args:
@@ -61,6 +62,7 @@ def load_config(data: str | Path, config: str | Path, overrides: Sequence[str] =
         config: path of the JSON file with all other sections. A path such as config/kinetics400_config.json names the
             file of this package where there is no other one.
         overrides: texts like "model.video_segments=16"; the value is JSON, or else plain text.
+        download: whether a `model.arch` hf_hub:OWNER/NAME that is not in the Hub's cache may be fetched.
 
     Raises:
         ConfigError: with every problem found. No data is opened.
@@ -77,7 +79,12 @@ def load_config(data: str | Path, config: str | Path, overrides: Sequence[str] =
         sections |= found
     if problems:
         raise ConfigError(problems)
-    return config_from_dict(sections, _apply(overrides, sections))
+    problems = _apply(overrides, sections)
+    if isinstance(model := sections.get("model"), dict):
+        sections["model"], problem = hub_backbone(model, download)
+        if problem:
+            raise ConfigError([*problems, problem])
+    return config_from_dict(sections, problems)
 
 
 def change_config(config: Config, data: str | Path | None = None, overrides: Sequence[str] = ()) -> Config:

@@ -25,7 +25,8 @@ PARTS = 3
 
 def default_folder(checkpoint: str) -> Path:
     """Where the results of a checkpoint are written by default."""
-    return Path(f"{checkpoint.rstrip('/')}_evaluation")
+    name = checkpoint.rpartition("/")[2] if checkpoint.startswith("hf://") else checkpoint.rstrip("/")
+    return Path(f"{name}_evaluation")
 
 
 def report_evaluation(

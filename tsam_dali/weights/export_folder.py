@@ -1,10 +1,11 @@
-"""A trained network as a folder to share: model.safetensors, config.json and a README.md.
+"""A trained network as a folder to share: model.safetensors, config.json, preprocessing.json and a README.md.
 
 config.json holds what a checkpoint holds besides the weights (`KEPT`), and the SHA-256 of model.safetensors. Paths in
-the settings are cut to their last name.
+the settings are cut to their last name. preprocessing.json is for other programs.
 """
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,27 @@ from torch import Tensor
 from pipelines.files.atomic import temporary_path
 from tsam_dali.weights.checkpoint import FORMAT, CheckpointError, load_checkpoint, sha256
 
-WEIGHTS, SETTINGS, CARD = "model.safetensors", "config.json", "README.md"
+WEIGHTS, SETTINGS, INPUTS, CARD = "model.safetensors", "config.json", "preprocessing.json", "README.md"
 KEPT = ("config", "history", "best")
 
 
-def write_folder(folder: Path, tensors: dict[str, Tensor], about: dict[str, Any], card: str) -> None:
+def write_folder(
+    folder: Path,
+    tensors: dict[str, Tensor],
+    about: dict[str, Any],
+    inputs: dict[str, Any],
+    card: str,
+    example: Path | None = None,
+) -> None:
     """Write a network to a new folder, atomically.
 
     Args:
         folder: must not exist, or be empty.
         tensors: the network's state dict.
         about: settings and scores, the keys `KEPT`, as in a checkpoint; and `lists`, if it is known.
+        inputs: what `tsam_dali.inference.preprocessing` says of them.
         card: text of README.md.
+        example: a video to be copied, see `example_name`.
 
     Raises:
         CheckpointError: the folder is not empty, or cannot be written.
@@ -42,10 +52,18 @@ def write_folder(folder: Path, tensors: dict[str, Tensor], about: dict[str, Any]
             settings["config"] = without_places(settings["config"])
             settings["lists"] = about.get("lists", {})
             (new / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+            (new / INPUTS).write_text(json.dumps(inputs, indent=2) + "\n", encoding="utf-8")
             (new / CARD).write_text(card, encoding="utf-8")
+            if example:
+                shutil.copyfile(example, new / example_name(example))
             new.replace(folder)
     except OSError as error:
         raise CheckpointError(f"{folder}: cannot be written ({error.strerror})") from error
+
+
+def example_name(video: Path) -> str:
+    """The name of the example of a network."""
+    return f"example{video.suffix.lower()}"
 
 
 def read_state(path: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from tsam_dali.model.backbone import Backbone, is_transformer, shifts, timm_argu
 from tsam_dali.model.tsam import TSAM
 from tsam_dali.weights.class_names import other_meaning
 from tsam_dali.weights.formats import WeightFile, read_weights
+from tsam_dali.weights.hub import local_path
 from tsam_dali.weights.positions import resized
 from tsam_dali.weights.read import WeightsError
 from tsam_dali.weights.timm_zoo import timm_file
@@ -64,7 +65,7 @@ def load_weights(model: TSAM, path: str | Path, head: bool = True, class_names: 
     Args:
         model: from `build_model`; changed in place.
         path: checkpoint or state dict of this project, TSAM, TSM, mmaction2's TSM, timm or torchvision's ResNets; or
-            a folder that `tsam_dali.export` wrote.
+            a folder that `tsam_dali.export` wrote, also on the Hub (`tsam_dali.weights.hub`).
         head: also load the last layer if the file has one for the same classes; else it is left unchanged.
         class_names: those of the data, if they are known; a file that names others has other classes.
 
@@ -72,7 +73,7 @@ def load_weights(model: TSAM, path: str | Path, head: bool = True, class_names: 
         WeightsError: the file cannot be read, or a tensor of the backbone or the head is missing, left over, of another
             shape, or holds no finite numbers; the network is as before.
     """
-    file = read_weights(Path(path), model.backbone.pretrained_cfg["classifier"])
+    file = read_weights(local_path(path), model.backbone.pretrained_cfg["classifier"])
     file, resizing = resized(file, model.backbone)
     check_fit(model.backbone, file, str(path), head)
     state = {f"backbone.{name}": tensor for name, tensor in file.backbone.items()}

@@ -17,6 +17,7 @@ from tsam_dali.model.precision import on_device
 from tsam_dali.model.tsam import TSAM
 from tsam_dali.weights.checkpoint import CheckpointError
 from tsam_dali.weights.export_folder import read_state
+from tsam_dali.weights.hub import local_path
 
 SHOWN = 400  # characters of torch's message about weights that do not fit; it may name every tensor
 
@@ -41,13 +42,14 @@ class Trained:
 
 
 def read_trained(path: str | Path) -> Trained:
-    """Read a checkpoint of a run, or a folder written by `python -m tsam_dali.export --safetensors`.
+    """Read a checkpoint of a run, a folder written by `python -m tsam_dali.export --safetensors`, or a network on the
+    Hub, see `tsam_dali.weights.hub`.
 
     Raises:
         CheckpointError: it is missing, damaged, or of another program.
         ConfigError: its settings are unknown here.
     """
-    state = read_state(Path(path))
+    state = read_state(local_path(path))
     try:
         config = config_from_dict(state["config"])
     except ConfigError as error:

@@ -9,6 +9,7 @@ from tqdm import tqdm
 from pipelines.files.atomic import replacing
 from tsam_dali.config.sections import PUBLISHED
 from tsam_dali.weights.checkpoint import sha256
+from tsam_dali.weights.hub import local_path
 from tsam_dali.weights.read import WeightsError, read_content
 
 ADDRESS = (
@@ -20,10 +21,11 @@ CHUNK = 1 << 20
 
 
 def weight_path(name: str, download: bool, folder: Path = FOLDER, address: str = ADDRESS) -> Path:
-    """The file of a published name; any other text is a path and is returned unchanged.
+    """The file of a published name, or the folder of a network on the Hub (`tsam_dali.weights.hub`); any other text is
+    a path and is returned unchanged.
 
     Args:
-        name: a key of `PUBLISHED`, or a path.
+        name: a key of `PUBLISHED`, hf://OWNER/NAME, or a path.
         download: whether a file that is not in `folder` yet may be fetched from `address`.
 
     Raises:
@@ -31,7 +33,7 @@ def weight_path(name: str, download: bool, folder: Path = FOLDER, address: str =
             it was first used.
     """
     if name not in PUBLISHED or Path(name).is_file():
-        return Path(name)
+        return local_path(name, download)
     path, url = folder / PUBLISHED[name], f"{address}/{PUBLISHED[name]}"
     if not path.is_file():
         if not download:
