@@ -19,6 +19,7 @@ from pipelines.dataset.list_file import SPLITS, read_lists
 from pipelines.dataset.load import Loaded, load_data
 from pipelines.decode.probe import probe_video
 from pipelines.files.storage import is_remote
+from pipelines.parallel.processes import cores
 from pipelines.parallel.sandbox import Fault, Limits, map_limited
 from tsam_dali.config.load import Config, change_config, config_from_dict
 from tsam_dali.model import build_model
@@ -127,7 +128,7 @@ def audio_is_there(config: Config) -> bool:
         return False
     lists = load_data(without_audio(config), SPLITS).clips.values()
     paths = list(dict.fromkeys(clip.path for clips in lists for clip in _some(clips)))
-    found = map_limited(probe_video, paths, len(os.sched_getaffinity(0)), Limits())
+    found = map_limited(probe_video, paths, cores(), Limits())
     return any(not isinstance(record, Fault) and record.get("audio_rate") for _, record in found)
 
 
