@@ -26,7 +26,7 @@ ORDER = [  # from the lowest up; a module belongs to the longest name that fits
     "tsam_dali.weights",
     "tsam_dali.training",
     "tsam_dali.report",
-    "tsam_dali.evaluation",
+    "tsam_dali.evaluate",
     "tsam_dali.inference",
     "tsam_dali.runs",
     "tsam_dali.probe",

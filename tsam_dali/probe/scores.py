@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.files.words import counted
-from tsam_dali.evaluation.scores import score
+from tsam_dali.evaluate.scores import score
 from tsam_dali.probe.folds import Fold
 
 SHOWN = {"accuracy": "accuracy", "balanced_accuracy": "balanced", "top5": "top-5"}

@@ -18,9 +18,9 @@ from pipelines.loader import Batch, Loader, build_loader
 from tsam_dali import distributed
 from tsam_dali.config.load import Config
 from tsam_dali.distributed import Job
-from tsam_dali.evaluation.evaluator import choose_views
-from tsam_dali.evaluation.options import EvaluationOptions
-from tsam_dali.evaluation.runner import default_folder, report_evaluation
+from tsam_dali.evaluate.evaluator import choose_views
+from tsam_dali.evaluate.options import EvaluationOptions
+from tsam_dali.evaluate.runner import default_folder, report_evaluation
 from tsam_dali.report.mistakes import SHOWN_MISTAKES, Mistake, WorstMistakes
 from tsam_dali.runs.decode_choice import choose_decode
 from tsam_dali.runs.folder import RunFolder

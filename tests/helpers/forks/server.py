@@ -23,7 +23,7 @@ from dataclasses import dataclass
 MAX_BYTES = 1 << 20  # of a request
 COMMANDS = {
     "tsam_dali.train",
-    "tsam_dali.evaluate",
+    "tsam_dali.evaluate.__main__",
     "tsam_dali.predict",
     "tsam_dali.export",
     "tsam_dali.model.__main__",

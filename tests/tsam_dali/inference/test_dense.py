@@ -8,7 +8,7 @@ from tests.helpers.checkpoints import checkpoint
 from tests.helpers.media import frame_numbers, write_video
 from tests.helpers.networks import one_thread  # noqa: F401 (a fixture)
 from tsam_dali.config.load import ConfigError
-from tsam_dali.evaluation.evaluator import choose_views
+from tsam_dali.evaluate.evaluator import choose_views
 from tsam_dali.inference.live import follow
 from tsam_dali.inference.preprocessing import preprocessing
 from tsam_dali.weights.trained import network_of, read_trained

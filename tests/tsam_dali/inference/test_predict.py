@@ -22,8 +22,8 @@ from tests.helpers.networks import one_thread  # noqa: F401 (a fixture)
 from tests.helpers.processes import called, run
 from tsam_dali.cli.common import friendly_errors
 from tsam_dali.distributed import Job
-from tsam_dali.evaluation.evaluator import evaluate_videos
-from tsam_dali.evaluation.options import EvaluationOptions
+from tsam_dali.evaluate.evaluator import evaluate_videos
+from tsam_dali.evaluate.options import EvaluationOptions
 from tsam_dali.inference.file_clips import probe_files
 from tsam_dali.inference.inputs import find_inputs
 from tsam_dali.inference.outputs import FILE, JsonLines

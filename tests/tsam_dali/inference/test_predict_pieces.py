@@ -22,8 +22,8 @@ from tests.helpers.processes import called
 from tests.pipelines.audio.long_files import delayed, write_long
 from tsam_dali.config.load import change_config
 from tsam_dali.distributed import Job
-from tsam_dali.evaluation.evaluator import evaluate_videos
-from tsam_dali.evaluation.options import EvaluationOptions
+from tsam_dali.evaluate.evaluator import evaluate_videos
+from tsam_dali.evaluate.options import EvaluationOptions
 from tsam_dali.inference.inputs import find_inputs
 from tsam_dali.inference.results import Piece, Prediction, Unreadable
 from tsam_dali.predict import main

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from tests.helpers.processes import called
-from tsam_dali import evaluate, export
+from tsam_dali import export
+from tsam_dali.evaluate.__main__ import main as evaluate
 from tsam_dali.inference.predictor import Predictor
 from tsam_dali.model import build_model
 from tsam_dali.probe.__main__ import main
@@ -100,7 +101,7 @@ def test_the_checkpoint_is_evaluated_exported_and_fine_tuned(probes, tmp_path):
     linear, features = fit_final(probes, "frames"), probes.features
     save_probe(tmp_path / "probe", probes, "frames", linear)
     changes = ("--protocol", "centre", "--output", tmp_path / "out", "--set", "pipeline.workers=0")
-    done = called(evaluate.main, "--checkpoint", tmp_path / "probe", *changes)
+    done = called(evaluate, "--checkpoint", tmp_path / "probe", *changes)
     assert done.returncode == 0, done.stderr
     right = linear.probabilities(clip_vectors(features)["frames"]).argmax(1) == features.label
     scores = json.loads((tmp_path / "out/summary.json").read_text())["scores"]

@@ -7,7 +7,8 @@ import pytest
 from tests.helpers.checkpoints import TINY, checkpoint
 from tests.helpers.networks import one_thread  # noqa: F401 (a fixture)
 from tests.helpers.processes import called
-from tsam_dali import evaluate, export, predict, train
+from tsam_dali import export, predict, train
+from tsam_dali.evaluate.__main__ import main as evaluate
 
 DEAF = ("model.audio_segments=0", "pipeline.workers=0")
 CHANGES = (*TINY, *DEAF, "model.arch=resnet10t", "training_param.batch_size=8", "training_param.amp=off")
@@ -30,11 +31,11 @@ def trained(shared, data, *arguments):
 
 def test_it_is_scored(shared, example, tmp_path):
     common = ("--checkpoint", shared, "--protocol", "centre", "--output", tmp_path / "scores", "--device", "cpu")
-    done = called(evaluate.main, *common, "--data", example / "data.json")
+    done = called(evaluate, *common, "--data", example / "data.json")
     assert done.returncode == 0, done.stderr
     scores = json.loads((tmp_path / "scores/summary.json").read_text())["scores"]
     assert (scores["scored"], scores["expected"]) == (9, 9)
-    done = called(evaluate.main, *common)
+    done = called(evaluate, *common)
     assert done.returncode == 2
     assert "a folder of weights does not say where the data are: give --data FILE" in done.stderr
 

@@ -18,11 +18,11 @@ from pipelines.loader import Batch
 from pipelines.sampling.views import Views
 from tests.helpers.networks import settings
 from tsam_dali.distributed import Job
-from tsam_dali.evaluation import evaluator as module
-from tsam_dali.evaluation import runner
-from tsam_dali.evaluation.evaluator import SPLIT, describe, evaluate_videos
-from tsam_dali.evaluation.options import EvaluationOptions
-from tsam_dali.evaluation.outputs import summary, write_evaluation
+from tsam_dali.evaluate import evaluator as module
+from tsam_dali.evaluate import runner
+from tsam_dali.evaluate.evaluator import SPLIT, describe, evaluate_videos
+from tsam_dali.evaluate.options import EvaluationOptions
+from tsam_dali.evaluate.outputs import summary, write_evaluation
 from tsam_dali.report.plots import plot_confusion
 
 EPS = 1e-6

@@ -21,9 +21,9 @@ from pipelines.loader import Batch, build_loader
 from pipelines.sampling.views import Protocol, Views
 from tsam_dali.config.load import Config
 from tsam_dali.distributed import Job, merged_over_ranks
-from tsam_dali.evaluation.options import EvaluationOptions
-from tsam_dali.evaluation.scores import TOP, score
-from tsam_dali.evaluation.view_average import VideoProbabilities, VideoScores
+from tsam_dali.evaluate.options import EvaluationOptions
+from tsam_dali.evaluate.scores import TOP, score
+from tsam_dali.evaluate.view_average import VideoProbabilities, VideoScores
 from tsam_dali.model.tsam import TSAM
 from tsam_dali.report.mistakes import SHOWN_MISTAKES, Mistake, WorstMistakes
 from tsam_dali.training.engine import evaluate
@@ -47,7 +47,7 @@ class Evaluation:
     unreadable: dict[str, str]  # id -> why, of the videos without a score, in the order of the list
     partly_unreadable: dict[str, str]  # the same of those that are scored from some of their views only
     found: VideoProbabilities
-    after: list[dict[str, Any]]  # scores after 1, 2, ... clips; see `tsam_dali.evaluation.scores.score`
+    after: list[dict[str, Any]]  # scores after 1, 2, ... clips; see `tsam_dali.evaluate.scores.score`
     with_audio: dict[str, Any] | None  # scores with audio after all clips, where `found` is without
     mistakes: list[Mistake]  # the worst of `found`, on rank 0, with the frames of the last view
     modalities: dict[str, dict[str, Any]] = field(default_factory=dict)

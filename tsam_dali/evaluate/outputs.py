@@ -12,8 +12,8 @@ import numpy as np
 from pipelines.dataset.list_line import WHOLE
 from pipelines.files.atomic import replacing
 from pipelines.files.words import counted
-from tsam_dali.evaluation.evaluator import SPLIT, Evaluation
-from tsam_dali.evaluation.scores import CALIBRATION_BINS, TOP, class_table, top
+from tsam_dali.evaluate.evaluator import SPLIT, Evaluation
+from tsam_dali.evaluate.scores import CALIBRATION_BINS, TOP, class_table, top
 from tsam_dali.report.number_plot import plot_numbers
 from tsam_dali.report.page import write_page
 from tsam_dali.report.parts import Section

@@ -45,7 +45,7 @@ from pipelines.sampling.views import Views
 from tsam_dali.cli.common import add_device_argument, check_checkpoint, friendly_errors, importing, parser, positive
 from tsam_dali.cli.dataclass_options import add_option_arguments, options_of
 from tsam_dali.config.load import change_config, check_changes
-from tsam_dali.evaluation.options import EvaluationOptions
+from tsam_dali.evaluate.options import EvaluationOptions
 from tsam_dali.weights.class_names import check_targets
 
 VIEWS = get_type_hints(Views)
@@ -66,8 +66,8 @@ def main() -> None:
     # PyTorch and DALI take seconds to import: arguments are checked before.
     with importing():
         from tsam_dali import distributed
-        from tsam_dali.evaluation.evaluator import choose_views
-        from tsam_dali.evaluation.runner import default_folder, report_evaluation
+        from tsam_dali.evaluate.evaluator import choose_views
+        from tsam_dali.evaluate.runner import default_folder, report_evaluation
         from tsam_dali.training.tasks import task_of, thresholds_of
         from tsam_dali.weights.trained import network_of, read_trained
 

@@ -11,9 +11,9 @@ from tsam_dali.cli.common import make_folder
 from tsam_dali.cli.provenance import provenance
 from tsam_dali.config.load import Config
 from tsam_dali.distributed import Job
-from tsam_dali.evaluation.evaluator import SPLIT, Evaluation, describe, evaluate_videos, every_video
-from tsam_dali.evaluation.options import EvaluationOptions
-from tsam_dali.evaluation.outputs import write_evaluation
+from tsam_dali.evaluate.evaluator import SPLIT, Evaluation, describe, evaluate_videos, every_video
+from tsam_dali.evaluate.options import EvaluationOptions
+from tsam_dali.evaluate.outputs import write_evaluation
 from tsam_dali.model.tsam import TSAM
 from tsam_dali.training.modalities import worth_in_words
 from tsam_dali.training.task import ClassTask

@@ -14,11 +14,11 @@ from tests.helpers.loading import damage_picture
 from tests.helpers.media import write_video
 from tests.helpers.networks import settings
 from tests.helpers.processes import TORCHRUN, called, run
-from tsam_dali.evaluate import main
-from tsam_dali.evaluation.evaluator import SPLIT, Evaluation
-from tsam_dali.evaluation.outputs import write_evaluation
-from tsam_dali.evaluation.scores import score
-from tsam_dali.evaluation.view_average import VideoProbabilities
+from tsam_dali.evaluate.__main__ import main
+from tsam_dali.evaluate.evaluator import SPLIT, Evaluation
+from tsam_dali.evaluate.outputs import write_evaluation
+from tsam_dali.evaluate.scores import score
+from tsam_dali.evaluate.view_average import VideoProbabilities
 from tsam_dali.train import main as train
 
 SMALL = (
@@ -85,7 +85,7 @@ def test_a_file_that_fails_while_it_is_written_leaves_the_earlier_one(tmp_path, 
         file.write(b"half")
         raise OSError("no space left")
 
-    monkeypatch.setattr("tsam_dali.evaluation.outputs.plot_confusion", half)
+    monkeypatch.setattr("tsam_dali.evaluate.outputs.plot_confusion", half)
     with pytest.raises(OSError, match="no space"):
         write_evaluation(tmp_path, evaluation, ["x", "y"], {})
     assert (tmp_path / "confusion.png").read_bytes() == b"earlier"

@@ -7,7 +7,7 @@ import torch
 
 from pipelines.loader import Batch
 from tsam_dali.distributed import sum_over_ranks
-from tsam_dali.evaluation.options import Average
+from tsam_dali.evaluate.options import Average
 from tsam_dali.training.task import ClassTask, Task
 
 

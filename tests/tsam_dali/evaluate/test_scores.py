@@ -6,8 +6,8 @@ import torch
 from sklearn.metrics import accuracy_score, top_k_accuracy_score
 
 from pipelines.loader import Batch
-from tsam_dali.evaluation.scores import calibration_error, class_table, score
-from tsam_dali.evaluation.view_average import VideoScores
+from tsam_dali.evaluate.scores import calibration_error, class_table, score
+from tsam_dali.evaluate.view_average import VideoScores
 
 
 def draws(classes=8, count=300):
