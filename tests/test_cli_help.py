@@ -5,7 +5,8 @@ import re
 import pytest
 
 from tests.helpers.processes import called
-from tsam_dali import embed, evaluate, export, predict, train
+from tsam_dali import embed, export, predict, train
+from tsam_dali.evaluate import __main__ as evaluate
 from tsam_dali.model import __main__ as model
 from tsam_dali.probe import __main__ as probe
 from tsam_dali.runs import folds
