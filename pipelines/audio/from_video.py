@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
@@ -77,13 +78,17 @@ def _of_stretch(audio: LongAudio, options: AudioImage, audio_segments: int, stre
 
 def _piece_samples(path: str, part: Part) -> tuple[np.ndarray, int]:
     state = storage.state(path)
-    if _reader(path, state).last > part[0]:
-        _reader.cache_clear()
-    try:
-        return _reader(path, state).samples(part)
-    except BaseException:
-        _reader.cache_clear()  # it would go on as if the audio ended here
-        raise
+    with _one_at_a_time:
+        if _reader(path, state).last > part[0]:
+            _reader.cache_clear()
+        try:
+            return _reader(path, state).samples(part)
+        except BaseException:
+            _reader.cache_clear()  # it would go on as if the audio ended here
+            raise
+
+
+_one_at_a_time = Lock()  # clips are read in threads, see `pipelines.thread_loader`
 
 
 @lru_cache(maxsize=1)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -90,6 +91,14 @@ def test_audio_is_read_once_for_pieces_in_their_order(folder, video, monkeypatch
     assert len(made) == 2  # the last one goes back
     for part, seen in zip(parts, together, strict=True):
         from_video._reader.cache_clear()
+        assert np.array_equal(audio.spectrogram(video, 2, part=part), seen)
+
+
+def test_pieces_that_are_read_side_by_side_get_their_own_audio(video):
+    audio, parts = FileAudio(AudioImage(n_mels=16)), [(i / 4, i / 4 + 1) for i in range(2, 32)]
+    with ThreadPoolExecutor(8) as threads:
+        together = list(threads.map(lambda part: audio.spectrogram(video, 2, part=part), parts))
+    for part, seen in zip(parts, together, strict=True):
         assert np.array_equal(audio.spectrogram(video, 2, part=part), seen)
 
 
