@@ -1,7 +1,8 @@
 """Train the example with many seeds, thread counts and number formats: does it learn every time, and from both cues?
 
 Each training is the command of `make demo`. Without the temporal shift, or without the audio, one cue is missing and
-half of the classes cannot be told apart. Trainings run side by side, as many as have a core for each of their threads.
+half of the classes cannot be told apart. A small vision transformer in place of the ResNet takes more epochs. Trainings
+run side by side, as many as have a core for each of their threads.
 
 example:
   python -m benchmarks.training.demo --seeds 0 1 --cue_seeds 0 --masked_seeds 0
@@ -32,11 +33,18 @@ from tsam_dali.config import load_config
 from tsam_dali.model.precision import cpu_computes_in
 
 WHOLE = "shift and audio"
-VARIANTS: dict[str, list[str]] = {
+CUES: dict[str, list[str]] = {
     WHOLE: [],
     "without the shift": ["shift_temporal.status=false"],
     "without the audio": ["model.audio_segments=0"],
 }
+TRANSFORMER = [
+    *("model.arch=test_vit", "shift_temporal.tokens=all", "model.dropout=0.1", "training_param.epochs=40"),
+    *("optimizer_param.lr=2e-3", "optimizer_param.warmup_epochs=4", "optimizer_param.decay_norm_bias=false"),
+]
+"""Settings with which timm's smallest vision transformer learns: 16 patches a frame, whose tokens are all shifted."""
+TRANSFORMERS = {f"transformer, {cue}": [*TRANSFORMER, *changes] for cue, changes in CUES.items()}
+VARIANTS = CUES | TRANSFORMERS
 MASKED = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
 """Keeps PyTorch and oneDNN to AVX2 on a CPU that has more."""
 METHOD = {
@@ -73,6 +81,7 @@ def main() -> None:
                     print(" ".join(f"{key}={figure[key]}" for key in (*Training._fields[:4], "accuracy")), flush=True)
                     figures.append(figure)
                     method = METHOD | {"epochs": config.training_param.epochs, "arch": config.model.arch}
+                    method |= {"transformer": TRANSFORMER}
                     write_results(args.output, "demo", method, figures, start)
     groups = _grouped(figures)
     _print(groups)
@@ -85,6 +94,7 @@ def _arguments() -> argparse.Namespace:
         ("--seeds", list(range(10)), "of the demo as it is (default: 0 to 9)"),
         ("--cue_seeds", [0, 1, 2], "of trainings without one cue (default: 0 1 2)"),
         ("--masked_seeds", [0, 1, 2], "with no more than AVX2 (default: 0 1 2)"),
+        ("--transformer_seeds", [0, 1, 2], "of the transformer, with and without each cue (default: 0 1 2)"),
     ):
         command.add_argument(name, type=int, nargs="*", metavar="N", default=default, help=f"seeds {what}")
     add_config_arguments(command)
@@ -96,8 +106,9 @@ def _trainings(args: argparse.Namespace) -> list[Training]:
     if cpu_computes_in("bf16"):
         found += [Training(WHOLE, seed, 2, "bf16") for seed in args.seeds]
     found += [Training(WHOLE, seed, 2, "off", masked=True) for seed in args.masked_seeds]
-    cues = [variant for variant in VARIANTS if variant != WHOLE]
-    return found + [Training(variant, seed, 2, "off") for variant in cues for seed in args.cue_seeds]
+    cues = [variant for variant in CUES if variant != WHOLE]
+    found += [Training(variant, seed, 2, "off") for variant in cues for seed in args.cue_seeds]
+    return found + [Training(variant, seed, 1, "off") for variant in TRANSFORMERS for seed in args.transformer_seeds]
 
 
 def _by_threads(trainings: Iterable[Training]) -> dict[int, list[Training]]:
@@ -110,13 +121,10 @@ def _by_threads(trainings: Iterable[Training]) -> dict[int, list[Training]]:
 def _train(arguments: Sequence[str], results: str, training: Training) -> dict[str, Any]:
     """Run the training as a command of its own, in the folder `results` -> its figure."""
     run_id = "_".join(str(part).replace(" ", "_") for part in training)
-    changes = [
-        *VARIANTS[training.variant],
-        *(f"training_param.seed={training.seed}", f"training_param.amp={training.amp}", f"results_folder={results}"),
-    ]
+    own = (f"training_param.seed={training.seed}", f"training_param.amp={training.amp}", f"results_folder={results}")
     environment = os.environ | {"OMP_NUM_THREADS": str(training.threads)} | (MASKED if training.masked else {})
-    words = [word for change in changes for word in ("--set", change)]
-    command = [sys.executable, "-m", "tsam_dali.train", *arguments, *words, "--run_id", run_id]
+    settings = [*_words(VARIANTS[training.variant]), *arguments, *_words(own)]  # those of the command come after
+    command = [sys.executable, "-m", "tsam_dali.train", *settings, "--run_id", run_id]
     begin = time.perf_counter()
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     seconds = time.perf_counter() - begin
@@ -130,6 +138,10 @@ def _train(arguments: Sequence[str], results: str, training: Training) -> dict[s
         "seconds": round(seconds, 1),
         "accuracies": history,
     }
+
+
+def _words(settings: Iterable[str]) -> list[str]:
+    return [word for setting in settings for word in ("--set", setting)]
 
 
 def _grouped(figures: Sequence[Mapping[str, Any]]) -> dict[tuple[Any, ...], list[Mapping[str, Any]]]:

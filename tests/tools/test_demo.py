@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from benchmarks.training.demo import CUES
 from tests.benchmarks.read_results import results
 from tests.helpers.processes import run
 
@@ -33,11 +34,12 @@ def test_mistakes_of_the_training_are_those_of_the_demo():
 @pytest.mark.slow
 def test_benchmark(one_epoch, tmp_path):
     output = tmp_path / "demo.json"
-    seeds = ["--seeds", "3", "--cue_seeds", "4", "--masked_seeds", "5"]
+    seeds = ["--seeds", "3", "--cue_seeds", "4", "--masked_seeds", "5", "--transformer_seeds", "6"]
     found = results(run("-m", "benchmarks.training.demo", *seeds, *one_epoch, "--output", output), output)
     trainings = {(f["variant"], f["seed"], f["threads"], f["amp"]) for f in found["figures"]}
     whole = {("shift and audio", 3, threads, "off") for threads in (1, 2)} | {("shift and audio", 5, 2, "off")}
     assert whole | {("without the shift", 4, 2, "off"), ("without the audio", 4, 2, "off")} <= trainings
+    assert {(f"transformer, {cue}", 6, 1, "off") for cue in CUES} <= trainings
     assert {f["instructions"] for f in found["figures"] if f["seed"] == 5} == {"AVX2"}
     assert all(f["accuracies"] == [f["accuracy"]] and f["seconds"] > 1 for f in found["figures"])
     assert json.loads(output.read_text())["method"]["epochs"] == 1
