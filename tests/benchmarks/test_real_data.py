@@ -7,6 +7,7 @@ import pytest
 import timm
 import torch
 
+from benchmarks.documents.real_videos import real_data
 from benchmarks.real_data.sets import make_sets
 from benchmarks.real_data.variants import WHOLE
 from pipelines.decode import decode_frames
@@ -52,6 +53,16 @@ def test_clips_without_audio_are_also_played_backwards(folders, tmp_path):
 def test_a_folder_without_lists_is_named(folders, tmp_path):
     with pytest.raises(InputError, match=r"videos: has no training.txt"):
         make_sets([folders[0] / "videos"], tmp_path)
+
+
+def test_the_table_has_means_of_the_seeds():
+    probe = {"set": "words", "variant": "frozen features", "accuracy": 0.25}
+    trained = [{"set": "words", "variant": WHOLE, "accuracy": a, "cpu_seconds": 90} for a in (0.5, 0.75)]
+    lines = real_data(lambda _: {"figures": [probe, *trained]}).splitlines()
+    assert lines[2:] == [
+        "| words | frozen features | 25.0 |  | – |",
+        "| words | fine-tuned | 62.5 | 50.0 to 75.0 | 1.5 |",
+    ]
 
 
 @pytest.mark.slow
