@@ -27,7 +27,7 @@ from benchmarks.real_data.pictures import by_variant, plot_accuracies, plot_conf
 from benchmarks.real_data.probe import probe
 from benchmarks.real_data.sets import make_sets, prepare
 from benchmarks.real_data.trainings import Training, empty_config, trained
-from benchmarks.real_data.variants import RECIPES, VARIANTS
+from benchmarks.real_data.variants import ABLATIONS, RECIPES, VARIANTS
 from tsam_dali.cli.common import check_checkpoint, friendly_errors
 
 METHOD = {
@@ -56,11 +56,11 @@ def main() -> None:
     for real_set in sets:
         prepare(real_set, empty_config(work), [*VARIANTS[0].settings(real_set.kind), *args.set], cores)
         add(probe(real_set, args.set, weights, work))
+    chosen = [one for one in (*VARIANTS, *ABLATIONS) if one.name in (*args.variants, *args.ablations)]
     trainings = [
         Training(real_set, variant, seed, args.set)
         for seed in args.seeds
-        for variant in VARIANTS
-        if args.variants is None or variant.name in args.variants
+        for variant in chosen
         for real_set in sets
         if real_set.kind in variant.kinds
     ]
@@ -78,8 +78,13 @@ def _arguments() -> argparse.Namespace:
     add("--data", type=Path, nargs="+", required=True, metavar="FOLDER", help="data sets, see above")
     add("--weights", type=Path, required=True, metavar="FILE", help="initial weights of tf_efficientnet_lite0")
     add("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="N", help="of each variant (default: 0 1 2)")
-    names = [variant.name for variant in VARIANTS]
-    add("--variants", nargs="+", choices=names, metavar="NAME", help=f"(default: all: {', '.join(names)})")
+    for option, some, default, what in (
+        ("--variants", VARIANTS, "all", "what is trained"),
+        ("--ablations", ABLATIONS, "none", "beside them: recipes with a single switch changed"),
+    ):
+        names = [variant.name for variant in some]
+        about = f"{what}: {', '.join(names)} (default: {default})"
+        add(option, nargs="+", choices=names, metavar="NAME", default=names if default == "all" else [], help=about)
     change = "change a setting of all recipes; may be repeated"
     add("--set", metavar="SECTION.KEY=VALUE", action="append", default=[], help=change)
     work = ROOT / "results" / "real_data"
@@ -88,7 +93,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _changes() -> dict[str, Mapping[str, Any]]:
-    return {variant.name: variant.changes for variant in VARIANTS}
+    return {variant.name: variant.changes for variant in (*VARIANTS, *ABLATIONS)}
 
 
 def _print(figures: list[dict[str, Any]]) -> None:

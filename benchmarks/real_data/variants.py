@@ -1,6 +1,6 @@
 """What is trained: a recipe for each kind of set, and variants, each of which changes some of its settings.
 
-A further variant, such as the ablation of a switch, is one more line of `VARIANTS`.
+A further variant is one more line of `VARIANTS`, the ablation of a switch one of `ABLATIONS`.
 """
 
 import json
@@ -11,6 +11,7 @@ from benchmarks.real_data.sets import AUDIO, COPIES, FRAMES, ORDER, SHORT_SIDE
 
 Settings = Mapping[str, Any]
 VIDEO, SPECTROGRAM = "data_augmentation.video_image_param", "data_augmentation.audio_image_param"
+OF_FRAMES, OF_AUDIO = "data_augmentation.video_augmentation", "data_augmentation.audio_augmentation"
 
 
 def frozen_until(stage: int) -> dict[str, int]:
@@ -20,8 +21,8 @@ def frozen_until(stage: int) -> dict[str, int]:
 
 SHARED: Settings = {
     "dataset.dir_videos": COPIES,
-    "data_augmentation.video_augmentation.RandomHorizontalFlip": False,  # a mirrored forehand looks like a backhand
-    "data_augmentation.video_augmentation.scales": [1, 0.875, 0.75],
+    f"{OF_FRAMES}.RandomHorizontalFlip": False,  # a mirrored forehand looks like a backhand
+    f"{OF_FRAMES}.scales": [1, 0.875, 0.75],
     "model.arch": "tf_efficientnet_lite0",
     "model.normalize": "backbone",
     "shift_temporal.shift_depth": 1,
@@ -65,7 +66,7 @@ RECIPES: Mapping[str, Settings] = {
         f"{VIDEO}.output_size": 96,
         f"{SPECTROGRAM}.spec_size": [3, 96, 96],
         f"{SPECTROGRAM}.n_mels": 96,
-        "data_augmentation.audio_augmentation.random_shift_waveform": [0.6, 0.6],
+        f"{OF_AUDIO}.random_shift_waveform": [0.6, 0.6],
         "model.video_segments": 2,
         "model.audio_segments": 1,
         "model.dropout": 0.3,
@@ -100,3 +101,22 @@ VARIANTS = (
     Variant("without the shift", {"shift_temporal.status": False}),
     Variant("without the audio", {"model.audio_segments": 0}, (AUDIO,)),
 )
+ABLATIONS = (
+    Variant("RandAugment", {f"{OF_FRAMES}.RandAugment": 2}, (FRAMES, AUDIO)),
+    Variant("erasing", {f"{OF_FRAMES}.RandomErasing": 0.25}, (FRAMES, AUDIO)),
+    Variant("CutMix", {"training_param.cutmix": 1.0, "training_param.mixup": 0}, (FRAMES, AUDIO)),
+    Variant("SpecAugment", {f"{OF_AUDIO}.SpecAugment": 2}, (AUDIO,)),
+    Variant("frames left out", {f"{OF_FRAMES}.modality_dropout": 0.1}, (AUDIO,)),
+    Variant("audio left out", {f"{OF_AUDIO}.modality_dropout": 0.1}, (AUDIO,)),
+    Variant("mixup", {"training_param.mixup": 0.2}, (FRAMES,)),
+    Variant("no mixup", {"training_param.mixup": 0}, (AUDIO,)),
+    Variant("no label smoothing", {"training_param.label_smoothing": 0}, (FRAMES, AUDIO)),
+    Variant("moving average", {"training_param.ema_decay": 0.9}, (FRAMES,)),
+    Variant("no moving average", {"training_param.ema_decay": 0}, (AUDIO,)),
+    Variant("head first", {"training_param.freeze": {**frozen_until(3), "backbone": 2}}, (FRAMES,)),
+    Variant("trained BatchNorm", {"training_param.batch_norm": "train"}, (FRAMES,)),
+    Variant("frozen BatchNorm", {"training_param.batch_norm": "frozen"}, (ORDER, AUDIO)),
+    Variant("layer decay", {"optimizer_param.layer_decay": 0.9}, (FRAMES,)),
+    Variant("mirrored", {f"{OF_FRAMES}.RandomHorizontalFlip": True}, (FRAMES, ORDER)),
+)
+"""Single switches, each changed in the recipe."""
