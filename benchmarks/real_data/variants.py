@@ -40,14 +40,14 @@ SHARED: Settings = {
     "optimizer_param.decay_norm_bias": False,
     "optimizer_param.gd": 5,
 }
+# BatchNorm is trained: behind a shift that ImageNet's network did not have, its frozen statistics do not fit.
 RECIPES: Mapping[str, Settings] = {
     FRAMES: {
         **SHARED,
         f"{VIDEO}.output_size": SHORT_SIDE,
         "model.video_segments": 6,
         "shift_temporal.f_div": 8,
-        "training_param.freeze": frozen_until(3),
-        "training_param.batch_norm": "frozen",
+        "training_param.freeze": frozen_until(2),
         "training_param.label_smoothing": 0.1,
         "training_param.epochs": 8,
         "optimizer_param.lr": 1e-3,
@@ -113,9 +113,8 @@ ABLATIONS = (
     Variant("no label smoothing", {"training_param.label_smoothing": 0}, (FRAMES, AUDIO)),
     Variant("moving average", {"training_param.ema_decay": 0.9}, (FRAMES,)),
     Variant("no moving average", {"training_param.ema_decay": 0}, (AUDIO,)),
-    Variant("head first", {"training_param.freeze": {**frozen_until(3), "backbone": 2}}, (FRAMES,)),
-    Variant("trained BatchNorm", {"training_param.batch_norm": "train"}, (FRAMES,)),
-    Variant("frozen BatchNorm", {"training_param.batch_norm": "frozen"}, (ORDER, AUDIO)),
+    Variant("head first", {"training_param.freeze": {**frozen_until(2), "backbone": 2}}, (FRAMES,)),
+    Variant("frozen BatchNorm", {"training_param.batch_norm": "frozen"}),
     Variant("layer decay", {"optimizer_param.layer_decay": 0.9}, (FRAMES,)),
     Variant("mirrored", {f"{OF_FRAMES}.RandomHorizontalFlip": True}, (FRAMES, ORDER)),
 )
