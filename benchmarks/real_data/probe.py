@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegressionCV
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -46,7 +47,8 @@ def probe(real_set: RealSet, changes: Sequence[str], weights: Path, work: Path) 
                 found.append(torch.cat([part.mean(1) for part in parts if part.shape[1]], 1)[batch.row >= 0])
         loader.close()
         features[split] = torch.cat(found).numpy(), np.array([clip.label for clip in members])
-    model = make_pipeline(StandardScaler(), LogisticRegressionCV(Cs=np.logspace(-5, 1, 7), cv=FOLDS, max_iter=2000))
+    regression = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
+    model = GridSearchCV(regression, {"logisticregression__C": np.logspace(-5, 1, 7)}, cv=FOLDS)
     model.fit(*features["training"])
     return {
         **{"kind": "probe", "set": real_set.name, "of": real_set.kind, "variant": PROBE, "seed": None},

@@ -70,7 +70,11 @@ def test_from_the_command_to_the_results_and_back(folders, tmp_path):
     output, weights, work = tmp_path / "real_data.json", tmp_path / "weights.pth", tmp_path / "work"
     torch.save(timm.create_model("test_resnet").state_dict(), weights)
     sizes = ["training_param.epochs=1", "training_param.batch_size=4", "model.video_segments=2"]
-    sizes += ["model.arch=test_resnet", "data_augmentation.video_image_param.output_size=32"]
+    sizes += [
+        "model.arch=test_resnet",
+        "training_param.freeze={}",
+        "data_augmentation.video_image_param.output_size=32",
+    ]
     sizes += ["data_augmentation.audio_image_param.spec_size=[3,32,32]", "shift_temporal.n_insert=1"]
     words = [word for size in sizes for word in ("--set", size)]
     options = [
