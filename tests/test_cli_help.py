@@ -7,6 +7,7 @@ import pytest
 from tests.helpers.processes import called
 from tsam_dali import embed, export, predict, train
 from tsam_dali.evaluate import __main__ as evaluate
+from tsam_dali.fit import __main__ as fit
 from tsam_dali.model import __main__ as model
 from tsam_dali.probe import __main__ as probe
 from tsam_dali.runs import folds
@@ -15,6 +16,7 @@ from tsam_dali.runs import folds
 @pytest.mark.parametrize(
     ("command", "options"),
     [
+        (fit, "--out --group --minutes --arch --weights --download --device"),
         (train, "--data --config --run_id --resume --fine_tune --validate --device --dry_run --check_gpu"),
         (evaluate, "--checkpoint --data --protocol --clips --crops --average --no_audio --output --set --batch_size"),
         (predict, "--checkpoint --topk --output --pictures --window --stride --explain --live --device"),

@@ -30,6 +30,7 @@ ORDER = [  # from the lowest up; a module belongs to the longest name that fits
     "tsam_dali.inference",
     "tsam_dali.runs",
     "tsam_dali.probe",
+    "tsam_dali.fit",
     "tsam_dali",
 ]
 WORKERS = ["pipelines.dali.source", "pipelines.decode.probe", "pipelines.parallel.sandbox"]

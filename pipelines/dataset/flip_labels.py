@@ -62,9 +62,14 @@ def seen_labels(labels: Iterable[int], flipped: Mapping[int, int]) -> Iterator[i
         yield flipped.get(label, label)
 
 
+def names_of_sides(names: Iterable[str]) -> list[str]:
+    """Those that hold left or right."""
+    return [name for name in names if _SIDE.search(name)]
+
+
 def warn_of_sides(dataset: Dataset) -> None:
     """Warn if clips, of which half are mirrored, may show what their class then does not say."""
-    sided = [name for name in dataset.class_names if _SIDE.search(name)]
+    sided = names_of_sides(dataset.class_names)
     if not sided or dataset.flip_labels:
         return
     others = {name: _SIDE.sub(lambda side: _OTHER[side[0]], name) for name in sided}

@@ -9,6 +9,7 @@ from importlib import metadata
 from tsam_dali.cli.interrupt import end_at_once
 
 COMMANDS = {
+    "fit": ("tsam_dali.fit", "from a folder of videos to a trained network, step by step"),
     "lists": ("tsam_dali.cli.tools.make_lists", "lists from a folder of videos, or from those of other projects"),
     "index": ("tsam_dali.cli.tools.index_videos", "check every video before a training"),
     "audio": ("tsam_dali.cli.tools.precompute_audio", "compute the log-mel spectrograms of all clips, once"),

@@ -23,7 +23,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -153,7 +154,7 @@ class Child:
 
     def __init__(self) -> None:
         self.stopped = False
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[str] | None = None
         for number in STOPPING:
             signal.signal(number, self._pass_on)
 
@@ -162,15 +163,32 @@ class Child:
         if self._process:
             self._process.send_signal(number)
 
-    def run(self, words: Sequence[str]) -> int:
-        """Exit code of a process, which is not started after a signal."""
+    def run(self, words: Sequence[str], said: Callable[[str], None] | None = None, seconds: float | None = None) -> int:
+        """Exit code of a process, which is not started after a signal.
+
+        Args:
+            said: called with each line that it prints; None: the terminal shows them.
+            seconds: after that time it is asked to stop.
+        """
         if self.stopped:
             return EXIT_CODE
         # In a session of its own: Ctrl-C would reach it twice, and a second one ends a run at once.
-        self._process = subprocess.Popen(words, start_new_session=True, preexec_fn=end_with_parent)
+        output = subprocess.PIPE if said else None
+        self._process = subprocess.Popen(
+            words, stdout=output, text=True, start_new_session=True, preexec_fn=end_with_parent
+        )
         if self.stopped:  # meanwhile
             self._process.terminate()
-        return self._process.wait()
+        timer = threading.Timer(seconds or 0, self._process.terminate)
+        if seconds is not None:
+            timer.start()
+        try:
+            for line in self._process.stdout or ():
+                if said:
+                    said(line.rstrip())
+            return self._process.wait()
+        finally:
+            timer.cancel()
 
 
 if __name__ == "__main__":

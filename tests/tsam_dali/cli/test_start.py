@@ -37,12 +37,14 @@ for name, *arguments in json.load(sys.stdin):
 print(json.dumps(answers))
 """
 MODULES = [
-    f"tsam_dali.{name}" for name in ("train", "embed", "probe", "runs.folds", "evaluate", "predict", "export", "model")
+    f"tsam_dali.{name}"
+    for name in ("fit", "train", "embed", "probe", "runs.folds", "evaluate", "predict", "export", "model")
 ]
 TOOLS = [
     str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("tools/*.py")) if "__main__" in path.read_text("utf-8")
 ]
 MISTAKES = {
+    ("tsam_dali.fit", "none", "--arch", "resnet18", "--weights", "none"): "none: no such checkpoint",
     ("tsam_dali.train", "--set", "model.video_segment=4"): "did you mean model.video_segments?",
     ("tsam_dali.train", "--set", "training_param.epochs=0"): "training_param.epochs: input should be greater",
     ("tsam_dali.train", "--data", "none.json"): "none.json: cannot be read",
