@@ -79,7 +79,9 @@ def _commit() -> str:
 
 
 def versions() -> dict[str, str]:
-    installed = {distribution.name: distribution.version for distribution in metadata.distributions()}
+    installed: dict[str, str] = {}
+    for distribution in metadata.distributions():  # of two with a name, Python imports the first
+        installed.setdefault(distribution.name, distribution.version)
     return {"python": platform.python_version()} | {name: installed[name] for name in PACKAGES if name in installed}
 
 

@@ -74,7 +74,7 @@ def test_every_family_sees_the_order_of_frames(arch):
     [
         ("model.arch=resnte50", "did you mean resnet50, "),
         ("model.arch=swin_tiny_patch4_window7_224", "Known: ResNet"),
-        ("model.arch=hf_hub:someone/model", "Known: ResNet"),
+        ("model.arch=hf_hub:someone/model", "hf_hub:someone/model cannot be read"),
         ("model.pretrain=nonsense", "model.pretrain can be: none, imagenet, "),
         ("model.arch=lcnet_035", "the shift moves no channel"),
         ("shift_temporal.f_div=600", "the shift moves no channel"),

@@ -125,7 +125,7 @@ def test_what_checkpoints_lists_and_exports_are_written_to(tmp_path, folder):
     """Whatever is a name has room for what is written to it first."""
     target = tmp_path / ("東" * 85)
     if folder:
-        write_folder(target, {"weight": torch.zeros(2)}, {"config": {}, "history": [], "best": {}}, "")
+        write_folder(target, {"weight": torch.zeros(2)}, {"config": {}, "history": [], "best": {}}, {}, "")
         assert torch.equal(read_folder(target)["model"]["weight"], torch.zeros(2))
     else:
         with replacing(target) as temporary:

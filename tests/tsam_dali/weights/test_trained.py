@@ -24,7 +24,7 @@ def file(tmp_path_factory):
 @pytest.fixture
 def folder(file, tmp_path):
     state = load_checkpoint(file)
-    write_folder(tmp_path / "shared", state["model"], state, "# a network\n")
+    write_folder(tmp_path / "shared", state["model"], state, {}, "# a network\n")
     return tmp_path / "shared"
 
 
@@ -81,7 +81,7 @@ def test_classes_without_names_are_called_by_their_numbers(tmp_path):
 def test_a_folder_names_no_places(tmp_path):
     file = checkpoint(tmp_path / "x", f"dataset.data_dir={tmp_path}/clips", f"dataset.dir_videos={tmp_path}/copies")
     state = load_checkpoint(file)
-    write_folder(tmp_path / "shared", state["model"], state, "")
+    write_folder(tmp_path / "shared", state["model"], state, {}, "")
     dataset = read_trained(tmp_path / "shared").config.dataset
     assert (dataset.data_dir, dataset.dir_videos, dataset.dir_frames) == ("clips", "copies", "frames")
     assert str(tmp_path) not in (tmp_path / "shared/config.json").read_text()
@@ -172,6 +172,6 @@ def test_wrong_paths_and_damaged_checkpoints(tmp_path):
 def test_nothing_is_overwritten(file, folder):
     state, before = load_checkpoint(file), (folder / "config.json").read_bytes()
     with pytest.raises(CheckpointError, match="exists already, expected a new or an empty folder"):
-        write_folder(folder, state["model"], state, "another")
+        write_folder(folder, state["model"], state, {}, "another")
     assert (folder / "config.json").read_bytes() == before
     assert [path.name for path in folder.parent.iterdir()] == ["shared"]
