@@ -15,7 +15,8 @@ cd "$(dirname "$0")/.."
 if [ -x .venv/bin/python ]; then PYTHON=${PYTHON:-.venv/bin/python}; else PYTHON=${PYTHON:-python3}; fi
 OUT=${OUT:-benchmarks/results/gpu}
 DEVICE=${DEVICE:-cuda}
-TESTS=(tests/test_gpu.py tests/tsam_dali/model/test_shift_triton.py tests/tsam_dali/training/test_no_device_sync.py)
+TESTS=(tests/test_gpu.py tests/pipelines/dali/test_color_jitter.py tests/tsam_dali/model/test_shift_triton.py
+    tests/tsam_dali/training/test_no_device_sync.py)
 FAILED=()
 
 STAGES=("$@")
