@@ -65,23 +65,16 @@ def _train(training: Training, settings: Sequence[str], work: Path) -> dict[str,
         **{"seconds": round(seconds, 1), "cpu_seconds": round(cpu, 1), "accuracies": history},
     }
     if training.variant.name == WHOLE:
-        figure["confusion"] = _confusion(folder, training.real_set, log)
+        figure["confusion"] = _confusion(folder, log)
     shutil.rmtree(folder / "checkpoints")
     return figure
 
 
-def _confusion(folder: Path, real_set: RealSet, log: Path) -> list[list[int]]:
+def _confusion(folder: Path, log: Path) -> list[list[int]]:
     """Validation clips by label (rows) and prediction (columns), after the last epoch."""
     scores = folder / "evaluation"
-    checkpoint: list[str | Path] = [
-        "--checkpoint",
-        folder / "checkpoints" / "latest",
-        "--data",
-        real_set.data,
-        "--output",
-        scores,
-    ]
-    _run(["tsam_dali.evaluate", *checkpoint, "--protocol", "centre"], log)
+    checkpoint = folder / "checkpoints" / "latest"  # with the data of the training: videos or copies
+    _run(["tsam_dali.evaluate", "--checkpoint", checkpoint, "--output", scores, "--protocol", "centre"], log)
     lines = map(json.loads, (scores / "predictions.jsonl").read_text(encoding="utf-8").splitlines())
     pairs = [(line["label"], line["prediction"]) for line in lines]
     matrix = np.zeros((max(map(max, pairs)) + 1,) * 2, int)
