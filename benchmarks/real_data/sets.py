@@ -58,10 +58,11 @@ def make_sets(folders: Iterable[Path], work: Path) -> list[RealSet]:
 
 
 def prepare(real_set: RealSet, config: Path, settings: Sequence[str], workers: int) -> None:
-    """Make training copies, and the log-mel store for `settings`; what is there stays."""
+    """Make training copies, and the log-mel store for `settings`; what is there stays. The store is that of the
+    originals, which holds for their copies, too."""
     run([*copy(real_set.data, workers, COPIES), "--short_side", str(SHORT_SIDE)])
     if real_set.kind == AUDIO:
-        run(precompute(real_set.data, config, workers, settings))
+        run(precompute(real_set.data, config, workers, [*settings, "dataset.dir_videos=videos"]))
 
 
 def _linked(folder: Path, root: Path) -> Mapping[str, Sequence[Clip]]:
