@@ -6,12 +6,8 @@ from benchmarks.real_data.pictures import by_variant
 
 def real_data(load: Load) -> str:
     """Accuracy of frozen features and of each variant, and what a training costs."""
-    try:
-        figures = load("real_data")["figures"]
-    except FileNotFoundError:
-        return "Not measured yet."
     rows = []
-    for name, variants in by_variant(figures).items():
+    for name, variants in by_variant(load("real_data")["figures"]).items():
         for variant, members in variants.items():
             scores = [100 * figure["accuracy"] for figure in members]
             seeds = "" if len(scores) == 1 else f"{min(scores):.1f} to {max(scores):.1f}"
