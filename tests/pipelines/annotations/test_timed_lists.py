@@ -97,6 +97,7 @@ def test_charades_without_a_name(charades):
 def test_uncut_kinetics(own_folder):
     write("all.csv", KINETICS)
     put(*(f"out/videos/{name}.mp4" for name in ("-bcdefghijk", "zbcdefghij4", "ybcdefghijk", "xbcdefghijm")))
+    assert refused("all.csv")[0].endswith("; of whole videos --format kinetics_uncut lists the pieces")
     assert make_lists("all.csv", "--format", "kinetics_uncut").returncode == 0
     assert pieces("training") == [("-bcdefghijk", 6, 16, 1), ("zbcdefghij4", 371, 381, 0)]
 
