@@ -3,15 +3,17 @@
 import argparse
 import json
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
 from pipelines.dataset.clips import Dataset
-from tsam_dali.fit.choice import candidates
+from tsam_dali.fit.choice import Weights, candidates
 from tsam_dali.fit.data import Data, lists_of
-from tsam_dali.fit.settings import Plan, Settings, base_settings, choose_frames, wanted_epochs, with_plan
+from tsam_dali.fit.settings import START, Plan, Settings, base_settings, choose_frames, wanted_epochs, with_plan
 from tsam_dali.fit.steps import Steps
+from tsam_dali.fit.training import train
 
 
 def data(clips=100, audio=False, left_out=0.0, **dataset) -> Data:
@@ -90,9 +92,10 @@ class Noted(Steps):
     def __init__(self):
         super().__init__(None)
         self.words: list[str] = []
+        self.seconds = None
 
     def run(self, module, *words, allowed=(0,), seconds=None):
-        self.words = [module, *map(str, words)]
+        self.words, self.seconds = [module, *map(str, words)], seconds
         return 0
 
 
@@ -142,6 +145,22 @@ def test_a_command_that_fails_ends_the_fit(monkeypatch, capsys, code, status, sa
     assert ended.value.code == status
     assert said in capsys.readouterr().err
     assert steps.run("embed", allowed=(0, code)) == code
+
+
+def test_a_training_goes_on_as_long_as_time_is_left(tmp_path, capsys):
+    (tmp_path / "fine_tuned/checkpoints").mkdir(parents=True)
+    (tmp_path / "fine_tuned/checkpoints/latest").touch()
+    weights, steps = Weights("resnet18", "w.pth"), Noted()
+    train(argparse.Namespace(), weights, {}, data(), tmp_path, time.monotonic() - 1, steps)
+    assert steps.words == []
+    assert "no time is left" in capsys.readouterr().out
+    train(argparse.Namespace(), weights, {}, data(), tmp_path, time.monotonic() + 100 + START, steps)
+    assert steps.words[0] == "train"
+    assert "--run_id fine_tuned --resume auto" in " ".join(steps.words)
+    assert 90 < steps.seconds <= 100
+    (tmp_path / "fine_tuned/status.json").write_text('{"state": "finished"}')
+    train(argparse.Namespace(), weights, {}, data(), tmp_path, time.monotonic() + 100, again := Noted())
+    assert again.words == []
 
 
 def test_candidates_are_the_networks_that_are_there(tmp_path):
