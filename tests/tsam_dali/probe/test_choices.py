@@ -9,7 +9,7 @@ import torch
 
 from tsam_dali.probe.checkpoint import save_probe
 from tsam_dali.probe.classifiers import NEIGHBORS, STRENGTHS, Linear, fit_linear, knn_probabilities
-from tsam_dali.probe.embedding import _begin
+from tsam_dali.probe.embedding import _begin, _filled
 from tsam_dali.probe.folds import Fold
 from tsam_dali.probe.store import EmbeddingError, read_features, write_about, write_part
 from tsam_dali.probe.suspects import find_suspects
@@ -73,6 +73,11 @@ def test_other_weights_and_other_clips_are_refused(tmp_path):
     with pytest.raises(EmbeddingError, match="lists.training: 'a' -> 'b'"):
         _begin(tmp_path, about | {"lists": {"training": "b"}}, networks[0])
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_every_file_begins_with_a_batch_of_its_own():
+    """Else the clips of a batch, and with them the rounding, would depend on where the work was stopped."""
+    assert ["".join(_filled(list(clips), 4)) for clips in ("ab", "abcd", "abcde")] == ["abbb", "abcd", "abcdeeee"]
 
 
 def test_a_clip_of_both_lists_counts_once_and_parts_may_be_damaged(tmp_path):
