@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.dataset.clips import Dataset
+from tsam_dali.fit import choice
 from tsam_dali.fit.choice import Weights, candidates
 from tsam_dali.fit.data import Data, lists_of
 from tsam_dali.fit.settings import START, Plan, Settings, base_settings, choose_frames, wanted_epochs, with_plan
@@ -163,7 +164,7 @@ def test_a_training_goes_on_as_long_as_time_is_left(tmp_path, capsys):
     assert again.words == []
 
 
-def test_candidates_are_the_networks_that_are_there(tmp_path):
+def test_the_best_of_the_networks_that_are_there_is_kept(tmp_path, monkeypatch, capsys):
     """A probe counts with what a network can be made of; a training with a score, if its best checkpoint is there."""
     assert candidates(tmp_path) == []
     (tmp_path / "probe").mkdir()
@@ -179,5 +180,15 @@ def test_candidates_are_the_networks_that_are_there(tmp_path):
         (tmp_path / name / "result.json").write_text(json.dumps({"best_score": {"balanced": 0.8, "unbalanced": 0.9}}))
     (tmp_path / "fine_tuned/checkpoints/balanced_best").touch()
     found = candidates(tmp_path)
+    copied = []
+    monkeypatch.setattr(choice, "copy_checkpoint", lambda source, target: copied.append((source, target)))
+    for balanced in (0.8, 0.5):
+        scores = {"best_score": {"balanced": balanced, "unbalanced": 0.9}}
+        (tmp_path / "fine_tuned/result.json").write_text(json.dumps(scores))
+        choice.keep_best(tmp_path, data(), Noted())
+    kept = [tmp_path / "fine_tuned/checkpoints/balanced_best", tmp_path / "probe/checkpoint"]
+    assert copied == [(source, tmp_path / "model") for source in kept]
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.endswith("kept")]
+    assert [line.split()[0] for line in lines] == ["fine-tuned", "probe"]
     assert [(one.name, one.scores["balanced"]) for one in found] == [("probe", pytest.approx(0.6)), ("fine-tuned", 0.8)]
     assert found[1].checkpoint == tmp_path / "fine_tuned/checkpoints/balanced_best"
