@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import sysconfig
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,18 @@ def clean(wheel, tmp_path_factory) -> Path:
         *("pipelines", "tsam_dali", f"tsam_dali-{VERSION}.dist-info", "there.pth")  # no package with the name tools
     }
     return folder
+
+
+def test_all_files_of_the_packages_are_in_the_wheel(wheel):
+    listed = subprocess.run(
+        ["git", "-C", ROOT, "ls-files", "-s", "pipelines", "tsam_dali"], capture_output=True, text=True
+    )
+    modes = {line.split("\t")[1]: line.split()[0] for line in listed.stdout.splitlines()}
+    files = {name for name, mode in modes.items() if mode != "120000"}  # of the two links what they point to:
+    files |= {f"tsam_dali/config/ready_made/{path.name}" for path in (ROOT / "config").glob("*.json")}
+    files |= {f"tsam_dali/cli/tools/{path.relative_to(ROOT / 'tools')}" for path in (ROOT / "tools").rglob("*.py")}
+    with zipfile.ZipFile(wheel) as archive:
+        assert files - set(archive.namelist()) == set()
 
 
 @pytest.mark.timeout(600)  # with seconds to spare on a busy machine

@@ -7,7 +7,8 @@ Formats (--format; recognised where it is clear what a list is):
   audioset      csv of YTID, start, end, "labels": several for each piece, named by class_labels_indices.csv
                 beside it or as --classes; data.json then has the task labels, which keep AudioSet's numbers
   activitynet   json with a database of videos, v_ID.mp4 or ID.mp4, and their segments
-  charades      csv whose column actions holds `c092 11.90 21.20;...`
+  charades      csv whose column actions holds `c092 11.90 21.20;...`; the task is labels, too, with the names of
+                Charades_v1_classes.txt beside it or as --classes; actions at the same times are one piece
   something_v1  csv of id;label
   something_v2  json of {id, template}; the brackets of a template are dropped
   ucf101        Class/v_x.avi 1: a list beside classInd.txt, or the folder of the lists (--fold)
@@ -25,9 +26,9 @@ Without a validation list, one is drawn from the training clips, in proportion f
 file in one list. With --folds all clips for training and validation are split anew, into lists and a data.json for each
 fold; python -m tsam_dali.runs.folds trains them. A test split is left out. Clips without a file are left out and named
 in missing.txt. Classes without a training clip are left out, as labels must be 0, 1, 2, ... without gaps. A clip with
-two classes is an error, but for AudioSet. One in both lists is a warning, as some published lists have such clips. The
-clips themselves are not opened. After an error nothing is written and the exit status is 2; it is 1 if files were left
-out whose names no list can hold, such as those with a line feed.
+two classes is an error, but where the task is labels. One in both lists is a warning, as some published lists have such
+clips. The clips themselves are not opened. After an error nothing is written and the exit status is 2; it is 1 if files
+were left out whose names no list can hold, such as those with a line feed.
 """
 
 import argparse

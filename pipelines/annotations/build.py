@@ -1,5 +1,6 @@
 """Rows of other projects' lists -> TSAM's two lists: the file of each clip, labels without gaps, a split."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -172,7 +173,7 @@ def _empty_lists(rows: list[Row], clips: dict[str, list[ListedClip]], media: Med
             problems.append(
                 f"none of the {len(wanted)} {split} clips lies in {media.root}; looked for {wanted[0]!r}, "
                 f"and the folder holds {min(media.ids, default='no clip')!r}; see --videos, --frames and --strip"
-                f"{media.capitals_hint()}{_backslash_hint(wanted[0])}"
+                f"{media.capitals_hint()}{_backslash_hint(wanted[0])}{_uncut_hint(wanted, media)}"
             )
     return problems
 
@@ -180,6 +181,13 @@ def _empty_lists(rows: list[Row], clips: dict[str, list[ListedClip]], media: Med
 def _backslash_hint(name: str) -> str:
     """What to add where a path may be one of Windows."""
     return "; a backslash is part of a name here and does not separate folders: write / instead" * ("\\" in name)
+
+
+def _uncut_hint(names: list[str], media: MediaFolder) -> str:
+    """What to add where the videos of Kinetics seem to be whole."""
+    cut = (re.fullmatch(r"(.+)_\d{6}_\d{6}", name) for name in names)
+    whole = any(found and found[1] in media.ids for found in cut)
+    return "; of whole videos --format kinetics_uncut lists the pieces" if whole else ""
 
 
 def _without_gaps(

@@ -20,8 +20,9 @@ def read_classes(path: Path) -> list[str]:
     """Class names in the order of their labels.
 
     Args:
-        path: a text file with one name a line, each perhaps with its number (as in UCF101's classInd.txt)
-            or in quotes, a JSON file with a list of names, {name: number} or {number: name}, or AudioSet's csv.
+        path: a text file with one name a line, each perhaps with its number (as in UCF101's classInd.txt) or in
+            quotes, a JSON file with a list of names, {name: number} or {number: name}, or the file of AudioSet or
+            Charades.
 
     Raises:
         ListError: no such file, no name, a name twice, or numbers with gaps.
@@ -31,7 +32,7 @@ def read_classes(path: Path) -> list[str]:
         names = _names_of_json(path, read_json(path))
     else:
         lines = [text for _, text in listing.lines(path)]
-        names = list(audioset_names(path).values()) or _without_numbers(lines)
+        names = list((audioset_names(path) or charades_names(path)).values()) or _without_numbers(lines)
         names = names or _without_numbers(lines[1:]) or lines  # the first one may name the columns
     names = [same_form(unquoted(name)) for name in names]
     twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
@@ -68,6 +69,12 @@ def audioset_names(path: Path) -> dict[str, str]:
     if listing.problems:
         raise ListError(listing.problems)
     return names
+
+
+def charades_names(path: Path) -> dict[str, str]:
+    """The names of Charades's labels by their ids: `c000 Holding some clothes`; empty where another file is given."""
+    found = [re.fullmatch(r"(c\d{3})\s+(\S.*)", text, re.ASCII) for _, text in Listing().lines(path)]
+    return {one[1]: one[2] for one in found if one} if all(found) else {}
 
 
 def _without_numbers(lines: Sequence[str]) -> list[str]:

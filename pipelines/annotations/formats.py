@@ -21,6 +21,7 @@ from pipelines.annotations.rows import Listing
 from pipelines.annotations.timed import (
     AUDIOSET_COLUMNS,
     CHARADES_COLUMNS,
+    is_vggsound_header,
     read_activitynet,
     read_audioset,
     read_charades,
@@ -57,7 +58,7 @@ FORMATS = {
     "vggsound": Format(lambda source: read_vggsound(source.path), by_name=True),
     "audioset": Format(lambda source: read_audioset(source.path, source.classes), by_name=True, several=True),
     "activitynet": Format(lambda source: read_activitynet(source.path, source.media), by_name=True),
-    "charades": Format(lambda source: read_charades(source.path), by_name=True),
+    "charades": Format(lambda source: read_charades(source.path, source.classes), by_name=True, several=True),
     "something_v1": Format(lambda source: read_something_v1(source.path), by_name=True),
     "something_v2": Format(lambda source: read_something_v2(source.path), by_name=True),
     "ucf101": Format(lambda source: read_ucf101(source.path, source.fold), by_name=True),
@@ -84,7 +85,7 @@ def recognise(path: Path, class_names: Sequence[str] = ()) -> str:
         return "activitynet" if isinstance(content, dict) and "database" in content else "something_v2"
     texts = list(text_lines(path))
     lines = [text for _, text in texts if text and not text.startswith("#")][:100]
-    if any(text and text.startswith("#") and set(re.split(r"\W+", text)) >= AUDIOSET_COLUMNS for _, text in texts[:10]):
+    if any(text and set(re.split(r"\W+", text)) >= AUDIOSET_COLUMNS for _, text in texts[:10]):
         return "audioset"
     if not lines:
         bad = [f"{path}:{number}: {NOT_UTF8}" for number, text in texts if text is None]
@@ -93,7 +94,8 @@ def recognise(path: Path, class_names: Sequence[str] = ()) -> str:
         return "kinetics"
     if set(CHARADES_COLUMNS) <= {cell.strip(' "').lower() for cell in lines[0].split(",")}:
         return "charades"
-    if all(re.fullmatch(r"[\w-]{11},\d+,.+,(train|test)", line, re.ASCII) for line in lines):
+    untitled = lines[1:] if is_vggsound_header(lines[0].split(",")) else lines
+    if untitled and all(re.fullmatch(r"[\w-]{11},[\d.]+,.+,(train|test)", line, re.ASCII) for line in untitled):
         return "vggsound"
     if all(re.fullmatch(r'[\w-]{11}, *[\d.]+, *[\d.]+, *"/\w+/.+"', line, re.ASCII) for line in lines):
         return "audioset"

@@ -32,10 +32,10 @@ def read_kinetics(path: Path) -> Listing:
             continue
         row = dict(zip(header, cells, strict=False))
         label, clip, *times = (row.get(column, "").strip() for column in KINETICS_COLUMNS)
-        if not (label and clip and all(re.fullmatch(r"\d{1,9}", time, re.ASCII) for time in times)):
+        if not (label and clip and all(re.fullmatch(r"\d{1,9}(\.0*)?", time, re.ASCII) for time in times)):
             listing.problems.append(f"{where}: expected a label, an id and two times in whole seconds, got {text!r}")
             continue
-        start, end = map(int, times)
+        start, end = (int(float(time)) for time in times)  # written as 6.0 by programs that know no whole numbers
         split = row.get("split", "").strip().lower()
         listing.rows.append(Row(where, f"{clip}_{start:06d}_{end:06d}", label, SPLITS.get(split, split)))
     return listing

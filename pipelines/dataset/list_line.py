@@ -31,7 +31,12 @@ class Line(NamedTuple):
 
 def clip_id(file: str, start: float, end: float) -> str:
     """The id of a file, or of a piece of it: `abc 12.5 22.5`."""
-    return file if end == WHOLE else f"{file} {start:.10g} {end:.10g}"
+    return file if end == WHOLE else f"{file} {_seconds(start)} {_seconds(end)}"
+
+
+def _seconds(time: float) -> str:
+    text = f"{time:.10g}"
+    return text if "e" not in text else f"{time:.10f}".rstrip("0").rstrip(".")  # as lists have it, not 1e-05
 
 
 def file_of(clip: str, end: float) -> str:

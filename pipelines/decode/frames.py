@@ -36,6 +36,7 @@ class VideoInfo:
     pixel_aspect: float  # width of a pixel over its height, as shown
     codec: str  # FFmpeg's name of the format
     pix_fmt: str  # FFmpeg's name of the pixel format
+    interlaced: bool  # a frame holds two fields, of different times
     variable_rate: bool  # the time from frame to frame differs
     audio_rate: int  # samples per second; 0: no audio; -1: audio without a decoder
     audio_channels: int
@@ -138,6 +139,7 @@ def video_info(video: VideoReader) -> VideoInfo:
         pixel_aspect=pixel_aspect(stream, how),
         codec=stream.codec_context.codec.canonical_name,
         pix_fmt=first.format.name,
+        interlaced=bool(first.interlaced_frame),
         variable_rate=_variable_rate(video.demuxed),
         audio_rate=audio_rate,
         audio_channels=audio_channels,

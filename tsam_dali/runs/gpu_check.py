@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 READ_CLIPS = 2000
 """From so many clips, drawn at random, come the batches whose speed is measured."""
 WARM_STEPS, STEP_SECONDS = 3, 2.0
-INFO = ("codec", "pix_fmt", "rotation", "mirrored", "height", "width")
+INFO = ("codec", "pix_fmt", "rotation", "mirrored", "interlaced", "height", "width")
 SplitClips = Mapping[str, Sequence[Clip]]
 
 

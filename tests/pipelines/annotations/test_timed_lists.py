@@ -11,15 +11,16 @@ from tsam_dali.config import load_config
 
 VGGSOUND = 'abcdefghijk,30,"dog, barking",train\nabcdefghijk,40,cat,train\nlmnopqrstuv,0,cat,test\n'
 CHARADES = """id,subject,script,actions,length
-AAAAA,X,"a, b",c092 11.90 21.20;c147 0.00 12.60,30
+AAAAA,X,"a, b",c092 11.90 21.20;c147 0.00 12.60;c016 0 12.60,30
 BBBBB,X,c,,30
 """
 ACTIVITYNET = {
     "version": "1.3",
     "database": {
-        "aaaaaaaaaaa": {"subset": "training", "annotations": [{"segment": [0.5, 9.25], "label": "Polo"}]},
+        "aaaaaaaaaaa": {"subset": "training", "annotations": [{"segment": [1e-05, 9.25], "label": "Polo"}]},
         "bbbbbbbbbbb": {"subset": "validation", "annotations": [{"segment": [1, 2], "label": "Polo"}]},
         "ccccccccccc": {"subset": "testing", "annotations": []},
+        "ddddddddddd": {"subset": "training", "annotations": []},
     },
 }
 
@@ -38,26 +39,65 @@ def test_vggsound(own_folder):
         assert file.readline() == "id start end label\n"
 
 
+def test_vggsound_with_a_header_and_decimals(own_folder):
+    write("vggsound.csv", "youtube_id,start_seconds,label,split\n" + VGGSOUND.replace(",30,", ",30.0,"))
+    put("out/videos/abcdefghijk.mp4", "out/videos/lmnopqrstuv.mp4")
+    assert make_lists("vggsound.csv").returncode == 0
+    assert pieces("training") == [("abcdefghijk", 30, 40, 1), ("abcdefghijk", 40, 50, 0)]
+
+
 def test_activitynet(own_folder):
     write("anet.json", json.dumps(ACTIVITYNET))
     put("out/videos/v_aaaaaaaaaaa.mp4", "out/videos/bbbbbbbbbbb.mkv")
-    assert make_lists("anet.json").returncode == 0
-    assert pieces("training") == [("v_aaaaaaaaaaa", 0.5, 9.25, 0)]
+    done = make_lists("anet.json")
+    assert done.returncode == 0, done.stderr
+    assert "anet.json: 1 video has no piece and is left out, for example ddddddddddd" in done.stderr
+    assert pieces("training") == [("v_aaaaaaaaaaa", 0.00001, 9.25, 0)]
     assert pieces("validation") == [("bbbbbbbbbbb", 1, 2, 0)]
 
 
-def test_charades(own_folder):
+@pytest.fixture
+def charades(own_folder):
     write("train.csv", CHARADES)
-    write("test.csv", CHARADES.replace("AAAAA", "CCCCC"))
     put("out/videos/AAAAA.mp4", "out/videos/CCCCC.mp4")
-    assert make_lists("train.csv", "test.csv").returncode == 0
-    assert pieces("training") == [("AAAAA", 11.9, 21.2, 0), ("AAAAA", 0, 12.6, 1)]
-    assert [file for file, *_ in pieces("validation")] == ["CCCCC", "CCCCC"]
+
+
+CHARADES_NAMES = "c016 Holding a book, or two\nc092 Watching outside\nc147 Cooking\n"
+
+
+@pytest.mark.parametrize("names", ["", "Charades_v1_classes.txt", "names.txt"])
+def test_charades(charades, names):
+    write("test.csv", "id,actions\nCCCCC,c147 1 2;c092 3 4\n")
+    if names:
+        write(names, CHARADES_NAMES)
+    done = make_lists("train.csv", "test.csv", *(["--classes", names] if names == "names.txt" else []))
+    assert done.returncode == 0, done.stderr
+    assert "train.csv: 1 video has no piece and is left out, for example BBBBB" in done.stderr
+    targets = {
+        split: [(start, end, target) for _, start, end, target in labels_of(split)]
+        for split in ("training", "validation")
+    }
+    assert targets == {
+        "training": [(11.9, 21.2, "1"), (0, 12.6, "0,2")],  # at the same times: one piece
+        "validation": [(1, 2, "2"), (3, 4, "1")],
+    }
+    dataset = load_config("out/data.json", "out/data.json").dataset
+    assert dataset.task == "labels"
+    named = ("Holding a book, or two", "Watching outside", "Cooking")
+    assert dataset.class_names == (named if names else ("c016", "c092", "c147"))
+
+
+def test_charades_without_a_name(charades):
+    write("Charades_v1_classes.txt", CHARADES_NAMES.replace("c016", "c017"))
+    done = make_lists("train.csv")
+    assert done.returncode == 2
+    assert "error: train.csv:2: Charades_v1_classes.txt has no label 'c016'" in done.stderr
 
 
 def test_uncut_kinetics(own_folder):
     write("all.csv", KINETICS)
     put(*(f"out/videos/{name}.mp4" for name in ("-bcdefghijk", "zbcdefghij4", "ybcdefghijk", "xbcdefghijm")))
+    assert refused("all.csv")[0].endswith("; of whole videos --format kinetics_uncut lists the pieces")
     assert make_lists("all.csv", "--format", "kinetics_uncut").returncode == 0
     assert pieces("training") == [("-bcdefghijk", 6, 16, 1), ("zbcdefghij4", 371, 381, 0)]
 
@@ -125,6 +165,13 @@ def test_audioset(audioset, classes):
     assert dataset.class_names == ("Speech", "Male speech, man speaking", "Gush", "Toothbrush")
     assert "1 label has no training clip, for example 'Male speech, man speaking'" in done.stderr
     assert "out/data.json: 4 labels" in done.stdout
+
+
+def test_audioset_with_a_header(audioset):
+    """As some copies have it."""
+    write("segments.csv", "YTID,start_seconds,end_seconds,positive_labels\n" + "".join(AUDIOSET.splitlines(True)[3:]))
+    assert make_lists("segments.csv").returncode == 0
+    assert len(labels_of("training")) + len(labels_of("validation")) == 3
 
 
 def test_audioset_without_names(audioset):

@@ -42,7 +42,13 @@ def large(tmp_path_factory) -> Path:
         "codec": "h264",
         "pix_fmt": "yuv420p",
     }
-    facts |= {"pixel_aspect": 1.0, "variable_rate": False, "audio_rate": 44100, "audio_channels": 2}
+    facts |= {
+        "pixel_aspect": 1.0,
+        "interlaced": False,
+        "variable_rate": False,
+        "audio_rate": 44100,
+        "audio_channels": 2,
+    }
     with (root / "index.jsonl").open("w") as index_file:
         for clip_id in ids:
             file = f"videos/{clip_id}.mp4"

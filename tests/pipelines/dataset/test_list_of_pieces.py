@@ -74,6 +74,12 @@ def test_a_file_with_pieces_in_both_lists_is_one_file(tmp_path):
     assert listed_ids(Dataset(data_dir=str(tmp_path))) == ["b", "a", "c"]
 
 
+def test_an_id_can_stand_in_a_list():
+    with list_file(b"a 0.00005 0.0002 0\na 0 999999999 0\n") as name:
+        (first, second) = read_list(name)
+    assert (first.id, second.id) == ("a 0.00005 0.0002", "a 0 999999999")
+
+
 TIMES = st.integers(0, 10**9).map(lambda milliseconds: f"{milliseconds / 1000:.3f}")
 
 

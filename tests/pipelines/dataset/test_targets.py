@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from pipelines.dataset.list_file import read_entries
 from pipelines.dataset.targets import Classes, Labels, Number, Numbers, target_table
@@ -86,6 +89,42 @@ def test_numbers_of_pieces_are_read():
         ("a", 0, 2.5, "0.5,3.0"),
         ("a", 2.5, 5, "-0.5,4.0"),
     ]
+
+
+VALUES = st.tuples(st.floats(-1, 1), st.floats(0, 90))
+FILES = st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=8, unique=True)
+
+
+@hypothesis_settings(deadline=None)
+@given(FILES, st.data(), st.booleans())
+def test_targets_are_read_as_they_were_written(files, data, timed):
+    for targets, values in ((LABELS, st.sets(st.integers(0, 3))), (NUMBERS, VALUES)):
+        written = [data.draw(values) for _ in files]
+        texts = [",".join(map(str, one)) or "-" for one in written]
+        times = " 1 2.5 " if timed else " "
+        with list_file(
+            "\n".join(f"{file}{times}{text}" for file, text in zip(files, texts, strict=True)).encode()
+        ) as name:
+            entries = read_entries(name, targets)
+        expected = [[label in one for label in range(4)] if targets is LABELS else list(one) for one in written]
+        assert entries.files == files
+        assert target_table(targets, entries).tolist() == expected
+
+
+@hypothesis_settings(deadline=None)
+@given(st.one_of(st.text("0123456789,.-+eE_ \u0661naif", max_size=12), st.text(max_size=6)))
+def test_any_target_is_refused_or_has_one_form(text):
+    for targets in (Classes(), LABELS, NUMBERS):
+        if targets.problem(text) is not None:
+            continue
+        form = targets.same_form(text)
+        vector = targets.vector(form or text)
+        assert len(vector) == targets.size
+        if targets.size:
+            assert targets.problem(form) is None
+            assert targets.same_form(form) == form
+        if targets is NUMBERS:
+            assert all(low <= value <= high for value, (low, high) in zip(vector, ((-1, 1), (0, 90)), strict=True))
 
 
 def test_what_cannot_be_learnt_is_named():

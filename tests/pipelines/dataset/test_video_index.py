@@ -36,6 +36,7 @@ def test_a_record(dataset):
         "pixel_aspect": 1.0,
         "codec": "h264",
         "pix_fmt": "yuv420p",
+        "interlaced": False,
         "variable_rate": False,
         "audio_rate": 48000,
         "audio_channels": 2,

@@ -12,6 +12,7 @@ from pipelines.decode.nvdec import why_not_nvdec
 from pipelines.decode.probe import probe_video
 from pipelines.parallel.sandbox import Limits, map_limited
 from tests.helpers.damage import DAMAGES, damage
+from tests.helpers.decoding import x264
 from tests.helpers.media import write_video
 
 NAMED = {"ok", "empty", "not_a_video", "truncated", "damaged", "no_video", "unsupported", "wrong_count"}
@@ -68,4 +69,5 @@ def test_what_nvdec_decodes(tmp_path):
     assert why_not_nvdec(info(codec="hevc", pix_fmt="yuv420p10le")) == "pixel format yuv420p10le"
     assert why_not_nvdec(info(pix_fmt="yuv444p")) == "pixel format yuv444p"
     assert why_not_nvdec(info(rotation=90)) == "shown turned or mirrored"
+    assert why_not_nvdec(info(options=x264("keyint=12:interlaced=1"))) == "interlaced"
     assert why_not_nvdec(info(size=(90, 128))) == why_not_nvdec(info(size=(96, 120))) != ""
