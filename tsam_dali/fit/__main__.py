@@ -50,6 +50,9 @@ def main() -> None:
     end += 60 * args.minutes
     if args.weights:
         check_checkpoint(args.weights)
+    for path in filter(None, (args.source, args.validation, args.videos, args.classes)):
+        if not path.exists():
+            raise ValueError(f"{path}: does not exist")
     out: Path = args.out or Path("results") / f"fit_{args.source.absolute().stem}"
     make_folder(out)
     begin(out, args)
