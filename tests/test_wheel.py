@@ -81,6 +81,8 @@ def test_the_wheel_works_without_the_checkout(clean, tmp_path, monkeypatch):
     assert "ok" in tsam("index", "--data", "data/data.json")
     files = ("--data", "config/kinetics400_data.json", "--config", "config/kinetics400_config.json")  # the package's
     assert "is not a folder" in tsam("train", *files, code=2)
+    named = "from pipelines.files.tool_command import tool_command; print(tool_command('precompute_audio'))"
+    assert subprocess.check_output([clean / "bin" / "python", "-c", named], text=True) == "tsam audio\n"
     tsam("example", "made", "--training", "4", "--validation", "1")
     path = checkpoint(tmp_path / "network")
     lines = tsam("predict", "--checkpoint", path, "videos").splitlines()

@@ -12,6 +12,7 @@ from safetensors.numpy import save
 from pipelines.audio.log_mel import N_FFT, AudioImage, Columns
 from pipelines.audio.mel_packing import PackingError, check_size, pack, unpack
 from pipelines.files.atomic import temporary_path
+from pipelines.files.tool_command import tool_command
 
 CHANNELS = 2
 """Channels that are stored at most: left and right."""
@@ -84,7 +85,7 @@ def load_columns(path: Path, settings: str, channels: int = CHANNELS) -> Columns
         MelError: the file is missing, damaged, made with other settings, or holds fewer channels than wanted of those
             that the audio has.
     """
-    remedy = "run tools/precompute_audio.py"
+    remedy = f"run {tool_command('precompute_audio')}"
     try:
         with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}

@@ -25,6 +25,7 @@ from pipelines.files import storage
 from pipelines.files.atomic import fault_of_one, temporary_path
 from pipelines.files.records import read_records, record_writer
 from pipelines.files.shard import Shard
+from pipelines.files.tool_command import tool_command
 
 SUMMARY_NAME = "pieces.jsonl"
 LONGEST_SILENCE = 600.0
@@ -33,7 +34,7 @@ _KEY = ("id",)
 _CHANNEL = "channel{}".format
 Part = tuple[float, float]
 """Start and end of a piece, in seconds on the clock of its file."""
-REMEDY = "run tools/precompute_audio.py"
+REMEDY = f"run {tool_command('precompute_audio')}"
 
 
 @dataclass(frozen=True, kw_only=True)

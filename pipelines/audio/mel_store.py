@@ -14,9 +14,10 @@ from pipelines.audio.mel_pieces import Part, Wanted, load_piece, pieces_name, pi
 from pipelines.audio.mel_records import Record, read_summary, state
 from pipelines.audio.stretch import columns_in
 from pipelines.files.storage import State
+from pipelines.files.tool_command import tool_command
 from pipelines.files.words import counted, first_of
 
-_COMMAND = "python tools/precompute_audio.py --data D.json --config C.json, and the same --set"
+_COMMAND = f"{tool_command('precompute_audio')} --data D.json --config C.json, and the same --set"
 _REMEDY = f"make it with: {_COMMAND}"
 _PROBLEMS = {
     "missing": ("has", "have", f"no audio in the log-mel store; {_REMEDY}"),

@@ -13,6 +13,7 @@ from pipelines.dataset.list_line import WHOLE, Form, file_of, id_problem
 from pipelines.dataset.targets import AnyTargets, Classes
 from pipelines.files.errors import ListError
 from pipelines.files.text import NOT_UTF8, text_lines
+from pipelines.files.tool_command import tool_command
 from pipelines.files.words import counted
 
 log = logging.getLogger(__name__)
@@ -202,7 +203,7 @@ def columns_hint(clip_id: str) -> str:
     """What to add where a clip is missing whose id ends like a line of TSM's lists, `path frames label`."""
     if not re.search(r"\s\d+$", clip_id):
         return ""
-    return "; if the list's lines are `path frames label`, tools/make_lists.py converts it"
+    return f"; if the list's lines are `path frames label`, {tool_command('make_lists')} converts it"
 
 
 def check_labels(training: Sequence[Entry], validation: Sequence[Entry], class_names: Sequence[str] = ()) -> list[str]:

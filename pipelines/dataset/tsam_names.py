@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from pipelines.files.tool_command import tool_command
 from pipelines.files.words import counted
 
 
@@ -63,7 +64,7 @@ def explain_cut_names(
         lines.append(
             f"{folder}: nothing is there under the names of {counted(len(renames), 'clip')}, but under shorter ones: "
             f"{habit} ({name}{ending} instead of {clip_id}{ending}); rename them with: "
-            "python tools/rename_tsam_folders.py --data D.json"
+            f"{tool_command('rename_tsam_folders')} --data D.json"
         )
     if shared:
         name, ids = min(shared.items())

@@ -23,6 +23,7 @@ from pipelines.files.errors import ListError
 from pipelines.files.records import Record, compact_records, each_record, is_whole, merge_parts
 from pipelines.files.shard import Shard
 from pipelines.files.storage import each_state, is_remote, location
+from pipelines.files.tool_command import tool_command
 from pipelines.parallel.pool import map_limited_on_dask
 from pipelines.parallel.sandbox import FAULTS, Fault, Limits, map_limited
 
@@ -32,8 +33,8 @@ VERSION = 3
 """Of the content of a record. Records of another version are not used."""
 
 ADVICE = {
-    "timeout": "if it is just long, run tools/index_videos.py with a larger --timeout",
-    "out_of_memory": "if it is just large, run tools/index_videos.py with a larger --memory",
+    "timeout": f"if it is just long, run {tool_command('index_videos')} with a larger --timeout",
+    "out_of_memory": f"if it is just large, run {tool_command('index_videos')} with a larger --memory",
     "crashed": "convert it, or leave it out of the list",
     "failed": "convert it, or leave it out of the list",
 }

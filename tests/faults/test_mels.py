@@ -32,7 +32,7 @@ def test_every_cut(stored):
     whole = stored.read_bytes()
     for length in range(0, len(whole), 7):
         rewrite(stored, whole[:length])
-        with pytest.raises(MelError, match="delete it and run tools/precompute_audio"):
+        with pytest.raises(MelError, match="delete it and run python tools/precompute_audio"):
             load_columns(stored, SETTINGS)
     rewrite(stored, whole)
     assert load_columns(stored, SETTINGS) is not None
@@ -108,7 +108,7 @@ def test_other_arrays_are_no_columns(tmp_path, kind):
     save(other((2, 4, 9))[0])
     assert load_columns(tmp_path / "clip", SETTINGS).rate == 8000
     save(OTHERS[kind][0], **OTHERS[kind][1])
-    with pytest.raises(MelError, match="delete it and run tools/precompute_audio"):
+    with pytest.raises(MelError, match="delete it and run python tools/precompute_audio"):
         load_columns(tmp_path / "clip", SETTINGS)
 
 
@@ -146,7 +146,7 @@ def test_files_that_claim_what_they_do_not_hold(tmp_path, kind):
     save(*HOSTILE[kind])
     tracemalloc.start()
     try:
-        with pytest.raises(MelError, match="run tools/precompute_audio"):
+        with pytest.raises(MelError, match="run python tools/precompute_audio"):
             load_columns(tmp_path / "clip", SETTINGS)
         assert tracemalloc.get_traced_memory()[1] < 2**20
     finally:

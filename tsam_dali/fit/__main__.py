@@ -4,7 +4,7 @@ examples:
   python -m tsam_dali.fit my_data/videos --arch tf_efficientnet_lite0 --weights lite0.pth
       a folder with a sub-folder of videos for each class
   python -m tsam_dali.fit train.csv validate.csv --videos my_data/videos --download --minutes 120
-      any list that tools/make_lists.py reads; missing weights are downloaded
+      any list that `tsam lists` reads; missing weights are downloaded
   python -m tsam_dali.fit my_data/data.json --minutes 0
       a data set with lists; the probe alone
 
@@ -50,6 +50,9 @@ def main() -> None:
     end += 60 * args.minutes
     if args.weights:
         check_checkpoint(args.weights)
+    for path in filter(None, (args.source, args.validation, args.videos, args.classes)):
+        if not path.exists():
+            raise ValueError(f"{path}: does not exist")
     out: Path = args.out or Path("results") / f"fit_{args.source.absolute().stem}"
     make_folder(out)
     begin(out, args)
@@ -78,15 +81,15 @@ def parse_arguments() -> argparse.Namespace:
     add = command.add_argument
     source = (
         "folder with a sub-folder of videos for each class; a folder with training.txt, validation.txt and videos/; a "
-        "list of the training clips, or of all, in any format of tools/make_lists.py; or a data file with lists "
+        "list of the training clips, or of all, in any format of `tsam lists`; or a data file with lists "
         "(data.json)"
     )
     add("source", metavar="SOURCE", type=Path, help=source)
     add("validation", metavar="VALIDATION", type=Path, nargs="?", help="list or folder of the validation clips")
     add("--out", metavar="OUT", type=Path, help="folder for all that is made (default: results/fit_NAME of SOURCE)")
     add("--videos", metavar="DIR", type=Path, help="folder of the videos that lists name")
-    add("--format", help="what SOURCE is, as in tools/make_lists.py (default: recognised)")
-    add("--classes", metavar="FILE", type=Path, help="names of the classes, as in tools/make_lists.py")
+    add("--format", help="what SOURCE is, as in `tsam lists` (default: recognised)")
+    add("--classes", metavar="FILE", type=Path, help="names of the classes, as in `tsam lists`")
     group = (
         "what the clips of a person or recording share: a regular expression that is looked for in each id; those with "
         "the same find are all held out, or none of them"

@@ -19,6 +19,7 @@ from pipelines.dataset.list_file import SPLITS, read_lists
 from pipelines.dataset.load import Loaded, load_data
 from pipelines.decode.probe import probe_video
 from pipelines.files.storage import is_remote
+from pipelines.files.tool_command import tool_command
 from pipelines.parallel.processes import cores
 from pipelines.parallel.sandbox import Fault, Limits, map_limited
 from tsam_dali.config.load import Config, change_config, config_from_dict
@@ -121,9 +122,8 @@ def audio_is_there(config: Config) -> bool:
         options, section = config.data_augmentation.audio_image_param, "data_augmentation.audio_image_param"
         changes = f"--set {section}.eps={options.eps} --set {section}.n_mels={options.n_mels}"
         log.warning(
-            "%s: no log-mel store, so the frames are used alone; for audio make it first: python "
-            "tools/precompute_audio.py --data D.json %s",
-            *(config.dataset.mels, changes),
+            "%s: no log-mel store, so the frames are used alone; for audio make it first: %s --data D.json %s",
+            *(config.dataset.mels, tool_command("precompute_audio"), changes),
         )
         return False
     lists = load_data(without_audio(config), SPLITS).clips.values()

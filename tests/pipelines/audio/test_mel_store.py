@@ -73,7 +73,7 @@ def test_whole_numbers_in_json_make_no_difference():
 
 
 def test_a_missing_file(store):
-    with pytest.raises(MelError, match=r"other\.safetensors: does not exist; run tools/precompute_audio\.py"):
+    with pytest.raises(MelError, match=r"other\.safetensors: does not exist; python tools/precompute_audio\.py"):
         store.spectrogram("other", 1)
 
 
@@ -124,7 +124,9 @@ def test_a_channel_that_is_not_stored_is_not_shown_as_the_other(store):
     path = columns_path(store.folder, "left")
     save_columns(path, columns_of(1), SETTINGS, channels=2)
     assert store.spectrogram("left", 1).shape == (1, 3, 24, 40)
-    with pytest.raises(MelError, match=r"left\.safetensors: holds 1 of 2 channels; .* run tools/precompute_audio\.py"):
+    with pytest.raises(
+        MelError, match=r"left\.safetensors: holds 1 of 2 channels; .* python tools/precompute_audio\.py"
+    ):
         store.spectrogram("left", 2)
 
 

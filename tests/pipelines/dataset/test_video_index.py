@@ -108,7 +108,7 @@ def test_faults_that_depend_on_more_than_the_file(dataset):
     assert record["status"] == "timeout"
     assert record["reason"] == (
         f"{dataset.videos}/sleep.mp4: not done after 1 s; "
-        "if it is just long, run tools/index_videos.py with a larger --timeout"
+        "if it is just long, run python tools/index_videos.py with a larger --timeout"
     )
     assert probed(dataset) == []
     assert probed(dataset, again=("timeout",)) == ["sleep.mp4"]

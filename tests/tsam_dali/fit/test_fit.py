@@ -168,7 +168,7 @@ def test_what_cannot_be_learnt_from(made, said, commands, tmp_path, capfd):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("none",), "none"),
+        (("none",), "error: none: does not exist"),
         (("none", "--weights", "w.pth"), "--weights needs --arch"),
         (("none", "--arch", "resnet18", "--weights", "w.pth"), "w.pth: no such checkpoint"),
     ],
@@ -177,6 +177,7 @@ def test_arguments(words, said, commands, own_folder, capfd):
     done = called(fit.main, *words)
     assert done.returncode == 2
     assert said in done.stderr + capfd.readouterr().err
+    assert not [*own_folder.iterdir()]
 
 
 def test_the_time_decides_on_pixels_epochs_and_copies():
