@@ -5,7 +5,7 @@ INSTALLED := .venv/installed
 # DALI for the CUDA of the driver; without one, any will do.
 CUDA ?= $(if $(shell nvidia-smi 2>/dev/null | grep 'CUDA Version: 1[3-9]'),cuda13,cuda12)
 
-.PHONY: demo bench bench-full bench-documents bench-gpu faults faults-short mutations test test-slow test-gpu lint format clean
+.PHONY: demo bench bench-full bench-documents bench-gpu faults faults-short mutations docs test test-slow test-gpu lint format clean
 
 demo: $(INSTALLED)
 	$(BIN)/python tools/precompute_audio.py
@@ -65,6 +65,10 @@ mutations: $(INSTALLED)
 	PYTHONPATH=$(CURDIR)/mutants $(BIN)/mutmut run
 	$(BIN)/mutmut results
 
+# The site, from docs/: open results/site/index.html.
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict -f docs/site/mkdocs.yml
+
 # A file's tests stay in one process: what they share is made once.
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
@@ -90,5 +94,5 @@ clean:
 # The environment variable, not the option -c: it also replaces a constraint that the machine's own settings name.
 $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	test -d .venv || $(PYTHON) -m venv .venv
-	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --editable ".[$(CUDA),test,dev]"
+	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --editable ".[$(CUDA),test,dev,docs]"
 	touch $(INSTALLED)

@@ -51,7 +51,9 @@ def build_loader(
         split: "training" (shuffled, augmented) or "validation" (in order, center crops).
         clips: those of the split; default: what `pipelines.dataset.load.load_clips` finds.
         device: where the tensors end up; with a CUDA device the common tail runs there too.
-        rank, world, local_world: number of this process, of all, and of those on this machine.
+        rank: number of this process, from 0.
+        world: number of all processes.
+        local_world: number of those on this machine; default: all.
         views: of each video in a validation, one a pass; default: the centre clip alone.
         rank_batch: clips per rank in a validation step; default: this rank's part of batch_size.
         once: a validation takes each view once; what would be prepared ahead for the next pass is not read.
