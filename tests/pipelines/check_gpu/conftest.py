@@ -1,0 +1,12 @@
+"""What tests of child processes look for at their end."""
+
+import multiprocessing
+
+import pytest
+
+
+@pytest.fixture
+def no_process_is_left():
+    before = set(multiprocessing.active_children())  # the idle workers of tests before this one
+    yield
+    assert set(multiprocessing.active_children()) <= before
