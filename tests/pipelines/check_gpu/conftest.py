@@ -4,6 +4,8 @@ import multiprocessing
 
 import pytest
 
+from tests.helpers.forks.limited import forked_children as forked_children
+
 
 @pytest.fixture
 def no_process_is_left():

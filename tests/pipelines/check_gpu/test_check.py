@@ -21,7 +21,7 @@ from tests.helpers.loading import make_clip, settings
 from tests.pipelines.check_gpu import stand_ins
 from tests.pipelines.check_gpu.stand_ins import TALL
 
-pytestmark = pytest.mark.usefixtures("no_process_is_left")
+pytestmark = pytest.mark.usefixtures("no_process_is_left", "forked_children")
 SIZES = [(96, 128), (96, 128), (TALL, 96), (TALL, 96)]
 
 
@@ -94,7 +94,7 @@ def test_what_is_wrong_is_named(clips, kinds, stand_in):
 
 def test_one_that_hangs(clips, kinds):
     begun = time.monotonic()
-    choice = check(stand_ins.Hangs, clips, kinds, seconds_each=3)
+    choice = check(stand_ins.Hangs, clips, kinds, seconds_each=1)
     assert choice.decode == "cpu"
     assert choice.ways["gpu"].differs.endswith("hangs, or is too slow to be checked")
     assert time.monotonic() - begun < 100
