@@ -13,8 +13,22 @@ from tests.helpers.processes import run
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# No file of a test has to outlive a power failure, and disks take their time for it.
+os.fsync = lambda file: None
+
 # A run in the background of a shell ignores Ctrl-C, and so would all that it starts; the tests that interrupt need it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# These take longest. They come first, so that in the end no process waits long for the other's last file.
+LONG = tuple(
+    f"tests/tsam_dali/{name}.py"
+    for name in ("fit/test_fit", "runs/test_resume", "runs/test_train", "weights/test_hub", "inference/test_export")
+)
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple, Self
 from pipelines.parallel.processes import STOPPING, block_signals, end_with_parent, no_main_module
 
 SECONDS_TO_END = 5
+PROCESSES: Any = multiprocessing.get_context("spawn")
+"""How a child is started."""
 
 
 class Failed(NamedTuple):
@@ -73,7 +75,7 @@ class LimitedChild:
     def _start(self) -> bool:
         """Whether the process is ready before the time is over."""
         self._connection, theirs = multiprocessing.Pipe()
-        self._process = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs,))
+        self._process = PROCESSES.Process(target=_serve, args=(theirs,))
         with no_main_module(), block_signals(*STOPPING):
             self._process.start()
         theirs.close()

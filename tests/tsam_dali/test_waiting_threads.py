@@ -41,7 +41,7 @@ def test_torch_reads_it_and_a_users_own_wins(environment, expected, read):
     assert read in libgomp
 
 
-@pytest.mark.parametrize("command", ["tsam_dali.evaluate", "tsam_dali.export"])
+@pytest.mark.parametrize("command", ["tsam_dali.evaluate", pytest.param("tsam_dali.export", marks=pytest.mark.slow)])
 def test_every_command_comes_by(command, tmp_path):
     """A mistake that only PyTorch finds."""
     (tmp_path / "damaged").write_bytes(b"PK\3\4" + bytes(100))

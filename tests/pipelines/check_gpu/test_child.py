@@ -1,6 +1,5 @@
 """A child process with a time limit leaves nothing behind."""
 
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -10,6 +9,8 @@ import pytest
 
 from pipelines.check_gpu.child import Failed, LimitedChild
 from tests.helpers.processes import ROOT
+
+pytestmark = pytest.mark.usefixtures("no_process_is_left")
 
 
 def pid_of(announce):
@@ -39,7 +40,6 @@ def test_one_process_until_it_fails():
         assert child.run(exit_with_3, 60) == Failed("the process was ended by exit status 3")
         third = child.run(pid_of, 60)
         assert len({first, second, third}) == 3
-    assert not multiprocessing.active_children()
 
 
 def test_an_interrupted_check():
@@ -51,7 +51,6 @@ def test_an_interrupted_check():
 
     with pytest.raises(KeyboardInterrupt):
         check()
-    assert not multiprocessing.active_children()
 
 
 def test_a_killed_program_takes_it_along():
