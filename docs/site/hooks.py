@@ -2,16 +2,20 @@
 
 - The navigation is that of docs/index.md: its headings, and the links of their lists.
 - Links that lead out of docs/ lead to copies of these files, below repository/; Markdown files are pages there.
+- A notebook becomes a page, with the outputs that are stored in it.
 - A list of names in docs/reference/ is followed by what their docstrings say.
 """
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import nbformat
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
+from nbconvert import MarkdownExporter
 
 ROOT = Path(__file__).parents[2]
 LINK = re.compile(r"\]\(([^)#:\s]+)((?:#[^)\s]*)?)\)")
@@ -35,8 +39,12 @@ def on_config(config: MkDocsConfig) -> None:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the files of the repository that pages link to."""
-    waiting = [f"docs/{page.src_uri}" for page in files.documentation_pages()]
+    """Add the notebooks as pages, and the files of the repository that pages link to."""
+    for path in sorted((ROOT / "docs").rglob("*.ipynb")):
+        for file in notebook_page(path, config):
+            files.append(file)
+    pages = [page.src_uri for page in files.documentation_pages() if page.src_uri != "index.md"]
+    waiting = ["docs/index.md", *(f"docs/{page}" for page in pages if (ROOT / "docs" / page).exists())]
     seen = set(waiting)
     while waiting:
         page = waiting.pop()
@@ -76,4 +84,15 @@ def linked(page: str, target: str) -> str:
 
 def place_of(path: str) -> str:
     """Where a file of the repository is on the site, by the names that MkDocs gives its sources."""
-    return path.removeprefix("docs/") if path.startswith("docs/") else f"repository/{path}"
+    place = path.removeprefix("docs/") if path.startswith("docs/") else f"repository/{path}"
+    return re.sub(r"\.ipynb$", ".md", place)
+
+
+def notebook_page(path: Path, config: MkDocsConfig) -> Iterator[File]:
+    """A notebook as a page of Markdown, and its pictures."""
+    place = path.relative_to(ROOT / "docs").with_suffix("")
+    files = {"output_files_dir": place.name}
+    markdown, resources = MarkdownExporter().from_notebook_node(nbformat.read(path, 4), {**files})
+    yield File.generated(config, f"{place}.md", content=markdown)
+    for name, data in resources["outputs"].items():
+        yield File.generated(config, f"{place.parent / name}", content=data)
