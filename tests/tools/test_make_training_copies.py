@@ -191,8 +191,9 @@ def ends(group: int) -> bool:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, SIGINT])
 def test_an_interrupted_run_goes_on(data, number):
-    for i in range(20):
-        write_video(data / f"videos/more{i}.mp4", 60, (240, 320))
+    write_video(data / "videos/more0.mp4", 60, (240, 320))
+    for i in range(1, 20):
+        os.link(data / "videos/more0.mp4", data / f"videos/more{i}.mp4")
     (data / "training.txt").write_text("a 0\n" + "".join(f"more{i} 1\n" for i in range(20)))
     options = {"cwd": ROOT, "stderr": subprocess.DEVNULL, "start_new_session": True}
     process = subprocess.Popen([sys.executable, *command(data)], **options)

@@ -11,6 +11,7 @@ from pipelines.check_gpu import kinds
 from pipelines.check_gpu.check import check_gpu
 from pipelines.check_gpu.choice import Choice, Way
 from pipelines.dataset.load import load_clips
+from tests.helpers.forks.limited import forked_children as forked_children
 from tests.helpers.loading import settings
 from tests.helpers.media import write_video
 from tests.helpers.processes import called, run
@@ -122,6 +123,7 @@ def test_clips_that_do_not_belong_on_nvdec(data, caplog):
     assert "the settings say pipeline.decode gpu, but 2 of 12 clips" in caplog.text
 
 
+@pytest.mark.usefixtures("forked_children")
 def test_the_check_of_a_data_set(data):
     """DALI's CPU decoder, in place of NVDEC, does not take H.264."""
     config = settings(data, batch_size=2)
@@ -132,6 +134,7 @@ def test_the_check_of_a_data_set(data):
     assert found.ways["gpu"].differs.startswith("h264 128 x 96, clip 0, alone: RuntimeError")
 
 
+@pytest.mark.usefixtures("forked_children")
 def test_a_whole_check(tmp_path, monkeypatch):
     """Everything but a GPU is real; VP9, which DALI decodes on the CPU as well, stands for what NVDEC takes."""
     monkeypatch.setattr(kinds, "why_not_nvdec", lambda info: "")

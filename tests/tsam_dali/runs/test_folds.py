@@ -6,13 +6,15 @@ import re
 import signal
 import statistics
 import subprocess
-import sys
+import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from pipelines.dataset.list_file import read_list
+from tests.helpers.forks.popen import Forked
 from tests.helpers.processes import ROOT, called, run
 from tests.tsam_dali.runs.test_train import epochs, status
 from tools import make_lists
@@ -56,20 +58,27 @@ def command(data, tmp_path_factory):
     return command
 
 
+def forked(words, preexec_fn, **options):
+    """A training as a process; without the seconds of a fresh one."""
+    return Forked(words, **options)
+
+
 @pytest.fixture(scope="module")
 def done(command):
     """The command stopped in the second fold, then again to its end: what it said at the end."""
-    words = [sys.executable, "-m", "tsam_dali.runs.folds", *command("--device", "cpu")]
-    process = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     second, ends = command.results / "cv_fold_2", time.monotonic() + 120
-    while process.poll() is None and time.monotonic() < ends:
-        if (second / "status.json").exists() and status(second)["step"] >= 1:
-            break
-        time.sleep(0.005)
-    process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 75, errors
-    assert "fold_2 stopped; the same command goes on with it" in errors
+
+    def stop():
+        while time.monotonic() < ends and not ((second / "status.json").exists() and status(second)["step"] >= 1):
+            time.sleep(0.005)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(folds, "subprocess", SimpleNamespace(Popen=forked, PIPE=subprocess.PIPE))
+        threading.Thread(target=stop).start()
+        stopped = called(folds.main, *command("--device", "cpu"))
+    assert stopped.returncode == 75, stopped.stderr
+    assert "fold_2 stopped; the same command goes on with it" in stopped.stderr
     assert [status(command.results / f"cv_fold_{i}")["state"] for i in (1, 2)] == ["finished", "preempted"]
     assert not (command.results / "cv_folds.json").exists()
     began = (command.results / "cv_fold_1/args.json").stat().st_mtime_ns

@@ -4,13 +4,12 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
 
 from pipelines.parallel.processes import STOPPING
-from tests.helpers.processes import ROOT
+from tests.helpers.processes import start
 from tsam_dali.runs.signals import Interrupted, StopRequest
 
 
@@ -60,8 +59,8 @@ LONG_STEP = (
 
 def test_a_second_ctrl_c_ends_a_long_step_and_is_told(example, tmp_path):
     settings = (word for change in (*LONG_STEP, f"results_folder={tmp_path}") for word in ("--set", change))
-    words = [sys.executable, "-m", "tsam_dali.train", "--data", example / "data.json", "--run_id", "run", *settings]
-    process = subprocess.Popen(list(map(str, words)), cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    words = ("-m", "tsam_dali.train", "--data", example / "data.json", "--run_id", "run", *settings)
+    process = start(*words, stderr=subprocess.PIPE, text=True)
     file = tmp_path / "run/status.json"
     while not file.exists() and process.poll() is None:
         time.sleep(0.05)
