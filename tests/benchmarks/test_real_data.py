@@ -50,6 +50,16 @@ def test_clips_without_audio_are_also_played_backwards(folders, tmp_path):
     assert np.abs(both[0].astype(int) - both[1][::-1]).mean() < 3 < np.abs(both[0].astype(int) - both[1]).mean()
 
 
+def test_of_clips_without_audio_the_middle_of_the_frames_is_learnt(folders, tmp_path):
+    sets = make_sets(folders, tmp_path)
+    assert [json.loads(one.data.read_text())["dataset"]["dir_videos"] for one in sets] == ["squares", "videos", "videos"]
+    whole = decode_frames(folders[0] / "videos" / "a" / "training0.mp4", range(12))
+    for cut in ("strokes/squares", "strokes_order/videos/forwards"):
+        square = decode_frames(tmp_path / cut / "a" / "training0.mp4", range(12))
+        assert whole.shape[1:3] == (96, 128) and square.shape[1:3] == (96, 96)
+        assert np.abs(square.astype(int) - whole[:, :, 16:112]).mean() < 3
+
+
 def test_a_folder_without_lists_is_named(folders, tmp_path):
     with pytest.raises(InputError, match=r"videos: has no training.txt"):
         make_sets([folders[0] / "videos"], tmp_path)
