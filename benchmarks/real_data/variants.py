@@ -40,16 +40,14 @@ SHARED: Settings = {
     "optimizer_param.decay_norm_bias": False,
     "optimizer_param.gd": 5,
 }
-# The last block of the stages that have three: the frozen ones before see each frame as they learnt to.
-LATE_SHIFT: Settings = {"shift_temporal.n_insert": 3, "shift_temporal.m_insert": 2, "shift_temporal.f_div": 4}
 # BatchNorm is trained: behind a shift that ImageNet's network did not have, its frozen statistics do not fit.
 RECIPES: Mapping[str, Settings] = {
     FRAMES: {
         **SHARED,
-        **LATE_SHIFT,
         f"{VIDEO}.output_size": SHORT_SIDE,
         "model.video_segments": 2,
-        "training_param.freeze": frozen_until(3),
+        "shift_temporal.f_div": 4,
+        "training_param.freeze": frozen_until(4),
         "training_param.label_smoothing": 0.1,
         "training_param.ema_decay": 0.9,
         "training_param.epochs": 7,
@@ -57,10 +55,10 @@ RECIPES: Mapping[str, Settings] = {
     },
     ORDER: {
         **SHARED,
-        **LATE_SHIFT,
         f"{VIDEO}.output_size": 128,
         "model.video_segments": 2,
-        "training_param.freeze": frozen_until(3),
+        "shift_temporal.f_div": 4,
+        "training_param.freeze": frozen_until(4),
         "training_param.ema_decay": 0.9,
         "training_param.epochs": 8,
         "optimizer_param.lr": 2e-3,
@@ -117,7 +115,7 @@ ABLATIONS = (
     Variant("no mixup", {"training_param.mixup": 0}, (AUDIO,)),
     Variant("no label smoothing", {"training_param.label_smoothing": 0}, (FRAMES, AUDIO)),
     Variant("no moving average", {"training_param.ema_decay": 0}),
-    Variant("head first", {"training_param.freeze": {**frozen_until(3), "backbone": 2}}, (FRAMES,)),
+    Variant("head first", {"training_param.freeze": {**frozen_until(4), "backbone": 2}}, (FRAMES,)),
     Variant("frozen BatchNorm", {"training_param.batch_norm": "frozen"}),
     Variant("layer decay", {"optimizer_param.layer_decay": 0.9}, (FRAMES,)),
     Variant("not mirrored", {f"{OF_FRAMES}.RandomHorizontalFlip": False}, (FRAMES, ORDER)),
