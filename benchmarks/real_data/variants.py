@@ -60,7 +60,7 @@ RECIPES: Mapping[str, Settings] = {
         "shift_temporal.f_div": 4,
         "training_param.freeze": frozen_until(4),
         "training_param.ema_decay": 0.9,
-        "training_param.epochs": 8,
+        "training_param.epochs": 20,
         "optimizer_param.lr": 2e-3,
     },
     AUDIO: {
