@@ -21,7 +21,7 @@ def frozen_until(stage: int) -> dict[str, int]:
 
 SHARED: Settings = {
     "dataset.dir_videos": COPIES,
-    f"{OF_FRAMES}.RandomHorizontalFlip": True,  # of a forehand: that of a left-hander
+    f"{OF_FRAMES}.RandomHorizontalFlip": True,
     f"{OF_FRAMES}.scales": [1, 0.875, 0.75],
     "model.arch": "tf_efficientnet_lite0",
     "model.normalize": "backbone",
