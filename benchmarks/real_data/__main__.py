@@ -5,7 +5,7 @@ is made: the same clips forwards and backwards, where the order of the frames al
 command `python -m tsam_dali.train` with one thread; as many run side by side as there are cores.
 
 What is made lies in --work. Trainings that are finished are kept: run the same command again after an interruption,
-or after a variant has been added.
+or after a variant has been added. A run that is ended early has them in its results, too.
 
 example:
   python -m benchmarks.real_data --data my/strokes my/sentences --weights lite0.pth
@@ -26,7 +26,7 @@ from benchmarks.harness.results import origin, print_table, write_results
 from benchmarks.real_data.pictures import by_variant, plot_accuracies, plot_confusions
 from benchmarks.real_data.probe import probe
 from benchmarks.real_data.sets import make_sets, prepare
-from benchmarks.real_data.trainings import Training, empty_config, trained
+from benchmarks.real_data.trainings import Training, empty_config, kept, trained
 from benchmarks.real_data.variants import ABLATIONS, RECIPES, VARIANTS
 from tsam_dali.cli.common import check_checkpoint, friendly_errors
 
@@ -64,12 +64,15 @@ def main() -> None:
         for real_set in sets
         if real_set.kind in variant.kinds
     ]
-    with ThreadPoolExecutor(cores) as pool:
-        for figure in pool.map(partial(trained, weights=weights, work=work), trainings):
-            add(figure)
-    _print(figures)
-    plot_accuracies(figures, args.output.with_suffix(".png"))
-    plot_confusions(figures, {one.name: one.class_names for one in sets}, args.output)
+    trainings.sort(key=lambda one: kept(one, weights, work) is None)
+    try:
+        with ThreadPoolExecutor(cores) as pool:
+            for figure in pool.map(partial(trained, weights=weights, work=work), trainings):
+                add(figure)
+    finally:  # a run that is ended early leaves what it has
+        _print(figures)
+        plot_accuracies(figures, args.output.with_suffix(".png"))
+        plot_confusions(figures, {one.name: one.class_names for one in sets}, args.output)
 
 
 def _arguments() -> argparse.Namespace:

@@ -20,8 +20,8 @@ from pipelines.files.errors import InputError
 from pipelines.transcode.ffmpeg import run_ffmpeg
 from tsam_dali.config import load_config
 
-COPIES = "copies"
-"""Folder of the training copies, beside `videos`."""
+COPIES, SQUARES = "copies", "squares"
+"""Folders beside `videos`: of the training copies, and of what they are made from where frames are cut."""
 SHORT_SIDE = 192  # of the training copies, in pixels
 FRAMES, ORDER, AUDIO = "frames", "order", "audio"
 """Kinds of sets: clips without audio; the same clips forwards and backwards; clips with audio."""
@@ -38,8 +38,10 @@ class RealSet(NamedTuple):
 
 
 def make_sets(folders: Iterable[Path], work: Path) -> list[RealSet]:
-    """The sets of these folders, made in `work`: of each the clips as they are; those without audio also backwards.
+    """The sets of these folders, made in `work`: clips with audio as they are; of those without, the square in the
+    middle of the frames, which is what the validation sees, and the squares forwards and backwards.
 
+    A random crop of a wide frame often misses what is in the middle, and a watermark in a corner can tell the class.
     Nothing is written beside the originals.
 
     Raises:
@@ -52,7 +54,10 @@ def make_sets(folders: Iterable[Path], work: Path) -> list[RealSet]:
         if _has_audio(clips["training"][0].path):
             found.append(_described(root, AUDIO, _folders_of_classes(clips)))
         else:
-            found.append(_described(root, FRAMES, _folders_of_classes(clips)))
+            _encode(
+                (clip.path, root / SQUARES / f"{clip.id}.mp4", False) for members in clips.values() for clip in members
+            )
+            found.append(_described(root, FRAMES, _folders_of_classes(clips), SQUARES))
             found.append(_both_directions(clips, work / f"{folder.name}_{ORDER}"))
     return found
 
@@ -87,17 +92,22 @@ def _both_directions(clips: Mapping[str, Sequence[Clip]], root: Path) -> RealSet
             for label, direction in enumerate(DIRECTIONS):
                 target = root / "videos" / direction / f"{clip.id}.mp4"
                 lines[split].append(f"{direction}/{clip.id} {label}\n")
-                if not target.exists():
-                    jobs.append(joblib.delayed(_play)(clip.path, target, direction == "backwards"))
-    joblib.Parallel(n_jobs=-1)(jobs)
+                jobs.append((clip.path, target, direction == "backwards"))
+    _encode(jobs)
     for split, listed in lines.items():
         (root / f"{split}.txt").write_text("".join(listed), encoding="utf-8")
     return _described(root, ORDER, DIRECTIONS)
 
 
+def _encode(jobs: Iterable[tuple[str, Path, bool]]) -> None:
+    """Source, target, and whether it is played backwards; what is there stays."""
+    joblib.Parallel(n_jobs=-1)(joblib.delayed(_play)(*job) for job in jobs if not job[1].exists())
+
+
 def _play(source: str, target: Path, backwards: bool) -> None:
+    """Write the square in the middle of the frames."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    frames = ffmpeg.input(str(Path(source).resolve())).video
+    frames = ffmpeg.input(str(Path(source).resolve())).video.filter("crop", "min(iw,ih)", "min(iw,ih)")
     if backwards:
         frames = frames.filter("reverse")
     with temporary_path(target) as temporary:
@@ -105,9 +115,9 @@ def _play(source: str, target: Path, backwards: bool) -> None:
         temporary.replace(target)
 
 
-def _described(root: Path, kind: str, class_names: Sequence[str]) -> RealSet:
+def _described(root: Path, kind: str, class_names: Sequence[str], videos: str = "videos") -> RealSet:
     """A set with its data file."""
-    dataset = {"name": root.name, "data_dir": str(root), "class_names": list(class_names)}
+    dataset = {"name": root.name, "data_dir": str(root), "dir_videos": videos, "class_names": list(class_names)}
     (root / "data.json").write_text(json.dumps({"dataset": dataset}, indent=4) + "\n", encoding="utf-8")
     return RealSet(root.name, kind, root / "data.json", class_names)
 

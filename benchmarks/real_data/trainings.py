@@ -36,16 +36,26 @@ class Training(NamedTuple):
         return [*self.variant.settings(self.real_set.kind), *self.changes, *chosen]
 
 
+def kept(training: Training, weights: Path, work: Path) -> dict[str, Any] | None:
+    """The figure of an earlier training with the same settings."""
+    path = _figure(training, work)
+    found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found["figure"] if found.get("settings") == training.settings(weights, work) else None
+
+
 def trained(training: Training, weights: Path, work: Path) -> dict[str, Any]:
     """The figure of a training: that of an earlier one with the same settings, or of a new one."""
-    settings = training.settings(weights, work)
-    kept = work / "figures" / f"{training.run_id}.json"
-    if kept.exists() and (found := json.loads(kept.read_text(encoding="utf-8")))["settings"] == settings:
-        return found["figure"]
+    if earlier := kept(training, weights, work):
+        return earlier
+    settings, path = training.settings(weights, work), _figure(training, work)
     figure = _train(training, settings, work)
-    kept.parent.mkdir(exist_ok=True)
-    kept.write_text(json.dumps({"settings": settings, "figure": figure}) + "\n", encoding="utf-8")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps({"settings": settings, "figure": figure}) + "\n", encoding="utf-8")
     return figure
+
+
+def _figure(training: Training, work: Path) -> Path:
+    return work / "figures" / f"{training.run_id}.json"
 
 
 def _train(training: Training, settings: Sequence[str], work: Path) -> dict[str, Any]:

@@ -8,8 +8,9 @@ import timm
 import torch
 
 from benchmarks.documents.real_videos import real_data
-from benchmarks.real_data.sets import make_sets
-from benchmarks.real_data.variants import WHOLE
+from benchmarks.real_data.sets import AUDIO, RealSet, make_sets
+from benchmarks.real_data.trainings import Training, kept, trained
+from benchmarks.real_data.variants import VARIANTS, WHOLE
 from pipelines.decode import decode_frames
 from pipelines.files.errors import InputError
 from tests.benchmarks.read_results import results
@@ -50,9 +51,32 @@ def test_clips_without_audio_are_also_played_backwards(folders, tmp_path):
     assert np.abs(both[0].astype(int) - both[1][::-1]).mean() < 3 < np.abs(both[0].astype(int) - both[1]).mean()
 
 
+def test_of_clips_without_audio_the_middle_of_the_frames_is_learnt(folders, tmp_path):
+    sets = make_sets(folders, tmp_path)
+    folders_read = [json.loads(one.data.read_text())["dataset"]["dir_videos"] for one in sets]
+    assert folders_read == ["squares", "videos", "videos"]
+    whole = decode_frames(folders[0] / "videos" / "a" / "training0.mp4", range(12))
+    for cut in ("strokes/squares", "strokes_order/videos/forwards"):
+        square = decode_frames(tmp_path / cut / "a" / "training0.mp4", range(12))
+        assert whole.shape[1:3] == (96, 128)
+        assert square.shape[1:3] == (96, 96)
+        assert np.abs(square.astype(int) - whole[:, :, 16:112]).mean() < 3
+
+
 def test_a_folder_without_lists_is_named(folders, tmp_path):
     with pytest.raises(InputError, match=r"videos: has no training.txt"):
         make_sets([folders[0] / "videos"], tmp_path)
+
+
+def test_a_finished_training_is_kept_until_its_settings_change(tmp_path):
+    training = Training(RealSet("words", AUDIO, tmp_path / "data.json", ()), VARIANTS[0], 0)
+    weights = tmp_path / "weights.pth"
+    (tmp_path / "figures").mkdir()
+    found = {"settings": training.settings(weights, tmp_path), "figure": {"accuracy": 0.5}}
+    (tmp_path / "figures" / f"{training.run_id}.json").write_text(json.dumps(found))
+    assert trained(training, weights, tmp_path) == {"accuracy": 0.5}
+    assert kept(training._replace(changes=["training_param.epochs=1"]), weights, tmp_path) is None
+    assert kept(training._replace(seed=1), weights, tmp_path) is None
 
 
 def test_the_table_has_means_of_the_seeds():
