@@ -23,7 +23,7 @@ from tsam_dali.runs import folds
         (folds, "--data --config --set --run_id --nproc_per_node"),
         (embed, "--data --checkpoint --arch --weights --batch_size --set --device"),
         (probe, "--split --folds --group --seed --linear_only --output"),
-        (export, "--checkpoint --safetensors"),
+        (export, "--checkpoint --int8 --calibration_clips --data --triton --safetensors --push --private --example"),
         (model, "--data --config --set --num_class"),
     ],
 )

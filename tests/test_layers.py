@@ -28,6 +28,7 @@ ORDER = [  # from the lowest up; a module belongs to the longest name that fits
     "tsam_dali.report",
     "tsam_dali.evaluate",
     "tsam_dali.inference",
+    "tsam_dali.inference.export",
     "tsam_dali.runs",
     "tsam_dali.probe",
     "tsam_dali.fit",

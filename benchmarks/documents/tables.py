@@ -1,4 +1,4 @@
-"""Write the tables of README.md, docs/benchmarks.md and docs/real_videos.md from benchmarks/results/*.json.
+"""Write the tables of README.md and of pages in docs/ from benchmarks/results/*.json.
 
 A table stands between `<!-- table: NAME -->` and `<!-- end -->`; the text around it is written by hand.
 
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from benchmarks.baselines.decoders import OURS
 from benchmarks.documents.decode_tables import decode, decoders, several_cores
+from benchmarks.documents.deployment import deployment_scores, deployment_speed
 from benchmarks.documents.real_videos import real_data
 from benchmarks.harness.markdown import Figure, Load, grouped, hardware, median, medians, named, shown, table, total
 from benchmarks.harness.preparation import ROOT
@@ -32,7 +33,10 @@ from benchmarks.training.end_to_end_variants import (
 )
 from tsam_dali.cli.common import parser
 
-DOCUMENTS = (ROOT / "README.md", *(ROOT / "docs" / name for name in ("benchmarks.md", "real_videos.md")))
+DOCUMENTS = (
+    ROOT / "README.md",
+    *(ROOT / "docs" / name for name in ("benchmarks.md", "deploying.md", "real_videos.md")),
+)
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 SHORT, LONG = 8, 16  # frames of a clip
 TSAM_LOADER, RATE = "TSAM's way", "clips_per_second"
@@ -213,20 +217,8 @@ def link(name: str) -> str:
     return f"[{name}](../benchmarks/results/{name}.json)"
 
 
-WRITERS = (
-    summary,
-    verdict,
-    end_to_end,
-    decode,
-    several_cores,
-    copies,
-    backbones,
-    demo,
-    real_data,
-    figures,
-    faults,
-    machines,
-)
+HERE = (summary, verdict, end_to_end, copies, backbones, demo, figures, faults, machines)
+WRITERS = (*HERE, decode, several_cores, real_data, deployment_scores, deployment_speed)
 TABLES = {writer.__name__: writer for writer in WRITERS}
 
 

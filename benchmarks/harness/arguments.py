@@ -21,6 +21,7 @@ MEANINGS = {
     "epochs": "passes over the data",
     "steps": "steps of training to measure in each round",
     "frames": "frames to measure in each round",
+    "clips": "clips to measure in each round",
     "draws": "draws of frames for each clip and round",
     "minutes": "length of the long files",
     "sizes": "clips in the lists",

@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import NamedTuple, cast
 
 import numpy as np
-from nvidia.dali import Pipeline, fn
+from nvidia.dali import Pipeline, fn, math
 from nvidia.dali.data_node import DataNode
-from nvidia.dali.types import DALIDataType, DALIImageType, DALIInterpType
+from nvidia.dali.types import Constant, DALIDataType, DALIImageType, DALIInterpType
 
 from pipelines.dali.inputs import DecodedVideo, JpegFrames, WholeVideo
 from pipelines.dali.source import ClipSource, Sample
@@ -164,6 +164,34 @@ def decoded_batches(
         yield [np.array(frames[i]) for i in range(len(batch))]
 
 
+def whole_video_graph(num_segments: int, output_size: int, *, batch_size: int, on_gpu: bool) -> bytes:
+    """A serialized pipeline for an inference server: `encoded`, the bytes of a video file, uint8 (bytes,), becomes the
+    frames and the crop of a validation, float32 (S, 3, size, size), 0..1.
+
+    It decodes all frames, of which it takes the middle one of each of S equal parts, see
+    `pipelines.sampling.plan.validation_frames`.
+
+    Args:
+        num_segments: S.
+        batch_size: of the largest batch.
+        on_gpu: NVDEC decodes; else DALI's CPU decoder, which takes VP8, VP9 and MJPEG. Neither needs a GPU here.
+    """
+    pipeline = Pipeline(batch_size, num_threads=4, device_id=None, output_dtype=[DALIDataType.FLOAT], output_ndim=[4])
+    device, int32 = "mixed" if on_gpu else "cpu", DALIDataType.INT32
+    with pipeline:
+        encoded = fn.external_source(name="encoded", dtype=DALIDataType.UINT8, ndim=1)
+        video = cast(DataNode, fn.decoders.video(encoded, device=device))
+        count, height, width = (video.shape(dtype=int32)[axis] for axis in range(3))
+        tick = fn.cast(count, dtype=DALIDataType.FLOAT64) / num_segments
+        middle = tick / 2 + tick * Constant(np.arange(num_segments, dtype=np.int32))
+        frames = fn.sequence_rearrange(video, new_order=fn.cast(math.floor(middle), dtype=int32))
+        side = math.min(height, width)
+        start = fn.stack((height - side) // 2, (width - side) // 2)
+        crop = cropped(frames, {"crop_start": start, "crop_shape": fn.stack(side, side)})
+        pipeline.set_outputs(augment(crop, None, Tail(output_size)))
+    return pipeline.serialize()
+
+
 def _decode_jpeg(sample: Nodes, segment: int, device: str) -> DataNode:
     """One frame of each sample, uint8 (H, W, 3), as Pillow decodes it."""
     ends = sample["frames"]
@@ -190,8 +218,8 @@ def cropped(video: DataNode, sample: Nodes) -> DataNode:
     return cast(DataNode, cut)
 
 
-def augment(video: DataNode, flip: DataNode, tail: Tail) -> DataNode:
-    """Resize, mirror, scale to 0..1, on the GPU: uint8 (S, H, W, 3) -> float32 (S, 3, size, size)."""
+def augment(video: DataNode, flip: DataNode | None, tail: Tail) -> DataNode:
+    """Resize, mirror, scale to 0..1, where the video is: uint8 (S, H, W, 3) -> float32 (S, 3, size, size)."""
     size, dtype = [tail.output_size, tail.output_size], DALIDataType.FLOAT
     # As float: nothing is rounded between the decoder and the network.
     resized = fn.resize(video, size=size, interp_type=DALIInterpType.INTERP_LINEAR, antialias=True, dtype=dtype)

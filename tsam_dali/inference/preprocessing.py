@@ -9,6 +9,10 @@ from tsam_dali.model.tsam import TSAM
 from tsam_dali.training.tasks import thresholds_of
 from tsam_dali.weights.trained import Trained
 
+KEY = "tsam_dali.preprocessing"
+"""Under this name files keep the JSON text: ONNX in its metadata_props, OpenVINO in its rt_info, .pt2 in its extra
+files."""
+
 FRAMES = "the middle of each of S equal parts: frame int(n / S / 2 + n / S * s) of n, counted from 0, s = 0..S-1"
 STRETCHES = {
     "tsm": "frame int(start + L / S * s + 1e-6) modulo n, start = int(n - L) // 2",

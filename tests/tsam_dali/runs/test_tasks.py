@@ -10,7 +10,7 @@ from sklearn.metrics import average_precision_score, f1_score, mean_absolute_err
 from tests.helpers.processes import called
 from tsam_dali.evaluate.__main__ import main as evaluate
 from tsam_dali.export import main as export
-from tsam_dali.inference.export_formats import read_preprocessing
+from tsam_dali.inference.export.formats import read_preprocessing
 from tsam_dali.predict import main as predict
 from tsam_dali.train import main as train
 

@@ -1,30 +1,31 @@
-"""A network as one file that runs without this project: ONNX for onnxruntime, .pt2 for PyTorch.
+"""A network as a file that runs without this project: ONNX for onnxruntime, .xml for OpenVINO, .pt2 for PyTorch.
 
-Both take `video` (B, S, 3, H, W) and, for a network with audio, `audio` (B, A, 3, H, W), float32, for any number B of
+All take `video` (B, S, 3, H, W) and, for a network with audio, `audio` (B, A, 3, H, W), float32, for any number B of
 clips, and give `logits` (B, classes). The file also says how the inputs are made, see `read_preprocessing`.
 """
 
 import importlib
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from pipelines.files.atomic import temporary_path
 from pipelines.files.words import counted
+from tsam_dali.inference.export import openvino_file
+from tsam_dali.inference.preprocessing import KEY
 
-ONNX, PT2 = ".onnx", ".pt2"
-KEY = "tsam_dali.preprocessing"
-"""Under this name the file keeps the JSON text: ONNX in its metadata_props, .pt2 in its extra files."""
-PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 BATCHES = (1, 3)
 """Numbers of clips of the check; the graph is traced with another one."""
 TOLERANCE = 1e-4
 """Largest difference of the logits; above a largest logit of one its share, as float32 keeps seven digits of each."""
+Run = Callable[[dict[str, Tensor]], Tensor]
+"""Inputs by name -> logits."""
 
 
 class ExportError(ValueError):
@@ -32,7 +33,7 @@ class ExportError(ValueError):
 
 
 def write_network(path: Path, network: nn.Module, about: dict[str, Any]) -> float:
-    """Write a network to `path`, .onnx or .pt2. The file appears there only after its logits have been compared.
+    """Write a network to `path`, .onnx, .xml or .pt2. It appears there only after its logits have been compared.
 
     Args:
         network: in evaluation mode, float32, on the CPU.
@@ -45,25 +46,40 @@ def write_network(path: Path, network: nn.Module, about: dict[str, Any]) -> floa
         ExportError: another suffix, missing packages, other logits than PyTorch's, or a path that cannot be written.
     """
     check_format(path)
-    write, load = (_write_onnx, _load_onnx) if path.suffix == ONNX else (_write_pt2, _load_pt2)
+    form = FORMATS[path.suffix]
+    with new_files(path) as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the exporters; the results are compared below
+        form.write(file, _program(network, about), json.dumps(about))
+        return _compare(path, network, form.load(file), about)
+
+
+@contextmanager
+def new_files(path: Path) -> Iterator[Path]:
+    """Where to write a network; the file, and what is written beside it, is then moved to the folder of `path`.
+
+    Raises:
+        ExportError: they cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary_path(path) as temporary, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the exporters; the results are compared below
-            write(temporary, _program(network, about), json.dumps(about))
-            difference = _compare(path, network, load(temporary), about)
-            temporary.replace(path)
+        with temporary_path(path.with_suffix("")) as folder:
+            folder.mkdir()
+            yield folder / path.name
+            *others, last = sorted(folder.iterdir())
+            if others:
+                path.unlink(missing_ok=True)  # an .xml never stands beside the .bin of another one
+            for file in (*others, last):
+                file.replace(path.with_name(file.name))
     except OSError as error:
         raise ExportError(f"{path}: cannot be written ({error.strerror})") from error
-    return difference
 
 
 def check_format(path: Path) -> None:
     """Raises ExportError: the suffix names no format, or packages for it are missing."""
-    if path.suffix not in (ONNX, PT2):
-        raise ExportError(f"{path}: got the suffix {path.suffix!r}, expected {ONNX} or {PT2}")
-    if path.suffix == ONNX:
-        _need(*PACKAGES)
+    if path.suffix not in FORMATS:
+        raise ExportError(f"{path}: got the suffix {path.suffix!r}, expected {', '.join(FORMATS)}")
+    form = FORMATS[path.suffix]
+    need(path.suffix, form.extra, *form.packages)
 
 
 def read_preprocessing(path: str | Path) -> dict[str, Any]:
@@ -77,28 +93,23 @@ def read_preprocessing(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     check_format(path)
-    extra = {KEY: ""}
     try:
-        if path.suffix == ONNX:
-            import onnx
-
-            extra |= {entry.key: entry.value for entry in onnx.load(path).metadata_props}
-        else:
-            torch.export.load(path, extra_files=extra)
+        text = FORMATS[path.suffix].about(path)
     except Exception as error:  # the readers raise errors of many kinds for damaged files
         raise ExportError(f"{path}: cannot be read ({error})") from error
-    if not extra[KEY]:
+    if not text:
         raise ExportError(f"{path}: has no {KEY}, expected a file written by tsam_dali.export")
-    return json.loads(extra[KEY])
+    return json.loads(text)
 
 
-def _need(*packages: str) -> None:
+def need(what: str, extra: str, *packages: str) -> None:
+    """Raises ExportError: one of the packages that `what` needs is missing."""
     for package in packages:
         try:
             importlib.import_module(package)
         except ImportError as error:
             raise ExportError(
-                f"{ONNX} needs the package {package}; install the extra: pip install -e '.[export]'"
+                f"{what} needs the package {package}; install the extra: pip install -e '.[{extra}]'"
             ) from error
 
 
@@ -138,7 +149,7 @@ def _write_onnx(path: Path, program: torch.export.ExportedProgram, about: str) -
     exported.save(path, external_data=False)
 
 
-def _load_onnx(path: Path) -> Callable[[dict[str, Tensor]], Tensor]:
+def _load_onnx(path: Path) -> Run:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -149,18 +160,45 @@ def _load_onnx(path: Path) -> Callable[[dict[str, Tensor]], Tensor]:
     return run
 
 
+def _about_onnx(path: Path) -> str:
+    import onnx
+
+    return {entry.key: entry.value for entry in onnx.load(path).metadata_props}.get(KEY, "")
+
+
 def _write_pt2(path: Path, program: torch.export.ExportedProgram, about: str) -> None:
     torch.export.save(program, path, extra_files={KEY: about})
 
 
-def _load_pt2(path: Path) -> Callable[[dict[str, Tensor]], Tensor]:
+def _load_pt2(path: Path) -> Run:
     module = torch.export.load(path).module()
     return lambda inputs: module(*inputs.values())
 
 
-def _compare(
-    path: Path, network: nn.Module, run: Callable[[dict[str, Tensor]], Tensor], about: dict[str, Any]
-) -> float:
+def _about_pt2(path: Path) -> str:
+    extra = {KEY: ""}
+    torch.export.load(path, extra_files=extra)
+    return extra[KEY]
+
+
+class Format(NamedTuple):
+    """How a network becomes a file."""
+
+    write: Callable[[Path, torch.export.ExportedProgram, str], None]
+    load: Callable[[Path], Run]
+    about: Callable[[Path], str]
+    extra: str = ""
+    packages: tuple[str, ...] = ()
+
+
+FORMATS = {
+    ".onnx": Format(_write_onnx, _load_onnx, _about_onnx, "export", ("onnx", "onnxruntime", "onnxscript")),
+    ".xml": Format(openvino_file.write, openvino_file.load, openvino_file.about, "openvino", ("openvino",)),
+    ".pt2": Format(_write_pt2, _load_pt2, _about_pt2),
+}
+
+
+def _compare(path: Path, network: nn.Module, run: Run, about: dict[str, Any]) -> float:
     largest = 0.0
     for clips in BATCHES:
         inputs = _inputs(about, clips)

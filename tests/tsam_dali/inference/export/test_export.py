@@ -9,8 +9,8 @@ import torch
 from tests.helpers.checkpoints import checkpoint
 from tests.helpers.networks import one_thread  # noqa: F401 (a fixture)
 from tsam_dali import export
-from tsam_dali.inference import export_formats
-from tsam_dali.inference.export_formats import ExportError, read_preprocessing, write_network
+from tsam_dali.inference.export import formats
+from tsam_dali.inference.export.formats import ExportError, read_preprocessing, write_network
 from tsam_dali.inference.preprocessing import preprocessing
 from tsam_dali.weights.trained import build_trained, network_of, read_trained
 
@@ -82,7 +82,8 @@ def test_onnx_gives_the_logits_and_the_preprocessing(tmp_path, overrides):
 
 def test_a_file_that_fails_its_check_is_not_left(tmp_path, monkeypatch):
     network, about = parts(checkpoint(tmp_path / "checkpoint", SILENT))
-    monkeypatch.setattr(export_formats, "_load_pt2", lambda _: lambda pictures: network(*pictures.values()) + 0.01)
+    wrong = formats.FORMATS[".pt2"]._replace(load=lambda _: lambda pictures: network(*pictures.values()) + 0.01)
+    monkeypatch.setitem(formats.FORMATS, ".pt2", wrong)
     folder = tmp_path / "out"
     with pytest.raises(ExportError, match=r"not written, logits of 1 clip differ by 0\.01"):
         write_network(folder / "network.pt2", network, about)
@@ -100,7 +101,7 @@ def test_a_missing_package_names_the_extra(tmp_path, monkeypatch, capsys):
 def test_another_suffix_and_a_damaged_checkpoint(tmp_path, monkeypatch, capsys):
     path = checkpoint(tmp_path / "checkpoint", SILENT)
     path.write_bytes(path.read_bytes()[:-100])
-    for name, message in (("network.pth", "ends in .onnx or .pt2"), ("network.pt2", "damaged")):
+    for name, message in (("network.pth", "ends in .onnx or .xml or .pt2"), ("network.pt2", "damaged")):
         with pytest.raises(SystemExit):
             call(monkeypatch, "--checkpoint", path, tmp_path / name)
         assert message in capsys.readouterr().err
