@@ -73,7 +73,7 @@ def test_whole_numbers_in_json_make_no_difference():
 
 
 def test_a_missing_file(store):
-    with pytest.raises(MelError, match=r"other\.safetensors: does not exist; python tools/precompute_audio\.py"):
+    with pytest.raises(MelError, match=r"other\.safetensors: does not exist; run python tools/precompute_audio\.py"):
         store.spectrogram("other", 1)
 
 
