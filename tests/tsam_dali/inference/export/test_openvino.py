@@ -48,6 +48,14 @@ def test_a_float_network_gives_the_logits_and_the_preprocessing(tmp_path):
     assert not [name for name in sys.modules if name.startswith("openvino_telemetry.")]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def all_instructions():
+    """OpenVINO lays tensors out for all that the CPU can; with its oneDNN limited to less, some layers cannot run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+        yield
+
+
 @pytest.fixture(scope="module")
 def answered(tmp_path_factory):
     """A checkpoint, and a data set whose validation labels are its own answers."""
