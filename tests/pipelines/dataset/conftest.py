@@ -11,8 +11,6 @@ from pipelines.dataset.clips import Dataset
 from pipelines.dataset.video_index import VERSION
 from tests.helpers.media import write_video
 
-LARGE = 20_000
-
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory) -> Path:
@@ -30,9 +28,9 @@ def dataset(tmp_path, video) -> Dataset:
 
 @pytest.fixture(scope="session")
 def large(tmp_path_factory) -> Path:
-    """As many files as `LARGE` in 100 folders, with lists and index."""
+    """100 000 files in 100 folders, with lists and index."""
     root = tmp_path_factory.mktemp("large")
-    ids = [f"class{i % 100:03}/clip{i:06}" for i in range(LARGE)]
+    ids = [f"class{i % 100:03}/clip{i:06}" for i in range(100_000)]
     for folder in range(100):
         (root / f"videos/class{folder:03}").mkdir(parents=True)
     facts = {
@@ -58,6 +56,6 @@ def large(tmp_path_factory) -> Path:
             record = {"id": clip_id, "file": file, "size": 0, "mtime_ns": os.stat(root / file).st_mtime_ns}
             record |= {"version": VERSION, "checked": "demuxed", "status": "ok", "frames": 300, **facts}
             index_file.write(json.dumps(record) + "\n")
-    for name, part in (("training", ids[: LARGE * 9 // 10]), ("validation", ids[LARGE * 9 // 10 :])):
+    for name, part in (("training", ids[:90_000]), ("validation", ids[90_000:])):
         (root / f"{name}.txt").write_text("".join(f"{clip_id} {int(clip_id[5:8])}\n" for clip_id in part))
     return root
