@@ -25,6 +25,7 @@ from tsam_dali.report.mistakes import SHOWN_MISTAKES, Mistake, WorstMistakes
 from tsam_dali.runs.decode_choice import choose_decode
 from tsam_dali.runs.folder import RunFolder
 from tsam_dali.runs.initial_network import initial_network, resumed_state, scored_network, weight_file
+from tsam_dali.runs.pace import Pace
 from tsam_dali.runs.report import keep_inputs, write_run_report
 from tsam_dali.runs.resume import fit_epochs
 from tsam_dali.runs.run import Run
@@ -78,16 +79,20 @@ def train(
         run.keep_untrained()
         training.seek(train_state.step)
         epochs = range(len(run.history), 1 if args.dry_run else options.epochs)
-        begun = time.monotonic()
+        begun, pace = time.monotonic(), Pace()
         for done, epoch in enumerate(epochs, 1):
             if run.stalled:
                 break
             trained = train_epoch(run, training, epoch, steps=1 if args.dry_run else None)
             metrics, mistakes, worth = validate_epoch(run, validation, epoch, steps=1 if args.dry_run else None)
             record = {"epoch": epoch, **trained, "validation": metrics.result(), **worth}
-            run.end_epoch(record, last=epoch == epochs[-1])
+            last = epoch == epochs[-1]
+            run.end_epoch(record, last)
             if job.is_main:
-                write_run_report(run, metrics, mistakes)
+                if last or run.stalled or pace.due:
+                    with pace.drawing():
+                        run.draw_curves()
+                        write_run_report(run, metrics, mistakes)
                 if left := len(epochs) - done:
                     seconds = (time.monotonic() - begun) / done * left
                     log.info("%s left, %s", counted(left, "epoch"), tqdm.format_interval(seconds))

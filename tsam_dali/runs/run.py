@@ -152,7 +152,6 @@ class Run:
             return
         self._log.epoch(record)
         self._write_results()
-        self._log.image("curves", self.folder.curves)
         task = self.train_state.task
         for split in ("training", "validation"):
             scores = record[split]
@@ -192,6 +191,17 @@ class Run:
             checkpoints, step = self.folder.checkpoints, self.train_state.step
             checkpoints.keep_as(step, [name for name in self._names() if checkpoints.step_of(name) < step])
             self._write_results()
+            self.draw_curves()
+
+    def draw_curves(self) -> None:
+        """Draw curves.png, for the trackers as well; rank 0 only."""
+        smooth = self.train_state.config.optimizer_param.smooth_epochs
+        try:
+            plot_curves(self.history, self.folder.curves, smooth, self.train_state.task)
+        except OSError as error:  # such as a full disk; it must not end the run
+            log.warning("%s could not be written: %s", self.folder.curves, error)
+            return
+        self.show("curves", self.folder.curves)
 
     @contextmanager
     def _clips_named(self) -> Iterator[None]:
@@ -220,10 +230,8 @@ class Run:
     def _write_results(self) -> None:
         try:
             self.folder.write_results(self.history, self.best, self.class_names, self.train_state.task.best)
-            smooth = self.train_state.config.optimizer_param.smooth_epochs
-            plot_curves(self.history, self.folder.curves, smooth, self.train_state.task)
         except OSError as error:  # such as a full disk; it must not end the run
-            log.warning("results and curves could not be written: %s", error)
+            log.warning("the results could not be written: %s", error)
 
 
 def epochs_since_best(score: str, values: Sequence[float | None]) -> int:

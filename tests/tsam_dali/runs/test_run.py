@@ -166,10 +166,13 @@ def test_inside_an_epoch_no_checkpoint_is_the_best(begin):
 
 
 def test_results_that_cannot_be_written_do_not_end_a_run(begin, caplog):
-    (begin.folder / "result.json").mkdir(parents=True)  # in its place, as a full disk cannot be had here
+    for name in ("result.json", "curves.png"):
+        (begin.folder / name).mkdir(parents=True)  # in its place, as a full disk cannot be had here
     run = begin()
     end_epochs(run, [0.25])
-    assert "results and curves could not be written" in caplog.text
+    run.draw_curves()
+    assert "the results could not be written" in caplog.text
+    assert "curves.png could not be written" in caplog.text
     assert run.history
 
 
