@@ -5,7 +5,7 @@ INSTALLED := .venv/installed
 # DALI for the CUDA of the driver; without one, any will do.
 CUDA ?= $(if $(shell nvidia-smi 2>/dev/null | grep 'CUDA Version: 1[3-9]'),cuda13,cuda12)
 
-.PHONY: demo bench bench-full bench-documents bench-gpu faults faults-short mutations docs test test-slow test-gpu lint format clean
+.PHONY: demo bench bench-full bench-documents bench-gpu faults faults-short mutations docs test test-ci test-slow test-gpu lint format clean
 
 demo: $(INSTALLED)
 	$(BIN)/python tools/precompute_audio.py
@@ -72,6 +72,9 @@ docs: $(INSTALLED)
 # A file's tests stay in one process: what they share is made once.
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+
+test-ci: $(INSTALLED)
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m ci
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -q -m slow

@@ -21,7 +21,7 @@ def kinds(notebook: nbformat.NotebookNode) -> list[list[str]]:
     return [sorted({kind for output in outputs for kind in output.get("data", ["text"])}) for outputs in said]
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.timeout(700)  # with minutes to spare on a busy machine
 def test_the_notebook_runs_and_its_outputs_are_those_of_a_run(tmp_path, monkeypatch):
     stored = nbformat.read(NOTEBOOK, 4)

@@ -113,6 +113,7 @@ def test_help_and_unknown_options_need_no_heavy_imports(answers, name):
     assert "error: " in error.splitlines()[-1]
 
 
+@pytest.mark.ci
 def test_names_of_timm_are_those_that_timm_knows():
     known = {name for family in FAMILIES for name in timm.list_models(module=family)}
     assert [name for name in known if network_problem(Model(arch=name))] == []

@@ -72,6 +72,7 @@ def commands(monkeypatch) -> Commands:
     return found
 
 
+@pytest.mark.ci
 def test_a_folder_becomes_a_network_though_it_is_stopped(videos, weights, small, commands, tmp_path, monkeypatch):
     (videos / "dark" / "broken.mp4").write_bytes(b"nothing")
     out = tmp_path / "out"
@@ -120,6 +121,7 @@ def test_a_folder_becomes_a_network_though_it_is_stopped(videos, weights, small,
     assert re.fullmatch(r"error: \S+: begun with other arguments \(source .*\); choose another --out\n", other.stderr)
 
 
+@pytest.mark.ci
 def test_without_weights_a_small_network_is_trained_and_those_to_fetch_are_named(
     videos, small, commands, tmp_path, monkeypatch
 ):

@@ -13,6 +13,7 @@ from tests.helpers.networks import one_thread  # noqa: F401 (a fixture)
 from tests.helpers.processes import run
 from tsam_dali import predict
 
+pytestmark = pytest.mark.ci
 ELSEWHERE = Path(__file__).resolve().parents[2] / "helpers/elsewhere"
 ANSWERS = """
 import json, sys

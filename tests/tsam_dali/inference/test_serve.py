@@ -23,6 +23,7 @@ from tools import serve
 from tsam_dali.inference.predictor import Predictor
 
 pytest.importorskip("fastapi")
+pytestmark = pytest.mark.ci
 SECONDS = 15  # of an upload or a prediction
 EDGE = "--edge-of-the-test"
 

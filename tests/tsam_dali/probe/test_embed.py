@@ -3,6 +3,7 @@
 import shutil
 
 import numpy as np
+import pytest
 import torch
 
 from tests.helpers.processes import TORCHRUN, called, run
@@ -56,6 +57,7 @@ def main_probe():
     return main
 
 
+@pytest.mark.ci
 def test_several_ranks_write_the_same_features(whole, data, trained, tmp_path):
     launch = (*TORCHRUN, 2, "-m", "tsam_dali.embed")
     done = run(*launch, "--data", data, "--checkpoint", trained, tmp_path / "features", "--device", "cpu", *SMALL)

@@ -57,6 +57,7 @@ def history(folder):
     return [record["validation"] for record in load_checkpoint(folder / "checkpoints/latest")["history"]]
 
 
+@pytest.mark.ci
 def test_a_run_stops_and_a_resumed_one_stops_there_too(train):
     folder, done = train("whole", 6)
     assert len(history(folder)) == 3  # the best one and two that are no better
@@ -74,6 +75,7 @@ def test_a_run_stops_and_a_resumed_one_stops_there_too(train):
     assert len(history(longer)) == 4  # more patience is no other training
 
 
+@pytest.mark.ci
 def test_the_best_checkpoint_by_the_score_is_kept(train):
     folder, _ = train("loss", 1, "--set", "training_param.early_stopping=loss")
     names = {path.name for path in (folder / "checkpoints").iterdir()}

@@ -21,7 +21,8 @@ from tools import make_lists
 from tsam_dali.cli.common import EXAMPLE_CONFIG
 from tsam_dali.runs import folds
 
-pytestmark = pytest.mark.timeout(600)  # three starts of the trainer, on a machine that may be busy
+# Three starts of the trainer, on a machine that may be busy.
+pytestmark = [pytest.mark.ci, pytest.mark.timeout(600)]
 SMALL = (
     *(
         "training_param.batch_size=8",

@@ -24,6 +24,7 @@ from tsam_dali.training.tasks import task_of
 from tsam_dali.weights.trained import build_trained, network_of, read_trained
 
 openvino = pytest.importorskip("openvino")  # after the module that keeps its telemetry out
+pytestmark = pytest.mark.ci
 NAMES = 'dataset.class_names=["\\"<&>","left, right","é","down"]'
 
 

@@ -23,6 +23,7 @@ from tsam_dali.inference.export.triton import CLASSIFIER, FRAMES, NETWORK, write
 from tsam_dali.inference.preprocessing import preprocessing
 from tsam_dali.weights.trained import build_trained, network_of, read_trained
 
+pytestmark = pytest.mark.ci
 NAMES = 'dataset.class_names=["left","line\\nfeed","é","down"]'
 VIDEOS = [(33, (96, 128)), (7, (130, 94)), (2, (96, 128))]
 """Number of frames and size. Of three segments, two of the last one show the same frame."""
