@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import timm
@@ -175,8 +176,15 @@ def _misfits(expected: dict[str, Tensor], state: dict[str, Tensor]) -> tuple[lis
 
 
 def _fits(arch: str, state: dict[str, Tensor]) -> bool:
-    with torch.device("meta"):  # names and shapes without memory
-        return not any(_misfits(timm.create_model(arch, num_classes=0).state_dict(), state))
+    return not any(_misfits(_without_memory(arch), state))
+
+
+@cache
+def _without_memory(arch: str) -> dict[str, Tensor]:
+    """Names and shapes of a backbone's tensors."""
+    with torch.device("meta"):
+        state: dict[str, Tensor] = timm.create_model(arch, num_classes=0).state_dict()
+    return state
 
 
 def _no_head(head: nn.Linear, file: WeightFile, class_names: Sequence[str]) -> str | None:

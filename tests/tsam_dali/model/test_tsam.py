@@ -125,7 +125,7 @@ def test_channels_last_gives_the_same_logits():
 
 
 def test_trains_in_bf16_under_autocast():
-    model = build_model(settings("model.arch=resnet10t"), 5).to(memory_format=torch.channels_last)
+    model = build_model(settings("model.arch=test_resnet"), 5).to(memory_format=torch.channels_last)
     video, audio = (pictures.float() for pictures in clips(model))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
     losses = []
