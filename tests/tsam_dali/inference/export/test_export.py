@@ -36,7 +36,7 @@ def call(monkeypatch, *words):
         pytest.param((SILENT, "shift_temporal.edge=zero"), marks=pytest.mark.slow),
         ("shift_temporal.causal=true", "model.normalize=backbone"),
         pytest.param(("model.arch=vit_tiny_patch16_dinov3_qkvb", "shift_temporal.tokens=all"), marks=pytest.mark.slow),
-        ("model.arch=test_vit", "shift_temporal.edge=zero"),
+        pytest.param(("model.arch=test_vit", "shift_temporal.edge=zero"), marks=pytest.mark.ci),
     ],
 )
 def test_pt2_gives_the_logits_and_the_preprocessing(tmp_path, overrides):
