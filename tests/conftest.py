@@ -23,7 +23,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # These take longest. They come first, so that in the end no process waits long for the other's last file.
 LONG = tuple(
     f"tests/tsam_dali/{name}.py"
-    for name in ("fit/test_fit", "runs/test_resume", "runs/test_train", "weights/test_hub", "inference/test_export")
+    for name in ("runs/test_resume", "runs/test_train", "inference/test_serve", "weights/test_hub", "fit/test_fit")
 )
 
 
