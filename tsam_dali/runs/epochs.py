@@ -22,10 +22,10 @@ from tsam_dali.evaluate.evaluator import choose_views
 from tsam_dali.evaluate.options import EvaluationOptions
 from tsam_dali.evaluate.runner import default_folder, report_evaluation
 from tsam_dali.report.mistakes import SHOWN_MISTAKES, Mistake, WorstMistakes
+from tsam_dali.report.pace import Pace
 from tsam_dali.runs.decode_choice import choose_decode
 from tsam_dali.runs.folder import RunFolder
 from tsam_dali.runs.initial_network import initial_network, resumed_state, scored_network, weight_file
-from tsam_dali.runs.pace import Pace
 from tsam_dali.runs.report import keep_inputs, write_run_report
 from tsam_dali.runs.resume import fit_epochs
 from tsam_dali.runs.run import Run

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tsam_dali.runs import pace
-from tsam_dali.runs.pace import SHARE, Pace
+from tsam_dali.report import pace
+from tsam_dali.report.pace import SHARE, Pace
 
 
 @pytest.mark.parametrize(("epoch", "drawing"), [(0.5, 1.0), (3.0, 1.5), (60.0, 4.0)])
