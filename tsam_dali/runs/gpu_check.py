@@ -96,7 +96,8 @@ def network_rate(config: Config, num_class: int, device: torch.device, clips: in
     video = torch.rand(clips, config.model.video_segments, 3, side, side, device=device)
     audio = torch.rand(clips, config.num_spectrograms, 3, side, side, device=device)
     rows = torch.arange(clips, device=device)
-    batch = Batch(video, audio if config.num_spectrograms else None, rows % num_class, rows, rows >= 0)
+    label = torch.zeros(clips, num_class, device=device) if config.dataset.targets.size else rows % num_class
+    batch = Batch(video, audio if config.num_spectrograms else None, label, rows, rows >= 0)
     steps, begun = 0, 0.0
 
     def is_last(_: object) -> bool:

@@ -162,11 +162,21 @@ def test_a_check_that_fails(data, monkeypatch):
     assert (found.decode, found.reason) == ("cpu", "the check failed (IndexError: list index out of range)")
 
 
-def test_speed_of_a_network(monkeypatch):
+@pytest.mark.parametrize(
+    "dataset",
+    [
+        {},
+        {"task": "labels", "class_names": ["a", "b", "c"]},
+        {"task": "numbers", "numbers": [{"name": name, "range": [0, 1]} for name in "abc"]},
+    ],
+    ids=["classes", "labels", "numbers"],
+)
+def test_speed_of_a_network(monkeypatch, dataset):
     monkeypatch.setattr(gpu_check, "STEP_SECONDS", 0.2)
     model = {"arch": "test_resnet", "video_segments": 2, "audio_segments": 1, "pretrain": "none"}
+    config = settings(model=model, dataset={"data_dir": "none"} | dataset)
     announced = []
-    rate = gpu_check.network_rate(settings(model=model), 3, torch.device("cpu"), 4, announced.append)
+    rate = gpu_check.network_rate(config, 3, torch.device("cpu"), 4, announced.append)
     assert 0 < rate < 1e5
     assert announced == ["training the network"]
 
