@@ -55,3 +55,23 @@ def test_any_groups_and_labels(clips, number, seed):
 )
 def test_what_a_group_is(group, clip, found):
     assert Folds(2, group).group_of(ListedClip(clip, (0,), Row("", "", ""))) == found
+
+
+def test_classes_are_spread_evenly():
+    """Of 10 groups with two clips of one class each, and 20 with one of another."""
+    clips = [(f"a{i // 2}", f"a{i // 2}_{i}", 0) for i in range(20)] + [(f"b{i}", f"b{i}_0", 1) for i in range(20)]
+    listed = [ListedClip(clip, (label,), Row("", "", "")) for _, clip, label in clips]
+    for seed in range(3):
+        for fold in draw_folds(listed, "ab", Folds(5, "^[^_]+"), seed, []):
+            assert Counter(clip.labels[0] for clip in fold["validation"]) == {0: 4, 1: 4}
+
+
+def test_the_pieces_of_a_file_share_a_group():
+    listed = [
+        ListedClip(f"video {i % 6} {start} {start + 5}", (i % 2,), Row("", "", "", start=start, end=start + 5))
+        for i, start in enumerate(range(0, 120, 5))
+    ]
+    for fold in draw_folds(listed, "ab", Folds(3), 0, []):
+        files = [{clip.id.rsplit(" ", 2)[0] for clip in fold[split]} for split in ("training", "validation")]
+        assert [len(some) for some in files] == [4, 2]
+        assert not files[0] & files[1]

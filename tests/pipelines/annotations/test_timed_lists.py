@@ -54,6 +54,7 @@ def test_activitynet(own_folder):
     assert "anet.json: 1 video has no piece and is left out, for example ddddddddddd" in done.stderr
     assert pieces("training") == [("v_aaaaaaaaaaa", 0.00001, 9.25, 0)]
     assert pieces("validation") == [("bbbbbbbbbbb", 1, 2, 0)]
+    assert "no validation list" not in done.stderr
 
 
 @pytest.fixture
@@ -87,6 +88,20 @@ def test_charades(charades, names):
     assert dataset.class_names == (named if names else ("c016", "c092", "c147"))
 
 
+def test_actions_of_charades_at_other_times_or_in_other_videos_are_other_pieces(charades):
+    write("train.csv", "ID,Actions\nAAAAA,c147 0 12.6;c016 0 9;c092 5 9\nCCCCC,c016 0 12.6\n")
+    write("test.csv", "id,actions\nCCCCC,c147 1 2;c016 1 2;c092 1 3\n")
+    done = make_lists("train.csv", "test.csv")
+    assert done.returncode == 0, done.stderr
+    assert labels_of("training") == [
+        ("AAAAA", 0, 12.6, "2"),
+        ("AAAAA", 0, 9, "0"),
+        ("AAAAA", 5, 9, "1"),
+        ("CCCCC", 0, 12.6, "0"),
+    ]
+    assert labels_of("validation") == [("CCCCC", 1, 2, "0,2"), ("CCCCC", 1, 3, "1")]
+
+
 def test_charades_without_a_name(charades):
     write("Charades_v1_classes.txt", CHARADES_NAMES.replace("c016", "c017"))
     done = make_lists("train.csv")
@@ -100,6 +115,7 @@ def test_uncut_kinetics(own_folder):
     assert refused("all.csv")[0].endswith("; of whole videos --format kinetics_uncut lists the pieces")
     assert make_lists("all.csv", "--format", "kinetics_uncut").returncode == 0
     assert pieces("training") == [("-bcdefghijk", 6, 16, 1), ("zbcdefghij4", 371, 381, 0)]
+    assert pieces("validation") == [("ybcdefghijk", 0, 10, 0), ("xbcdefghijm", 1, 11, 1)]
 
 
 @pytest.mark.parametrize(
@@ -115,7 +131,7 @@ def test_mistakes_of_vggsound_are_named(own_folder, text, problem):
     assert refused("list.csv", "--format", "vggsound")[0].startswith(problem)
 
 
-@pytest.mark.parametrize("times", ["c1 9 8", "c1 x 8", "c1 9"])
+@pytest.mark.parametrize("times", ["c1 9 8", "c1 9 9.0", "c1 x 8", "c1 9"])
 def test_mistakes_of_charades_are_named(own_folder, times):
     write("list.csv", f"id,actions\nAAAAA,{times}\n")
     put("out/videos/AAAAA.mp4")
@@ -172,6 +188,13 @@ def test_audioset_with_a_header(audioset):
     write("segments.csv", "YTID,start_seconds,end_seconds,positive_labels\n" + "".join(AUDIOSET.splitlines(True)[3:]))
     assert make_lists("segments.csv").returncode == 0
     assert len(labels_of("training")) + len(labels_of("validation")) == 3
+
+
+def test_a_line_of_audioset_with_its_labels_in_another_order_repeats_the_piece(audioset):
+    write("segments.csv", f'{AUDIOSET}--PJHxphWEs, 30, 40, "/t/dd00088,/m/09x0r"\n')
+    done = make_lists("segments.csv")
+    assert done.returncode == 0, done.stderr
+    assert "1 line repeats a clip of the same list with the same class: it is listed once" in done.stderr
 
 
 def test_audioset_without_names(audioset):
