@@ -3,6 +3,7 @@ DEVICE=cpu its stages run on the CPU, the tests of stage b are collected."""
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -61,6 +62,13 @@ def test_stage_b_needs_no_packages_of_other_tests(tmp_path):
     for name in ("test_the_ways_in_agree", "test_on_a_gpu", "test_no_step_waits_for_the_gpu"):
         assert name in found
     assert "h264" in found
+
+
+def test_stage_b_has_all_tests_for_a_gpu():
+    (listed,) = re.findall(r"^TESTS=\((.*?)\)", SCRIPT.read_text(), re.DOTALL | re.MULTILINE)
+    mark = re.compile(r"^(@|pytestmark = )pytest\.mark\.gpu$", re.MULTILINE)
+    marked = [path for path in (ROOT / "tests").rglob("test_*.py") if mark.search(path.read_text())]
+    assert sorted(listed.split()) == sorted(str(path.relative_to(ROOT)) for path in marked)
 
 
 @pytest.mark.slow
