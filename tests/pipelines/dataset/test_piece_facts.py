@@ -10,12 +10,12 @@ from pipelines.dataset.index_file import Facts, PieceFacts
 from pipelines.dataset.list_line import WHOLE
 
 
-def pieces_of(ticks, spans, rate=30, later=0.0):
-    """Of a file whose frames are shown at these times, in parts of a second."""
-    files = Facts(1, "", [".mp4"], timed=True)
+def pieces_of(ticks, spans, rate=30, later=0.0, **known):
+    """Of a file whose frames are shown at these times, in parts of a second. known: of it for dense sampling."""
+    files = Facts(1, "", [".mp4"], timed=True, dense=bool(known))
     steps = zlib.compress(np.diff(ticks, prepend=ticks[0]).astype("<i4").tobytes())
     clock = f"{ticks[0]} 1 {rate} {later} {base64.b64encode(steps).decode()}"
-    files.add(0, {"status": "ok", "frames": len(ticks), "height": 8, "width": 8, "clock": clock})
+    files.add(0, {"status": "ok", "frames": len(ticks), "height": 8, "width": 8, "clock": clock, **known})
     return PieceFacts(files, [0] * len(spans), spans, [f"list:{i + 1}: a" for i in range(len(spans))])
 
 
@@ -46,6 +46,13 @@ def test_a_whole_file_has_all_of_its_frames():
         assert (facts.first[0], facts.frames[0], facts.part(0)) == (0, 300, None)
         assert (facts.first[1], facts.frames[1]) == ((255, 30) if later == 0 else (15, 30))
         assert facts.part(1) == (8.0, 9.0)
+
+
+def test_the_audio_of_a_piece_begins_with_the_piece():
+    """Here before its first frame, that of a whole file where the file says."""
+    facts = pieces_of(np.arange(300), [(0.31, 2.0), (0.5, 2.0), (0.0, WHOLE)], rate=30, fps=30.0, audio_start=0.25)
+    assert list(facts.audio_start) == pytest.approx([0.31 - 1 / 3, 0, 0.25])
+    assert list(facts.rate) == [30, 30, 30]
 
 
 def test_a_piece_that_ends_far_behind_its_file_is_named():
