@@ -198,6 +198,24 @@ def test_balanced_weights_of_labels():
 
 
 @pytest.mark.parametrize(
+    ("mirrored", "labels", "classes"), [(True, [5 / 3, 5 / 3, 1], [1, 1]), (False, [1 / 3, 1, 1], [2 / 3, 2])]
+)
+def test_weights_are_those_of_what_is_seen(mirrored, labels, classes):
+    """Half of the time a mirrored clip, which has the other label."""
+
+    def weights(clips, num_outputs, **dataset):
+        sections = {"dataset": {"data_dir": ".", "flip_labels": [[0, 1]], **dataset}}
+        images = {"data_augmentation": {"video_augmentation": {"RandomHorizontalFlip": mirrored}}}
+        config = config_from_dict(sections | images | {"training_param": {"class_weights": "balanced"}})
+        return loss_weights(config, clips, num_outputs).tolist()
+
+    of_labels = weights(clips_of(["0", "0", "0", "-"]), 3, task="labels", class_names=LABELS.names)
+    assert of_labels == pytest.approx(labels)
+    of_classes = [clip._replace(label=label) for clip, label in zip(clips_of([""] * 4), (0, 0, 0, 1), strict=True)]
+    assert weights(of_classes, 2) == pytest.approx(classes)
+
+
+@pytest.mark.parametrize(
     ("task", "options"),
     [
         ("labels", {}),
