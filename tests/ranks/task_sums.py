@@ -45,16 +45,18 @@ def labelled() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def label_scores(job: Job) -> dict:
-    """Scores of all clips."""
+    """Scores of all clips, and what a training keeps of them."""
     logits, target = labelled()
     texts = [",".join(str(k) for k, has in enumerate(row) if has) or "-" for row in target.tolist()]
     clips = [Clip(str(i), -1, "", 1, 1, 1, "", target=text) for i, text in enumerate(texts)]
     row = torch.arange(CLIPS).chunk(job.world)[job.rank]
     ok = torch.tensor([int(r) not in BAD for r in row])
-    task = LabelTask(Labels(("a", "b", "c")))
-    sums = task.validation_sums(clips, job.device)
-    sums.add(task.plain_losses(logits[row], target[row]), logits[row], Batch(logits[row], None, target[row], row, ok))
-    return sums.reduced().result()
+    task, batch = LabelTask(Labels(("a", "b", "c"))), Batch(logits[row], None, target[row], row, ok)
+    validated, trained = task.validation_sums(clips, job.device), task.training_sums(job.device)
+    for sums in (validated, trained):
+        sums.add(task.plain_losses(logits[row], target[row]), logits[row], batch)
+        sums.reduced()  # leaves those of this rank as they are, for the rest of the epoch
+    return validated.reduced().result() | {"training": trained.reduced().result()}
 
 
 def main() -> None:

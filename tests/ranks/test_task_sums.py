@@ -24,8 +24,10 @@ def test_scores_and_gradients_are_those_of_one_rank(tmp_path):
     of_labels = [labels for _, _, labels in ranks]
     expected = label_scores(alone)
     for labels in of_labels:
-        assert labels | {"loss": 0} == expected | {"loss": 0}
+        assert labels | {"loss": 0, "training": 0} == expected | {"loss": 0, "training": 0}
         assert labels["loss"] == pytest.approx(expected["loss"], rel=1e-12)
+        assert labels["training"] == pytest.approx(expected["training"], rel=1e-12)
+        assert labels["training"]["samples"] == CLIPS - len(BAD)
     read = [row for row in range(CLIPS) if row not in BAD]
     logits, target = (tensor[read].double() for tensor in labelled())
     for name, score in (("mAP", average_precision_score), ("auroc", roc_auc_score)):
