@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.dataset.clips import Clip
+from pipelines.loader import build_loader
 from pipelines.sampling.batch_order import TrainingOrder, classes_of, drawn_by_class
+from tsam_dali.config.load import config_from_dict
 
 SIZES = {0: 200, 1: 30, 2: 7, 3: 1}  # clips of each class
 LABELS = np.random.default_rng(5).permutation(np.repeat(list(SIZES), list(SIZES.values()))).astype(np.int32)
@@ -110,3 +113,25 @@ def test_each_of_several_labels():
     assert times[50] in (6, 7)
     assert sum(times[row] for row in range(50)) == 60 - 24 - times[50]
     assert len(np.unique(drawn, axis=0)) == 60
+
+
+def test_what_is_left_goes_to_another_class_in_each_epoch():
+    """10 clips of 3 classes: one of them comes four times."""
+    classes = classes_of(([label] for label in [0] * 20 + [1] * 5 + [2]), "balanced")
+    labels = np.array([0] * 20 + [1] * 5 + [2])
+    most = Counter(np.bincount(labels[drawn_by_class(classes, 10, 3, epoch)[:, 0]]).argmax() for epoch in range(90))
+    assert set(most) == {0, 1, 2}
+    assert min(most.values()) > 15
+
+
+def test_a_loader_draws_by_class_those_without_a_label_as_a_class_of_their_own():
+    """Of 8 clips with a label, 3 with another one, and one with none; 12 are drawn."""
+    texts = ["0"] * 8 + ["1"] * 3 + ["-"]
+    clips = [Clip(str(i), -1, f"{i}.mp4", 9, 9, 9, "", target=text) for i, text in enumerate(texts)]
+    sections = {
+        "dataset": {"data_dir": ".", "task": "labels", "class_names": ["a", "b"]},
+        "training_param": {"batch_size": 4, "sampling": "balanced"},
+    }
+    with build_loader(config_from_dict(sections), "training", clips) as loader:
+        found = positions([loader.source.order], range(len(loader)))
+    assert Counter(texts[p.row] for p in found) == {"0": 4, "1": 4, "-": 4}
