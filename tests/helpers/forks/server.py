@@ -31,9 +31,9 @@ COMMANDS = {
 ON_GPU = {"tsam_dali.model.shift_triton"}
 # What functions of the project and its libraries import when they are called.
 LATER = (
-    *("librosa", "matplotlib.figure", "nvidia.dali.plugin.pytorch", "scipy.signal", "scipy.sparse", "sklearn.metrics"),
-    *("sklearn.model_selection", "sklearn.utils.class_weight", "timm", "torch.distributed.launcher.api", "torchvision"),
-    "torch.utils.tensorboard",
+    *("librosa.core.spectrum", "librosa.filters", "matplotlib.figure", "nvidia.dali.plugin.pytorch", "scipy.signal"),
+    *("scipy.sparse", "sklearn.metrics", "sklearn.model_selection", "sklearn.utils.class_weight", "timm"),
+    *("torch.distributed.launcher.api", "torch.utils.tensorboard", "torchvision"),
 )
 
 

@@ -15,18 +15,35 @@ from tsam_dali.config.load import config_from_dict
 from tsam_dali.train import main
 
 EXAMPLE_CONFIG = ROOT / "config/example_config.json"
+ALONE = ("--workers", 1)
+
+
+@pytest.fixture(scope="module")
+def indexed(example, tmp_path_factory):
+    """The example data with data.json and an index; do not change it."""
+    folder = tmp_path_factory.mktemp("indexed")
+    copy_data(example, folder)
+    load_clips(settings(folder))
+    return folder
 
 
 @pytest.fixture
-def data(example, tmp_path):
-    """A copy of the example data that a test may damage (the videos are links)."""
-    folder = tmp_path / "data"
+def data(indexed, tmp_path):
+    """A copy that a test may damage (the videos are links)."""
+    copy_data(indexed, tmp_path / "data")
+    shutil.copy(indexed / "index.jsonl", tmp_path / "data")
+    return tmp_path / "data"
+
+
+def copy_data(source, folder):
     (folder / "videos").mkdir(parents=True)
-    for video in (example / "videos").iterdir():
+    for video in (source / "videos").iterdir():
         os.link(video, folder / "videos" / video.name)
     for name in ("training.txt", "validation.txt"):
-        shutil.copy(example / name, folder)
-    return folder
+        shutil.copy(source / name, folder)
+    dataset = json.loads((ROOT / "config/example_data.json").read_text())
+    dataset["dataset"]["data_dir"] = str(folder)
+    (folder / "data.json").write_text(json.dumps(dataset))
 
 
 def settings(folder, **sections):
@@ -120,14 +137,18 @@ def test_a_missing_mel_store_is_named_with_the_command(data):
     assert "tools/precompute_audio.py" in found
 
 
-@pytest.fixture
-def with_audio(data):
-    """The data with data.json and a log-mel store of the example's settings."""
-    dataset = json.loads((ROOT / "config/example_data.json").read_text())
-    dataset["dataset"]["data_dir"] = str(data)
-    (data / "data.json").write_text(json.dumps(dataset))
-    made = run("tools/precompute_audio.py", "--data", data / "data.json", "--config", EXAMPLE_CONFIG)
+@pytest.fixture(scope="module")
+def mels(indexed):
+    """A log-mel store of the example's settings; do not change it."""
+    made = run("tools/precompute_audio.py", "--data", indexed / "data.json", "--config", EXAMPLE_CONFIG, *ALONE)
     assert made.returncode == 0, made.stderr
+    return indexed / "mels"
+
+
+@pytest.fixture
+def with_audio(data, mels):
+    """The data with a log-mel store."""
+    shutil.copytree(mels, data / "mels")
     return data
 
 
@@ -176,7 +197,7 @@ def test_clips_whose_audio_cannot_be_read_or_is_not_there(with_audio, caplog):
     write_video(with_audio / "videos" / "quiet.mp4", 20)
     with (with_audio / "training.txt").open("a") as file:
         file.write("quiet 0\n")
-    made = run("tools/precompute_audio.py", "--data", with_audio / "data.json", "--config", EXAMPLE_CONFIG)
+    made = run("tools/precompute_audio.py", "--data", with_audio / "data.json", "--config", EXAMPLE_CONFIG, *ALONE)
     assert made.returncode == 1
     found = problems(audio_settings(with_audio))
     assert "1 of 25 clips of the training list have audio that cannot be read" in found
