@@ -36,28 +36,35 @@ def folders(tmp_path_factory):
     return [root / "strokes", root / "words"]
 
 
-def test_clips_without_audio_are_also_played_backwards(folders, tmp_path):
-    sets = make_sets(folders, tmp_path)
+@pytest.fixture(scope="module")
+def made(folders, tmp_path_factory):
+    """The sets of these folders, and where they were made."""
+    work = tmp_path_factory.mktemp("made")
+    return make_sets(folders, work), work
+
+
+def test_clips_without_audio_are_also_played_backwards(made):
+    sets, work = made
     assert [(one.name, one.kind) for one in sets] == [
         ("strokes", "frames"),
         ("strokes_order", "order"),
         ("words", "audio"),
     ]
     assert [list(one.class_names) for one in sets] == [["a", "b"], ["backwards", "forwards"], []]
-    lines = (tmp_path / "strokes_order" / "validation.txt").read_text().splitlines()
+    lines = (work / "strokes_order" / "validation.txt").read_text().splitlines()
     assert lines[:2] == ["backwards/a/validation0 0", "forwards/a/validation0 1"]
-    videos = tmp_path / "strokes_order" / "videos"
+    videos = work / "strokes_order" / "videos"
     both = [decode_frames(videos / way / "a" / "training0.mp4", range(12)) for way in ("forwards", "backwards")]
     assert np.abs(both[0].astype(int) - both[1][::-1]).mean() < 3 < np.abs(both[0].astype(int) - both[1]).mean()
 
 
-def test_of_clips_without_audio_the_middle_of_the_frames_is_learnt(folders, tmp_path):
-    sets = make_sets(folders, tmp_path)
+def test_of_clips_without_audio_the_middle_of_the_frames_is_learnt(folders, made):
+    sets, work = made
     folders_read = [json.loads(one.data.read_text())["dataset"]["dir_videos"] for one in sets]
     assert folders_read == ["squares", "videos", "videos"]
     whole = decode_frames(folders[0] / "videos" / "a" / "training0.mp4", range(12))
     for cut in ("strokes/squares", "strokes_order/videos/forwards"):
-        square = decode_frames(tmp_path / cut / "a" / "training0.mp4", range(12))
+        square = decode_frames(work / cut / "a" / "training0.mp4", range(12))
         assert whole.shape[1:3] == (96, 128)
         assert square.shape[1:3] == (96, 96)
         assert np.abs(square.astype(int) - whole[:, :, 16:112]).mean() < 3

@@ -35,7 +35,7 @@ from tests.helpers.naive_tsam import naive_shift
 from tests.helpers.processes import run
 from tsam_dali.cli.provenance import nvidia_driver, provenance
 
-OURS_AND_LOOP = ["ours", "PyAV loop"]
+WAYS = [(name, threads) for name in DECODERS for threads in (1, 2) if (name, threads) != ("ours", 2)]
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +51,8 @@ def decoded(videos, tmp_path_factory):
     """What the benchmark of decoders says, and its results: of ours, of a loop, and of libraries that are missing."""
     folder = tmp_path_factory.mktemp("decoded")
     (folder / "decord2-3.4.0.dist-info").mkdir()
-    (folder / "decord2-3.4.0.dist-info" / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: decord2\nVersion: 3.4.0\n"
-    )
+    about = "Metadata-Version: 2.1\nName: decord2\nVersion: 3.4.0\n"
+    (folder / "decord2-3.4.0.dist-info" / "METADATA").write_text(about)
     (folder / "decord.py").write_text("raise ImportError('libz.so.1 is missing')")
     (folder / "cv2.py").write_text("raise OSError('libGL.so.1 is missing')")
     (folder / "spdl").mkdir()
@@ -70,7 +69,9 @@ def decoded(videos, tmp_path_factory):
 def test_decode_on_one_core(decoded):
     one_core = [figure for figure in decoded[1]["figures"] if figure["kind"] == "one core"]
     cases = [(figure["segments"], figure["rule"], figure["decoder"]) for figure in one_core]
-    assert cases == [(n, rule, name) for n in (3, 5) for rule in ("validation", "training") for name in OURS_AND_LOOP]
+    assert cases == [
+        (n, rule, name) for n in (3, 5) for rule in ("validation", "training") for name in ("ours", "PyAV loop")
+    ]
     for figure in one_core:
         assert (figure["clips"], figure["num_clips"]) == ("tiny", 2)
         assert figure["clips_per_second"]["q1"] <= figure["clips_per_second"]["median"]
@@ -112,30 +113,17 @@ def test_all_decoders_are_measured_unless_some_are_named(monkeypatch):
     assert decode._arguments().decoders == list(DECODERS)
 
 
-@pytest.mark.slow
-def test_decode_with_every_decoder(videos, tmp_path):
-    output = tmp_path / "decode.json"
-    options = ["--rounds", "1", "--segments", "3", "--videos", f"tiny={videos}", "--output", output]
-    found = results(run("-m", "benchmarks.loading.decode", *options), output)
-    names = [figure["decoder"] for figure in found["figures"] if figure["kind"] == "one core"]
-    assert names[:2] == OURS_AND_LOOP
-    assert set(names) | set(found["method"]["missing"]) == set(DECODERS)
-
-
 def test_wrong_folder_is_an_error_that_names_it(tmp_path):
     done = run("-m", "benchmarks.loading.decode", "--videos", tmp_path)
     assert done.returncode == 2
     assert f"error: --videos {tmp_path}: no video" in done.stderr
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("name", list(DECODERS))
+@pytest.mark.parametrize(("name", "threads"), WAYS)
 def test_decoders_give_the_wanted_frames(name, threads, videos):
     """In another order than the file's, repeats included. The other decoders are optional: skipped where absent.
 
     video_reader-rs converts colors in another way: a few levels apart, where the next frame is 180 apart."""
-    if (name, threads) == ("ours", 2):
-        pytest.skip("ours has no threads for a clip")
     try:
         decoder = DECODERS[name](**{} if threads == 1 else {"threads": threads})
     except MissingVariantError as reason:

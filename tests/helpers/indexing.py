@@ -14,7 +14,7 @@ def lines(dataset: Dataset) -> list[dict]:
 
 
 def index(dataset: Dataset, **options) -> dict[str, dict]:
-    return index_videos(dataset, video_ids(dataset), 2, **options)
+    return index_videos(dataset, video_ids(dataset), 1, **options)
 
 
 def probed(dataset: Dataset, **options) -> list[str]:

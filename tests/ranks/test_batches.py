@@ -14,7 +14,7 @@ from tsam_dali.cli.common import friendly_errors
 from tsam_dali.config.sections import TrainingParam
 from tsam_dali.distributed import Job, check_batch_size
 
-SETTINGS = ("training_param.batch_size=6", "training_param.num_workers=2", "model.audio_segments=0")
+SETTINGS = ("training_param.batch_size=6", "model.audio_segments=0")
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,8 @@ def batches(example, tmp_path_factory):
     found = {}
     for world in (1, 2):
         script = (ROOT / "tests/ranks/batches.py", example / "data.json", ROOT / "config/example_config.json", out)
-        done = run(*((*TORCHRUN, world) if world > 1 else ()), *script, *SETTINGS)
+        settings = (*SETTINGS, f"training_param.num_workers={2 * world - 2}")
+        done = run(*((*TORCHRUN, world) if world > 1 else ()), *script, *settings)
         assert done.returncode == 0, done.stderr
         ranks = [json.loads((out / f"{world}_{rank}.json").read_text()) for rank in range(world)]
         found[world] = {

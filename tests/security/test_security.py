@@ -6,6 +6,7 @@ import pkgutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -28,10 +29,17 @@ PROGRAMS = (*PACKAGES, "tools", "benchmarks")
 def calls(*folders: str) -> Iterator[tuple[str, str, ast.Call]]:
     """(place, name of the function as it is written, the call) of every call in the files of some folders."""
     for folder in folders:
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.Call):
-                    yield f"{path.relative_to(ROOT)}:{node.lineno}", ast.unparse(node.func), node
+        yield from _calls(folder)
+
+
+@cache
+def _calls(folder: str) -> list[tuple[str, str, ast.Call]]:
+    return [
+        (f"{path.relative_to(ROOT)}:{node.lineno}", ast.unparse(node.func), node)
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+    ]
 
 
 def option(call: ast.Call, name: str) -> object:

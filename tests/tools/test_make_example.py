@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -52,11 +53,11 @@ def test_layout_is_that_of_tsam(made):
 
 def test_same_seed_same_bytes_however_many_clips_and_workers(made, tmp_path):
     maker.make_example(tmp_path / "again", training=12, validation=5, workers=2)
-    maker.make_example(tmp_path / "other", **ARGUMENTS, seed=1)
+    maker.make_example(tmp_path / "other", **SMALL, seed=1)
     first, again, other = (files(folder / "videos") for folder in (made, tmp_path / "again", tmp_path / "other"))
     assert {name: again[name] for name in first} == first
-    assert first.keys() == other.keys()
-    assert all(first[name] != other[name] for name in first)
+    assert len(other) == 5
+    assert all(first[name] != other[name] for name in other)
 
 
 def test_clips_are_h264_and_aac_and_move_and_are_heard_as_their_label_says(made):
@@ -92,7 +93,7 @@ def test_sizes_rates_and_channels_differ():
 
 
 def test_only_the_order_of_the_frames_betrays_the_direction():
-    for i in range(20):
+    for i in range(8):
         left, right = (squares.draw_frames(np.random.default_rng(i), moves_right)[0] for moves_right in (False, True))
         difference = left.astype(int) - right[::-1]
         assert np.abs(difference).max() < 45  # the grain, drawn anew for each frame: at most 4 levels, seven deviations
@@ -114,30 +115,37 @@ def test_a_second_run_with_the_same_arguments_changes_nothing(made):
     assert {path: path.stat().st_mtime_ns for path in made.rglob("*")} == before
 
 
-def test_an_empty_folder_is_filled(tmp_path):
-    assert maker.make_example(tmp_path, **SMALL)
-    assert (tmp_path / "videos" / "validation_0000.mp4").is_file()
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("small")
+    assert maker.make_example(folder, **SMALL)
+    return folder
+
+
+def test_an_empty_folder_is_filled(small):
+    assert (small / "videos" / "validation_0000.mp4").is_file()
 
 
 def be_a_file(out):
+    shutil.rmtree(out)
     out.write_text("x")
 
 
 def hold_something_else(out):
+    shutil.rmtree(out)
     (out / "sub").mkdir(parents=True)
 
 
 def hold_another_example(out):
-    maker.make_example(out, **(SMALL | {"training": 5}))
+    made_with = json.loads((out / "made_with.json").read_text())
+    (out / "made_with.json").write_text(json.dumps(made_with | {"training": 5}))
 
 
 def lack_a_clip(out):
-    maker.make_example(out, **SMALL)
     (out / "videos" / "training_0002.mp4").unlink()
 
 
 def lack_the_stamp(out):
-    maker.make_example(out, **SMALL)
     (out / "made_with.json").write_text("{")
 
 
@@ -151,8 +159,9 @@ def lack_the_stamp(out):
         (lack_the_stamp, "holds something that is not the example"),
     ],
 )
-def test_a_folder_in_use_is_an_error_and_stays_as_it_is(tmp_path, spoil, message):
+def test_a_folder_in_use_is_an_error_and_stays_as_it_is(small, tmp_path, spoil, message):
     out = tmp_path / "out"
+    shutil.copytree(small, out)
     spoil(out)
     before = files(tmp_path)
     with pytest.raises(maker.ExampleError, match=message):

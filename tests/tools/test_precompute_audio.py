@@ -1,5 +1,6 @@
 """tools/precompute_audio.py as its users run it."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -18,7 +19,8 @@ from pipelines.dataset.clips import Dataset
 from pipelines.mel import log_mel_picture
 from tests.helpers.audio_media import noise, tone, write_clip
 from tests.helpers.mel_stores import OPTIONS, command, precompute, stored, write_settings
-from tests.helpers.processes import ROOT, run
+from tests.helpers.processes import ROOT, called, run
+from tools import precompute_audio
 
 SPACED = "sub folder/-a $(touch x) %d"
 
@@ -215,13 +217,11 @@ def test_a_clip_costs_no_more_than_itself(data):
     assert (found.problems, found.failed.keys() | without_file.keys()) == ([], {TOO_LONG, "wavdir"})
 
 
-def test_a_full_disk_ends_the_run_with_one_sentence(data):
-    code = (
-        "import errno, os, runpy, sys, pipelines.audio.mel_file\n"
-        "def full(*_): raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))\n"
-        "pipelines.audio.mel_file.os.replace = full\n"
-        "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')\n"
-    )
-    done = run("-c", code, *command(data, "--workers", "1"))
+def test_a_full_disk_ends_the_run_with_one_sentence(data, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "replace", full)
+    done = called(precompute_audio.main, *command(data, "--workers", "1")[1:])
     *_, said = done.stderr.splitlines()
     assert (done.returncode, said[:7], said[-43:]) == (2, "error: ", "cannot be written (No space left on device)")

@@ -1,7 +1,10 @@
-"""The check of a GPU's decoders, with stand-ins for them; real child processes."""
+"""The check of a GPU's decoders, with stand-ins for them; real child processes, which leave nothing behind."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 import time
 from contextlib import suppress
 from functools import partial
@@ -11,15 +14,18 @@ import pytest
 import torch
 
 from pipelines.check_gpu.check import check_gpu
+from pipelines.check_gpu.child import Failed, LimitedChild
 from pipelines.check_gpu.choice import Choice
 from pipelines.check_gpu.decoding import Decoding, _read
 from pipelines.check_gpu.kinds import Kind, Kinds
-from pipelines.check_gpu.trial import _damaged
+from pipelines.check_gpu.trial import _damaged, clips_per_second
 from pipelines.decode import decode_frames
 from pipelines.decode.container import VideoError
 from tests.helpers.loading import make_clip, settings
+from tests.helpers.processes import ROOT
 from tests.pipelines.check_gpu import stand_ins
 from tests.pipelines.check_gpu.stand_ins import TALL
+from tests.pipelines.check_gpu.work import exit_with_3, fail, pid_of, sleep
 
 pytestmark = pytest.mark.usefixtures("no_process_is_left", "forked_children")
 SIZES = [(96, 128), (96, 128), (TALL, 96), (TALL, 96)]
@@ -130,7 +136,16 @@ def test_slow_ones(clips, kinds):
     assert choice.ways["cpu"].clips_per_second > 2 * choice.ways["gpu"].clips_per_second
 
 
-def test_a_cpu_that_is_too_slow_to_be_measured(clips, kinds):
+class NoTimeForTheCPU(LimitedChild):
+    """Its batches never come: a second is as long as any other time."""
+
+    def run(self, work, seconds):
+        of_cpu = getattr(work, "func", None) is clips_per_second and work.args[1] == "cpu"
+        return super().run(work, 1 if of_cpu else seconds)
+
+
+def test_a_cpu_that_is_too_slow_to_be_measured(clips, kinds, monkeypatch):
+    monkeypatch.setattr("pipelines.check_gpu.check.LimitedChild", NoTimeForTheCPU)
     choice = check(stand_ins.SlowCPU, clips, kinds, seconds_each=12)
     assert choice.decode == "gpu_whole"
     assert choice.ways["cpu"].differs.endswith("too slow to be checked; at most so many clips/s")
@@ -164,3 +179,42 @@ def test_clips_that_do_not_belong_there(clips, kinds):
     assert choice.text == (
         "pipeline.decode: cpu, as 1 of 4 clips (codec vp8: 1) do not belong on NVDEC; training copies do"
     )
+
+
+def test_one_process_until_it_fails():
+    with LimitedChild(200) as child:
+        first = child.run(pid_of, 60)
+        assert child.run(pid_of, 60) == first != os.getpid()
+        assert child.run(fail, 60) == Failed("ValueError: first line")
+        second = child.run(pid_of, 60)
+        assert child.run(exit_with_3, 60) == Failed("the process was ended by exit status 3")
+        third = child.run(pid_of, 60)
+        assert len({first, second, third}) == 3
+
+
+def test_an_interrupted_check():
+    def check():
+        with LimitedChild(200) as child:
+            assert child.run(sleep, 0.5).time_over
+            child.run(pid_of, 60)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        check()
+
+
+def test_a_killed_program_takes_its_child_along():
+    """A child that is started as it is outside of tests."""
+    lines = (
+        "from pipelines.check_gpu.child import Failed, LimitedChild; from tests.pipelines.check_gpu.work import *",
+        "with LimitedChild(200) as child: print(child.run(pid_of, 60), flush=True); child.run(sleep, 100)",
+    )
+    program = subprocess.Popen([sys.executable, "-c", "\n".join(lines)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    with program:
+        child = int(program.stdout.readline())
+        os.kill(child, 0)
+        program.kill()
+    ends = time.monotonic() + 30
+    while os.path.exists(f"/proc/{child}") and time.monotonic() < ends:
+        time.sleep(0.1)
+    assert not os.path.exists(f"/proc/{child}")

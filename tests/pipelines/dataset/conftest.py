@@ -49,13 +49,14 @@ def large(tmp_path_factory) -> Path:
         "audio_rate": 44100,
         "audio_channels": 2,
     }
+    same = json.dumps({"version": VERSION, "checked": "demuxed", "status": "ok", "frames": 300, **facts})[1:]
     with (root / "index.jsonl").open("w") as index_file:
         for clip_id in ids:
             file = f"videos/{clip_id}.mp4"
-            os.close(os.open(root / file, os.O_CREAT))
-            record = {"id": clip_id, "file": file, "size": 0, "mtime_ns": os.stat(root / file).st_mtime_ns}
-            record |= {"version": VERSION, "checked": "demuxed", "status": "ok", "frames": 300, **facts}
-            index_file.write(json.dumps(record) + "\n")
+            number = os.open(f"{root}/{file}", os.O_CREAT)
+            record = {"id": clip_id, "file": file, "size": 0, "mtime_ns": os.fstat(number).st_mtime_ns}
+            os.close(number)
+            index_file.write(f"{json.dumps(record)[:-1]}, {same}\n")
     for name, part in (("training", ids[:90_000]), ("validation", ids[90_000:])):
         (root / f"{name}.txt").write_text("".join(f"{clip_id} {int(clip_id[5:8])}\n" for clip_id in part))
     return root

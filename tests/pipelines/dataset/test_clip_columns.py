@@ -1,4 +1,4 @@
-"""Clips as columns: what they hold, what it costs, and how other processes get them."""
+"""Clips as columns: what they hold, what it costs, also to read their index, and how other processes get them."""
 
 import gc
 import pickle
@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 from pipelines.dataset.clip_columns import Clips
-from pipelines.dataset.clips import Clip
+from pipelines.dataset.clips import Clip, Dataset
 from pipelines.dataset.load import load_clips
+from pipelines.dataset.media_files import video_ids
+from pipelines.dataset.video_index import index_videos
 from pipelines.loader import build_loader
 from tests.helpers.processes import ROOT
 from tsam_dali.config.load import config_from_dict
@@ -79,24 +81,46 @@ def test_the_file_goes_with_the_last_process_that_holds_it():
         len(Clips(name))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def config(large):
     return config_from_dict({"dataset": {"data_dir": str(large)}, "model": {"audio_segments": 0}})
 
 
-def test_a_loader_that_goes_to_a_worker_is_small(config):
-    clips = load_clips(config)["training"]
+def fastest(work, limit: float):
+    """CPU seconds of a call, of up to three if others use the machine, too; and what it gives."""
+    seconds = []
+    while len(seconds) < 3 and min(seconds, default=limit) >= limit:
+        start = time.process_time()
+        result = work()
+        seconds.append(time.process_time() - start)
+    return min(seconds), result
+
+
+@pytest.fixture(scope="module")
+def loaded(config):
+    """CPU seconds for loading the clips, and the clips."""
+    return fastest(lambda: load_clips(config), 6)
+
+
+def test_a_hundred_thousand_entries_are_read_in_seconds(large):
+    """About one second on an idle machine, for reading the index, finding the files and looking at size and time."""
+    dataset = Dataset(data_dir=str(large))
+    ids = video_ids(dataset)
+    seconds, records = fastest(lambda: index_videos(dataset, ids, 1), 4)
+    assert len(records) == 100_000
+    assert seconds < 4
+
+
+def test_a_loader_that_goes_to_a_worker_is_small(config, loaded):
+    clips = loaded[1]["training"]
     with build_loader(config, "training", clips) as loader, build_loader(config, "training", clips[:100]) as other:
         assert len(pickle.dumps(loader.source)) < len(pickle.dumps(replace(other.source, clips=[]))) + 200
 
 
-def test_time_and_memory_of_a_long_list(config):
+def test_time_and_memory_of_a_long_list(config, loaded):
     """About 15 us and 500 bytes an entry on an idle machine; ten times as much where clips are single objects."""
-    load_clips(config)
-    start = time.process_time()
-    clips = load_clips(config)
-    assert (time.process_time() - start) / 100_000 < 60e-6
-    del clips
+    assert sum(map(len, loaded[1].values())) == 100_000
+    assert loaded[0] / 100_000 < 60e-6
     tracemalloc.start()
     clips = load_clips(config)
     kept, peak = (size / 100_000 for size in tracemalloc.get_traced_memory())

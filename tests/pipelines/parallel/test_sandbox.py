@@ -64,8 +64,8 @@ def test_reasons():
 
 def test_time_of_the_processor_counts_for_each_item_alone():
     """Children live on; the limit that the kernel keeps moves with each item."""
-    answers = [answer for _, answer in map_limited(probes.burn, [0.7] * 7, 1, Limits(seconds=3))]
-    assert answers == [0.7] * 7
+    answers = [answer for _, answer in map_limited(probes.burn, [0.7] * 3, 1, Limits(seconds=30))]
+    assert all(30.9 < left <= 32 for left in answers), answers  # and not 0.7 less with each
 
 
 def test_an_item_is_not_blamed_for_what_an_earlier_one_left():
