@@ -60,31 +60,58 @@ def test_all_files_of_the_packages_are_in_the_wheel(wheel):
         assert files - set(archive.namelist()) == set()
 
 
+ONE_AFTER_ANOTHER = """
+import json, sys
+from pipelines.files.tool_command import tool_command
+from tsam_dali.cli.program import main
+print(tool_command("precompute_audio"))
+for words in json.loads(sys.argv[1]):
+    sys.argv, code = ["tsam", *words], 0
+    print("next command")
+    try:
+        main()
+    except SystemExit as end:
+        code = end.code or 0
+    print("ends with", code, flush=True)
+"""
+"""Commands in one process: each would import torch anew."""
+
+
 @pytest.mark.timeout(600)  # with seconds to spare on a busy machine
 def test_the_wheel_works_without_the_checkout(clean, tmp_path, monkeypatch):
     monkeypatch.delenv("PYTHONPATH", raising=False)
     monkeypatch.chdir(tmp_path)
 
-    def tsam(*words: object, code: int = 0) -> str:
-        done = subprocess.run([clean / "bin" / "tsam", *map(str, words)], capture_output=True, text=True)
-        assert done.returncode == code, done.stderr
-        return done.stdout + (done.stderr if code else "")
+    def started(program: str, *words: str) -> subprocess.CompletedProcess:
+        done = subprocess.run([clean / "bin" / program, *words], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done
 
-    assert tsam("--version") == f"tsam {VERSION}\n"
-    assert "predict" in tsam("--help")
-    assert json.loads(tsam("doctor", "--json"))["versions"]["tsam-dali"] == VERSION
+    assert started("tsam", "--version").stdout == f"tsam {VERSION}\n"
+    assert "predict" in started("tsam", "--help").stdout
     for name in ("one", "two"):
         (tmp_path / "videos" / name).mkdir(parents=True)
         for number in range(2):
             write_video(tmp_path / "videos" / name / f"{number}.mp4", 12, audio=True)
-    assert "training: 2 clips" in tsam("lists", "videos", "--fraction", "0.5", "--out", "data")
-    assert "ok" in tsam("index", "--data", "data/data.json")
+    listed = started("tsam", "lists", "videos", "--fraction", "0.5", "--out", "data")
+    assert "training: 2 clips" in listed.stdout
     files = ("--data", "config/kinetics400_data.json", "--config", "config/kinetics400_config.json")  # the package's
-    assert "is not a folder" in tsam("train", *files, code=2)
-    named = "from pipelines.files.tool_command import tool_command; print(tool_command('precompute_audio'))"
-    assert subprocess.check_output([clean / "bin" / "python", "-c", named], text=True) == "tsam audio\n"
-    tsam("example", "made", "--training", "4", "--validation", "1")
-    path = checkpoint(tmp_path / "network")
-    lines = tsam("predict", "--checkpoint", path, "videos").splitlines()
+    commands = [
+        ("doctor", "--json"),
+        ("index", "--data", "data/data.json"),
+        ("train", *files),
+        ("example", "made", "--training", "4", "--validation", "1"),
+        ("predict", "--checkpoint", str(checkpoint(tmp_path / "network")), "videos"),
+    ]
+    done = started("python", "-c", ONE_AFTER_ANOTHER, json.dumps(commands))
+    named, *parts = done.stdout.split("next command\n")
+    said, codes = zip(*(part.rsplit("ends with ", 1) for part in parts), strict=True)
+    assert named == "tsam audio\n"
+    assert list(map(int, codes)) == [0, 0, 2, 0, 0], done.stderr
+    assert json.loads(said[0])["versions"]["tsam-dali"] == VERSION
+    assert "ok" in said[1]
+    assert "is not a folder" in done.stderr
+    assert (tmp_path / "made" / "data.json").is_file()
+    lines = said[4].splitlines()
     assert len(lines) == 4
     assert all(json.loads(line)["classes"] for line in lines)
