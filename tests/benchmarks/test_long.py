@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.baselines.decoders import DECODERS
 from tests.benchmarks.read_results import results
 from tests.helpers.media import write_video
 from tests.helpers.processes import run
@@ -16,16 +15,6 @@ def videos(tmp_path_factory) -> Path:
     for name in ("one", "two"):
         write_video(folder / f"{name}.mp4", 30, audio=True)
     return folder
-
-
-@pytest.mark.slow
-def test_decode_with_every_decoder(videos, tmp_path):
-    output = tmp_path / "decode.json"
-    options = ["--rounds", "1", "--segments", "3", "--videos", f"tiny={videos}", "--output", output]
-    found = results(run("-m", "benchmarks.loading.decode", *options), output)
-    names = [figure["decoder"] for figure in found["figures"] if figure["kind"] == "one core"]
-    assert names[:2] == ["ours", "PyAV loop"]
-    assert set(names) | set(found["method"]["missing"]) == set(DECODERS)
 
 
 @pytest.mark.slow

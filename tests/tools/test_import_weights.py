@@ -23,9 +23,15 @@ from tsam_dali.weights.trained import build_trained
 ARCH = ("--set", "model.arch=resnet18")
 
 
-def test_a_tsm_file_becomes_a_checkpoint(tmp_path, example):
-    source, target = tmp_path / "tsm.pth", tmp_path / "own"
-    tsm_file(source)
+@pytest.fixture(scope="module")
+def tsm(tmp_path_factory):
+    path = tmp_path_factory.mktemp("tsm") / "tsm.pth"
+    tsm_file(path)
+    return path
+
+
+def test_a_tsm_file_becomes_a_checkpoint(tsm, tmp_path, example):
+    source, target = tsm, tmp_path / "own"
     done = called(main, source, target, *ARCH)
     assert done.returncode == 0, done.stderr
     assert "TSM weights" in done.stdout
@@ -52,10 +58,9 @@ def test_a_tsm_file_becomes_a_checkpoint(tmp_path, example):
 
 
 @pytest.mark.parametrize("change", ["n_insert=2", "status=false", "causal=true", "f_div=2"])
-def test_the_shift_of_the_files_training_wins(tmp_path, change):
+def test_the_shift_of_the_files_training_wins(tsm, tmp_path, change):
     """What evaluate and predict build has the blocks, distances and edges of TSM, whatever the settings said."""
-    tsm_file(tmp_path / "tsm.pth")
-    done = called(main, tmp_path / "tsm.pth", tmp_path / "own", *ARCH, "--set", f"shift_temporal.{change}")
+    done = called(main, tsm, tmp_path / "own", *ARCH, "--set", f"shift_temporal.{change}")
     assert done.returncode == 0, done.stderr
     network, _, _ = build_trained(tmp_path / "own")
     blocks = [f"layer{stage}.{i}" for stage in range(1, 5) for i in range(2)]

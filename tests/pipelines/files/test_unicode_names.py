@@ -85,6 +85,17 @@ def ascii_locale(monkeypatch):
         monkeypatch.setenv(name, value)
 
 
+ONE_AFTER_ANOTHER = """
+import json, runpy, sys
+for sys.argv in json.loads(sys.argv[1]):
+    try:
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    except SystemExit as end:
+        print("ends with", end.code, file=sys.stderr)
+"""
+"""Tools in one process: each would start an interpreter anew."""
+
+
 def test_a_locale_that_is_not_utf8_gets_a_hint(tmp_path, ascii_locale):
     ids = ("a", "é", "東京")
     (tmp_path / "videos").mkdir()
@@ -97,15 +108,19 @@ def test_a_locale_that_is_not_utf8_gets_a_hint(tmp_path, ascii_locale):
     (tmp_path / "data.json").write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
     arguments = ("--data", tmp_path / "data.json", "--workers", "1")
     hint = "this locale takes names of files as ascii, not as UTF-8: set PYTHONUTF8=1 or LC_ALL=C.UTF-8"
-    for tool, options, code in (
-        ("precompute_audio", ("--set", "data_augmentation.audio_image_param.n_mels=16"), 1),
-        ("make_training_copies", ("--short_side", "16"), 1),
-        ("index_videos", (), 2),
-        ("video2frames", (), 1),
-    ):
-        done = run(f"tools/{tool}.py", *arguments, *options)
-        assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
-        assert sum(hint in line for line in done.stderr.splitlines()) == 2, done.stderr
+    commands = [
+        ("precompute_audio", "--set", "data_augmentation.audio_image_param.n_mels=16"),
+        ("make_training_copies", "--short_side", "16"),
+        ("index_videos",),
+        ("video2frames",),
+    ]
+    commands = [(f"tools/{tool}.py", *map(str, arguments), *options) for tool, *options in commands]
+    done = run("-c", ONE_AFTER_ANOTHER, json.dumps(commands))
+    *said, rest = done.stderr.split("ends with ")
+    assert (len(said), rest, "Traceback" in done.stderr) == (4, "1\n", False), done.stderr
+    for text in said:
+        assert sum(hint in line for line in text.splitlines()) == 2, text
+    assert [text.split()[0] for text in (*said[1:], rest)] == ["1", "1", "2", "1"]
     assert [path.name for path in (tmp_path / "mels").glob("*.safetensors")] == ["a.safetensors"]
     assert os.listdir(tmp_path / "frames") == ["a"]
     (tmp_path / "sorted/x").mkdir(parents=True)
