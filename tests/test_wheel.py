@@ -16,6 +16,9 @@ from tests.helpers.processes import ROOT
 VERSION = "7.8.9"
 
 
+pytestmark = pytest.mark.ci
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
     """What `python -m build` makes of a clone with a tag: the archive, and the wheel from that, which knows no tag."""

@@ -37,6 +37,7 @@ def stages(folder: Path, *names: str, missing: list[str], **variables: str) -> S
     return SimpleNamespace(returncode=done.returncode, stdout=done.stdout, out=folder / "out")
 
 
+@pytest.mark.ci
 def test_stage_a_needs_nothing_that_reads_data(tmp_path):
     done = stages(tmp_path, "a", missing=DATA_PACKAGES, TORCH_COMPILE_DISABLE="1")
     assert done.returncode == 0, done.stdout
@@ -55,6 +56,7 @@ def test_stage_a_needs_nothing_that_reads_data(tmp_path):
         assert {"out/a.json", "out/a.log"} <= set(archive.getnames())
 
 
+@pytest.mark.ci
 def test_stage_b_needs_no_packages_of_other_tests(tmp_path):
     done = stages(tmp_path, "b", missing=TEST_PACKAGES, PYTEST_ADDOPTS="-p no:hypothesispytest")
     assert done.returncode == 0, done.stdout

@@ -141,6 +141,7 @@ for name in sys.argv[1:]:
 """
 
 
+@pytest.mark.ci
 def test_importing_everything_opens_no_socket_and_starts_no_process():
     """But for one process that torch's CUDA builds start when they are imported: `ldconfig -p` lists libraries."""
     names = [
