@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(items):
 def example(tmp_path_factory) -> Path:
     """Folder of a small example data set: 24 training and 9 validation clips; do not change it."""
     folder = tmp_path_factory.mktemp("example") / "data"
-    made = run("tools/make_example.py", folder, "--training", "24", "--validation", "9")
+    made = run("tools/make_example.py", folder, "--training", "24", "--validation", "9", "--workers", "1")
     assert made.returncode == 0, made.stderr
     return folder
 
