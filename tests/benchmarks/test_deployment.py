@@ -29,12 +29,14 @@ def test_the_tables_hold_scores_speeds_and_refusals():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_deployment(example, tmp_path):
     made = checkpoint(tmp_path / "checkpoint", f"dataset.data_dir={example}", "model.audio_segments=0")
     output = tmp_path / "deployment.json"
     sizes = ["--rounds", "2", "--clips", "2", "--threads", "1", "--checkpoints", f"tiny={made}"]
-    found = results(run("-m", "benchmarks.model.deployment", *sizes, "--output", output), output)
+    found = results(run("-m", "benchmarks.model.deployment", *sizes, "--output", output, timeout=1500), output)
     scores, *others = found["figures"]
+    assert {"torch", "onnxruntime", "openvino", "nncf"} <= found["versions"].keys()
     assert scores["onnx_difference"] < 1e-4 > scores["openvino_difference"]
     ways = {figure["way"]: figure for figure in others}
     assert set(ways) == set(WAYS)

@@ -25,6 +25,7 @@ PACKAGES = (
         "numpy",
         "pillow",
     ),
+    *("onnxruntime", "openvino", "nncf"),  # run exported networks
     *("torchcodec", "decord", "opencv-python-headless"),  # compared with in the benchmarks
 )
 INSTRUCTIONS = ("avx2", "avx512_f", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_fp16")
