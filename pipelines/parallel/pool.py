@@ -2,6 +2,7 @@
 
 import os
 import signal
+import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
@@ -10,7 +11,7 @@ import joblib
 from joblib.externals.loky.backend import resource_tracker
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from pipelines.parallel.processes import block_signals, end_with_parent
+from pipelines.parallel.processes import block_signals, end_with_parent, interrupt_later
 from pipelines.parallel.sandbox import Fault, Item, Limits, Result, map_limited
 
 FILES_PER_TASK = 20
@@ -34,16 +35,23 @@ def in_processes(function: Callable[..., Any], jobs: Iterable[tuple], workers: i
         yield from _on_dask(function, jobs, dask, FILES_PER_TASK)
         return
     calls = (joblib.delayed(_work)(os.getpid(), function, job) for job in jobs)
+    results: Generator[Any, None, None] | None = None
     try:
         resource_tracker.ensure_running()  # as in `block_signals`: joblib has one of its own
-        with block_signals(signal.SIGINT):  # Ctrl-C reaches workers too; they end with this process
+        with interrupt_later(), block_signals(signal.SIGINT):  # Ctrl-C reaches workers too; they end with this process
             results = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(calls)
-        yield from results
+        for result in results:  # noqa: UP028, with `yield from` they would be closed before what is below
+            yield result
     except TerminatedWorkerError as error:
         raise ValueError(
             "a worker process was killed, perhaps because memory ran out; what is done is kept: run it again, with a "
             "smaller --workers"
         ) from error
+    finally:
+        if results is not None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # joblib's, of jobs that are not done
+                results.close()
 
 
 def _work(program: int, function: Callable[..., Any], job: tuple) -> Any:

@@ -89,6 +89,27 @@ def _end_on_sigterm_of(parent: int) -> None:
 
 
 @contextmanager
+def interrupt_later() -> Iterator[None]:
+    """Ctrl-C that comes inside counts at the end.
+
+    In the middle of starting processes and threads, a library may be left in a state in which it cannot end them.
+    Blocked in this thread alone, the signal would go to another one, and Python would raise it here all the same.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+    came: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _frame: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if came:
+            signal.raise_signal(signal.SIGINT)
+
+
+@contextmanager
 def block_signals(*signals: signal.Signals) -> Iterator[None]:
     """Start worker processes that do not get these signals.
 
