@@ -1,4 +1,4 @@
-"""The settings of a run -> the batches of one rank: read by DALI, or by threads of this process."""
+"""The settings of a run -> the batches of one rank: read by DALI, or by processes without it."""
 
 import logging
 from collections.abc import Sequence
@@ -18,6 +18,7 @@ from pipelines.dataset.config import LoaderConfig
 from pipelines.dataset.flip_labels import flipped_labels
 from pipelines.dataset.list_file import SPLITS, Split
 from pipelines.dataset.load import load_clips
+from pipelines.parallel.sandbox import Sandbox
 from pipelines.sampling.batch_order import EvaluationOrder, Order, TrainingOrder, classes_of
 from pipelines.sampling.views import Views
 from pipelines.thread_loader import ThreadLoader
@@ -40,10 +41,11 @@ def build_loader(
     rank_batch: int | None = None,
     once: bool = False,
     mels: MelStore | FileAudio | None = None,
+    sandbox: Sandbox | None = None,
 ) -> Loader:
     """The batches of one rank.
 
-    DALI reads them. Threads of this process do, with the same result, what is decoded `once` on the CPU, and
+    DALI reads them. Processes without DALI do, with the same result, what is decoded `once` on the CPU, and
     every validation that is decoded there where DALI is not installed.
 
     Args:
@@ -58,6 +60,7 @@ def build_loader(
         rank_batch: clips per rank in a validation step; default: this rank's part of batch_size.
         once: a validation takes each view once; what would be prepared ahead for the next pass is not read.
         mels: where the audio comes from; default: the data set's log-mel store.
+        sandbox: processes that live longer than the loader; default: new ones.
 
     Raises:
         ValueError: another split, or a batch that is larger than the training list.
@@ -98,15 +101,15 @@ def build_loader(
     device, workers = torch.device(device), decode_workers(config, local_world or world)
     size, prefetch = images.video_image_param.output_size, config.pipeline.prefetch
     own: Any = {"device": device, "prefetch": prefetch, "max_bad_fraction": config.pipeline.max_bad_fraction}
-    in_threads = split == "validation" and isinstance(source.video_input, DecodedVideo)
-    if not (in_threads and once and device.type == "cpu"):
+    without_dali = split == "validation" and isinstance(source.video_input, DecodedVideo)
+    if not (without_dali and once and device.type == "cpu"):
         try:
             from pipelines.dali_loader import DaliLoader
         except ImportError as error:
-            if not in_threads:
+            if not without_dali:
                 raise LoaderError(f"{NEEDED} ({error})") from error
             log.info("DALI is not installed: PyAV reads the clips, PyTorch resizes them")
         else:
             threads = config.pipeline.threads or dali_threads(source.video_input, workers, device)
             return DaliLoader(source, size, workers=workers, threads=threads, **own)
-    return ThreadLoader(source, size, threads=max(1, workers), **own)
+    return ThreadLoader(source, size, workers=workers, sandbox=sandbox, **own)

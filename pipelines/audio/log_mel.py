@@ -127,6 +127,12 @@ def log_mel(channel: np.ndarray, rate: int, window_ms: float, hop_ms: float, opt
     return np.log(result + np.float32(options.eps))
 
 
+@lru_cache(maxsize=1)
+def first_spectrogram(options: "AudioImage") -> None:
+    """Import all that spectrograms of audio need, which takes one or two seconds."""
+    spectrogram(log_mel_columns(np.zeros((1, 96000), np.float32), 48000, options), options, 1)
+
+
 @lru_cache(maxsize=8)
 def _mel_filters(rate: int, n_fft: int, n_mels: int) -> np.ndarray:
     """Triangles of the mel bands over the bins of the transform, float32 (n_mels, 1 + n_fft // 2)."""

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pipelines.audio.from_video import FileAudio
-from pipelines.audio.log_mel import silent_spectrogram
+from pipelines.audio.log_mel import first_spectrogram, silent_spectrogram
 from pipelines.audio.mel_store import MelStore
 from pipelines.dali.inputs import VideoInput
 from pipelines.dataset.clips import Clip
@@ -64,12 +64,13 @@ class ClipSource:
     flipped: Mapping[int, int] = field(default_factory=dict)  # label -> that of a mirrored clip, where it is another
     first_step: int = 0  # at which the pipeline starts
     bad: Mapping[int, str] = field(default_factory=dict)  # rows that are not to be read -> why
-    fields: tuple[str, ...] = Sample._fields  # what the graph uses of a sample
+    fields: tuple[str, ...] = ()  # what the graph uses of a sample
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Start to serve in a worker."""
-        serve_parent()
+        """Start to serve in a worker of DALI."""
         self.__dict__.update(state)
+        if self.fields:
+            serve_parent()
 
     def __call__(self, sample_info) -> tuple[np.ndarray, ...]:
         """The `fields` of a `Sample`.
@@ -84,13 +85,22 @@ class ClipSource:
         """What stands at `place` of the batch of an iteration."""
         position = self.order.position(self.first_step + iteration, place)
         if position.row < 0:
-            return self._black(position, "")
+            return self.black(position, "")
         if position.row in self.bad:
-            return self._black(position, self.bad[position.row])
+            return self.black(position, self.bad[position.row])
         try:
             return self._read(position)
         except Exception as error:  # a worker must not raise, whatever a file holds
-            return self._black(position, f"{type(error).__name__}: {error}")
+            return self.black(position, f"{type(error).__name__}: {error}")
+
+    def black(self, position: Position, reason: str) -> Sample:
+        """What stands for a clip that cannot be read."""
+        video, frames = self.video_input.black(self.num_segments)
+        plan = sampling.Plan(frames=frames, crop=sampling.Crop(0, 0, 1, 1))
+        clip = self.clips[position.row] if position.row >= 0 else None
+        meta = clip.label if clip else 0, position.row, 0
+        silence = silent_spectrogram(self.mels.options, self.audio_segments)
+        return _sample(video, frames, plan, silence, meta, self._target(clip), reason)
 
     def plan(self, position: Position) -> sampling.Plan:
         """The draws of one sample."""
@@ -146,20 +156,29 @@ class ClipSource:
         stretch = plan.stretch and (plan.stretch[0] - clip.audio_start, plan.stretch[1] - clip.audio_start)
         return self.mels.spectrogram(clip.audio, self.audio_segments, plan.audio_cut, part, stretch)
 
-    def _black(self, position: Position, reason: str) -> Sample:
-        video, frames = self.video_input.black(self.num_segments)
-        plan = sampling.Plan(frames=frames, crop=sampling.Crop(0, 0, 1, 1))
-        clip = self.clips[position.row] if position.row >= 0 else None
-        meta = clip.label if clip else 0, position.row, 0
-        silence = silent_spectrogram(self.mels.options, self.audio_segments)
-        return _sample(video, frames, plan, silence, meta, self._target(clip), reason)
-
     def _target(self, clip: Clip | None, flip: bool = False) -> np.ndarray:
         """Of no clip, zeros; a clip of a file that is in no list has no target either."""
         if not (clip and clip.target):
             return np.zeros(self.targets.size)
         target = self.targets.vector(clip.target)
         return target[[self.flipped.get(label, label) for label in range(len(target))]] if flip else target
+
+
+@dataclass
+class Reading:
+    """The same for processes without DALI: step and place -> sample."""
+
+    source: ClipSource
+
+    def __call__(self, place: tuple[int, int]) -> Sample:
+        return self.source.sample(*place)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Do what takes a second or two before the first spectrogram; processes that are forked from this one need
+        not do it again."""
+        self.__dict__.update(state)
+        if self.source.audio_segments and isinstance(self.source.mels, FileAudio):
+            first_spectrogram(self.source.mels.options)
 
 
 def _sample(video, frames, plan: sampling.Plan, audio, meta: tuple[int, int, int], target, reason: str) -> Sample:

@@ -13,22 +13,27 @@ import multiprocessing
 import signal
 import warnings
 from collections.abc import Callable, Generator, Sequence
-from queue import SimpleQueue
+from multiprocessing.process import BaseProcess
+from queue import LifoQueue
 from typing import Any, TypeVar
 
 from joblib import Parallel, delayed
 
 from pipelines.parallel.processes import block_signals, children_allowed, no_main_module
-from pipelines.parallel.server import FAULTS, Fault, Limits, can_limit, explain, serve, serve_alone, timed_out
+from pipelines.parallel.server import FAULTS, Fault, Limits, Task, can_limit, explain, serve, serve_alone, timed_out
 
-__all__ = ["FAULTS", "Fault", "Limits", "map_limited"]
+__all__ = ["FAULTS", "Fault", "Limits", "Sandbox", "Task", "map_limited"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 def map_limited(
-    function: Callable[[Item], Result], items: Sequence[Item], workers: int, limits: Limits
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    workers: int,
+    limits: Limits,
+    sandbox: "Sandbox | None" = None,
 ) -> Generator[tuple[Item, Result | Fault], None, None]:
     """Pairs of item and `function(item)`, or item and `Fault`, as they come.
 
@@ -37,34 +42,61 @@ def map_limited(
         items: what to apply it to.
         workers: items at a time.
         limits: of each item.
+        sandbox: whose processes do it, and go on living; default: new ones.
     """
     if not items:
         return
-    kind = _Server if can_limit() else _LoneServer
-    servers = [kind(function, limits) for _ in range(min(workers, len(items)))]
-    idle: SimpleQueue[_Server] = SimpleQueue()
-    for server in servers:
-        idle.put(server)
+    workers, task = min(workers, len(items)), Task(function, limits)
+    processes = sandbox or Sandbox(workers)
 
     def run(item: Item) -> tuple[Item, Result | Fault]:
-        server = idle.get()
-        try:
-            return item, server.run(item)
-        finally:
-            idle.put(server)
+        return item, processes.run(task, item)
 
     # Threads: they only wait for their processes. One item at a time, so that each result is given at once.
-    jobs = Parallel(len(servers), backend="threading", batch_size=1, return_as="generator_unordered")
+    jobs = Parallel(workers, backend="threading", batch_size=1, return_as="generator_unordered")
     results = jobs(delayed(run)(item) for item in items)
     try:
         for result in results:  # noqa: UP028, with `yield from` the threads would be closed before the servers
             yield result
     finally:
-        for server in servers:
-            server.close()
+        processes.stop() if sandbox else processes.close()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # joblib's, of tasks that are not done
             results.close()
+
+
+class Sandbox:
+    """Child processes with limits, each started when it is first needed. They live until `close`, and no longer than
+    this object or the program.
+
+    Args:
+        workers: items at a time; so many threads may call `run` without waiting for each other.
+    """
+
+    def __init__(self, workers: int):
+        kind = _Server if can_limit() else _LoneServer
+        self._servers = [kind() for _ in range(workers)]
+        self._idle: LifoQueue[_Server] = LifoQueue()  # those that have started first
+        for server in self._servers:
+            self._idle.put(server)
+
+    def run(self, task: Task, item: Any) -> Any:
+        """`task.function(item)`, or a `Fault`."""
+        server = self._idle.get()
+        try:
+            return server.run(task, item)
+        finally:
+            self._idle.put(server)
+
+    def stop(self) -> None:
+        """End the processes that are at work; what they work on becomes a fault."""
+        for server in set(self._servers).difference(self._idle.queue):
+            server.kill()
+
+    def close(self) -> None:
+        """End all processes at once."""
+        for server in self._servers:
+            server.close()
 
 
 class _Server:
@@ -72,60 +104,73 @@ class _Server:
 
     _serve = staticmethod(serve)
 
-    def __init__(self, function: Callable[[Any], Any], limits: Limits):
-        self._function = function
-        self._limits = limits
+    def __init__(self) -> None:
         self._closed = False
-        self._start()
+        self._process: BaseProcess | None = None
+        self._task: Task | None = None  # the last one that it was told
 
-    def run(self, item: Any) -> Any:
+    def run(self, task: Task, item: Any) -> Any:
         try:
-            self._connection.send(item)
+            self._send(task, item)
             return self._connection.recv()
         except (EOFError, OSError):
             if not self._closed:
-                self._process.join()
-                self._start()
+                self._end()
             return Fault("crashed", "the process that reads it was killed from outside, perhaps because memory ran out")
+
+    def kill(self) -> None:
+        if process := self._process:
+            process.kill()
 
     def close(self) -> None:
         self._closed = True
-        self._process.kill()
-        self._process.join()
+        self._end()
+
+    def _send(self, task: Task, item: Any) -> bool:
+        """Ask for an item; whether it is the first one of a task."""
+        if self._closed:
+            raise EOFError
+        if self._process is None:
+            self._start()
+        is_new = task is not self._task
+        self._connection.send((task if is_new else None, item))
+        self._task = task
+        return is_new
+
+    def _end(self) -> int:
+        """End the process, so that the next item gets another one; its exit code."""
+        process, self._process, self._task = self._process, None, None
+        if process is None:
+            return 0
+        process.kill()
+        process.join()
+        return process.exitcode or 0
 
     def _start(self) -> None:
-        self._connection, theirs = multiprocessing.Pipe()
-        arguments = (theirs, self._function, self._limits)
+        connection, theirs = multiprocessing.Pipe()
         spawn = multiprocessing.get_context("spawn")
-        self._process = spawn.Process(target=self._serve, args=arguments, daemon=True)
-        with children_allowed(), no_main_module(), block_signals(signal.SIGINT):
-            self._process.start()
+        process = spawn.Process(target=self._serve, args=(theirs,), daemon=True)
+        with no_main_module(), children_allowed(), block_signals(signal.SIGINT):
+            process.start()
         theirs.close()
+        self._connection, self._process = connection, process
+        if self._closed:  # meanwhile
+            self._end()
 
 
 class _LoneServer(_Server):
     """A server without a child."""
 
     _serve = staticmethod(serve_alone)
-    _is_ready: bool
 
-    def run(self, item: Any) -> Any:
+    def run(self, task: Task, item: Any) -> Any:
         try:
-            if not self._is_ready:
-                self._is_ready = self._connection.recv()
-            self._connection.send(item)
-            if self._connection.poll(self._limits.seconds):
+            if self._send(task, item):
+                self._connection.recv()
+            if self._connection.poll(task.limits.seconds):
                 return self._connection.recv()
-            fault = timed_out(self._limits)
-            self._process.kill()
-            self._process.join()
+            fault = timed_out(task.limits)
+            self._end()
         except (EOFError, OSError):
-            self._process.join()
-            fault = explain(self._process.exitcode or 0, self._limits)
-        if not self._closed:
-            self._start()
+            fault = explain(0 if self._closed else self._end(), task.limits)
         return fault
-
-    def _start(self) -> None:
-        super()._start()
-        self._is_ready = False

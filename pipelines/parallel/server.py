@@ -6,6 +6,7 @@ Where processes cannot be forked, or their memory not be limited (macOS, Windows
 import logging
 import os
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -39,6 +40,13 @@ class Limits:
     """Address space, in 2^20 bytes, in addition to what the process has when it starts."""
 
 
+class Task(NamedTuple):
+    """What is done with items."""
+
+    function: Callable[[Any], Any]  # of a module that can be imported
+    limits: Limits  # of each item
+
+
 class Fault(NamedTuple):
     """Why there is no result."""
 
@@ -58,37 +66,45 @@ def can_limit() -> bool:
     return can
 
 
-def serve(parent: Connection, function: Callable[[Any], Any], limits: Limits) -> None:
-    """Answer items with results, until the parent is gone."""
-    child = _Child(parent, function, limits)
+def serve(parent: Connection) -> None:
+    """Answer pairs of task, or None for the one before, and item with results, until the parent is gone."""
+    child: _Child | None = None
     with suppress(EOFError, OSError):
         while True:
-            item = parent.recv()
-            if child.ended or child.items == ITEMS_PER_CHILD:
-                child = child.replaced()
-            answer = child.ask(item)
+            new, item = parent.recv()
+            if child is None:
+                child = _Child(parent, new)
+            elif child.is_spent:
+                child = child.replaced(new)
+            answer = child.ask(item, new)
             if isinstance(answer, Fault) and answer.status != "timeout" and child.items > 1:
                 child = child.replaced()  # perhaps an earlier item's fault: only a fresh process shows it
                 answer = child.ask(item)
             parent.send(answer)
 
 
-def serve_alone(parent: Connection, function: Callable[[Any], Any], limits: Limits) -> None:
+def serve_alone(parent: Connection) -> None:
     """As `serve`, but without a child: the program limits the time."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    task: Task | None = None
     with suppress(EOFError, OSError):
-        parent.send(True)  # what the function needs is imported: from now on time counts
         while True:
-            parent.send(_apply(function, parent.recv(), limits))
+            new, item = parent.recv()
+            if new:
+                task = new
+                parent.send(True)  # what the function needs is imported: from now on time counts
+            assert task
+            parent.send(_apply(task, item))
 
 
 class _Child:
     """A forked process, seen from its server."""
 
-    def __init__(self, parent: Connection, function: Callable[[Any], Any], limits: Limits):
+    def __init__(self, parent: Connection, task: Task):
         self.items = 0  # processed so far
         self.ended = False
-        self._parent, self._function, self._limits = parent, function, limits
+        self._parent, self._task = parent, task
+        self._modules = len(sys.modules)
         self._connection, theirs = Pipe()
         server = os.getpid()
         self._pid = os.fork()
@@ -97,40 +113,50 @@ class _Child:
             parent.close()
             self._connection.close()
             if os.getppid() == server:
-                _work(theirs, function, limits)
+                _work(theirs, task)
             os._exit(0)
         theirs.close()
 
-    def ask(self, item: Any) -> Any:
+    @property
+    def is_spent(self) -> bool:
+        """Whether another one should take its place; also if it would have to import what the server has by now."""
+        return self.ended or self.items == ITEMS_PER_CHILD or len(sys.modules) > self._modules
+
+    def ask(self, item: Any, new: Task | None = None) -> Any:
         """The function's result, or the fault.
+
+        Args:
+            new: another task than before.
 
         Raises:
             EOFError: the parent is gone.
         """
         self.items += 1
         with suppress(BrokenPipeError):
-            self._connection.send(item)
-        ready = wait([self._connection, self._parent], self._limits.seconds)
+            self._connection.send((new if new is not self._task else None, item))
+        self._task = new or self._task
+        ready = wait([self._connection, self._parent], self._task.limits.seconds)
         if self._parent in ready:  # it asks for one thing at a time: it is gone
             raise EOFError
-        answer = self._receive() if ready else timed_out(self._limits)
+        answer = self._receive() if ready else timed_out(self._task.limits)
         if isinstance(answer, Fault):
             self._end()
         return answer
 
-    def replaced(self) -> "_Child":
+    def replaced(self, task: Task | None = None) -> "_Child":
+        """A fresh process, perhaps for another task."""
         self._end()
         with suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:  # those that were killed earlier
                 pass
-        return _Child(self._parent, self._function, self._limits)
+        return _Child(self._parent, task or self._task)
 
     def _receive(self) -> Any:
         try:
             return self._connection.recv()
         except (EOFError, OSError):  # it died before or while it answered
             self.ended = True
-            return explain(os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1]), self._limits)
+            return explain(os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1]), self._task.limits)
 
     def _end(self) -> None:
         self._connection.close()
@@ -139,27 +165,29 @@ class _Child:
             os.kill(self._pid, signal.SIGKILL)  # without waiting: one that hangs in the kernel is not gone at once
 
 
-def _work(server: Connection, function: Callable[[Any], Any], limits: Limits) -> None:
+def _work(server: Connection, task: Task) -> None:
     """What the forked process does, until its server is gone."""
     try:
         _limit(resource.RLIMIT_CORE, 0)
         used = int(SIZE.read_text().split()[0]) * resource.getpagesize()
-        _limit(resource.RLIMIT_AS, used + (limits.megabytes << 20))
         while True:
-            item = server.recv()
+            new, item = server.recv()
+            task = new or task
+            limits = task.limits
+            _limit(resource.RLIMIT_AS, used + (limits.megabytes << 20))
             usage = resource.getrusage(resource.RUSAGE_SELF)
             # In case its server is gone and cannot watch the time.
             _limit(resource.RLIMIT_CPU, ceil(usage.ru_utime + usage.ru_stime + limits.seconds) + 1)
-            server.send(_apply(function, item, limits))
+            server.send(_apply(task, item))
     finally:
         os._exit(0)
 
 
-def _apply(function: Callable[[Any], Any], item: Any, limits: Limits) -> Any:
+def _apply(task: Task, item: Any) -> Any:
     try:
-        return function(item)
+        return task.function(item)
     except MemoryError:
-        return Fault("out_of_memory", f"needs more than {limits.megabytes} MB of memory")
+        return Fault("out_of_memory", f"needs more than {task.limits.megabytes} MB of memory")
     except Exception as error:
         return Fault("failed", f"{type(error).__name__}: {error}")
 

@@ -36,6 +36,10 @@ randomly damaged: strict decoding reports most of it; the rest are valid codes f
     pipelines/decode/test_damage.py::test_damage_is_not_concealed
 hangs or crashes the decoder: timeout, out_of_memory, crashed; the run goes on
     pipelines/parallel/test_sandbox.py::test_children_that_misbehave
+crashes the decoder while it is read: named in a prediction; the others are predicted
+    tsam_dali/inference/test_predict.py::test_a_file_that_crashes_its_decoder_costs_itself_alone
+hangs while it is read: given up after ten minutes, and named
+    pipelines/test_thread_loader.py::test_what_hangs_is_given_up
 zero bytes: status empty
     pipelines/decode/test_container.py::test_empty
 HTML named .mp4: status not_a_video

@@ -4,14 +4,32 @@ import os
 import resource
 import signal
 import time
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.dali.inputs import Arrays, DecodedVideo
+from pipelines.dataset.clips import Clip
 from pipelines.decode.probe import probe_video
+from pipelines.sampling.plan import Plan
 
 
 def by_name(path: str, checked: str = "demuxed") -> dict:
     """Does what the file's name says; other files are probed."""
-    name = Path(path).stem
+    misbehave(Path(path).stem)
+    return probe_video(path, checked)
+
+
+@dataclass(frozen=True)
+class ReadByName(DecodedVideo):
+    """Does what the file's name says; other files are decoded."""
+
+    def read(self, clip: Clip, plan: Plan, together: Collection[int] = ()) -> Arrays:
+        misbehave(Path(clip.path).stem)
+        return super().read(clip, plan, together)
+
+
+def misbehave(name: str) -> None:
     if name.startswith("sleep"):
         time.sleep(1000)
     elif name.startswith("spin"):
@@ -28,7 +46,6 @@ def by_name(path: str, checked: str = "demuxed") -> dict:
     elif name.startswith("parent"):
         os.kill(os.getppid(), signal.SIGKILL)
         time.sleep(1000)
-    return probe_video(path, checked)
 
 
 def sleeping_decode(path: str, checked: str = "demuxed") -> dict:

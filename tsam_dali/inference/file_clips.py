@@ -20,7 +20,7 @@ from pipelines.dataset.list_line import WHOLE, clip_id
 from pipelines.decode.timestamps import clock_times, shown_until
 from pipelines.loader import Loader, build_loader
 from pipelines.parallel.processes import cores
-from pipelines.parallel.sandbox import Fault, Limits, map_limited
+from pipelines.parallel.sandbox import Fault, Limits, Sandbox, map_limited
 from pipelines.sampling.views import Views
 from tsam_dali.config.load import Config, change_config
 from tsam_dali.inference.results import Piece
@@ -42,13 +42,14 @@ class ClipOutput(NamedTuple):
 
 
 def probe_files(
-    probe: Callable[[str], dict[str, Any]], paths: list[str]
+    probe: Callable[[str], dict[str, Any]], paths: list[str], sandbox: Sandbox | None = None
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     """Path -> record of the videos that can be opened, in their order; path -> why not, of the others.
 
-    Runs in child processes, as a file may hang or crash a decoder, and shows a progress bar on a terminal.
+    Runs in child processes (default: new ones), as a file may hang or crash a decoder, and shows a progress bar on a
+    terminal.
     """
-    probed = map_limited(probe, paths, cores(), Limits())
+    probed = map_limited(probe, paths, cores(), Limits(), sandbox)
     hidden = len(paths) == 1 or not sys.stderr.isatty()
     found = dict(tqdm(probed, total=len(paths), desc="probing videos", unit="file", disable=hidden))
     records, errors = {}, {}
@@ -118,6 +119,7 @@ def classify_clips(
     network: TSAM,
     config: Config,
     device: torch.device,
+    sandbox: Sandbox,
     clips: list[Clip],
     outputs: Callable[[Tensor], Tensor],
     views: Views | None = None,
@@ -129,6 +131,7 @@ def classify_clips(
         network: on `device`.
         config: its settings, with which videos are read.
         device: of the network.
+        sandbox: whose processes read the clips.
         clips: their ids are the paths of their files.
         outputs: logits (B, C) -> probabilities, or numbers in their units.
         views: frames and crop of each; default: the middle frames and the center crop.
@@ -142,7 +145,15 @@ def classify_clips(
         changes.append("model.audio_segments=0")
     mels = FileAudio(config.data_augmentation.audio_image_param)
     build = partial(
-        build_loader, split="validation", clips=clips, device=device, rank_batch=size, views=views, once=True, mels=mels
+        build_loader,
+        split="validation",
+        clips=clips,
+        device=device,
+        rank_batch=size,
+        views=views,
+        once=True,
+        mels=mels,
+        sandbox=sandbox,
     )
     with fitting_loader(change_config(config, overrides=changes), build) as loader:
         for batch in loader:

@@ -20,6 +20,8 @@ from pipelines.audio.read import AudioError
 from pipelines.dataset.clips import Clip
 from pipelines.decode.probe import probe_times, probe_video
 from pipelines.files.words import first_of
+from pipelines.parallel.processes import cores
+from pipelines.parallel.sandbox import Sandbox
 from tsam_dali.config.load import change_config
 from tsam_dali.inference.file_clips import classify_clips, file_clips, piece_clips, probe_files
 from tsam_dali.inference.live import follow
@@ -63,6 +65,8 @@ class Predictor:
         thresholds = thresholds_of(trained.history)
         settings = self.config.dataset, self.config.training_param, len(self.class_names)
         self.task = task_of(*settings, thresholds=thresholds, device=device)
+        self._sandbox = Sandbox(cores())  # files may hang or crash a decoder
+        self._own = self.network, self.config, self.device, self._sandbox
 
     def predict(self, path: str | Path, topk: int = 5, *, start: float = 0.0, end: float = inf) -> Prediction:
         """The `topk` most probable classes or labels of a video (all of them, if there are fewer), or its numbers; or
@@ -86,12 +90,12 @@ class Predictor:
         for clips_of, timed in ((file_clips, False), (piece_clips, True)):
             some = [piece for piece in wanted if piece.is_part == timed]
             names = list(dict.fromkeys(piece.path for piece in some))
-            records, faults = probe_files(partial(probe_video, timed=timed), names) if names else ({}, {})
+            records, faults = probe_files(partial(probe_video, timed=timed), names, self._sandbox)
             errors |= {piece: faults[piece.path] for piece in some if piece.path in faults}
             found, outside = clips_of([piece for piece in some if piece.path in records], records)
             clips, errors = clips | found, errors | outside
         chosen = [clips[piece] for piece in wanted if piece in clips]
-        outputs = classify_clips(self.network, self.config, self.device, chosen, self.task.outputs)
+        outputs = classify_clips(*self._own, chosen, self.task.outputs)
         for piece in wanted:
             if piece not in clips:
                 yield Unreadable(path=piece.path, **piece.times, error=errors[piece])
@@ -130,14 +134,13 @@ class Predictor:
         if not (window > 0 and stride > 0):
             raise ValueError(f"window {window} and stride {stride}: expected seconds above 0")
         names = list(dict.fromkeys(map(str, paths)))
-        records, errors = probe_files(probe_times, names)
-        own = self.network, self.config, self.task, self.device
+        records, errors = probe_files(probe_times, names, self._sandbox)
         for name in names:
             if name in errors:
                 yield Unreadable(path=name, error=errors[name])
                 continue
             try:
-                yield make_timeline(*own, name, records[name], window=window, stride=stride, topk=topk)
+                yield make_timeline(*self._own, self.task, name, records[name], window=window, stride=stride, topk=topk)
             except (AudioError, PredictionError) as error:
                 yield Unreadable(path=name, error=str(error))
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pipelines.audio.from_video import window_spectrograms
+from pipelines.parallel.sandbox import Sandbox
 from pipelines.sampling.windows import Span, WindowViews, span_frames, window_spans, window_stretch
 from tsam_dali.config.load import Config
 from tsam_dali.inference.file_clips import classify_clips, file_clip
@@ -32,8 +33,9 @@ class PredictedTimeline(NamedTuple):
 def make_timeline(
     network: TSAM,
     config: Config,
-    task: AnyTask,
     device: torch.device,
+    sandbox: Sandbox,
+    task: AnyTask,
     path: str,
     record: dict[str, Any],
     *,
@@ -44,7 +46,7 @@ def make_timeline(
     """The `topk` classes of each window of a video.
 
     Args:
-        network, config, device: as for `tsam_dali.inference.file_clips.classify_clips`.
+        network, config, device, sandbox: as for `tsam_dali.inference.file_clips.classify_clips`.
         task: what is predicted.
         path: the video.
         record: what `pipelines.decode.probe.probe_times` found.
@@ -67,7 +69,8 @@ def make_timeline(
     windows, stills = [], {}
     shown = [Span(*stretch.seconds) for stretch in stretches if stretch.seconds]
     spectrograms = _spectrograms(config, path, record, shown or spans, OVERHANG if len(spans) == 1 and not shown else 0)
-    outputs = classify_clips(network, config, device, [clip] * len(spans), task.outputs, views, spectrograms)
+    clips = [clip] * len(spans)
+    outputs = classify_clips(network, config, device, sandbox, clips, task.outputs, views, spectrograms)
     for number, (span, output) in enumerate(zip(spans, outputs, strict=True)):
         classes = () if output.error else best_classes(output.probabilities, task, topk)
         start, end = round(span.start, 3), round(span.end, 3)

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from pipelines.parallel import sandbox
-from pipelines.parallel.sandbox import Limits, map_limited
+from pipelines.parallel.sandbox import Limits, Sandbox, Task, map_limited
 from pipelines.parallel.server import ITEMS_PER_CHILD
 from tests.helpers import probes
+from tests.helpers.loading import children
 from tests.helpers.media import write_video
 from tests.helpers.processes import ROOT
 
@@ -77,6 +78,20 @@ def test_an_item_is_not_blamed_for_what_an_earlier_one_left():
 def test_children_are_replaced_in_time():
     pids = [pid for _, pid in map_limited(probes.own_pid, list(range(2 * ITEMS_PER_CHILD + 1)), 1, LIMITS)]
     assert len(set(pids)) == 3
+
+
+def test_processes_take_further_tasks():
+    """The same server, with a fresh child for each task."""
+    sandbox = Sandbox(1)
+    first, second = Task(probes.own_pid, LIMITS), Task(probes.by_name, LIMITS)
+    child = sandbox.run(first, 0)
+    server = children()
+    assert sandbox.run(first, 1) == child
+    assert sandbox.run(second, "/x/SIGSEGV.mp4").status == "crashed"
+    assert sandbox.run(first, 2) != child
+    assert children() == server
+    sandbox.close()
+    assert not set(server) & set(children()) - resource_trackers()
 
 
 def test_nothing_to_do():

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 import tsam_dali
+from pipelines import loader
 from pipelines.dataset.load import load_data
 from pipelines.decode.probe import probe_video
 from pipelines.files.errors import InputError
@@ -19,6 +20,7 @@ from pipelines.sampling.views import Views
 from tests.helpers.checkpoints import TINY, checkpoint
 from tests.helpers.media import write_video
 from tests.helpers.networks import one_thread  # noqa: F401 (a fixture)
+from tests.helpers.probes import ReadByName
 from tests.helpers.processes import called, run
 from tsam_dali.cli.common import friendly_errors
 from tsam_dali.distributed import Job
@@ -139,6 +141,25 @@ def test_names_that_are_no_utf_8_and_names_with_dollars(tmp_path, ending):
         JsonLines(terminal, FILE).write(prediction)
     assert json.loads((tmp_path / "terminal").read_text())["path"] == path
     draw_prediction(PredictedClip(prediction, torch.rand(3, 3, 8, 8), None, torch.rand(8)), tmp_path / "a.png")
+
+
+def test_a_file_that_crashes_its_decoder_costs_itself_alone(file, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(loader, "choose_input", lambda *_, **__: ReadByName())
+    for name in ("a", "SIGSEGV", "z"):
+        (tmp_path / f"{name}.mp4").write_bytes((folder / "b.mp4").read_bytes())
+    crashing = str(tmp_path / "SIGSEGV.mp4")
+    done = called(main, "--checkpoint", file, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"2 of 3 videos read, 2 of them without audio: treated as silent\nnot read: {crashing}: ended" in done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [bool(line.get("error")) for line in lines] == [True, False, False]
+    assert lines[1]["classes"] == lines[2]["classes"]
+    predictor = tsam_dali.load(file)
+    with pytest.raises(PredictionError, match=f"{crashing}: ended the process that read it by SIGSEGV"):
+        predictor.predict(crashing)
+    assert len(predictor.predict(tmp_path / "a.mp4").classes) == 4
+    with pytest.raises(PredictionError, match="SIGSEGV"):
+        predictor.timeline(crashing, window=1, stride=1)
 
 
 def test_nothing_that_can_be_read_exits_with_1(file, folder):

@@ -10,10 +10,13 @@ import pytest
 from PIL import Image
 
 import tsam_dali
+from pipelines.dali.source import Reading
 from pipelines.decode import reader
+from pipelines.parallel.sandbox import Sandbox
 from tests.helpers.checkpoints import checkpoint
 from tests.helpers.media import ffmpeg, frame_numbers, write_video
 from tests.helpers.networks import one_thread  # noqa: F401 (a fixture)
+from tsam_dali.inference import predictor as prediction
 from tsam_dali.predict import main
 
 
@@ -124,10 +127,18 @@ def test_a_window_of_no_length_is_an_error(file):
         tsam_dali.load(file).timeline("a.mp4", window=-1, stride=1)
 
 
+class ReadingHere(Sandbox):
+    """Clips are read in this process."""
+
+    def run(self, task, item):
+        return task.function(item) if isinstance(task.function, Reading) else super().run(task, item)
+
+
 @pytest.mark.parametrize("ending", ["mp4", "mkv"])
 def test_a_file_is_read_once_for_all_of_its_windows(file, long, tmp_path, monkeypatch, ending):
     path = tmp_path / f"b.{ending}"
     ffmpeg("-i", long, "-c", "copy", path)
+    monkeypatch.setattr(prediction, "Sandbox", ReadingHere)
     read = []
     for module, name in ((reader, "demux"), (reader, "demux_plain")):
         real = getattr(module, name)
