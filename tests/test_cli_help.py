@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.helpers.processes import called
-from tsam_dali import embed, export, predict, train
+from tsam_dali import embed, export, predict, push, train
 from tsam_dali.evaluate import __main__ as evaluate
 from tsam_dali.fit import __main__ as fit
 from tsam_dali.model import __main__ as model
@@ -24,6 +24,7 @@ from tsam_dali.runs import folds
         (embed, "--data --checkpoint --arch --weights --batch_size --set --device"),
         (probe, "--split --folds --group --seed --linear_only --output"),
         (export, "--checkpoint --int8 --calibration_clips --data --triton --safetensors --push --private --example"),
+        (push, "--checkpoint --private --example"),
         (model, "--data --config --set --num_class"),
     ],
 )

@@ -22,6 +22,7 @@ COMMANDS = {
     "evaluate": ("tsam_dali.evaluate", "score a checkpoint on a validation list"),
     "predict": ("tsam_dali.predict", "classify files, long videos, a stream or a camera"),
     "export": ("tsam_dali.export", "write a network for other programs, or a folder to share"),
+    "push": ("tsam_dali.push", "upload a network with a card to the Hugging Face Hub"),
     "serve": ("tsam_dali.cli.tools.serve", "answer with the classes of videos that are sent over HTTP"),
     "model": ("tsam_dali.model", "print the stages, parameters and GFLOPs of a network"),
     "weights": ("tsam_dali.cli.tools.import_weights", "turn weights of other projects into a checkpoint"),

@@ -12,7 +12,7 @@ import pytest
 from tests.helpers.processes import ROOT, called
 from tsam_dali.cli.program import COMMANDS, main
 
-ASKED = ["train", "evaluate", "predict", "export", "folds", "index", "copies", "lists", "audio", "doctor"]
+ASKED = ["train", "evaluate", "predict", "export", "push", "folds", "index", "copies", "lists", "audio", "doctor"]
 PROGRAM = (sys.executable, "-c", "from tsam_dali.cli.program import main; main()")
 
 ANSWERS = """

@@ -18,11 +18,11 @@ import yaml
 import tsam_dali
 from tests.helpers.checkpoints import TINY, checkpoint
 from tests.helpers.media import write_video
-from tests.helpers.networks import CONFIG, settings
+from tests.helpers.networks import CONFIG
 from tests.helpers.processes import called, run
 from tests.tsam_dali.weights.hub_server import TOKEN, Hub
-from tsam_dali import export, predict
-from tsam_dali.config.load import ConfigError, load_config
+from tsam_dali import export, predict, push
+from tsam_dali.config.load import load_config
 from tsam_dali.model import build_model
 from tsam_dali.weights.checkpoint import load_checkpoint, save_checkpoint
 from tsam_dali.weights.load import load_weights
@@ -64,7 +64,9 @@ def session(first: str, second: str, video: str, port: str) -> None:
         told["asked"] = hub.asked_for()
         told["again"] = [probabilities(pinned), hub.asked_for()]
 
-        done = called(export.main, "--checkpoint", second, "--push", NAME)
+        done = called(export.main, "--checkpoint", second, "--push", "ann/exported")
+        told["exported"] = [done.returncode, list(hub.repositories["ann/exported"])]
+        done = called(push.main, "--checkpoint", second, NAME)
         told["command"] = [done.returncode, done.stdout, done.stderr, list(hub.repositories[NAME])[-1]]
         told["changed"] = [probabilities(second), probabilities(ADDRESS), probabilities(pinned)]
         done = called(predict.main, "--checkpoint", ADDRESS, video)
@@ -181,7 +183,8 @@ def test_it_is_loaded_and_nothing_else_is_fetched(told):
 def test_a_commit_stays_what_it_is(told):
     assert told["again"] == [told["loaded"][0], []]  # without a request
     status, output, errors, commit = told["command"]
-    assert (status, output.splitlines()[-1]) == (0, f"{ADDRESS}@{commit}"), errors
+    assert (status, output) == (0, f"{ADDRESS}@{commit}\n"), errors
+    assert (told["exported"][0], len(told["exported"][1])) == (0, 1)
     second, latest, pinned = told["changed"]
     assert second == latest != pinned == told["loaded"][0]
     assert told["predicted"] == second
@@ -210,11 +213,6 @@ def test_a_network_of_timm_becomes_the_backbone(told):
     assert alone[:2] == ["resnet10t.c3_in1k", False]
     assert alone[2] != 0.125
     assert "was trained on pixels of mean [0.1, 0.2, 0.3]" in other
-
-
-def test_torch_hub_is_refused():
-    with pytest.raises(ConfigError, match=r"torch\.hub runs the code of a repository, which is not done here"):
-        settings("model.arch=torch_hub:pytorch/vision:resnet18")
 
 
 def test_without_the_network_the_cache_is_used(told):
