@@ -59,7 +59,7 @@ def main() -> None:
     if not args.validate:
         check_dali()
     keep_freed_memory()
-    config = load_config(args.data, args.config, args.set, args.download)
+    config = load_config(args.data, args.config, args.set, args.download, args.run_code)
     if not (args.resume or args.fine_tune or args.validate or config.model.weights in ("", *PUBLISHED)):
         check_checkpoint(config.model.weights)
     prepare = partial(prepare_example if args.validate else prepare_data, args, config)
@@ -163,6 +163,8 @@ def parse_arguments(about: str) -> argparse.Namespace:
     add("--validate", metavar="CKPT", help=validate)
     download = "download missing weights: those of model.pretrain (TSAM's or timm's), kinetics400, ..."
     add("--download", action="store_true", help=download)
+    run_code = "run the code of a model.arch torch_hub:FOLDER:ENTRY, which may do anything that you may"
+    add("--run_code", action="store_true", help=run_code)
     add_device_argument(command)
     dry_run = "one step of training and of validation and one checkpoint, then stop; not with --resume"
     add("--dry_run", action="store_true", help=dry_run)

@@ -64,7 +64,7 @@ def test_there_is_no_shell():
 
 
 UNPICKLERS = {
-    *("pickle.load", "pickle.loads", "pickle.Unpickler", "joblib.load", "torch.jit.load", "torch.hub.load"),
+    *("pickle.load", "pickle.loads", "pickle.Unpickler", "joblib.load", "torch.jit.load"),
     *("torch.hub.load_state_dict_from_url", "yaml.load", "yaml.unsafe_load", "marshal.loads", "shelve.open"),
 }
 
@@ -77,6 +77,13 @@ def test_nothing_is_unpickled():
     arrays = [(place, call) for place, name, call in found if name in ("np.load", "numpy.load")]
     assert [place for place, call in arrays if option(call, "allow_pickle")] == []
     assert [place for place, name, _ in found if name in UNPICKLERS] == []
+
+
+def test_code_of_others_is_run_in_one_place_only_and_never_fetched():
+    """That it has to be allowed: tests/tsam_dali/weights/test_torch_hub.py."""
+    hubs = [(place, call) for place, name, call in calls(*PROGRAMS) if name.startswith("torch.hub.")]
+    assert [place.split(":")[0] for place, _ in hubs] == ["tsam_dali/config/torch_hub.py"]
+    assert [option(call, "source") for _, call in hubs] == ["local"]
 
 
 def test_every_demuxer_is_forced():

@@ -54,7 +54,9 @@ class Config:
         return self.model.audio_segments * self.data_augmentation.audio_image_param.num_segments
 
 
-def load_config(data: str | Path, config: str | Path, overrides: Sequence[str] = (), download: bool = False) -> Config:
+def load_config(
+    data: str | Path, config: str | Path, overrides: Sequence[str] = (), download: bool = False, run_code: bool = False
+) -> Config:
     """Read TSAM's data file and settings file.
 
     Args:
@@ -63,6 +65,7 @@ def load_config(data: str | Path, config: str | Path, overrides: Sequence[str] =
             file of this package where there is no other one.
         overrides: texts like "model.video_segments=16"; the value is JSON, or else plain text.
         download: whether a `model.arch` hf_hub:OWNER/NAME that is not in the Hub's cache may be fetched.
+        run_code: whether the code of a `model.arch` torch_hub:FOLDER:ENTRY may be run.
 
     Raises:
         ConfigError: with every problem found. No data is opened.
@@ -81,7 +84,7 @@ def load_config(data: str | Path, config: str | Path, overrides: Sequence[str] =
         raise ConfigError(problems)
     problems = _apply(overrides, sections)
     if isinstance(model := sections.get("model"), dict):
-        sections["model"], problem = hub_backbone(model, download)
+        sections["model"], problem = hub_backbone(model, download, run_code)
         if problem:
             raise ConfigError([*problems, problem])
     return config_from_dict(sections, problems)

@@ -26,7 +26,8 @@ class Model(FrameSampling):
     """Audio segments: 0 none, 1 the first channel, 2 left and right (a mono file twice)."""
     arch: str = "resnet50"
     """Backbone: a timm name; `resnet50_timm` means `resnet50`, with TSAM's initial weights. `hf_hub:OWNER/NAME` is a
-    network of timm on the Hugging Face Hub, with its weights; what is kept is timm's name for it."""
+    network of timm on the Hugging Face Hub, with its weights, `torch_hub:FOLDER:ENTRY` one that a checkout of a
+    repository makes (with --run_code); what is kept is timm's name for it."""
     pretrain: str = "imagenet"
     """Initial weights of the backbone: `none`, `imagenet`, a timm tag, or one of TSAM's published files: `miil_21k`,
     `kinetics400`, `something_v1`. `imagenet` is timm's default for the name, but for `resnet50_timm` MIIL's

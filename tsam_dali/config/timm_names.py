@@ -27,12 +27,6 @@ def timm_name(options: Model) -> str:
 
 def network_problem(options: Model) -> str:
     """Why timm has no such network that takes the shift, or no such weights for it; "": it has."""
-    if options.arch.startswith(("torch_hub:", "torchhub:", "torch.hub:")):
-        return (
-            f"model.arch: {options.arch!r}: torch.hub runs the code of a repository, which is not done here; save its "
-            "weights with torch.save(network.state_dict(), FILE) and set model.weights=FILE and model.arch to timm's "
-            "name for the network"
-        )
     arch, _, tag = timm_name(options).partition(".")
     names = [name for family in FAMILIES for name in re.findall(r"@register_model\ndef (\w+)\(", _source(family))]
     if arch not in names:
