@@ -1,11 +1,13 @@
 """The timeline of a long video: a prediction for each window of it. C classes, W windows."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from pipelines.audio.from_video import window_spectrograms
 from pipelines.parallel.sandbox import Sandbox
@@ -43,7 +45,7 @@ def make_timeline(
     stride: float,
     topk: int,
 ) -> PredictedTimeline:
-    """The `topk` classes of each window of a video.
+    """The `topk` classes of each window of a video; a bar on a terminal counts them.
 
     Args:
         network, config, device, sandbox: as for `tsam_dali.inference.file_clips.classify_clips`.
@@ -71,7 +73,9 @@ def make_timeline(
     spectrograms = _spectrograms(config, path, record, shown or spans, OVERHANG if len(spans) == 1 and not shown else 0)
     clips = [clip] * len(spans)
     outputs = classify_clips(network, config, device, sandbox, clips, task.outputs, views, spectrograms)
-    for number, (span, output) in enumerate(zip(spans, outputs, strict=True)):
+    hidden = True if len(spans) == 1 else None  # None: only shown on a terminal
+    bar = tqdm(zip(spans, outputs, strict=True), Path(path).name, len(spans), False, unit="window", disable=hidden)
+    for number, (span, output) in enumerate(bar):
         classes = () if output.error else best_classes(output.probabilities, task, topk)
         start, end = round(span.start, 3), round(span.end, 3)
         windows.append(Window(start=start, end=end, classes=classes, error=output.error))

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import sys
 
 import av
 import numpy as np
@@ -125,6 +126,14 @@ def test_options_that_do_not_go_together(monkeypatch, capsys, arguments, message
 def test_a_window_of_no_length_is_an_error(file):
     with pytest.raises(ValueError, match="expected seconds above 0"):
         tsam_dali.load(file).timeline("a.mp4", window=-1, stride=1)
+
+
+def test_a_terminal_shows_how_many_windows_are_left(file, long, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    tsam_dali.load(file).timeline(long, window=10, stride=10)
+    shown = capsys.readouterr().err.split("\r")
+    assert any(line.startswith("long.mp4: ") and "0/3 " in line for line in shown)
+    assert not shown[-1].strip()  # nothing of it stays
 
 
 class ReadingHere(Sandbox):
