@@ -10,6 +10,7 @@ time is limited there as well, memory is not.
 """
 
 import multiprocessing
+import os
 import signal
 import warnings
 from collections.abc import Callable, Generator, Sequence
@@ -108,6 +109,7 @@ class _Server:
         self._closed = False
         self._process: BaseProcess | None = None
         self._task: Task | None = None  # the last one that it was told
+        self._folder = ""  # the working directory of its process
 
     def run(self, task: Task, item: Any) -> Any:
         try:
@@ -130,8 +132,11 @@ class _Server:
         """Ask for an item; whether it is the first one of a task."""
         if self._closed:
             raise EOFError
+        if self._folder != (folder := _working_folder()):
+            self._end()
         if self._process is None:
             self._start()
+            self._folder = folder
         is_new = task is not self._task
         self._connection.send((task if is_new else None, item))
         self._task = task
@@ -156,6 +161,13 @@ class _Server:
         self._connection, self._process = connection, process
         if self._closed:  # meanwhile
             self._end()
+
+
+def _working_folder() -> str:
+    try:
+        return os.getcwd()
+    except OSError:  # it was removed
+        return ""
 
 
 class _LoneServer(_Server):

@@ -94,6 +94,14 @@ def test_processes_take_further_tasks():
     assert not set(server) & set(children()) - resource_trackers()
 
 
+def test_they_work_where_the_program_does(tmp_path, monkeypatch):
+    sandbox, task = Sandbox(1), Task(os.path.abspath, LIMITS)
+    assert sandbox.run(task, "a") == os.path.abspath("a")
+    monkeypatch.chdir(tmp_path)
+    assert sandbox.run(task, "a") == str(tmp_path / "a")
+    sandbox.close()
+
+
 def test_nothing_to_do():
     assert list(map_limited(probes.by_name, [], 2, LIMITS)) == []
 
