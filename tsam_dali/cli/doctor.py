@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipelines.files.unicode_names import locale_hint
+from pipelines.files.words import counted
 from pipelines.transcode.ffmpeg import ffmpeg_program
 from tsam_dali.cli.common import friendly_errors, importing, parser
 from tsam_dali.cli.provenance import cpu_computes_in, hardware, versions
@@ -65,9 +66,8 @@ def report() -> dict[str, Any]:
 def as_text(found: dict[str, Any]) -> str:
     """The report in lines that fit a terminal."""
     machine, system, used = found["hardware"], found["system"], found["hardware"]["instructions_used"]
-    cpu = (
-        f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB; {' '.join(machine['instructions'])}"
-    )
+    cores, instructions = counted(machine["cores"], "core"), " ".join(machine["instructions"])
+    cpu = f"{machine['cpu']}, {cores}, {machine['memory_gib']} GiB; {instructions}"
     gpus = [f"{name}, {memory} GiB" for name, memory in zip(machine["gpus"], machine["gpu_memory_gib"], strict=True)]
     rows = {
         "system": system["name"],

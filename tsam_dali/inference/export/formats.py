@@ -143,7 +143,10 @@ def _drop_resizing(graph: torch.fx.GraphModule) -> None:
 
 
 def _write_onnx(path: Path, program: torch.export.ExportedProgram, about: str) -> None:
-    exported = torch.onnx.export(program, dynamo=True, external_data=False, output_names=["logits"], verbose=False)
+    first, *others = program.graph_signature.user_inputs
+    named: Any = {first: {0: "batch"}} | dict.fromkeys(others)  # else it has a number for a name
+    how: dict[str, Any] = {"external_data": False, "output_names": ["logits"], "verbose": False}
+    exported = torch.onnx.export(program, dynamo=True, dynamic_shapes=named, **how)
     assert exported is not None  # with dynamo it is a program
     exported.model.metadata_props[KEY] = about
     exported.save(path, external_data=False)

@@ -74,7 +74,7 @@ def test_onnx_gives_the_logits_and_the_preprocessing(tmp_path, overrides):
     assert read_preprocessing(path) == about
     pictures = {name: torch.rand(5, *about[name]["shape"][1:]) for name in ("video", "audio") if about[name]}
     session = onnxruntime.InferenceSession(path)
-    assert [item.name for item in session.get_inputs()] == list(pictures)
+    assert [(item.name, item.shape[0]) for item in session.get_inputs()] == [(name, "batch") for name in pictures]
     (logits,) = session.run(["logits"], {name: item.numpy() for name, item in pictures.items()})
     with torch.no_grad():
         torch.testing.assert_close(torch.from_numpy(logits), network(*pictures.values()), rtol=1e-4, atol=1e-4)
