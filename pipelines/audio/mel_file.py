@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ def columns_path(folder: Path, clip_id: str) -> Path:
     return folder / f"{clip_id}.safetensors"
 
 
+@lru_cache(maxsize=8)
 def fingerprint(options: AudioImage) -> str:
     """The settings that determine the columns, as readable text."""
     windows, hops = ("/".join(f"{size:g}" for size in sizes) for sizes in (options.window_sizes, options.hop_sizes))

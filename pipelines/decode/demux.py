@@ -13,10 +13,11 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from pipelines.decode.bitstream.h264 import IDR_SLICE, SLICE
+from pipelines.decode.bitstream.h264 import IDR_SLICE
 from pipelines.decode.bitstream.headers import header_reader
 from pipelines.decode.bitstream.mp4 import SampleTable, sample_table
 from pipelines.decode.bitstream.packets import Fact, Packet, Run, gather_facts, order_shown, select
+from pipelines.decode.bitstream.single_slices import Units, facts_in_order, single_units
 from pipelines.decode.container import VideoError, damaged, open_video, video_stream
 from pipelines.files.formats import demuxer_of
 from pipelines.files.storage import KEEP_BYTES, fetch, is_remote
@@ -120,26 +121,24 @@ def demux_plain(path: str | Path) -> tuple[Demuxed, SampleTable] | None:
         return None
     samples = _Samples(memoryview(data), table)
     read = header_reader(table.codec, table.extradata)
-    if table.starts is not None and _is_copy(data, table, table.starts) and read(samples.bytes(0), False).shown:
-        starts = table.starts.tolist()
-        facts = [Fact(pts, True, start, True, False) for pts, start in zip(samples.pts, starts, strict=True)]
+    units = single_units(data, table)
+    starts = table.starts
+    if starts is not None and units and _is_copy(table, starts, units) and read(samples.bytes(0), False).shown:
+        facts = [Fact(pts, True, start, True, False) for pts, start in zip(samples.pts, starts.tolist(), strict=True)]
         return Demuxed(path, facts, list(range(len(facts))), samples, in_one_go=True), table
+    if units and (found := facts_in_order(data, table, units)):
+        return Demuxed(path, *found, samples), table
     facts = gather_facts([Packet(pts, False, read(samples.bytes(i), False)) for i, pts in enumerate(samples.pts)])
     shown = order_shown(facts, reordered=False, gapless=table.codec == "hevc")
     return None if shown is None else (Demuxed(path, facts, shown, samples), table)
 
 
-def _is_copy(data: bytes, table: SampleTable, starts: np.ndarray) -> bool:
+def _is_copy(table: SampleTable, starts: np.ndarray, units: Units) -> bool:
     """Whether a file with COPY_MARK is still as it was made: each picture, but for the first, in one unit of the kind
     that the list of random access points says, and shown after the one before it (ITU-T H.264 7.3.1, 7.4.1).
     """
-    if table.codec != "h264" or len(table.extradata) < 5 or table.extradata[4] & 3 != 3 or table.sizes.min() < 5:
-        return False  # avcC says that the length of a unit takes four bytes
-    heads = np.frombuffer(data, np.uint8)[table.offsets[1:, None] + np.arange(5)]  # length of the unit, and its kind
-    lengths, kinds = heads[:, :4].astype(np.int64) @ (1 << np.array([24, 16, 8, 0])), heads[:, 4]
-    as_listed = (kinds & 31 == np.where(starts[1:], IDR_SLICE, SLICE)) & (kinds & 0x60 > 0)
-    whole = lengths == table.sizes[1:] - 4
-    return bool(starts[0] and as_listed.all() and whole.all() and (np.diff(table.pts) > 0).all())
+    as_listed = ((units.kinds == IDR_SLICE) == starts[1:]) & units.reference
+    return bool(starts[0] and as_listed.all() and (np.diff(table.pts) > 0).all())
 
 
 class _Samples:

@@ -106,7 +106,10 @@ def _to_rgb(
             sizes = f"{shown_size(frame)}, but {tuple(size)} is expected"
             message = f"{path}: has a frame of size {sizes}; index the videos again, or make a training copy of it"
             raise VideoError("changes_size", message)
-        video[[i for i, wish in enumerate(wanted) if wish == number]] = to_rgb(frame, crop)
+        pixels = to_rgb(frame, crop)
+        for place, wish in enumerate(wanted):
+            if wish == number:
+                video[place] = pixels
     return video
 
 

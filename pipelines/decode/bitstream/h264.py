@@ -42,7 +42,7 @@ class SliceReader:
         self.order: tuple[int, int] | None = None
         self._sequences: dict[int, Sequence] = {}
         self._sequence_of: dict[int, int] = {}  # picture parameter set -> sequence parameter set
-        self._last_frame_num: int | None = None  # of reference pictures
+        self.last_frame_num: int | None = None  # of reference pictures
         self._last_order = self._idr_pictures = self._pictures = 0
         self._known: dict[int, bytes] = {}  # sequence parameter set -> the bytes that stand for it
         self._standard_x264 = STANDARD_X264
@@ -63,7 +63,7 @@ class SliceReader:
             if kind in (SLICE, IDR_SLICE):
                 if frames and not (sequence and sequence.fields):
                     continue  # another slice of the same picture
-                found = self._read_slice(data[at + 1 : at + SLICE_BYTES], kind)
+                found = self.read_slice(data[at + 1 : at + SLICE_BYTES], kind)
                 if found is None or found == current:
                     continue
                 sequence, frame_num, field, _, order = current = found
@@ -86,9 +86,9 @@ class SliceReader:
     def _follow(self, sequence: Sequence, frame_num: int, order: int, idr: bool, reference: bool) -> bool:
         """Note the next picture; whether no reference picture before it is missing."""
         if idr:
-            self._last_frame_num, self._last_order = frame_num, 0
+            self.last_frame_num, self._last_order = frame_num, 0
             self._idr_pictures += 1
-        before = frame_num if self._last_frame_num is None else self._last_frame_num
+        before = frame_num if self.last_frame_num is None else self.last_frame_num
         if sequence.order_bits:
             size = 1 << sequence.order_bits
             order = self._last_order + (order - self._last_order + size // 2) % size - size // 2
@@ -98,17 +98,21 @@ class SliceReader:
             self._pictures += 1
             self.order = self._idr_pictures, self._pictures
         if reference:
-            self._last_frame_num, self._last_order = frame_num, order
+            self.last_frame_num, self._last_order = frame_num, order
         return (frame_num - before) % (1 << sequence.frame_num_bits) < 2
 
-    def _read_slice(self, header: memoryview, kind: int) -> tuple[Sequence, int, int, int, int] | None:
+    def sequence(self, parameters: int) -> Sequence | None:
+        """What a picture parameter set is used with."""
+        return self._sequences.get(self._sequence_of.get(parameters, -1))
+
+    def read_slice(self, header: memoryview, kind: int) -> tuple[Sequence, int, int, int, int] | None:
         """The sequence, frame_num, whether it is of a field and of the bottom one, and the picture order count, modulo
         2 to the power of `order_bits`: the same in all slices of a picture. Numbers are read by hand, for speed.
         """
         data = unescaped(header)
         value, left = int.from_bytes(data, "big"), 8 * len(data)
         try:
-            parameters, length = _BEGINNINGS[data[0]] or _beginning(value, left)
+            parameters, length = BEGINNINGS[data[0]] or _beginning(value, left)
             left -= length
             value &= (1 << left) - 1
             sequence = self._sequences[self._sequence_of[parameters]]
@@ -161,7 +165,7 @@ def _beginning_of_byte(byte: int) -> tuple[int, int] | None:
         return None
 
 
-_BEGINNINGS = [_beginning_of_byte(byte) for byte in range(256)]
+BEGINNINGS = [_beginning_of_byte(byte) for byte in range(256)]
 """`_beginning` where it ends in the header's first byte, as of most pictures of one slice."""
 
 

@@ -48,12 +48,18 @@ def header_reader(codec: str, extradata: bytes) -> Callable[[memoryview, bool], 
     extradata: what the container holds for the decoder (avcC, hvcC, parameter sets or nothing).
     """
     if codec == "h264":
-        return partial(_h264, _unit_finder(extradata, 4), h264.SliceReader(extradata))
+        return h264_reader(extradata)[0]
     if codec == "hevc":
         return partial(_hevc, _unit_finder(extradata, 21), hevc.SliceReader(extradata))
     if codec == "mpeg4":
         return partial(_mpeg4, set(MPEG4_USER_DATA.findall(extradata)), set())
     return {"vp8": _vp8, "vp9": _vp9, "av1": _av1, "mjpeg": _mjpeg}.get(codec, _unknown)
+
+
+def h264_reader(extradata: bytes) -> tuple[Callable[[memoryview, bool], Header], h264.SliceReader]:
+    """The same function for H.264, and what it knows of the packets that it has read."""
+    slices = h264.SliceReader(extradata)
+    return partial(_h264, _unit_finder(extradata, 4), slices), slices
 
 
 def break_link(data: bytes, extradata: bytes) -> bytes:
