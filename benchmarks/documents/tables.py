@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.baselines.decoders import OURS
 from benchmarks.documents.decode_tables import decode, decoders, several_cores
 from benchmarks.documents.deployment import deployment_scores, deployment_speed
-from benchmarks.documents.real_videos import real_data
+from benchmarks.documents.real_videos import real_data, switches
 from benchmarks.harness.markdown import Figure, Load, grouped, hardware, median, medians, named, shown, table, total
 from benchmarks.harness.preparation import ROOT
 from benchmarks.harness.results import FOLDER
@@ -35,7 +35,7 @@ from tsam_dali.cli.common import parser
 
 DOCUMENTS = (
     ROOT / "README.md",
-    *(ROOT / "docs" / name for name in ("benchmarks.md", "deploying.md", "real_videos.md")),
+    *(ROOT / "docs" / name for name in ("benchmarks.md", "deploying.md", "learning.md", "real_videos.md")),
 )
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 SHORT, LONG = 8, 16  # frames of a clip
@@ -218,7 +218,7 @@ def link(name: str) -> str:
 
 
 HERE = (summary, verdict, end_to_end, copies, backbones, demo, figures, faults, machines)
-WRITERS = (*HERE, decode, several_cores, real_data, deployment_scores, deployment_speed)
+WRITERS = (*HERE, decode, several_cores, real_data, switches, deployment_scores, deployment_speed)
 TABLES = {writer.__name__: writer for writer in WRITERS}
 
 

@@ -7,7 +7,7 @@ import pytest
 import timm
 import torch
 
-from benchmarks.documents.real_videos import real_data
+from benchmarks.documents.real_videos import real_data, switches
 from benchmarks.real_data.sets import AUDIO, RealSet, make_sets
 from benchmarks.real_data.trainings import Training, kept, trained
 from benchmarks.real_data.variants import VARIANTS, WHOLE
@@ -93,6 +93,30 @@ def test_the_table_has_means_of_the_seeds():
     assert lines[2:] == [
         "| words | frozen features | 25.0 |  | – |",
         "| words | fine-tuned | 62.5 | 50.0 to 75.0 | 1.5 |",
+    ]
+
+
+def test_a_switch_is_compared_with_the_recipe_of_the_same_seed():
+    figures = [
+        {"set": name, "variant": variant, "seed": seed, "accuracy": accuracy, "cpu_seconds": 60}
+        for name, variant, seed, accuracy in (
+            ("hits", WHOLE, 0, 0.5),
+            ("hits", WHOLE, 1, 0.25),
+            ("words", WHOLE, 0, 0.25),
+            ("words", WHOLE, 1, 0.75),
+            ("words", "mixup", 1, 0.5),
+            ("hits", "erasing", 0, 0.75),
+            ("words", "erasing", 0, 0.25),
+            ("words", "without the audio", 0, 0.0),
+            ("other", WHOLE, 0, 1.0),
+        )
+    ]
+    assert switches(lambda _: {"figures": figures}).splitlines() == [
+        "| changed | hits, % | words, % |",
+        "| --- | --- | --- |",
+        "| the recipe | 37.5 | 50.0 |",
+        "| erasing | 75.0 (+25.0) | 25.0 (+0.0) |",
+        "| mixup | – | 50.0 (-25.0) |",
     ]
 
 
