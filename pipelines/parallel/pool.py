@@ -2,14 +2,16 @@
 
 import os
 import signal
+import threading
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import cache
 from typing import Any
 
 import joblib
 from joblib.externals.loky.backend import resource_tracker
-from joblib.externals.loky.process_executor import TerminatedWorkerError
+from joblib.externals.loky.process_executor import TerminatedWorkerError, _ExecutorManagerThread
 
 from pipelines.parallel.processes import block_signals, end_with_parent, interrupt_later
 from pipelines.parallel.sandbox import Fault, Item, Limits, Result, map_limited
@@ -47,11 +49,26 @@ def in_processes(function: Callable[..., Any], jobs: Iterable[tuple], workers: i
             "a worker process was killed, perhaps because memory ran out; what is done is kept: run it again, with a "
             "smaller --workers"
         ) from error
+    except BaseException:
+        _watch_quietly()
+        raise
     finally:
         if results is not None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # joblib's, of jobs that are not done
                 results.close()
+
+
+@cache
+def _watch_quietly() -> None:
+    """Print nothing where joblib's thread that watches the workers fails, as it may when they are ended early."""
+    others = threading.excepthook
+
+    def hook(failed: threading.ExceptHookArgs) -> None:
+        if not isinstance(failed.thread, _ExecutorManagerThread):
+            others(failed)
+
+    threading.excepthook = hook
 
 
 def _work(program: int, function: Callable[..., Any], job: tuple) -> Any:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from benchmarks.model.live_variants import IMAGE, STREAM, WINDOW, WITH_AUDIO, Following, Size
-from tests.benchmarks.test_short import results
+from tests.benchmarks.read_results import results
 from tests.helpers.processes import run
 
 

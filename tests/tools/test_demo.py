@@ -21,6 +21,7 @@ def one_epoch(example, tmp_path_factory):
     return ("--data", example / "data.json", *(word for setting in settings for word in ("--set", setting)))
 
 
+@pytest.mark.ci
 def test_a_demo_that_is_not_learnt_is_an_error_in_one_sentence(one_epoch, monkeypatch):
     monkeypatch.setattr(subprocess, "Popen", Forked)
     done = called(demo.main, *one_epoch)

@@ -47,6 +47,7 @@ def evaluate(trained, output, *arguments, ranks=None):
     return json.loads((output / "summary.json").read_text()), (output / "predictions.jsonl").read_bytes()
 
 
+@pytest.mark.ci
 def test_the_centre_protocol_scores_what_training_scored(trained, tmp_path):
     (tmp_path / "one").mkdir()
     (tmp_path / "one/summary.json").write_text("of an earlier evaluation")

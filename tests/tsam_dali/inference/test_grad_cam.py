@@ -117,6 +117,7 @@ def test_the_map_of_a_transformer_is_that_of_its_patches():
     assert torch.allclose(found.video.double(), expected[:2] / expected[:2].max(), atol=1e-5)
 
 
+@pytest.mark.ci
 def test_the_command_draws_each_file(tmp_path, monkeypatch, capsys):
     file = checkpoint(tmp_path / "latest", "pipeline.workers=0")
     video = write_video(tmp_path / "a.mp4", 10, audio=True)

@@ -57,7 +57,7 @@ def test_pt2_gives_the_logits_and_the_preprocessing(tmp_path, overrides):
 @pytest.mark.parametrize(
     "overrides",
     [
-        (SILENT,),
+        pytest.param((SILENT,), marks=pytest.mark.ci),
         pytest.param(("model.arch=test_vit", "shift_temporal.edge=zero"), marks=pytest.mark.slow),
         pytest.param(("model.arch=vit_tiny_patch16_dinov3_qkvb", "shift_temporal.tokens=all"), marks=pytest.mark.slow),
         pytest.param(("shift_temporal.edge=zero", "model.normalize=backbone"), marks=pytest.mark.slow),
