@@ -103,6 +103,7 @@ VARIANTS = (
     Variant("from the originals", {"dataset.dir_videos": "videos"}),
     Variant("without the shift", {"shift_temporal.status": False}),
     Variant("without the audio", {"model.audio_segments": 0}, (AUDIO,)),
+    Variant("not mirrored", {f"{OF_FRAMES}.RandomHorizontalFlip": False}, (FRAMES,)),
 )
 ABLATIONS = (
     Variant("RandAugment", {f"{OF_FRAMES}.RandAugment": 2}, (FRAMES, AUDIO)),
@@ -118,6 +119,5 @@ ABLATIONS = (
     Variant("head first", {"training_param.freeze": {**frozen_until(4), "backbone": 2}}, (FRAMES,)),
     Variant("frozen BatchNorm", {"training_param.batch_norm": "frozen"}),
     Variant("layer decay", {"optimizer_param.layer_decay": 0.9}, (FRAMES,)),
-    Variant("not mirrored", {f"{OF_FRAMES}.RandomHorizontalFlip": False}, (FRAMES, ORDER)),
 )
 """Single switches, each changed in the recipe."""
