@@ -5,16 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks.read_results import results
-from tests.helpers.media import write_video
 from tests.helpers.processes import run
-
-
-@pytest.fixture(scope="module")
-def videos(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("videos")
-    for name in ("one", "two"):
-        write_video(folder / f"{name}.mp4", 30, audio=True)
-    return folder
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 import os
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,18 +12,9 @@ from benchmarks.harness.measure import MissingVariantError
 from benchmarks.loading import decode
 from pipelines.decode import decode_frames
 from tests.benchmarks.read_results import results
-from tests.helpers.media import write_video
 from tests.helpers.processes import run
 
 WAYS = [(name, threads) for name in DECODERS for threads in (1, 2) if (name, threads) != ("ours", 2)]
-
-
-@pytest.fixture(scope="module")
-def videos(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("videos")
-    for name in ("one", "two"):
-        write_video(folder / f"{name}.mp4", 30, audio=True)
-    return folder
 
 
 @pytest.fixture(scope="module")
