@@ -105,6 +105,7 @@ class Ending(DecodedVideo):
 
 
 def test_workers_that_always_end_are_told_of_with_their_exit_code(tmp_path, caplog, monkeypatch):
+    assert dali_loader.TRIES == 4
     monkeypatch.setattr(dali_loader, "TRIES", 2)  # each of them starts a worker
     clips = [make_clip(tmp_path, i, (96, 128)) for i in range(3)]
     with build_loader(settings(workers=1), "training", clips) as loader:

@@ -3,6 +3,7 @@
 import gc
 import pickle
 import resource
+import statistics
 import subprocess
 import sys
 import time
@@ -86,41 +87,41 @@ def config(large):
     return config_from_dict({"dataset": {"data_dir": str(large)}, "model": {"audio_segments": 0}})
 
 
-def fastest(work, limit: float):
-    """CPU seconds of a call, of up to three if others use the machine, too; and what it gives."""
-    seconds = []
-    while len(seconds) < 3 and min(seconds, default=limit) >= limit:
-        start = time.process_time()
-        result = work()
-        seconds.append(time.process_time() - start)
-    return min(seconds), result
+def timed(work):
+    """CPU seconds of a call, as others may use the machine, too; and what it gives."""
+    start = time.process_time()
+    result = work()
+    return time.process_time() - start, result
 
 
 @pytest.fixture(scope="module")
 def loaded(config):
-    """CPU seconds for loading the clips, and the clips."""
-    return fastest(lambda: load_clips(config), 6)
+    """CPU seconds for loading the clips, the first and the second time, and the clips."""
+    (first, _), (second, clips) = (timed(lambda: load_clips(config)) for _ in range(2))
+    return first, second, clips
 
 
 def test_a_hundred_thousand_entries_are_read_in_seconds(large):
     """About one second on an idle machine, for reading the index, finding the files and looking at size and time."""
     dataset = Dataset(data_dir=str(large))
     ids = video_ids(dataset)
-    seconds, records = fastest(lambda: index_videos(dataset, ids, 1), 4)
+    seconds, (records, *_) = zip(*(timed(lambda: index_videos(dataset, ids, 1)) for _ in range(3)), strict=True)
     assert len(records) == 100_000
-    assert seconds < 4
+    assert statistics.median(seconds) < 4
 
 
 def test_a_loader_that_goes_to_a_worker_is_small(config, loaded):
-    clips = loaded[1]["training"]
+    clips = loaded[2]["training"]
     with build_loader(config, "training", clips) as loader, build_loader(config, "training", clips[:100]) as other:
         assert len(pickle.dumps(loader.source)) < len(pickle.dumps(replace(other.source, clips=[]))) + 200
 
 
 def test_time_and_memory_of_a_long_list(config, loaded):
     """About 15 us and 500 bytes an entry on an idle machine; ten times as much where clips are single objects."""
-    assert sum(map(len, loaded[1].values())) == 100_000
-    assert loaded[0] / 100_000 < 60e-6
+    first, second, clips = loaded
+    assert sum(map(len, clips.values())) == 100_000
+    assert first / 100_000 < 80e-6
+    assert second / 100_000 < 60e-6
     tracemalloc.start()
     clips = load_clips(config)
     kept, peak = (size / 100_000 for size in tracemalloc.get_traced_memory())

@@ -39,10 +39,10 @@ def trained(example, tmp_path_factory):
     return results / "r"
 
 
-def evaluate(trained, output, *arguments, ranks=None):
+def evaluate(trained, output, *arguments, ranks=None, fresh=False):
     launch = (*TORCHRUN, ranks, "-m", "tsam_dali.evaluate") if ranks else ("-m", "tsam_dali.evaluate")
     checkpoint = ("--checkpoint", trained / "checkpoints/latest", "--output", output, "--batch_size", 2)
-    done = run(*launch, *checkpoint, *arguments)
+    done = run(*launch, *checkpoint, *arguments, fresh=fresh)
     assert done.returncode == 0, done.stderr
     return json.loads((output / "summary.json").read_text()), (output / "predictions.jsonl").read_bytes()
 
@@ -52,7 +52,7 @@ def test_the_centre_protocol_scores_what_training_scored(trained, tmp_path):
     (tmp_path / "one").mkdir()
     (tmp_path / "one/summary.json").write_text("of an earlier evaluation")
     worker = ("--set", "pipeline.workers=1")
-    summary, lines = evaluate(trained, tmp_path / "one", "--protocol", "centre", *worker)
+    summary, lines = evaluate(trained, tmp_path / "one", "--protocol", "centre", *worker, fresh=True)
     last = json.loads((trained / "metrics.jsonl").read_text().splitlines()[-1])["validation"]
     assert summary["scores"]["accuracy"] == last["accuracy"]
     assert summary["scores"]["balanced_accuracy"] == pytest.approx(last["balanced_accuracy"])
