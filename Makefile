@@ -69,12 +69,15 @@ mutations: $(INSTALLED)
 docs: $(INSTALLED)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict -f docs/site/mkdocs.yml
 
-# A file's tests stay in one process: what they share is made once.
+# A file's tests stay in one process: what they share is made once. A process that crashes ends them all: its other tests
+# would be waited for.
+TESTS = -m pytest -q -n 2 --dist loadfile --max-worker-restart 0
+
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python $(TESTS) --no-loadscope-reorder
 
 test-ci: $(INSTALLED)
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m ci
+	$(BIN)/python $(TESTS) -m ci
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -q -m slow

@@ -93,13 +93,12 @@ def int8_path(path: Path) -> Path:
 
 def _quantized(path: Path, network: nn.Module, inputs: list[dict[str, np.ndarray]]) -> Any:
     import nncf
-    import openvino
 
     nncf.set_log_level(logging.ERROR)
     attention = any("Attention" in type(module).__name__ for module in network.modules())
     with redirect_stdout(sys.stderr):  # its progress bars
         return nncf.quantize(
-            openvino.Core().read_model(path),
+            openvino_file.core().read_model(path),
             nncf.Dataset(inputs, _as_floats),
             subset_size=len(inputs),
             preset=nncf.QuantizationPreset.MIXED,

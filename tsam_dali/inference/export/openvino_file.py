@@ -4,6 +4,7 @@ import errno
 import json
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +43,7 @@ def save(model: Any, path: Path) -> None:
 
 def load(path: Path, settings: dict[str, str] = EXACT) -> Callable[[dict[str, Tensor]], Tensor]:
     """Inputs by name -> logits, on the CPU; settings as for OpenVINO's compile_model."""
-    import openvino
-
-    model = openvino.Core().compile_model(path, "CPU", settings)
+    model = core().compile_model(path, "CPU", settings)
 
     def run(inputs: dict[str, Tensor]) -> Tensor:
         return torch.from_numpy(model({name: item.numpy() for name, item in inputs.items()})["logits"].copy())
@@ -54,7 +53,15 @@ def load(path: Path, settings: dict[str, str] = EXACT) -> Callable[[dict[str, Te
 
 def about(path: Path) -> str:
     """The JSON text of `write`; empty for a file of another program."""
+    found = core().read_model(path).get_rt_info()
+    return found[KEY].astype(str) if KEY in found else ""
+
+
+@cache
+def core() -> Any:
+    """OpenVINO's `Core`, one for the whole process: each loads a CPU plugin with a stack for signal handlers, and where
+    several end in another order than they began, the next signal, as Ctrl-C, ends the process with a segmentation
+    fault."""
     import openvino
 
-    found = openvino.Core().read_model(path).get_rt_info()
-    return found[KEY].astype(str) if KEY in found else ""
+    return openvino.Core()

@@ -12,12 +12,12 @@ import torch
 from tests.helpers.checkpoints import checkpoint
 from tests.helpers.loading import batches, make_clip
 from tests.helpers.networks import one_thread  # noqa: F401 (a fixture)
-from tests.helpers.processes import called
+from tests.helpers.processes import called, start
 from tsam_dali import export
 from tsam_dali.config.load import change_config
 from tsam_dali.inference.export import int8
 from tsam_dali.inference.export.formats import ExportError, read_preprocessing, write_network
-from tsam_dali.inference.export.openvino_file import EXACT
+from tsam_dali.inference.export.openvino_file import EXACT, core
 from tsam_dali.inference.export.options import Int8Options
 from tsam_dali.inference.preprocessing import preprocessing
 from tsam_dali.training.tasks import task_of
@@ -40,13 +40,34 @@ def test_a_float_network_gives_the_logits_and_the_preprocessing(tmp_path):
     assert read_preprocessing(out) == about
     assert sorted(file.name for file in out.parent.iterdir()) == ["network.bin", "network.xml"]
     pictures = {name: torch.rand(5, *about[name]["shape"][1:]) for name in ("video", "audio")}
-    program = openvino.Core().compile_model(out, "CPU", EXACT)
+    program = core().compile_model(out, "CPU", EXACT)
     assert [sorted(port.get_names()) for port in program.inputs] == [["video"], ["audio"]]
     logits = program({name: picture.numpy() for name, picture in pictures.items()})["logits"]
     with torch.no_grad():
         expected = network(*pictures.values())
     torch.testing.assert_close(torch.from_numpy(logits), expected, rtol=1e-4, atol=1e-4)
     assert not [name for name in sys.modules if name.startswith("openvino_telemetry.")]
+
+
+SIGNAL = """
+import signal, sys
+from tsam_dali.inference.export.openvino_file import load
+first = load(sys.argv[1])
+second = load(sys.argv[1])
+del first
+third = load(sys.argv[1])
+del second, third
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    sys.exit(7)
+"""
+
+
+def test_a_signal_is_handled_after_networks_are_gone(tmp_path):
+    one = openvino.opset13.parameter([1], name="video")
+    openvino.save_model(openvino.Model([openvino.opset13.relu(one)], [one]), tmp_path / "network.xml")
+    assert start("-c", SIGNAL, tmp_path / "network.xml").wait(60) == 7
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -96,7 +117,7 @@ def test_eight_bits_are_kept_where_they_score_the_same(exported):
     about = read_preprocessing(small)
     assert about == read_preprocessing(out)
     video = {"video": np.random.default_rng(0).random((1, *about["video"]["shape"][1:]), np.float32)}
-    logits = [openvino.Core().compile_model(one, "CPU", EXACT)(video)["logits"] for one in (out, small)]
+    logits = [core().compile_model(one, "CPU", EXACT)(video)["logits"] for one in (out, small)]
     assert np.abs(logits[0] - logits[1]).max() > 0
 
 
@@ -104,7 +125,7 @@ def test_eight_bits_that_lose_accuracy_are_refused_and_the_float_network_is_kept
     exported, answered, tmp_path, monkeypatch
 ):
     def turned(path: Path, *_):
-        model = openvino.Core().read_model(path)
+        model = core().read_model(path)
         logits = model.output(0).get_node().input_value(0)
         worse = openvino.opset13.negative(logits)  # the least probable class wins
         worse.output(0).set_names({"logits"})
