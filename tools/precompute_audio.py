@@ -24,8 +24,9 @@ from tqdm import tqdm
 
 from pipelines.audio.log_mel import AudioImage
 from pipelines.audio.mel_file import CHANNELS, fingerprint
-from pipelines.audio.mel_pieces import Part, PiecesRecord, pieces_state, pieces_writer, read_pieces, store_pieces
+from pipelines.audio.mel_pieces import PiecesRecord, pieces_state, pieces_writer, read_pieces, store_pieces
 from pipelines.audio.mel_records import Record, read_summary, state, store_audio, summary_writer
+from pipelines.audio.piece_samples import Part
 from pipelines.dataset.audio_files import audio_file, source_states
 from pipelines.dataset.clips import Dataset
 from pipelines.dataset.list_file import listed_ids, read_lists

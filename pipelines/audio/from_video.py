@@ -12,7 +12,8 @@ import numpy as np
 from pipelines.audio.clock import Tape
 from pipelines.audio.log_mel import AudioImage, log_mel_columns, silent_spectrogram, spectrogram
 from pipelines.audio.long import LongAudio, long_audio, long_spectrogram
-from pipelines.audio.mel_pieces import Part, PieceReader, as_stored
+from pipelines.audio.mel_pieces import as_stored
+from pipelines.audio.piece_samples import Part, PieceReader
 from pipelines.audio.read import audio_pieces
 from pipelines.audio.stretch import columns_in, stretch_columns
 from pipelines.files import storage

@@ -1,6 +1,6 @@
 """The log-mel store of pieces of long files: one file for each of them, with the columns of all its pieces.
 
-The columns of a piece are those of its samples alone, so they are what a file cut there without loss would have; a
+The columns of a piece are those of its samples alone, so they are what a file that is cut there would have; a
 reader takes the bytes of its piece only. `pieces.jsonl` beside them tells which pieces of which files are there.
 """
 
@@ -15,12 +15,10 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from pipelines.audio.clock import Tape
-from pipelines.audio.decode import Piece
 from pipelines.audio.log_mel import AudioImage, Columns, log_mel_columns
 from pipelines.audio.mel_file import CHANNELS, MelError, columns_path, fingerprint, unpacked_columns
 from pipelines.audio.mel_packing import PackingError, pack
-from pipelines.audio.read import NoAudioError, audio_pieces, read_audio
+from pipelines.audio.piece_samples import Part, piece_samples
 from pipelines.files import storage
 from pipelines.files.atomic import fault_of_one, temporary_path
 from pipelines.files.records import read_records, record_writer
@@ -28,12 +26,8 @@ from pipelines.files.shard import Shard
 from pipelines.files.tool_command import tool_command
 
 SUMMARY_NAME = "pieces.jsonl"
-LONGEST_SILENCE = 600.0
-"""Seconds that a piece may go on behind the audio of its file: a list may hold any number."""
 _KEY = ("id",)
 _CHANNEL = "channel{}".format
-Part = tuple[float, float]
-"""Start and end of a piece, in seconds on the clock of its file."""
 REMEDY = f"run {tool_command('precompute_audio')}"
 
 
@@ -81,41 +75,6 @@ def store_pieces(
     return PiecesRecord(**about, status="ok")
 
 
-def piece_samples(source: str | Path, parts: Sequence[Part]) -> Iterator[tuple[np.ndarray, int]]:
-    """What is played in each piece, float32 (channels, samples), and its rate; no samples where nothing was recorded.
-
-    There is silence where audio begins late, pauses or ends early, but for less than a tenth of a second at the ends of
-    a piece, and at most ten minutes behind the audio of the file, whatever a list says.
-
-    Args:
-        source: a video, or a .wav file, whose clock begins at 0.
-        parts: in the order of their starts.
-    """
-    reader = PieceReader(source)
-    return (reader.samples(part) for part in parts)
-
-
-class PieceReader:
-    """Reads the audio of a file once for pieces in the order of their starts."""
-
-    def __init__(self, source: str | Path) -> None:
-        self.last = 0.0
-        """Start of the latest piece."""
-        self._tape, self._pieces = Tape(), _pieces(source)
-
-    def samples(self, part: Part) -> tuple[np.ndarray, int]:
-        """See `piece_samples`."""
-        (self.last, end), tape = part, self._tape
-        while not tape.rate or tape.end < end:
-            if (piece := next(self._pieces, None)) is None:
-                end = min(end, tape.end + LONGEST_SILENCE)
-                break
-            tape.add(piece)
-            tape.forget(self.last)
-        tape.forget(self.last)
-        return tape.recorded(self.last, end), tape.rate
-
-
 def as_stored(samples: np.ndarray, rate: int, options: AudioImage, audio_segments: int) -> Columns | None:
     """The columns of a piece, None for one without audio, as they come out of the store: rounded to its steps."""
     packed = _packed(samples, rate, options, audio_segments)
@@ -123,15 +82,6 @@ def as_stored(samples: np.ndarray, rate: int, options: AudioImage, audio_segment
         return None
     channels = [np.frombuffer(channel, np.uint8) for channel in packed.channels]
     return Columns(unpacked_columns(channels, packed.columns, fingerprint(options)), packed.rate, packed.samples)
-
-
-def _pieces(source: str | Path) -> Iterator[Piece]:
-    if os.path.splitext(source)[1].lower() != ".wav" and not os.path.isdir(source):
-        yield from audio_pieces(source, of_original=True)
-        return
-    with suppress(NoAudioError):
-        audio, rate = read_audio(source)
-        yield Piece(audio, rate, 0.0)
 
 
 class _Packed(NamedTuple):

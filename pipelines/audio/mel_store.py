@@ -10,8 +10,9 @@ import numpy as np
 
 from pipelines.audio.log_mel import AudioImage, silent_spectrogram, spectrogram
 from pipelines.audio.mel_file import columns_path, fingerprint, load_columns
-from pipelines.audio.mel_pieces import Part, Wanted, load_piece, pieces_name, pieces_state, read_pieces, silent_parts
+from pipelines.audio.mel_pieces import Wanted, load_piece, pieces_name, pieces_state, read_pieces, silent_parts
 from pipelines.audio.mel_records import Record, read_summary, state
+from pipelines.audio.piece_samples import Part
 from pipelines.audio.stretch import columns_in
 from pipelines.files.storage import State
 from pipelines.files.tool_command import tool_command

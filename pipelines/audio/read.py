@@ -15,6 +15,10 @@ from pipelines.audio.decode import AudioError, Piece, audio_stream, decoded_piec
 from pipelines.files.formats import ENDINGS, demuxer_of
 from pipelines.files.storage import is_remote, open_remote
 
+INDEXED = ("mp4", "mov", "matroska")
+"""Demuxers of files with an index of times."""
+ROUNDED = 0.001
+"""Seconds by which a time of a list may be too early: many are rounded to thousandths."""
 UNKNOWN_LENGTH = 0x7FFF0000
 """Bytes; a .wav file that claims more was written to a pipe, by a program that could not go back to its head."""
 
@@ -49,9 +53,13 @@ def read_audio(path: str | Path) -> tuple[np.ndarray, int]:
     return audio, rate
 
 
-def audio_pieces(path: str | Path, of_original: bool = False) -> Iterator[Piece]:
+def audio_pieces(path: str | Path, of_original: bool = False, start: float | None = None) -> Iterator[Piece]:
     """The audio of a video as `read_audio` gives it, piece by piece, with the times at which it is played; none where
     there is no audio. With `of_original` the times in a training copy are those of its original.
+
+    Args:
+        start: begin at the random access point at or before this time, as a file would that the ffmpeg program cuts
+            there without encoding; none in a file that has no index of times.
 
     Raises:
         AudioError: naming the file and the reason.
@@ -59,8 +67,13 @@ def audio_pieces(path: str | Path, of_original: bool = False) -> Iterator[Piece]
     try:
         with _open(path) as container:
             stream = audio_stream(path, container)
+            if stream is None or (start is not None and demuxer_of(path) not in INDEXED):
+                return
             later = copy_start(container.metadata) if of_original else 0.0
-            for piece in decoded_pieces(container, stream) if stream is not None else ():
+            if start is not None:
+                guide = container.streams.best("video") or stream
+                container.seek(int((start - later + ROUNDED) / (guide.time_base or 1)), stream=guide)
+            for piece in decoded_pieces(container, stream):
                 yield piece if piece.time is None else piece._replace(time=piece.time + later)
     except av.FFmpegError as error:
         raise AudioError(f"{path}: the audio cannot be read ({_reason(error)})") from error

@@ -5,8 +5,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from pipelines.audio.mel_pieces import Part
 from pipelines.audio.mel_store import Findings, MelStore
+from pipelines.audio.piece_samples import Part
 from pipelines.dataset.clips import Dataset
 from pipelines.dataset.media_files import find_video
 from pipelines.files import storage

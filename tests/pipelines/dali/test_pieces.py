@@ -9,15 +9,9 @@ import torch
 
 from pipelines.audio.log_mel import AudioImage
 from pipelines.audio.mel_file import columns_path, fingerprint
-from pipelines.audio.mel_pieces import (
-    LONGEST_SILENCE,
-    load_piece,
-    piece_samples,
-    pieces_name,
-    pieces_writer,
-    store_pieces,
-)
+from pipelines.audio.mel_pieces import load_piece, pieces_name, pieces_writer, store_pieces
 from pipelines.audio.mel_records import store_audio, summary_writer
+from pipelines.audio.piece_samples import LONGEST_SILENCE, piece_samples
 from pipelines.audio.read import audio_pieces
 from pipelines.dataset.load import DataError, load_data
 from pipelines.transcode.copy_options import CopyOptions

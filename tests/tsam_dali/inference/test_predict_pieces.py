@@ -105,11 +105,11 @@ def test_pieces_that_are_read_side_by_side_get_their_own_audio(video):
 def test_audio_that_breaks_off_is_an_error_in_every_piece(video, monkeypatch):
     from_video._reader.cache_clear()
 
-    def broken(path, of_original):
+    def broken(path, of_original, start=None):
         raise AudioError("damaged")
         yield
 
-    monkeypatch.setattr("pipelines.audio.mel_pieces.audio_pieces", broken)
+    monkeypatch.setattr("pipelines.audio.piece_samples.audio_pieces", broken)
     for _ in range(2):
         with pytest.raises(AudioError):
             from_video._piece_samples(video, (1.0, 2.0))
