@@ -3,7 +3,6 @@
 import os
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, suppress
-from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -50,13 +49,12 @@ class PieceReader:
 
     def samples(self, part: Part) -> tuple[np.ndarray, int]:
         """See `piece_samples`."""
-        self.last, end = part
-        with closing(_from_nearby(self._source, self.last)) as pieces, suppress(AudioError):
-            first = next(pieces, None)
-            if first and first.time is not None and -LEAD <= first.time - self.last <= TOLERANCE:
-                tape = Tape()
-                tape.add(first)
-                return _played(tape, takewhile(lambda piece: piece.time is None or piece.time < end, pieces), part)
+        self.last = part[0]
+        with closing(_from_nearby(self._source, part)) as pieces, suppress(AudioError):
+            tape = Tape()
+            played = _played(tape, pieces, part)
+            if tape.rate:
+                return played
         return _played(self._tape, self._pieces, part)
 
 
@@ -73,9 +71,19 @@ def _played(tape: Tape, pieces: Iterator[Piece], part: Part) -> tuple[np.ndarray
     return tape.recorded(start, end), tape.rate
 
 
-def _from_nearby(source: str | Path, start: float) -> Generator[Piece, None, None]:
-    if _is_video(source):
-        yield from audio_pieces(source, of_original=True, start=start)
+def _from_nearby(source: str | Path, part: Part) -> Generator[Piece, None, None]:
+    """The audio that belongs to a piece, of that from shortly before it on; none where the file cannot be entered
+    there."""
+    start, end = part
+    near = False
+    for piece in audio_pieces(source, of_original=True, start=start) if _is_video(source) else ():
+        if piece.time is not None:
+            near = near or -LEAD <= piece.time - start <= TOLERANCE
+            if not near or piece.time >= end:
+                return
+            if piece.time + piece.samples.shape[1] / piece.rate <= start:
+                continue
+        yield piece
 
 
 def _from_the_beginning(source: str | Path) -> Generator[Piece, None, None]:

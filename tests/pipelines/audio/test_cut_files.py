@@ -16,6 +16,11 @@ NOISY = f"aevalsrc=0.3*sin(2*PI*(150+170*t)*t)+0.1*(random(0)-0.5):d=5:s={RATE}"
 """With noise, which AAC and Opus make anew when they decode, by numbers that depend on what was decoded before."""
 
 
+MP4 = [(codec, "mp4", b_frames) for codec in ("aac", "libopus", "libmp3lame") for b_frames in (0, 2)]
+MKV = [(codec, "mkv", 0) for codec in ("aac", "libopus", "libmp3lame", "libvorbis", "flac")]
+"""Without B-frames, with which ffmpeg cuts Matroska a group earlier."""
+
+
 def access_points(path: Path) -> list[float]:
     """When the frames are shown that need no other, in seconds."""
     with av.open(str(path)) as container:
@@ -23,12 +28,8 @@ def access_points(path: Path) -> list[float]:
         return [float(packet.pts * stream.time_base) for packet in container.demux(stream) if packet.is_keyframe]
 
 
-@pytest.mark.parametrize(
-    ("codec", "ending", "b_frames"),
-    [("aac", "mp4", 0), ("aac", "mp4", 2), ("aac", "mkv", 0), ("libopus", "mp4", 2), ("libopus", "mkv", 0)]
-    + [("libmp3lame", "mp4", 2), ("libmp3lame", "mkv", 0), ("flac", "mkv", 0)],
-)  # of Matroska with B-frames, ffmpeg begins a group earlier
 @pytest.mark.parametrize("fps", ["25", "30000/1001"])
+@pytest.mark.parametrize(("codec", "ending", "b_frames"), MP4 + MKV)
 def test_a_cut_file_is_the_piece(tmp_path, codec, ending, b_frames, fps):
     long, cut = tmp_path / f"long.{ending}", tmp_path / f"cut.{ending}"
     video = ("-c:v", "libx264", "-g", GROUP, "-sc_threshold", 0, "-bf", b_frames)
@@ -48,19 +49,8 @@ def test_a_cut_file_is_the_piece(tmp_path, codec, ending, b_frames, fps):
 @pytest.mark.parametrize(("ending", "group"), [("ts", 10), ("mp4", 400)])
 def test_where_no_access_point_is_near_the_file_is_read_from_its_beginning(tmp_path, ending, group):
     path = tmp_path / f"long.{ending}"
-    video = ("-c:v", "libx264", "-g", group, "-sc_threshold", 0)
-    ffmpeg(
-        "-f",
-        "lavfi",
-        "-i",
-        "testsrc=s=64x48:r=10:d=40",
-        "-f",
-        "lavfi",
-        "-i",
-        NOISY.replace("d=5", "d=40"),
-        *video,
-        path,
-    )
+    sources = ("-f", "lavfi", "-i", "testsrc=s=64x48:r=10:d=40", "-f", "lavfi", "-i", NOISY.replace("d=5", "d=40"))
+    ffmpeg(*sources, "-c:v", "libx264", "-g", group, "-sc_threshold", 0, path)
     whole = np.concatenate([piece.samples for piece in audio_pieces(path)], axis=1)
     begin = next(audio_pieces(path)).time
     parts = [(begin + start, begin + start + 0.5) for start in (0.0, 35.0, 35.25, 38.0)]
