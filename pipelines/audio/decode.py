@@ -1,7 +1,7 @@
 """The audio in an open file: which of its tracks is played, and its samples with the times at which they are."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import av
@@ -87,10 +87,17 @@ class Converter:
             time = None
 
 
-def decoded_pieces(container: InputContainer, stream: av.AudioStream) -> Iterator[Piece]:
-    """All of a track that can be decoded; raises the last packet's FFmpegError if nothing can."""
+Packets = Iterable[av.Packet]
+Decode = Callable[[av.Packet], list[av.AudioFrame]]
+
+
+def decoded_pieces(
+    container: InputContainer, stream: av.AudioStream, packets: Packets | None = None, decode: Decode = av.Packet.decode
+) -> Iterator[Piece]:
+    """All of a track, or of some packets of it, that can be decoded; raises the last packet's FFmpegError if nothing
+    can."""
     converter, end = Converter(), _end(container, stream)
-    for frame in _frames(container, stream):
+    for frame in _frames(container.demux(stream) if packets is None else packets, decode):
         rest = None
         if end is not None and frame.pts is not None and frame.time_base is not None:
             rest = round((end - frame.pts) * frame.time_base * frame.sample_rate)
@@ -111,12 +118,12 @@ def _end(container: InputContainer, stream: av.AudioStream) -> int | None:
     return stream.duration if known and stream.codec_context.codec.canonical_name != "opus" else None
 
 
-def _frames(container: InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame]:
+def _frames(packets: Packets, decode: Decode) -> Iterator[av.AudioFrame]:
     """The frames of all packets that can be decoded; raises the last packet's error if none can."""
     decoded, failure = False, None
-    for packet in container.demux(stream):
+    for packet in packets:
         try:
-            frames = packet.decode()
+            frames = decode(packet)
         except av.FFmpegError as error:  # decoders have error numbers of their own
             failure = error
             continue

@@ -1,21 +1,20 @@
 """The audio of pieces of a file, each decoded as if the file were cut there."""
 
 import os
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from pipelines.audio.clock import TOLERANCE, Tape
+from pipelines.audio.clock import Tape
 from pipelines.audio.decode import AudioError, Piece
+from pipelines.audio.entry import AudioEntries, audio_entries
 from pipelines.audio.read import NoAudioError, audio_pieces, read_audio
 
 LONGEST_SILENCE = 600.0
 """Seconds that a piece may go on behind the audio of its file: a list may hold any number."""
-LEAD = 30.0
-"""Seconds before a piece that are decoded for it at most; where a file cannot be entered so near, it is read from its
-beginning."""
 Part = tuple[float, float]
 """Start and end of a piece, in seconds on the clock of its file."""
 
@@ -38,7 +37,8 @@ class PieceReader:
     """Reads the audio of pieces of a file in the order of their starts.
 
     A decoder of lossy audio remembers what it has decoded, and how much. So that a piece sounds as a file that was cut
-    there without encoding, each is decoded by a decoder of its own, from the random access point before it.
+    there without encoding, each is decoded anew from the random access point before it, where there is one; else from
+    the beginning of the file on, once for all pieces.
     """
 
     def __init__(self, source: str | Path) -> None:
@@ -50,12 +50,16 @@ class PieceReader:
     def samples(self, part: Part) -> tuple[np.ndarray, int]:
         """See `piece_samples`."""
         self.last = part[0]
-        with closing(_from_nearby(self._source, part)) as pieces, suppress(AudioError):
+        with suppress(AudioError, OverflowError):
             tape = Tape()
-            played = _played(tape, pieces, part)
+            played = _played(tape, self._entries.pieces(*part) if self._entries else iter(()), part)
             if tape.rate:
                 return played
         return _played(self._tape, self._pieces, part)
+
+    @cached_property
+    def _entries(self) -> AudioEntries | None:
+        return audio_entries(self._source)
 
 
 def _played(tape: Tape, pieces: Iterator[Piece], part: Part) -> tuple[np.ndarray, int]:
@@ -71,29 +75,10 @@ def _played(tape: Tape, pieces: Iterator[Piece], part: Part) -> tuple[np.ndarray
     return tape.recorded(start, end), tape.rate
 
 
-def _from_nearby(source: str | Path, part: Part) -> Generator[Piece, None, None]:
-    """The audio that belongs to a piece, of that from shortly before it on; none where the file cannot be entered
-    there."""
-    start, end = part
-    near = False
-    for piece in audio_pieces(source, of_original=True, start=start) if _is_video(source) else ():
-        if piece.time is not None:
-            near = near or -LEAD <= piece.time - start <= TOLERANCE
-            if not near or piece.time >= end:
-                return
-            if piece.time + piece.samples.shape[1] / piece.rate <= start:
-                continue
-        yield piece
-
-
-def _from_the_beginning(source: str | Path) -> Generator[Piece, None, None]:
-    if _is_video(source):
+def _from_the_beginning(source: str | Path) -> Iterator[Piece]:
+    if os.path.splitext(source)[1].lower() != ".wav" and not os.path.isdir(source):
         yield from audio_pieces(source, of_original=True)
         return
     with suppress(NoAudioError):
         audio, rate = read_audio(source)
         yield Piece(audio, rate, 0.0)
-
-
-def _is_video(source: str | Path) -> bool:
-    return os.path.splitext(source)[1].lower() != ".wav" and not os.path.isdir(source)

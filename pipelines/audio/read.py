@@ -3,6 +3,7 @@
 import io
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -15,10 +16,6 @@ from pipelines.audio.decode import AudioError, Piece, audio_stream, decoded_piec
 from pipelines.files.formats import ENDINGS, demuxer_of
 from pipelines.files.storage import is_remote, open_remote
 
-INDEXED = ("mp4", "mov", "matroska")
-"""Demuxers of files with an index of times."""
-ROUNDED = 0.001
-"""Seconds by which a time of a list may be too early: many are rounded to thousandths."""
 UNKNOWN_LENGTH = 0x7FFF0000
 """Bytes; a .wav file that claims more was written to a pipe, by a program that could not go back to its head."""
 
@@ -53,28 +50,25 @@ def read_audio(path: str | Path) -> tuple[np.ndarray, int]:
     return audio, rate
 
 
-def audio_pieces(path: str | Path, of_original: bool = False, start: float | None = None) -> Iterator[Piece]:
+def audio_pieces(path: str | Path, of_original: bool = False) -> Iterator[Piece]:
     """The audio of a video as `read_audio` gives it, piece by piece, with the times at which it is played; none where
     there is no audio. With `of_original` the times in a training copy are those of its original.
-
-    Args:
-        start: begin at the random access point at or before this time, as a file would that the ffmpeg program cuts
-            there without encoding; none in a file that has no index of times.
 
     Raises:
         AudioError: naming the file and the reason.
     """
+    with reading(path), open_audio(path) as container:
+        stream = audio_stream(path, container)
+        later = copy_start(container.metadata) if of_original else 0.0
+        for piece in decoded_pieces(container, stream) if stream is not None else ():
+            yield piece if piece.time is None else piece._replace(time=piece.time + later)
+
+
+@contextmanager
+def reading(path: str | Path) -> Iterator[None]:
+    """Raise AudioError, naming the file, where FFmpeg's libraries cannot read it."""
     try:
-        with _open(path) as container:
-            stream = audio_stream(path, container)
-            if stream is None or (start is not None and demuxer_of(path) not in INDEXED):
-                return
-            later = copy_start(container.metadata) if of_original else 0.0
-            if start is not None:
-                guide = container.streams.best("video") or stream
-                container.seek(int((start - later + ROUNDED) / (guide.time_base or 1)), stream=guide)
-            for piece in decoded_pieces(container, stream):
-                yield piece if piece.time is None else piece._replace(time=piece.time + later)
+        yield
     except av.FFmpegError as error:
         raise AudioError(f"{path}: the audio cannot be read ({_reason(error)})") from error
 
@@ -145,7 +139,7 @@ def _are_chunks(content: bytes | bytearray) -> bool:
     return at == len(content)
 
 
-def _open(path: str | Path) -> av.container.InputContainer:
+def open_audio(path: str | Path) -> av.container.InputContainer:
     """Open a video with the demuxer of its ending, so that no other kind of file is read in its place."""
     demuxer = demuxer_of(path)
     if demuxer is None:

@@ -6,8 +6,9 @@ import av
 import numpy as np
 import pytest
 
+from pipelines.audio import entry
 from pipelines.audio.piece_samples import piece_samples
-from pipelines.audio.read import audio_pieces
+from pipelines.audio.read import audio_pieces, open_audio, read_audio
 from pipelines.decode import decode_frames
 from tests.helpers.media import ffmpeg
 
@@ -39,9 +40,12 @@ def test_a_cut_file_is_the_piece(tmp_path, codec, ending, b_frames, fps):
     first = 2 * GROUP
     np.testing.assert_array_equal(decode_frames(cut, range(GROUP)), decode_frames(long, range(first, first + GROUP)))
     _, (piece, rate), _ = piece_samples(long, [(0.5, 1.0), (start, end), (start + 0.1, end)])
-    ((own, own_rate),) = piece_samples(cut, [(0.0, end - start)])
+    ((own, _),) = piece_samples(cut, [(0.0, end - start)])
+    whole, own_rate = read_audio(cut)
     assert rate == own_rate == RATE
     np.testing.assert_array_equal(piece, own)
+    np.testing.assert_array_equal(piece, whole[:, : piece.shape[1]])
+    assert whole.shape[1] - piece.shape[1] < 0.025 * RATE  # what its last packet holds beyond the end
     assert piece.shape[1] / RATE == pytest.approx(end - start, abs=0.05)
     assert piece.std() > 0.1
 
@@ -57,3 +61,22 @@ def test_where_no_access_point_is_near_the_file_is_read_from_its_beginning(tmp_p
     for (start, _), (piece, rate) in zip(parts, piece_samples(path, parts), strict=True):
         first = round((start - begin) * rate)
         np.testing.assert_array_equal(piece, whole[:, first : first + rate // 2])
+
+
+def test_a_file_is_opened_once_for_all_pieces(tmp_path, monkeypatch):
+    path, opened = tmp_path / "long.mp4", []
+    sources = ("-f", "lavfi", "-i", "testsrc=s=64x48:r=10:d=5", "-f", "lavfi", "-i", NOISY)
+    ffmpeg(*sources, "-c:v", "libx264", "-g", 10, path)
+    monkeypatch.setattr(entry, "open_audio", lambda path: opened.append(path) or open_audio(path))
+    found = list(piece_samples(path, [(start / 4, start / 4 + 1) for start in range(8, 16)]))
+    assert [piece.shape[1] for piece, _ in found] == [RATE] * 8
+    assert opened == [path]
+
+
+def test_a_piece_from_the_beginning_is_the_beginning(tmp_path):
+    path = tmp_path / "long.mp4"
+    ffmpeg(
+        "-f", "lavfi", "-i", "testsrc=s=64x48:r=10:d=5", "-f", "lavfi", "-i", NOISY, "-c:v", "libx264", "-bf", 0, path
+    )
+    ((piece, _),) = piece_samples(path, [(0.0, 2.0)])
+    np.testing.assert_array_equal(piece, read_audio(path)[0][:, : 2 * RATE])

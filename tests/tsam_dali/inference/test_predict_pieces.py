@@ -105,7 +105,7 @@ def test_pieces_that_are_read_side_by_side_get_their_own_audio(video):
 def test_audio_that_breaks_off_is_an_error_in_every_piece(video, monkeypatch):
     from_video._reader.cache_clear()
 
-    def broken(path, of_original, start=None):
+    def broken(path, of_original):
         raise AudioError("damaged")
         yield
 
