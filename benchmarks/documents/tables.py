@@ -128,7 +128,8 @@ def backbones(load: Load) -> str:
 
 def demo(load: Load) -> str:
     """Accuracy of the demo."""
-    scores = {name: [run["accuracy"] for run in runs] for name, runs in grouped(load("demo"), "variant").items()}
+    found = grouped(load("demo"), "variant") | grouped(load("demo_transformer"), "variant")
+    scores = {name: [run["accuracy"] for run in runs] for name, runs in found.items()}
     rows = [(name, len(runs), *(f"{each:.1%}" for each in (min(runs), max(runs)))) for name, runs in scores.items()]
     return table("trained with | runs | worst | best", rows)
 

@@ -168,7 +168,7 @@ def _plot(groups: Mapping[tuple[Any, ...], Sequence[Mapping[str, Any]]], path: P
         number_format = "float32" if amp == "off" else amp
         label = f"{variant}, {number_format}, {instructions}, {counted(threads, 'thread')}"
         bars.append(Bar(label, statistics.median(scores), scores[0], scores[-1], ours=variant == WHOLE))
-    plot_bars(path, [Panel("Validation accuracy, %: median, worst and best", bars)], title="The demo")
+    plot_bars(path, [Panel("%: median and range", bars)], title="The demo: accuracy on validation clips")
 
 
 if __name__ == "__main__":
