@@ -8,7 +8,7 @@ The repository is made if it is not there; log in before with `hf auth login`. `
 """
 
 import argparse
-import logging
+import re
 
 from pipelines.files.formats import DEMUXERS
 from tsam_dali.cli.common import check_checkpoint, friendly_errors, importing, named, parser
@@ -17,7 +17,6 @@ from tsam_dali.cli.common import check_checkpoint, friendly_errors, importing, n
 @friendly_errors
 def main() -> None:
     args = parse_arguments()
-    logging.getLogger().setLevel(logging.WARNING)  # the Hub's client logs every request
     check_checkpoint(args.checkpoint)
     with importing():
         from tsam_dali.inference.share import push_to_hub
@@ -33,6 +32,8 @@ def parse_arguments() -> argparse.Namespace:
     add("--private", action="store_true", help="make the repository private")
     add("--example", metavar="VIDEO", type=named(*DEMUXERS), help="a video that the card shows")
     args = command.parse_args()
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", args.name):
+        command.error(f"expected OWNER/NAME, got {args.name}")
     if args.example and not args.example.is_file():
         command.error(f"--example: there is no {args.example}")
     return args

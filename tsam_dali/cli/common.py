@@ -95,6 +95,14 @@ def seconds(text: str) -> float:
     return number
 
 
+def minutes(text: str) -> float:
+    """A time from 0, for argparse."""
+    number = float(text)
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected minutes from 0, got {text}")
+    return number
+
+
 def named(*endings: str) -> Callable[[str], Path]:
     """For argparse: a path with one of these endings, which determine the format."""
 
@@ -203,6 +211,8 @@ def friendly_errors(main: Callable[[], None]) -> Callable[[], None]:
         raise_again()
         level = logging.INFO if is_main() else logging.WARNING  # all ranks log the same
         logging.basicConfig(format="%(levelname)s: %(message)s", level=level)
+        os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # the Hub's client tells of each request and each new try
+        logging.getLogger("httpx2").setLevel(logging.WARNING)
         if isinstance(sys.stdout, io.TextIOWrapper):  # names may hold what this terminal cannot show
             sys.stdout.reconfigure(errors="backslashreplace")
         try:

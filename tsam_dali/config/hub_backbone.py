@@ -30,7 +30,7 @@ def hub_backbone(model: dict[str, Any], download: bool = False, run_code: bool =
     wants_weights = not model.get("weights") and model.get("pretrain") != "none"
     if arch.startswith(PREFIX):
         try:
-            name, weights, training = torch_hub_backbone(arch, run_code)
+            name, weights, training = torch_hub_backbone(arch, run_code, wants_weights)
         except TorchHubError as error:
             return model, f"model.arch: {arch}: {error}"
         return _section(model, arch, name, weights if wants_weights else model.get("weights", ""), training)

@@ -6,6 +6,7 @@ timm has as well: settings then keep timm's name, and the code is not needed aga
 """
 
 import ast
+import hashlib
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,14 +25,21 @@ RESNETS = (
     *("resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d"),
 )
 """Networks of torchvision, and others made of its classes, that timm has under these names."""
+ROUNDING = 1e-5
+"""Part of the largest output by which two networks that compute the same may differ."""
 
 
 class TorchHubError(ValueError):
     """An entry of torch.hub that may not be run, fails, or makes another network."""
 
 
-def torch_hub_backbone(arch: str, run_code: bool) -> tuple[str, str, dict[str, Any]]:
+def torch_hub_backbone(arch: str, run_code: bool, keep_weights: bool) -> tuple[str, str, dict[str, Any]]:
     """timm's name of the network of an entry, the file in which its weights are now, and timm's facts of its training.
+
+    Args:
+        arch: see above.
+        run_code: whether the entry may be run.
+        keep_weights: else they are in no file, "".
 
     Raises:
         TorchHubError: see above.
@@ -44,7 +52,8 @@ def torch_hub_backbone(arch: str, run_code: bool) -> tuple[str, str, dict[str, A
         raise TorchHubError(f"there is no {folder / 'hubconf.py'}; expected {FORM}, FOLDER a checkout of a repository")
     if not run_code:
         raise TorchHubError(
-            f"runs the code of {folder}, which may do anything that you may; read it, then add --run_code"
+            f"runs the code of {folder}, which may do anything that you may; read it, then call tsam_dali.train with "
+            "--run_code"
         )
     network = _made_by(folder, entry, form[3] or "")
     name = _name_in_timm(network)
@@ -53,23 +62,35 @@ def torch_hub_backbone(arch: str, run_code: bool) -> tuple[str, str, dict[str, A
             "makes no network of timm that takes the shift, nor a ResNet of torchvision; if timm has it by another "
             "name, save its weights with torch.save(network.state_dict(), FILE) and set model.weights=FILE"
         )
-    return name, str(_save(network, f"{folder.resolve().name}_{entry}")), getattr(network, "pretrained_cfg", {})
+    weights = str(_save(network, f"{folder.resolve().name}_{entry}")) if keep_weights else ""
+    return name, weights, getattr(network, "pretrained_cfg", {})
 
 
 def _made_by(folder: Path, entry: str, arguments: str) -> "nn.Module":
     import torch  # takes seconds
 
+    positions, named = _values(arguments)
     try:
-        call = ast.parse(f"entry({arguments})", mode="eval").body
-        assert isinstance(call, ast.Call)
-        named = {word.arg or "": ast.literal_eval(word.value) for word in call.keywords}
-        network = torch.hub.load(str(folder), entry, *map(ast.literal_eval, call.args), source="local", **named)
-    except Exception as error:  # whatever the code raises
+        network = torch.hub.load(str(folder), entry, *positions, source="local", **named)
+    except (Exception, SystemExit) as error:  # whatever the code raises
         lines = str(error).strip().splitlines()
+        if lines and lines[0].startswith(f"Cannot find callable {entry} "):
+            raise TorchHubError(f"{folder / 'hubconf.py'} has no function {entry}") from error
         raise TorchHubError(f"{type(error).__name__}: {lines[0] if lines else 'no message'}") from error
     if not isinstance(network, torch.nn.Module):
         raise TorchHubError(f"makes no network, but: {type(network).__name__}")
     return network.eval()
+
+
+def _values(arguments: str) -> tuple[list[Any], dict[str, Any]]:
+    """The values of arguments as Python writes them: those by position, those by name."""
+    try:
+        call = ast.parse(f"entry({arguments})", mode="eval").body
+        assert isinstance(call, ast.Call)
+        named = {word.arg or "": ast.literal_eval(word.value) for word in call.keywords}
+        return [ast.literal_eval(word) for word in call.args], named
+    except (SyntaxError, ValueError) as error:
+        raise TorchHubError(f"({arguments}): expected values as Python writes them, such as 3, 'a' or True") from error
 
 
 def _name_in_timm(network: "nn.Module") -> str:
@@ -91,17 +112,21 @@ def _name_in_timm(network: "nn.Module") -> str:
             continue
         same.load_state_dict(state, assign=True)
         with torch.no_grad():
-            if torch.allclose(same(image), network(image), rtol=1e-4, atol=1e-4):
+            logits = network(image)
+            if (same(image) - logits).abs().max() <= ROUNDING * logits.abs().max():
                 return name
     return ""
 
 
 def _save(network: "nn.Module", name: str) -> Path:
-    from safetensors.torch import save_file
+    """Write the weights to a file whose name tells them from others of the same entry."""
+    from safetensors.torch import save
 
     from pipelines.files.atomic import replacing
 
-    path = FOLDER / f"{name}.safetensors"
-    with replacing(path) as file:
-        save_file({key: value.contiguous() for key, value in network.state_dict().items()}, file)
+    content = save({key: value.contiguous() for key, value in network.state_dict().items()})
+    path = FOLDER / f"{name}_{hashlib.sha256(content).hexdigest()[:8]}.safetensors"
+    if not path.is_file():
+        with replacing(path) as file:
+            file.write_bytes(content)
     return path

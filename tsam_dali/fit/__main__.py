@@ -34,9 +34,12 @@ from tsam_dali.cli.common import (
     friendly_errors,
     importing,
     make_folder,
+    minutes,
     parser,
-    seconds,
 )
+from tsam_dali.config.sections import Model
+from tsam_dali.config.timm_names import network_problem
+from tsam_dali.config.torch_hub import PREFIX
 from tsam_dali.fit.data import lists_of, look_at
 from tsam_dali.fit.steps import Steps, begin
 
@@ -95,7 +98,7 @@ def parse_arguments() -> argparse.Namespace:
         "the same find are all held out, or none of them"
     )
     add("--group", metavar="REGEX", default="", help=group)
-    add("--minutes", type=seconds, default=20.0, help="time for everything, in minutes (default: %(default)g)")
+    add("--minutes", type=minutes, default=20.0, help="time for everything, in minutes (default: %(default)g)")
     add("--arch", metavar="NAME", help="backbone: a timm name (default: tf_efficientnet_lite0; on a GPU resnet50)")
     weights = "file with weights of the backbone (default: timm's, where they have been downloaded); needs --arch"
     add("--weights", metavar="FILE", type=Path, help=weights)
@@ -104,6 +107,12 @@ def parse_arguments() -> argparse.Namespace:
     args = command.parse_args()
     if args.weights and not args.arch:
         command.error("--weights needs --arch: the backbone that they are for")
+    if args.arch and args.arch.startswith(PREFIX):
+        command.error(
+            f"--arch: {args.arch} is for tsam_dali.train; here give a name of timm, and its weights as a file"
+        )
+    if args.arch and ":" not in args.arch and (problem := network_problem(Model(arch=args.arch))):
+        command.error(f"--arch: {problem.removeprefix('model.arch: ')}")
     return args
 
 

@@ -98,7 +98,7 @@ def keep_best(out: Path, data: Data, steps: Steps) -> None:
     """
     found = candidates(out)
     if not found:
-        raise ValueError(f"{out}: no network yet; the same command with more --minutes goes on")
+        raise ValueError(f"{out}: no network yet; the same command goes on, with the --minutes said above")
     score = SCORE if SCORE in found[0].scores else next(iter(found[0].scores))
     best = max(found, key=lambda one: one.scores[score])
     copy_checkpoint(best.checkpoint, out / MODEL)

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -156,8 +157,12 @@ def _prepare(
         copies = "made first, as with them it takes less time" if found.copies else "none, as they would not save time"
         steps.decide(f"training copies: {copies}; reading a clip takes {1000 * costs.reading:.0f} ms")
     else:
-        needed = (args.minutes * 60 - left + found.once + FEWEST_EPOCHS * found.epoch) / 60
-        steps.decide(f"no {title}: {minutes}, and {epoch}; for {FEWEST_EPOCHS} epochs: --minutes {needed:.0f}")
+        # What is done already takes no time when the command is started again.
+        needed = math.ceil((found.once + FEWEST_EPOCHS * found.epoch) / 60) + 1
+        steps.decide(
+            f"no {title}: {minutes}, and {epoch}; start again with --minutes {needed} for {FEWEST_EPOCHS} epochs, the "
+            "steps before are done"
+        )
     _write(file, settings.content | {"help": steps.decisions})
     return found if enough else None
 

@@ -14,6 +14,7 @@ from huggingface_hub import CommitOperationAdd, HfApi, hf_hub_download
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
+    HfHubHTTPError,
     HFValidationError,
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
@@ -26,6 +27,8 @@ from tsam_dali.weights.export_folder import SETTINGS, WEIGHTS, read_folder
 log = logging.getLogger(__name__)
 SCHEME = "hf://"
 COMMIT = re.compile("[0-9a-f]{40}")
+NOT_REACHED = ("ConnectError", "ConnectTimeout", "ConnectionError")
+"""Names of errors: the Hub's client has changed the library that it takes them from."""
 LOG_IN = "a private one needs `hf auth login`, or HF_TOKEN"
 
 
@@ -89,5 +92,9 @@ def _reason(error: BaseException) -> str:
             return f"has no {SETTINGS} and {WEIGHTS}; expected a network that `tsam_dali.export --push` wrote"
         case HFValidationError():
             return "expected hf://OWNER/NAME or hf://OWNER/NAME@REVISION"
+        case HfHubHTTPError(response=response) if response is not None and response.status_code in (401, 403):
+            return f"the Hub refuses it ({response.status_code}); log in with `hf auth login`, or set HF_TOKEN"
     text = str(error).strip()
+    if type(error).__name__ in NOT_REACHED:
+        return f"the Hub cannot be reached ({text or type(error).__name__})"
     return text.splitlines()[0] if text else type(error).__name__

@@ -87,7 +87,9 @@ def test_a_folder_becomes_a_network_though_it_is_stopped(videos, weights, small,
         assert "Traceback" not in done.stdout + done.stderr
         seen.append(list(commands))
         if not minutes:
-            assert re.search(r"fit: no fine-tuning: .* are left, .*; for 4 epochs: --minutes \d+\n", done.stdout)
+            assert re.search(
+                r"fit: no fine-tuning: .* are left, .*; start again with --minutes \d+ for 4 epochs, ", done.stdout
+            )
             assert re.search(r"\nprobe .*  kept\n", done.stdout)
             assert load_config(out / "data.json", out / "config.json").training_param.epochs == 1
     before, index = "cli.tools.make_lists", "cli.tools.index_videos"
@@ -173,6 +175,9 @@ def test_what_cannot_be_learnt_from(made, said, commands, tmp_path, capfd):
         (("none",), "error: none: does not exist"),
         (("none", "--weights", "w.pth"), "--weights needs --arch"),
         (("none", "--arch", "resnet18", "--weights", "w.pth"), "w.pth: no such checkpoint"),
+        (("none", "--arch", "resnet_18"), "error: --arch: 'resnet_18' is not a known network"),
+        (("none", "--arch", "torch_hub:a:b"), "torch_hub:a:b is for tsam_dali.train"),
+        (("none", "--minutes", "soon"), "--minutes: invalid minutes value: 'soon'"),
     ],
 )
 def test_arguments(words, said, commands, own_folder, capfd):

@@ -201,7 +201,7 @@ def test_what_is_damaged_no_network_or_not_there_is_refused(told):
     assert errors["a/b/c"] == errors[""].replace("hf://:", "hf://a/b/c:")
     assert "expected hf://OWNER/NAME" in errors[""]
     assert told["pickles"] == []
-    assert "hf://ann/arrows: " in told["not_allowed"]
+    assert told["not_allowed"].startswith("hf://ann/arrows: the Hub refuses it (401); log in with `hf auth login`")
     assert all(len(error.splitlines()) == 1 for error in (*errors.values(), told["not_allowed"]))
 
 
@@ -217,4 +217,4 @@ def test_a_network_of_timm_becomes_the_backbone(told):
 
 def test_without_the_network_the_cache_is_used(told):
     assert told["offline"] == [told["changed"][0], told["loaded"][0]]
-    assert "not in this machine's cache (HF_HOME); the Hub gives none: " in told["unreachable"]
+    assert "(HF_HOME); the Hub gives none: the Hub cannot be reached (" in told["unreachable"]

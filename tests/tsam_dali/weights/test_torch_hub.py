@@ -1,5 +1,7 @@
 """`model.arch` torch_hub:FOLDER:ENTRY: a network that a repository makes, as a backbone with its weights."""
 
+import re
+
 import pytest
 
 from tests.helpers.checkpoints import TINY
@@ -17,7 +19,9 @@ Path("was_run").touch()
 dependencies = ["torch"]
 
 def torchvision(width=1.0):
+    import torch
     import torchvision
+    torch.manual_seed(0)
     network = torchvision.models.resnet18()
     network.layer3[0].conv1.weight.data.fill_(width / 8)
     return network
@@ -45,6 +49,14 @@ def own():
 def swin():
     import timm
     return timm.create_model("swin_tiny_patch4_window7_224")
+
+def leaky():
+    import timm
+    import torch
+    return timm.create_model("resnet10t", act_layer=torch.nn.LeakyReLU)
+
+def exits():
+    raise SystemExit(3)
 
 def no_network():
     return 7
@@ -79,7 +91,9 @@ def settings(arch, *changes, run_code=True):
 )
 def test_it_becomes_the_backbone_with_its_weights(checkout, entry, name, expected):
     config = settings(f"re.po:{entry}")
-    assert (config.model.arch, config.model.weights) == (name, f"weights/re.po_{entry.partition('(')[0]}.safetensors")
+    assert config.model.arch == name
+    file = rf"weights/re\.po_{entry.partition('(')[0]}_[0-9a-f]{{8}}\.safetensors"
+    assert re.fullmatch(file, config.model.weights)
     network = build_model(config, 4)
     load_weights(network, config.model.weights)
     if expected:
@@ -92,6 +106,13 @@ def test_it_becomes_the_backbone_with_its_weights(checkout, entry, name, expecte
 
 def test_its_architecture_alone(checkout):
     assert settings("re.po:torchvision", "model.pretrain=none").model.weights == ""
+    assert not (checkout / "weights").exists()
+
+
+def test_other_arguments_have_other_weights(checkout):
+    first, second, again = (settings(f"re.po:torchvision({width})").model.weights for width in (1, 2, 1))
+    assert first == again != second
+    assert len(list((checkout / "weights").iterdir())) == 2
 
 
 @pytest.mark.parametrize(
@@ -102,9 +123,11 @@ def test_its_architecture_alone(checkout):
         ("re.po:swin", "set model.weights=FILE"),
         ("re.po:no_network", "makes no network, but: int"),
         ("re.po:fails", "RuntimeError: no such file"),
-        ("re.po:missing", "Cannot find callable missing"),
-        ("re.po:torchvision(width=open('a'))", "malformed node"),
-        ("re.po:torchvision(,)", "SyntaxError"),
+        ("re.po:exits", "SystemExit: 3"),
+        ("re.po:leaky", "makes no network of timm that takes the shift"),
+        ("re.po:missing", "re.po/hubconf.py has no function missing"),
+        ("re.po:torchvision(width=open('a'))", "(width=open('a')): expected values as Python writes them"),
+        ("re.po:torchvision(,)", "(,): expected values as Python writes them"),
         ("pytorch/vision:resnet18", "there is no pytorch/vision/hubconf.py"),
         ("re.po", "expected torch_hub:FOLDER:ENTRY"),
     ],
@@ -121,5 +144,8 @@ def test_what_cannot_be_one_is_said_in_a_line(checkout, arch, message):
 def test_code_runs_only_where_that_is_allowed(checkout):
     done = called(train.main, "--set", "model.arch=torch_hub:re.po:torchvision")
     assert done.returncode == 2
-    assert "runs the code of re.po, which may do anything that you may; read it, then add --run_code" in done.stderr
+    assert (
+        "runs the code of re.po, which may do anything that you may; read it, then call tsam_dali.train with"
+        in done.stderr
+    )
     assert not (checkout / "was_run").exists()
