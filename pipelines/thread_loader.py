@@ -5,7 +5,7 @@ and evaluations where DALI is not installed. Bit by bit the batches that DALI's 
 """
 
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from multiprocessing.pool import AsyncResult, ThreadPool
 
 import numpy as np
 import torch
@@ -48,30 +48,30 @@ class ThreadLoader(Loader):
         self._threads, self._workers = max(1, min(workers, clips // CLIPS_PER_PROCESS)), workers
         self._task, self._given = Task(Reading(source), LIMITS), sandbox
         self._own: Sandbox | None = None
-        self._pool: ThreadPoolExecutor | None = None
-        self._ahead: deque[list[Future[Sample]]] = deque()  # the batches of this step and of those behind it
+        self._pool: ThreadPool | None = None  # of daemons: a program ends though it has not read everything
+        self._ahead: deque[list[AsyncResult[Sample]]] = deque()  # the batches of this step and of those behind it
 
     def close(self) -> None:
         """Read no further clips."""
         if self._pool:
-            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool.terminate()
             if self._own:
                 self._own.close()
             if self._given:
-                self._given.stop()
-            self._pool.shutdown()
+                self._given.stop(self._task)
+            self._pool.join()
         self._pool = self._own = None
         self._ahead.clear()
 
     def _next(self) -> Batch:
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._threads)
+            self._pool = ThreadPool(self._threads)
             self._own = Sandbox(self._threads) if self._workers and not self._given else None
         places = range(self.source.order.rank_batch)
         while len(self._ahead) <= self._prefetch:
             step = self.step + len(self._ahead)
-            self._ahead.append([self._pool.submit(self._read, step, place) for place in places])
-        samples = [future.result() for future in self._ahead.popleft()]
+            self._ahead.append([self._pool.apply_async(self._read, (step, place)) for place in places])
+        samples = [result.get() for result in self._ahead.popleft()]
         names = ["meta", "reason"]
         names += ["audio"] if self.source.audio_segments else []
         names += ["target"] if self.source.targets.size else []

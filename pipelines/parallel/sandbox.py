@@ -60,7 +60,7 @@ def map_limited(
         for result in results:  # noqa: UP028, with `yield from` the threads would be closed before the servers
             yield result
     finally:
-        processes.stop() if sandbox else processes.close()
+        processes.stop(task) if sandbox else processes.close()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # joblib's, of tasks that are not done
             results.close()
@@ -75,7 +75,11 @@ class Sandbox:
     """
 
     def __init__(self, workers: int):
+        self._begin(workers)
+
+    def _begin(self, workers: int) -> None:
         kind = _Server if can_limit() else _LoneServer
+        self._program = os.getpid()
         self._servers = [kind() for _ in range(workers)]
         self._idle: LifoQueue[_Server] = LifoQueue()  # those that have started first
         for server in self._servers:
@@ -83,16 +87,19 @@ class Sandbox:
 
     def run(self, task: Task, item: Any) -> Any:
         """`task.function(item)`, or a `Fault`."""
-        server = self._idle.get()
+        if self._program != os.getpid():  # a fork of the program, whose processes are not its own
+            self._begin(len(self._servers))
+        idle = self._idle
+        server = idle.get()
         try:
             return server.run(task, item)
         finally:
-            self._idle.put(server)
+            idle.put(server)
 
-    def stop(self) -> None:
-        """End the processes that are at work; what they work on becomes a fault."""
+    def stop(self, task: Task) -> None:
+        """End the processes that are at work on this task, not on an equal one; what they work on becomes a fault."""
         for server in set(self._servers).difference(self._idle.queue):
-            server.kill()
+            server.kill(task)
 
     def close(self) -> None:
         """End all processes at once."""
@@ -113,6 +120,13 @@ class _Server:
 
     def run(self, task: Task, item: Any) -> Any:
         try:
+            return self._answer(task, item)
+        except BaseException:  # Ctrl-C: its answer would be taken for that of the next item
+            self._end()
+            raise
+
+    def _answer(self, task: Task, item: Any) -> Any:
+        try:
             self._send(task, item)
             return self._connection.recv()
         except (EOFError, OSError):
@@ -120,8 +134,9 @@ class _Server:
                 self._end()
             return Fault("crashed", "the process that reads it was killed from outside, perhaps because memory ran out")
 
-    def kill(self) -> None:
-        if process := self._process:
+    def kill(self, task: Task) -> None:
+        """End the process if this is its task."""
+        if self._task is task and (process := self._process):
             process.kill()
 
     def close(self) -> None:
@@ -132,7 +147,8 @@ class _Server:
         """Ask for an item; whether it is the first one of a task."""
         if self._closed:
             raise EOFError
-        if self._folder != (folder := _working_folder()):
+        process = self._process
+        if self._folder != (folder := _working_folder()) or (process and not process.is_alive()):
             self._end()
         if self._process is None:
             self._start()
@@ -175,7 +191,7 @@ class _LoneServer(_Server):
 
     _serve = staticmethod(serve_alone)
 
-    def run(self, task: Task, item: Any) -> Any:
+    def _answer(self, task: Task, item: Any) -> Any:
         try:
             if self._send(task, item):
                 self._connection.recv()

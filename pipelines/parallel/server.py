@@ -178,7 +178,14 @@ def _work(server: Connection, task: Task) -> None:
             usage = resource.getrusage(resource.RUSAGE_SELF)
             # In case its server is gone and cannot watch the time.
             _limit(resource.RLIMIT_CPU, ceil(usage.ru_utime + usage.ru_stime + limits.seconds) + 1)
-            server.send(_apply(task, item))
+            try:
+                server.send(_apply(task, item))
+            except OSError:
+                raise
+            except MemoryError:
+                server.send(_out_of_memory(limits))
+            except Exception as error:  # the result cannot be pickled
+                server.send(Fault("failed", f"{type(error).__name__}: {error}"))
     finally:
         os._exit(0)
 
@@ -187,7 +194,7 @@ def _apply(task: Task, item: Any) -> Any:
     try:
         return task.function(item)
     except MemoryError:
-        return Fault("out_of_memory", f"needs more than {task.limits.megabytes} MB of memory")
+        return _out_of_memory(task.limits)
     except Exception as error:
         return Fault("failed", f"{type(error).__name__}: {error}")
 
@@ -199,13 +206,17 @@ def _limit(what: int, most: int) -> None:
     resource.setrlimit(what, (most, hard))
 
 
+def _out_of_memory(limits: Limits) -> Fault:
+    return Fault("out_of_memory", f"needs more than {limits.megabytes} MB of memory")
+
+
 def timed_out(limits: Limits) -> Fault:
     return Fault("timeout", f"not done after {limits.seconds:g} s")
 
 
 def explain(exit_code: int, limits: Limits) -> Fault:
     if exit_code < 0:
-        name = signal.Signals(-exit_code).name
+        name = next((known.name for known in signal.Signals if known == -exit_code), f"signal {-exit_code}")
         if name == "SIGXCPU":
             return timed_out(limits)
         return Fault("crashed", f"ended the process that read it by {name}")

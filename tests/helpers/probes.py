@@ -3,6 +3,7 @@
 import os
 import resource
 import signal
+import threading
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -84,3 +85,19 @@ def once(item: int) -> int:
 
 def own_pid(item: int) -> int:
     return os.getpid()
+
+
+def after(item: tuple[float, object]) -> object:
+    """The second of these, after so many seconds."""
+    time.sleep(item[0])
+    return item[1]
+
+
+def unsendable(_: object) -> object:
+    """What cannot be pickled."""
+    return threading.Lock()
+
+
+def killed_by(number: int) -> None:
+    """Ends its process by this signal."""
+    os.kill(os.getpid(), number)
