@@ -87,7 +87,6 @@ def base_settings(data: Data, arch: str, weights: str, probe: bool, decide: Call
             training_param__batch_norm="train",
             training_param__freeze={},
             optimizer_param__lr=2e-3,
-            optimizer_param__layer_decay=1,
             model__dropout=0.2,
         )
     if number >= 1000:
@@ -97,8 +96,7 @@ def base_settings(data: Data, arch: str, weights: str, probe: bool, decide: Call
             data_augmentation__video_augmentation__RandomErasing=0.25,
         )
     if number >= 10_000:
-        settings.set("augmentation: also mixup; all layers learn alike", training_param__mixup=0.2)
-        settings.set(optimizer_param__layer_decay=1)
+        settings.set("augmentation: also mixup", training_param__mixup=0.2)
     batch = next(size for size in (32, 16, 8, 4, 2, 1) if size == 1 or size * (4 if size < 32 else 300) <= number)
     settings.set(training_param__batch_size=batch)
     if data.audio:
