@@ -64,6 +64,7 @@ from pipelines.files.words import counted
 from tsam_dali.cli.common import (
     add_device_argument,
     check_checkpoint,
+    duration,
     friendly_errors,
     importing,
     make_folder,
@@ -72,7 +73,6 @@ from tsam_dali.cli.common import (
     positive,
     positive_number,
     printable,
-    seconds,
 )
 from tsam_dali.inference.inputs import find_inputs
 from tsam_dali.inference.outputs import FILE, MOMENT, PIECE, Csv, JsonLines, columns_of
@@ -173,7 +173,7 @@ def parse_arguments() -> argparse.Namespace:
     stride = "from the start of a window to the start of the next (default: half a window)"
     add("--stride", metavar="SECONDS", type=positive_number, help=stride)
     start = "predict the piece of each video from here, in seconds on its clock (default: 0)"
-    add("--start", metavar="SECONDS", type=seconds, default=0.0, help=start)
+    add("--start", metavar="SECONDS", type=duration("seconds"), default=0.0, help=start)
     add("--end", metavar="SECONDS", type=positive_number, default=inf, help="up to here (default: its end)")
     live = "in place of files: a video, - (a pipe) or a camera, predicted frame by frame as it arrives, see above"
     add("--live", metavar="FILE|-|DEVICE", help=live)

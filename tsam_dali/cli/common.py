@@ -87,19 +87,16 @@ def positive_number(text: str) -> float:
     return number
 
 
-def seconds(text: str) -> float:
-    """A time from 0, for argparse."""
-    number = float(text)
-    if not 0 <= number < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected seconds from 0, got {text}")
-    return number
+def duration(unit: str) -> Callable[[str], float]:
+    """For argparse: a time from 0, in this unit."""
 
+    def number(text: str) -> float:
+        found = float(text)
+        if not 0 <= found < float("inf"):
+            raise argparse.ArgumentTypeError(f"expected {unit} from 0, got {text}")
+        return found
 
-def minutes(text: str) -> float:
-    """A time from 0, for argparse."""
-    number = float(text)
-    if not 0 <= number < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected minutes from 0, got {text}")
+    number.__name__ = unit  # which argparse names where the text is no number
     return number
 
 

@@ -31,10 +31,10 @@ from pathlib import Path
 from tsam_dali.cli.common import (
     add_device_argument,
     check_checkpoint,
+    duration,
     friendly_errors,
     importing,
     make_folder,
-    minutes,
     parser,
 )
 from tsam_dali.config.sections import Model
@@ -98,7 +98,12 @@ def parse_arguments() -> argparse.Namespace:
         "the same find are all held out, or none of them"
     )
     add("--group", metavar="REGEX", default="", help=group)
-    add("--minutes", type=minutes, default=20.0, help="time for everything, in minutes (default: %(default)g)")
+    add(
+        "--minutes",
+        type=duration("minutes"),
+        default=20.0,
+        help="time for everything, in minutes (default: %(default)g)",
+    )
     add("--arch", metavar="NAME", help="backbone: a timm name (default: tf_efficientnet_lite0; on a GPU resnet50)")
     weights = "file with weights of the backbone (default: timm's, where they have been downloaded); needs --arch"
     add("--weights", metavar="FILE", type=Path, help=weights)
